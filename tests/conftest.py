@@ -1,0 +1,19 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data and reference values; tests that need it say that they skip when it is not there."""
+    folder = Path(os.environ.get("SPARKTRENDS_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data at {folder}: set SPARKTRENDS_TEST_DATA")
+    return folder
