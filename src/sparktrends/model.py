@@ -299,9 +299,7 @@ class Signal:
     @property
     def id(self) -> str:
         """A hash of what it is about; the same whenever and however often it is computed (law 4)."""
-        return stable_id(
-            self.source, self.symbol, self.interval, str(self.start), self.kind, self.name, self.direction
-        )
+        return stable_id(self.source, self.symbol, self.interval, str(self.start), self.kind, self.name, self.direction)
 
 
 @dataclass(frozen=True, slots=True)

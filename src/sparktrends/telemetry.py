@@ -77,7 +77,7 @@ class JsonFormatter(logging.Formatter):
             line["error"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
 
 
 def configure_logging(redact: Callable[[str], str] = lambda text: text, level: str = "INFO") -> None:
