@@ -1,0 +1,58 @@
+"""Bring a database to the newest schema: numbered SQL files, each once, each in its own transaction, forward only."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import LiteralString, cast
+
+from sparktrends.errors import IntegrityError
+from sparktrends.store.connect import Connection, connect, translated
+
+_LOCK = 0x53_54_4D_47  # one migrator at a time, whoever starts it
+
+
+def migrations() -> list[tuple[str, str]]:
+    """(name, SQL) of every migration in this release, in order."""
+    folder = resources.files("sparktrends.store") / "migrations"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [(f.name, f.read_text(encoding="utf-8")) for f in files]
+
+
+def migrate(conninfo: str) -> list[str]:
+    """Apply what is missing and return its names.
+
+    Raises IntegrityError when a migration that was applied reads differently now, or the database is newer.
+    """
+    with connect(conninfo, autocommit=True, timeout_s=600, application="migrate") as connection, translated():
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS public.sparktrends_migrations "
+            "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        done = dict(connection.execute("SELECT name, sha256 FROM public.sparktrends_migrations").fetchall())
+        known = migrations()
+        _check_history(done, known)
+        return [_apply(connection, name, sql) for name, sql in known if name not in done]
+
+
+def _check_history(done: dict[str, str], known: list[tuple[str, str]]) -> None:
+    digests = {name: _digest(sql) for name, sql in known}
+    for name, digest in done.items():
+        if name not in digests:
+            raise IntegrityError(f"the database has migration {name}, which this release lacks", hint="upgrade first")
+        if digests[name] != digest:
+            raise IntegrityError(f"migration {name} was changed after it had been applied")
+
+
+def _apply(connection: Connection, name: str, sql: str) -> str:
+    with connection.transaction():
+        connection.execute(cast(LiteralString, sql))  # a file of ours, not a person's text
+        connection.execute(
+            "INSERT INTO public.sparktrends_migrations (name, sha256) VALUES (%s, %s)", (name, _digest(sql))
+        )
+    return name
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
