@@ -31,6 +31,9 @@ MAX_NAME = 64
 INTERVALS: Mapping[str, int] = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
 """The intervals of `market.bars` and their lengths in microseconds."""
 
+VOLUME_ONLY = frozenset({"average_price", "derivatively_priced", "contingent", "out_of_sequence", "special_settlement"})
+"""Sale conditions, in our words, whose trades count towards volume and turnover but never move open to close."""
+
 
 class Status(StrEnum):
     """What a source says of a symbol's stream with each heartbeat."""
@@ -338,6 +341,7 @@ class NewsItem:
     symbols: tuple[str, ...] = ()
     provider_score: float | None = None
     provider_label: str = ""
+    symbol_scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +359,17 @@ class Company:
     country: str = ""
     shares: Decimal | None = None
     market_cap: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction:
+    """A ``split`` (value = new shares per old one) or a cash ``dividend`` (value per share) on its ex-day."""
+
+    source: str
+    symbol: str
+    day: date
+    kind: str
+    value: Decimal
 
 
 def stable_id(*parts: str) -> str:
