@@ -1,0 +1,123 @@
+"""Topics at the broker: what is there, what to change, where they begin and end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their package lacks __all__
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from sparktrends.bus.connection import Connection, translated
+from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
+from sparktrends.errors import Unavailable
+
+
+class Admin:
+    """Changes and describes topics; every call waits at most ``timeout_s`` seconds and raises our own errors."""
+
+    def __init__(self, connection: Connection, timeout_s: float = 15.0) -> None:
+        self._client = AdminClient(connection.options())
+        self._timeout = timeout_s
+
+    def names(self) -> set[str]:
+        """The topics at the broker, without its internal ones."""
+        try:
+            found = self._client.list_topics(timeout=self._timeout).topics
+        except KafkaException as error:
+            raise translated(error, "listing topics") from error
+        return {name for name in found if not name.startswith("__")}
+
+    def existing(self, names: Iterable[str]) -> dict[str, Existing]:
+        """Those of ``names`` that are there, with partitions and settings."""
+        present = sorted(set(names) & self.names())
+        described = self._describe(present)
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in present}
+        configs = self._client.describe_configs(list(resources.values())) if present else {}
+        return {
+            name: Existing(
+                len(described[name].partitions),
+                {key: str(entry.value) for key, entry in self._wait(configs[resources[name]], name).items()},
+            )
+            for name in present
+        }
+
+    def topic_id(self, name: str) -> uuid.UUID:
+        """The id that the broker gave this topic; another one means another topic of the same name (law 7)."""
+        found = self._describe([name])[name].topic_id
+        low, high = found.get_least_significant_bits(), found.get_most_significant_bits()
+        return uuid.UUID(int=((high & (2**64 - 1)) << 64) | (low & (2**64 - 1)))
+
+    def watermarks(self, name: str) -> dict[int, tuple[int, int]]:
+        """Per partition: (first offset held, next offset to be written)."""
+        places = [TopicPartition(name, p.id) for p in self._describe([name])[name].partitions]
+        low = self._ends(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        high = self._ends(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {partition: (low[partition], high[partition]) for partition in sorted(low)}
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Carry out a plan, in order; raises at the first change that the broker refuses."""
+        for change in changes:
+            if isinstance(change, Create):
+                self.create(change.topic)
+            elif isinstance(change, AddPartitions):
+                futures = self._client.create_partitions([NewPartitions(change.name, change.total)])
+                self._wait(futures[change.name], str(change))
+            else:
+                self._set(change.name, change.config)
+
+    def ensure(self, topics: Iterable[Topic] = TABLE) -> list[Change]:
+        """Bring the broker to the table and return what had to be changed; harmless to repeat."""
+        wanted = tuple(topics)
+        changes = plan(self.existing(t.name for t in wanted), wanted)
+        self.apply(changes)
+        return changes
+
+    def create(self, topic: Topic) -> None:
+        """Make one topic."""
+        new = NewTopic(topic.name, topic.partitions, topic.replication, config=topic.config)
+        self._wait(self._client.create_topics([new])[topic.name], f"creating {topic.name}")
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and all its records."""
+        self._wait(self._client.delete_topics([name])[name], f"deleting {name}")
+
+    def delete_records(self, name: str, before: Mapping[int, int]) -> None:
+        """Trim partitions: records below the offset given for each are gone."""
+        places = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
+        for place, future in self._client.delete_records(places).items():
+            self._wait(future, f"trimming {name}-{place.partition}")
+
+    def _describe(self, names: list[str]) -> dict[str, Any]:
+        if not names:
+            return {}
+        futures = self._client.describe_topics(TopicCollection(names), request_timeout=self._timeout)
+        return {name: self._wait(future, f"describing {name}") for name, future in futures.items()}
+
+    def _ends(self, places: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+        futures = self._client.list_offsets(dict.fromkeys(places, spec), request_timeout=self._timeout)
+        return {place.partition: self._wait(future, "asking for offsets").offset for place, future in futures.items()}
+
+    def _set(self, name: str, config: Mapping[str, str]) -> None:
+        entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in config.items()]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        self._wait(self._client.incremental_alter_configs([resource])[resource], f"configuring {name}")
+
+    def _wait(self, future: Future[Any], doing: str) -> Any:
+        try:
+            return future.result(timeout=self._timeout)
+        except KafkaException as error:
+            raise translated(error, doing) from error
+        except TimeoutError as error:
+            raise Unavailable(f"Kafka gave no answer while {doing}") from error

@@ -1,0 +1,130 @@
+"""Reads raw records by offset: no group, no commit, nothing decoded (audit, tail at start-up, tests).
+
+Everything is read uncommitted, as the stream reads it (law 7), and every batch's CRC is checked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from sparktrends.bus.connection import Connection, translated
+from sparktrends.errors import LogGap, Unavailable
+
+_CHUNK = 10_000
+
+
+class Record(NamedTuple):
+    """One record as it lies in the log; ``appended`` is the record's timestamp in microseconds."""
+
+    offset: int
+    appended: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Reader:
+    """Reads ranges of partitions, one at a time; a context manager. ``patience_s`` bounds every wait."""
+
+    def __init__(self, connection: Connection, patience_s: float = 30.0) -> None:
+        self._patience = patience_s
+        self._consumer = Consumer(
+            connection.options(
+                group_id="sparktrends-reader",
+                enable_auto_commit=False,
+                enable_auto_offset_store=False,
+                isolation_level="read_uncommitted",
+                check_crcs=True,
+                auto_offset_reset="error",
+                fetch_wait_max_ms=20,
+                queued_max_messages_kbytes=32_768,
+            )
+        )
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """The partitions of a topic; NotFound when there is no such topic."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._patience).topics[topic]
+        except KafkaException as error:
+            raise translated(error, f"asking for {topic}") from error
+        if found.error is not None:
+            raise translated(found.error, f"asking for {topic}")
+        return sorted(found.partitions)
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        """(first offset held, next offset to be written) as the broker has them now."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._patience)
+        except KafkaException as error:
+            raise translated(error, f"asking for the ends of {topic}-{partition}") from error
+        return low, high
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+        """The records with ``start <= offset < end``.
+
+        Raises LogGap when the log does not hold the range (trimmed before ``start``, or not yet written up to
+        ``end``) and Unavailable when nothing comes for ``patience_s`` seconds.
+        """
+        if start >= end:
+            return
+        low, high = self.watermarks(topic, partition)
+        if start < low or end > high:
+            raise LogGap(f"{topic}-{partition} holds offsets {low} to {high}, not {start} to {end}")
+        place = TopicPartition(topic, partition, start)
+        self._consumer.assign([place])
+        try:
+            yield from self._until(place, end)
+        finally:
+            self._consumer.unassign()
+
+    def tail(self, topic: str, partition: int, count: int) -> Iterator[Record]:
+        """The last ``count`` records (fewer when the log holds fewer), oldest first."""
+        low, high = self.watermarks(topic, partition)
+        yield from self.range(topic, partition, max(low, high - count), high)
+
+    def _until(self, place: TopicPartition, end: int) -> Iterator[Record]:
+        patience_ends = time.monotonic() + self._patience
+        while True:
+            messages = self._consumer.consume(_CHUNK, timeout=0.05)
+            for message in messages:
+                record = _record(message, place)
+                if record.offset < end:
+                    yield record
+            # The position also moves over control records, which are never delivered.
+            if self._consumer.position([place])[0].offset >= end:
+                return
+            if messages:
+                patience_ends = time.monotonic() + self._patience
+            elif time.monotonic() > patience_ends:
+                raise Unavailable(f"nothing came from {place.topic}-{place.partition} for {self._patience:.0f} s")
+
+
+def _record(message: Message, place: TopicPartition) -> Record:
+    error: KafkaError | None = message.error()
+    if error is not None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise LogGap(f"{place.topic}-{place.partition} was trimmed while it was read: {error.str()}")
+        raise translated(error, f"reading {place.topic}-{place.partition}")
+    offset = message.offset()
+    assert offset is not None
+    return Record(offset, message.timestamp()[1] * 1000, message.key(), message.value())
+
+
+def read_range(connection: Connection, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+    """`Reader.range` for one range, with a connection of its own."""
+    with Reader(connection) as reader:
+        yield from reader.range(topic, partition, start, end)
