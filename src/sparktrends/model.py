@@ -31,9 +31,6 @@ MAX_NAME = 64
 INTERVALS: Mapping[str, int] = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
 """The intervals of `market.bars` and their lengths in microseconds."""
 
-VOLUME_ONLY = frozenset({"average_price", "derivatively_priced", "contingent", "out_of_sequence", "special_settlement"})
-"""Sale conditions, in our words, whose trades count towards volume and turnover but never move open to close."""
-
 
 class Status(StrEnum):
     """What a source says of a symbol's stream with each heartbeat."""
@@ -205,6 +202,49 @@ class PartialBar:
     trades: int = 0
     after_final: int = 0
     statuses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stored minute: the fold of its records, and what the series' clock and heartbeats make of it (law 6)."""
+
+    fold: PartialBar
+    state: State
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """Where a series stands: its clock, and its first and last known minute (None before the first).
+
+    ``version`` grows with every transaction that touches the series: a cache of another version is stale.
+    """
+
+    id: int
+    version: int
+    clock: int
+    first_minute: int | None = None
+    last_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open span of minutes [start, end) that has no rows; ``reason`` is ``closed`` or ``hole``."""
+
+    start: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Records [start, end) of one partition of one topic (``topic_id`` tells topics of the same name apart)."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
