@@ -1,0 +1,74 @@
+"""A close that moved further than this series lately moves."""
+
+from __future__ import annotations
+
+import math
+
+from sparktrends.detectors import rarity
+from sparktrends.detectors.base import CLOSE, COUNT, OPEN, SESSION, Detector, Floats, Verdict, compiled
+
+SPAN, FLOOR = 2, 3
+TRACK, LAST, DAY, TICK = 1, 5, 6, 7
+
+
+@compiled
+def reference(state: Floats, bar: Floats) -> float:
+    """The price to compare with: the close before, or the bar's own open when a session begins (a gap is another)."""
+    if state[COUNT] > 0 and state[DAY] == bar[SESSION]:
+        return state[LAST]
+    return bar[OPEN]
+
+
+@compiled
+def least_scale(p: Floats, state: Floats) -> float:
+    """The larger of ``floor`` and one step of the price grid, as far as that is known."""
+    return max(p[FLOOR], state[TICK] / state[LAST]) if state[COUNT] > 0 else p[FLOOR]
+
+
+@compiled
+def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
+    move = math.log(bar[CLOSE] / reference(state, bar))
+    floor = least_scale(p, state)
+    z = rarity.distance(state, TRACK, move, floor)
+    score = math.copysign(rarity.rarity(state, TRACK, z), z)
+    return score, move, state[TRACK], max(state[TRACK + rarity.SPREAD], floor)
+
+
+@compiled
+def _learn(p: Floats, state: Floats, bar: Floats, seen: Floats) -> None:
+    before = reference(state, bar)
+    if state[COUNT] == 0:
+        rarity.begin(state, TRACK, 0.0, p[FLOOR])
+    z = rarity.distance(state, TRACK, math.log(bar[CLOSE] / before), least_scale(p, state))
+    weight = rarity.weight_of(state[COUNT], p[SPAN])
+    rarity.absorb(state, TRACK, z, least_scale(p, state), weight, False, True)
+    step = abs(bar[CLOSE] - before)
+    if step > 0 and (state[TICK] == 0 or step < state[TICK]):
+        state[TICK] = step
+    state[LAST] = bar[CLOSE]
+    state[DAY] = bar[SESSION]
+
+
+class PriceMove(Detector):
+    """How rare the log return of a bar is against the series' own recent volatility and tails.
+
+    ``span`` is the memory of the volatility in bars. ``floor`` is the least volatility believed in: 0.0001, one
+    basis point, because the spread alone moves the close of any liquid market by that much. The price grid (the
+    smallest step seen) is a floor too. The first bar of a session is measured from its own open.
+
+    >>> import numpy as np
+    >>> from sparktrends.detectors import Detectors
+    >>> close = 100 * np.exp(np.cumsum(np.append(np.tile([2e-4, -2e-4], 100), 0.01)))
+    >>> bars = np.column_stack([close, close, close, close, close * 0 + 5, close * 0, close * 0, close * 0])
+    >>> one = Detectors((), chosen=("price_move",))
+    >>> found = one.run(one.new(1)[0], bars, np.empty((len(bars), 0)))
+    >>> [signal.direction for signal in one.signals([("x", "A", "1m", i) for i in range(len(bars))], found)]
+    ['up']
+    """
+
+    name = "price_move"
+    size = 8
+    defaults = {"threshold": 4.2, "warm": 100, "span": 60, "floor": 1e-4}  # noqa: RUF012
+    measure = "log return of the bar"
+    score = staticmethod(_score)
+    learn = staticmethod(_learn)

@@ -1,0 +1,88 @@
+"""How rare a value is for its own series: the arithmetic that the anomaly detectors share.
+
+A tracker is four floats of state. Centre and scale are exponentially weighted and learn winsorised values, so that an
+outlier moves them no more than a bar at `WINSOR` scales would. How heavy the tail is, is learned too: the share of
+bars beyond `KNEE` scales and the mean of ln(z / KNEE) among them (Hill, 1975). The score is then
+
+    −log10 P(|z| at least this large)  =  −log10(rate) + log10(z / KNEE) / tail        for z beyond the knee,
+
+read as "once in 10**score bars". So one threshold means the same for every detector, symbol and market. The default
+4.2 shares a budget of one false alarm per symbol and day of 1,440 minutes among ten detectors: log10(1440 · 10).
+A fixed number of standard deviations would not do: with the tails that returns have, seven of them come daily in one
+market and never in another.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sparktrends.detectors.base import Floats, compiled
+
+CENTRE, SPREAD, RATE, TAIL = range(4)
+"""A tracker's floats, counted from where it begins in the state."""
+TRACKER = 4
+
+KNEE = 2.0
+WINSOR = 3.0
+GAUSS = math.sqrt(math.pi / 2)
+"""Mean absolute deviation to standard deviation, for a Gaussian: scales read like standard deviations."""
+RATE_MEMORY, TAIL_MEMORY = 1 / 500, 1 / 50
+"""Weights: of a bar in the rate, of a bar beyond the knee in the tail: both remember about a thousand bars."""
+PRIOR_RATE, PRIOR_TAIL = 0.05, 0.25
+"""Before anything is learned: the tail of Student's t with four degrees of freedom, usual for returns."""
+LEAST_RATE, LEAST_TAIL, MOST_EXCESS = 0.02, 0.17, 1.5
+"""No market is taken to have thinner tails than a Gaussian (0.17 at two deviations); one bar moves the tail little."""
+
+
+@compiled
+def distance(state: Floats, at: int, value: float, floor: float) -> float:
+    """``value`` in scales from the centre; ``floor`` is the least scale, so a constant series is not infinitely calm."""
+    return (value - state[at + CENTRE]) / max(state[at + SPREAD], floor)
+
+
+@compiled
+def rarity(state: Floats, at: int, z: float) -> float:
+    """−log10 of the chance of ``|z|`` or more; below the knee a straight line from 0.
+
+    >>> import numpy as np
+    >>> round(rarity(np.array([0.0, 1.0, 0.05, 0.25]), 0, 20.0), 2)
+    5.3
+    """
+    size = abs(z)
+    if not size > KNEE:
+        return -math.log10(max(state[at + RATE], LEAST_RATE)) * size / KNEE
+    return -math.log10(max(state[at + RATE], LEAST_RATE)) + math.log10(size / KNEE) / max(state[at + TAIL], LEAST_TAIL)
+
+
+@compiled
+def absorb(state: Floats, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
+    """Learn a value that lay at ``z``: first the tail, then scale and, when ``moving``, centre.
+
+    ``weight`` is the weight of the newest bar. With ``both_sides`` false only large values count as tail.
+    """
+    far = abs(z) if both_sides else z
+    beyond = far > KNEE
+    state[at + RATE] += RATE_MEMORY * ((1.0 if beyond else 0.0) - state[at + RATE])
+    if beyond:
+        excess = min(math.log(far / KNEE), MOST_EXCESS)
+        state[at + TAIL] += TAIL_MEMORY * (excess - state[at + TAIL])
+    width = max(state[at + SPREAD], floor)
+    near = min(max(z, -WINSOR), WINSOR) * width
+    state[at + SPREAD] += weight * (GAUSS * abs(near) - state[at + SPREAD])
+    if moving:
+        state[at + CENTRE] += weight * near
+
+
+@compiled
+def begin(state: Floats, at: int, centre: float, spread: float) -> None:
+    """A tracker before its first value."""
+    state[at + CENTRE] = centre
+    state[at + SPREAD] = spread
+    state[at + RATE] = PRIOR_RATE
+    state[at + TAIL] = PRIOR_TAIL
+
+
+@compiled
+def weight_of(count: float, span: float) -> float:
+    """Weight of the newest bar: the plain mean at first, 1/span once there are ``span`` bars."""
+    return max(1.0 / (count + 1.0), 1.0 / span)
