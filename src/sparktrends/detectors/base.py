@@ -12,14 +12,16 @@ before it reaches the parameter ``warm``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from collections.abc import Callable, Mapping, MutableSequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Row = MutableSequence[float]
+"""A one-dimensional array of floats, as the type checker should see it from inside a compiled function."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, TURNOVER, SESSION, PROVIDER = range(8)
@@ -38,7 +40,7 @@ Verdict = tuple[float, float, float, float]
 
 def compiled(function: F) -> F:
     """Mark a function of numbers as one that compiled code may call; from Python it stays what it is."""
-    return cast(F, register_jitable(function))
+    return register_jitable(function)
 
 
 class Detector:
@@ -62,15 +64,11 @@ class Detector:
     warning: ClassVar[float] = 1.0
     critical: ClassVar[float] = 2.5
 
-    @staticmethod
-    def score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
-        """How remarkable the bar is: positive upwards, negative downwards. Leaves ``state`` alone."""
-        raise NotImplementedError
-
-    @staticmethod
-    def learn(p: Floats, state: Floats, bar: Floats, seen: Floats) -> None:
-        """Take the bar into ``state``, in place."""
-        raise NotImplementedError
+    score: ClassVar[Callable[[Row, Row, Row, Row], Verdict]]
+    """``score(p, state, bar, seen)``: how remarkable the bar is, positive upwards, negative downwards. Leaves the
+    state alone."""
+    learn: ClassVar[Callable[[Row, Row, Row, Row], None]]
+    """``learn(p, state, bar, seen)``: take the bar into the state, in place."""
 
     @classmethod
     def column(cls) -> str:

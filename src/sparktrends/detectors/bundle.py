@@ -15,6 +15,7 @@ from numba import njit
 from sparktrends.detectors import rarity
 from sparktrends.detectors.base import BARS, BASELINE, SCALE, SCORE, THRESHOLD, VALUE, WARM, Detector, Floats
 from sparktrends.detectors.feed import Key
+from sparktrends.detectors.registry import REGISTRY
 from sparktrends.errors import BadSetting
 from sparktrends.model import Signal
 
@@ -54,7 +55,7 @@ def _driver(score: Callable[..., Any], learn: Callable[..., Any], version: str) 
                 learn(p, own, bars[j], seen[j])
                 own[0] += 1.0
 
-    return drive  # type: ignore[no-any-return]
+    return drive
 
 
 class Detectors:
@@ -70,11 +71,9 @@ class Detectors:
         metrics: Sequence[str],
         settings: Settings | None = None,
         chosen: Sequence[str] | None = None,
-        registry: Sequence[type[Detector]] | None = None,
+        registry: Sequence[type[Detector]] = REGISTRY,
     ) -> None:
-        from sparktrends.detectors import REGISTRY  # the registry imports this file
-
-        self._kinds = _choose(REGISTRY if registry is None else registry, chosen)
+        self._kinds = _choose(registry, chosen)
         known = [kind.name for kind in self._kinds]
         for name in settings or {}:
             _require(name, known, "detector")
@@ -162,7 +161,7 @@ def _require(name: str, known: Any, what: str) -> str:
 def _parameters(kind: type[Detector], given: Mapping[str, float]) -> Floats:
     for name, value in given.items():
         _require(name, kind.defaults, f"parameter of detector {kind.name}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        if type(value) not in (int, float) or not 0 < value < math.inf:
             raise BadSetting(f"detector {kind.name}: {name} must be a positive number, not {value!r}")
     return np.array(list({**kind.defaults, **given}.values()), dtype=np.float64)
 

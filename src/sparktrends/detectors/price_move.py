@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 from sparktrends.detectors import rarity
-from sparktrends.detectors.base import CLOSE, COUNT, OPEN, SESSION, Detector, Floats, Verdict, compiled
+from sparktrends.detectors.base import CLOSE, COUNT, OPEN, SESSION, Detector, Row, Verdict, compiled
 
 SPAN, FLOOR = 2, 3
 TRACK, LAST, DAY, TICK = 1, 5, 6, 7
 
 
 @compiled
-def reference(state: Floats, bar: Floats) -> float:
+def reference(state: Row, bar: Row) -> float:
     """The price to compare with: the close before, or the bar's own open when a session begins (a gap is another)."""
     if state[COUNT] > 0 and state[DAY] == bar[SESSION]:
         return state[LAST]
@@ -20,13 +20,13 @@ def reference(state: Floats, bar: Floats) -> float:
 
 
 @compiled
-def least_scale(p: Floats, state: Floats) -> float:
+def least_scale(p: Row, state: Row) -> float:
     """The larger of ``floor`` and one step of the price grid, as far as that is known."""
     return max(p[FLOOR], state[TICK] / state[LAST]) if state[COUNT] > 0 else p[FLOOR]
 
 
 @compiled
-def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
+def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
     move = math.log(bar[CLOSE] / reference(state, bar))
     floor = least_scale(p, state)
     z = rarity.distance(state, TRACK, move, floor)
@@ -35,7 +35,7 @@ def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
 
 
 @compiled
-def _learn(p: Floats, state: Floats, bar: Floats, seen: Floats) -> None:
+def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
     before = reference(state, bar)
     if state[COUNT] == 0:
         rarity.begin(state, TRACK, 0.0, p[FLOOR])

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from sparktrends.detectors.base import Floats, compiled
+from sparktrends.detectors.base import Row, compiled
 
 CENTRE, SPREAD, RATE, TAIL = range(4)
 """A tracker's floats, counted from where it begins in the state."""
@@ -35,17 +35,16 @@ LEAST_RATE, LEAST_TAIL, MOST_EXCESS = 0.02, 0.17, 1.5
 
 
 @compiled
-def distance(state: Floats, at: int, value: float, floor: float) -> float:
-    """``value`` in scales from the centre; ``floor`` is the least scale, so a constant series is not infinitely calm."""
+def distance(state: Row, at: int, value: float, floor: float) -> float:
+    """``value`` in scales from the centre; ``floor`` is the least scale, so no series is infinitely calm."""
     return (value - state[at + CENTRE]) / max(state[at + SPREAD], floor)
 
 
 @compiled
-def rarity(state: Floats, at: int, z: float) -> float:
+def rarity(state: Row, at: int, z: float) -> float:
     """−log10 of the chance of ``|z|`` or more; below the knee a straight line from 0.
 
-    >>> import numpy as np
-    >>> round(rarity(np.array([0.0, 1.0, 0.05, 0.25]), 0, 20.0), 2)
+    >>> round(rarity([0.0, 1.0, 0.05, 0.25], 0, 20.0), 2)
     5.3
     """
     size = abs(z)
@@ -55,7 +54,7 @@ def rarity(state: Floats, at: int, z: float) -> float:
 
 
 @compiled
-def absorb(state: Floats, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
+def absorb(state: Row, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
     """Learn a value that lay at ``z``: first the tail, then scale and, when ``moving``, centre.
 
     ``weight`` is the weight of the newest bar. With ``both_sides`` false only large values count as tail.
@@ -74,7 +73,7 @@ def absorb(state: Floats, at: int, z: float, floor: float, weight: float, moving
 
 
 @compiled
-def begin(state: Floats, at: int, centre: float, spread: float) -> None:
+def begin(state: Row, at: int, centre: float, spread: float) -> None:
     """A tracker before its first value."""
     state[at + CENTRE] = centre
     state[at + SPREAD] = spread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sparktrends.detectors import rarity
-from sparktrends.detectors.base import COUNT, HIGH, LOW, Detector, Floats, Verdict, compiled
+from sparktrends.detectors.base import COUNT, HIGH, LOW, Detector, Row, Verdict, compiled
 from sparktrends.detectors.price_move import _learn as learn_move
 from sparktrends.detectors.price_move import least_scale, reference
 
@@ -14,7 +14,7 @@ MOVE, TRACK = 8, 8
 
 
 @compiled
-def excursion(state: Floats, bar: Floats) -> float:
+def excursion(state: Row, bar: Row) -> float:
     """The larger way, signed, from the reference price to the bar's high or low, as a logarithm."""
     before = reference(state, bar)
     up = math.log(bar[HIGH] / before)
@@ -23,7 +23,7 @@ def excursion(state: Floats, bar: Floats) -> float:
 
 
 @compiled
-def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
+def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
     way = excursion(state, bar)
     floor = least_scale(p, state)
     z = rarity.distance(state, TRACK, way, floor)
@@ -32,13 +32,13 @@ def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
 
 
 @compiled
-def _learn(p: Floats, state: Floats, bar: Floats, seen: Floats) -> None:
+def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
     floor = least_scale(p, state)
     if state[COUNT] == 0:
         rarity.begin(state, TRACK, 0.0, p[3])
     z = rarity.distance(state, TRACK, excursion(state, bar), floor)
     rarity.absorb(state, TRACK, z, floor, rarity.weight_of(state[COUNT], p[SPAN]), False, True)
-    learn_move(p, state, bar, seen)
+    learn_move(p, state, bar, _seen)
 
 
 class Surge(Detector):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 from sparktrends.detectors import rarity
-from sparktrends.detectors.base import COUNT, VOLUME, Detector, Floats, Verdict, compiled
+from sparktrends.detectors.base import COUNT, VOLUME, Detector, Row, Verdict, compiled
 
 SPAN, FLOOR = 2, 3
 TRACK = 1
 
 
 @compiled
-def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
+def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
     if not bar[VOLUME] > 0:
         return 0.0, math.nan, state[TRACK], state[TRACK + rarity.SPREAD]
     size = math.log(bar[VOLUME])
@@ -22,7 +22,7 @@ def _score(p: Floats, state: Floats, bar: Floats, seen: Floats) -> Verdict:
 
 
 @compiled
-def _learn(p: Floats, state: Floats, bar: Floats, seen: Floats) -> None:
+def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
     size = math.log(bar[VOLUME]) if bar[VOLUME] > 0 else state[TRACK]
     if state[COUNT] == 0:
         rarity.begin(state, TRACK, size, p[FLOOR])
