@@ -1,0 +1,108 @@
+"""From a layout to a function: compiled by Numba and kept on disk, or interpreted for examples and checks."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numba import njit
+
+from sparktrends.indicators.base import Floats, Past, push
+from sparktrends.indicators.layout import Layout, derive, usable
+
+Drive = Callable[[Floats, Floats, Floats, Floats, bool], None]
+"""``drive(states[n, size], bars[n, m, columns], outs[n, m, outputs], scratch[size], keep)``."""
+
+DEFAULT_CACHE = Path(__file__).parent / "__pycache__"
+"""Where compiled code is kept unless somebody names a folder: beside Python's own."""
+
+_SIGNATURE = "void(float64[:, ::1], float64[:, :, ::1], float64[:, :, ::1], float64[::1], boolean)"
+_ENTRY = {"fastmath": False, "error_model": "numpy", "nogil": True}
+_INLINED = {"fastmath": False, "error_model": "numpy", "forceinline": True}
+_BROKEN_CACHE = (
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    KeyError,
+)
+
+log = logging.getLogger(__name__)
+
+
+def interpret(layout: Layout) -> Drive:
+    """The same loop run by Python itself: slow, every index checked, nothing to compile but the shared helpers."""
+    namespace = _namespace(layout, lambda function: function.py_func)
+    namespace["njit"] = lambda *_, **__: lambda function: function
+    drive = _execute(layout.source, "<kernel>", namespace)
+
+    def quiet(states: Floats, bars: Floats, outs: Floats, scratch: Floats, keep: bool) -> None:
+        # Compiled code divides by zero without a word, and so must this.
+        with np.errstate(all="ignore"):
+            drive(states, bars, outs, scratch, keep)
+
+    return quiet
+
+
+@lru_cache(maxsize=64)
+def compile_loop(layout: Layout, folder: Path | None) -> Drive:
+    """The compiled loop of a layout, from ``folder`` when it is there, else compiled now and kept there.
+
+    A folder that cannot be written, or holds something unreadable, costs the time to compile and a warning.
+    The layout's version stands in the file name, so code that has changed is never taken from there.
+    """
+    if folder is not None:
+        try:
+            path = _write_source(folder, f"kernel_{layout.version}.py", layout.source)
+            return _compile(layout, str(path), cache=True)
+        except _BROKEN_CACHE as error:
+            log.warning("kernel cache %s is not usable (%s: %s): compiling anew", folder, type(error).__name__, error)
+    return _compile(layout, "<kernel>", cache=False)
+
+
+def _compile(layout: Layout, filename: str, *, cache: bool) -> Drive:
+    namespace = _namespace(layout, lambda function: function)
+    namespace |= {"njit": njit, "signature": _SIGNATURE, "entry": {**_ENTRY, "cache": cache}, "inlined": _INLINED}
+    return _execute(layout.source, filename, namespace)
+
+
+def _namespace(layout: Layout, prepare: Callable[[Any], Any]) -> dict[str, Any]:
+    updates = {f"update_{n}": prepare(i.update) for n, i in enumerate(layout.indicators)}
+    shared = {"push": push, "usable": usable, "derive": derive}
+    names = {name: prepare(function) for name, function in shared.items()}
+    return (
+        {"__name__": __name__, "Past": Past, "nan": math.nan, "signature": None, "entry": {}, "inlined": {}}
+        | names
+        | updates
+    )
+
+
+def _execute(source: str, filename: str, namespace: dict[str, Any]) -> Drive:
+    # The text is made above from numbers and fixed words only; nothing a person wrote reaches it.
+    exec(compile(source, filename, "exec"), namespace)
+    return cast(Drive, namespace["drive"])
+
+
+def _write_source(folder: Path, name: str, source: str) -> Path:
+    """Put the loop's text where Numba can find it: it files compiled code by its source's name, size and time."""
+    path = folder / name
+    if path.is_file() and path.read_text() == source:
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".py")
+    with os.fdopen(handle, "w") as file:
+        file.write(source)
+    os.utime(temporary, (0, 0))  # the same time whoever writes it, so processes starting together agree
+    os.replace(temporary, path)
+    return path
