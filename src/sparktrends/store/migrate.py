@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from importlib import resources
-from typing import LiteralString, cast
 
 from sparktrends.errors import IntegrityError
 from sparktrends.store.connect import Connection, connect, translated
@@ -30,7 +29,8 @@ def migrate(conninfo: str) -> list[str]:
             "CREATE TABLE IF NOT EXISTS public.sparktrends_migrations "
             "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        done = dict(connection.execute("SELECT name, sha256 FROM public.sparktrends_migrations").fetchall())
+        rows = connection.execute("SELECT name, sha256 FROM public.sparktrends_migrations").fetchall()
+        done: dict[str, str] = dict(rows)
         known = migrations()
         _check_history(done, known)
         return [_apply(connection, name, sql) for name, sql in known if name not in done]
@@ -47,7 +47,7 @@ def _check_history(done: dict[str, str], known: list[tuple[str, str]]) -> None:
 
 def _apply(connection: Connection, name: str, sql: str) -> str:
     with connection.transaction():
-        connection.execute(cast(LiteralString, sql))  # a file of ours, not a person's text
+        connection.execute(sql.encode())  # bytes: the driver reads no placeholders in it
         connection.execute(
             "INSERT INTO public.sparktrends_migrations (name, sha256) VALUES (%s, %s)", (name, _digest(sql))
         )

@@ -50,14 +50,13 @@ CREATE TABLE core.shards (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- One row a series: its own clock, and the span of minutes that are known and still open (microseconds UTC).
+-- One row a series: its own clock, and its first and last known minute (microseconds UTC).
 CREATE TABLE core.series_state (
     series integer PRIMARY KEY REFERENCES core.series,
     version bigint NOT NULL,
     clock bigint NOT NULL,
     first_minute bigint,
     last_minute bigint,
-    open_from bigint,
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 

@@ -1,0 +1,164 @@
+"""Every setting of the product: command line, then environment and `.env`, then `sparktrends.toml`, then defaults.
+
+This is the only module that reads the environment. Names that people already have in their `.env` files work as
+they are; everything else is a key of a table in `sparktrends.toml`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparktrends.errors import BadSetting
+from sparktrends.ops.home import default_cache, default_home
+from sparktrends.ops.stack import Database, External
+
+ENV_FILE = ".env"
+TOML_FILE = "sparktrends.toml"
+# Names of the contract; an alias stands behind the name it means.
+NAMES: Mapping[str, str] = {
+    "POSTGRES_USER": "account that owns the tables",
+    "POSTGRES_PASSWORD": "its password",
+    "POSTGRES_DB": "name of the database",
+    "POSTGRES_HOST": "host of an external PostgreSQL; without it the embedded one runs",
+    "POSTGRES_PORT": "its port",
+    "KAFKA_BOOTSTRAP": "host:port of an external broker; without a host the embedded one runs",
+    "SPARK_MASTER": "spark://… of a cluster; without it Spark runs in the streaming process",
+    "FINNHUB_API_KEY": "key for Finnhub",
+    "TWELVE_DATA_API_KEY": "key for Twelve Data",
+    "ALPHA_VANTAGE_API_KEY": "key for Alpha Vantage",
+    "BINANCE_API_KEY": "key for Binance (market data needs none)",
+    "SLACK_WEBHOOK": "address of a Slack incoming webhook",
+    "SPARKTRENDS_HOME": "folder of everything that is kept",
+}
+ALIASES: Mapping[str, str] = {"BIDANCE_API_KEY": "BINANCE_API_KEY"}
+SECRET_NAMES = frozenset(name for name in NAMES if name.endswith(("_KEY", "_PASSWORD", "WEBHOOK")))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one command of the product runs with. ``values`` holds the named settings, ``tables`` the TOML file."""
+
+    home: Path
+    cache: Path
+    values: Mapping[str, str] = field(repr=False)
+    tables: Mapping[str, Any] = field(repr=False)
+    env: Mapping[str, str] = field(repr=False)
+
+    def get(self, name: str) -> str:
+        """A named setting; empty when it is not set."""
+        return self.values.get(name, "")
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """A table of `sparktrends.toml`; empty when it is not there."""
+        found = self.tables.get(name, {})
+        if not isinstance(found, dict):
+            raise BadSetting(f"[{name}] in {TOML_FILE} is not a table")
+        return found
+
+    def secrets(self) -> list[str]:
+        """The values that must never be printed."""
+        return [self.values[name] for name in SECRET_NAMES if self.values.get(name)]
+
+    @property
+    def spark_master(self) -> str:
+        """Where Spark runs."""
+        return self.get("SPARK_MASTER") or "local[*]"
+
+    def external(self) -> External:
+        """The parts that somebody else runs: only a setting with a host means that."""
+        return External(_external_kafka(self.get("KAFKA_BOOTSTRAP")), self._external_database())
+
+    def _external_database(self) -> Database | None:
+        host = self.get("POSTGRES_HOST")
+        if not host:
+            return None
+        return Database(
+            host,
+            port_number("POSTGRES_PORT", self.get("POSTGRES_PORT") or "5432"),
+            self.get("POSTGRES_DB") or "sparktrends",
+            self.get("POSTGRES_USER") or "sparktrends",
+            self.get("POSTGRES_PASSWORD"),
+        )
+
+    def wanted_ports(self, defaults: Mapping[str, int]) -> dict[str, int]:
+        """The ports to try first: bare ports in the settings are wishes for the embedded parts."""
+        wanted = dict(defaults)
+        for part, number in self.table("ports").items():
+            if part not in wanted:
+                raise BadSetting(f"[ports] {part} in {TOML_FILE}", hint=f"there are {', '.join(sorted(wanted))}")
+            wanted[part] = port_number(f"[ports] {part}", str(number))
+        if not self.get("POSTGRES_HOST") and self.get("POSTGRES_PORT"):
+            wanted["postgres"] = port_number("POSTGRES_PORT", self.get("POSTGRES_PORT"))
+        kafka = self.get("KAFKA_BOOTSTRAP").lstrip(":")
+        if kafka.isdigit():
+            wanted["kafka"] = port_number("KAFKA_BOOTSTRAP", kafka)
+        return wanted
+
+
+def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path | None = None) -> Settings:
+    """Read the settings that hold in ``folder``; ``home`` from the command line wins over all.
+
+    Raises BadSetting for a `.env` that others can read while it holds a secret, and for files that do not parse.
+    """
+    file_values = _read_env_file(folder / ENV_FILE)
+    values = {**_known(file_values), **_known(env)}
+    tables = _read_toml(folder / TOML_FILE)
+    chosen = home or Path(values.get("SPARKTRENDS_HOME") or default_home(env))
+    return Settings(chosen.absolute(), default_cache(env), values, tables, dict(env))
+
+
+def port_number(name: str, text: str) -> int:
+    """A TCP port from text; raises BadSetting naming the setting."""
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise BadSetting(f"{name} = {text!r} is no port", hint="give a number from 1 to 65535")
+    return int(text)
+
+
+def _external_kafka(bootstrap: str) -> str | None:
+    return bootstrap if bootstrap and not bootstrap.lstrip(":").isdigit() else None
+
+
+def _known(values: Mapping[str, str]) -> dict[str, str]:
+    found = {ALIASES[name]: value for name, value in values.items() if name in ALIASES and value}
+    return found | {name: value for name, value in values.items() if name in NAMES and value}
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read ({error.strerror})") from error
+    values = dict(_assignment(path, number, line) for number, line in enumerate(text.splitlines(), 1) if _says(line))
+    if path.stat().st_mode & 0o004 and any(values.get(name) for name in SECRET_NAMES | ALIASES.keys()):
+        raise BadSetting(f"{path} holds secrets and everybody can read it", hint=f"chmod 600 {path}")
+    return values
+
+
+def _says(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    if not equals:
+        raise BadSetting(f"{path}, line {number}: not NAME=value")
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    return name.strip(), value
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadSetting(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,105 @@
+"""The ledger outside a batch: opening it at a start, and accepting a gap in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparktrends.errors import LogGap
+from sparktrends.store.connect import Connection, connect, translated
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLog:
+    """What the broker holds of one partition: records [low, high) of the topic with this id."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records that the ledger wants and the log does not hold; ``why`` is a sentence."""
+
+    log: PartitionLog
+    old_topic_id: str
+    start: int
+    end: int
+    why: str
+
+
+def open_ledger(
+    conninfo: str, shard: str, logs: Sequence[PartitionLog], *, accept_gap: bool = False
+) -> dict[tuple[str, int], int]:
+    """The next offset of each partition of this shard; partitions seen for the first time begin at the log's start.
+
+    Raises LogGap, naming topic, partition and range, when the log does not hold what the ledger wants next; with
+    ``accept_gap`` the gap is recorded in ``core.log_gaps`` and the ledger moves to what is there.
+    """
+    with connect(conninfo, application="ledger") as connection, translated():
+        for log in logs:
+            connection.execute(_OPEN, (log.topic, log.partition, log.topic_id, log.low, log.low, shard))
+        gaps = [gap for log in logs if (gap := _gap(connection, log)) is not None]
+        if gaps and not accept_gap:
+            raise LogGap(
+                "; ".join(gap.why for gap in gaps), hint="start again with --accept-gap to record the loss and go on"
+            )
+        for gap in gaps:
+            _accept(connection, gap)
+        names = [(log.topic, log.partition) for log in logs]
+        found = connection.execute("SELECT topic, partition, next_offset FROM core.ledger").fetchall()
+        connection.execute(
+            "UPDATE core.ledger SET shard = %s WHERE (topic, partition) IN "
+            "(SELECT * FROM unnest(%s::text[], %s::integer[]))",
+            (shard, [topic for topic, _ in names], [partition for _, partition in names]),
+        )
+    return {(topic, partition): offset for topic, partition, offset in found if (topic, partition) in names}
+
+
+_OPEN = """
+INSERT INTO core.ledger (topic, partition, topic_id, first_offset, next_offset, shard)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+"""
+
+
+def _gap(connection: Connection, log: PartitionLog) -> Gap | None:
+    row = connection.execute(
+        "SELECT topic_id, next_offset FROM core.ledger WHERE topic = %s AND partition = %s", (log.topic, log.partition)
+    ).fetchone()
+    assert row is not None
+    topic_id, wanted = row
+    name = f"{log.topic}[{log.partition}]"
+    if topic_id != log.topic_id:
+        why = f"{name} is another topic than the ledger's (it was deleted and made again after offset {wanted})"
+        return Gap(log, topic_id, wanted, wanted, why)
+    if wanted < log.low:
+        why = f"{name}: records {wanted} to {log.low - 1} are no longer in the log"
+        return Gap(log, topic_id, wanted, log.low, why)
+    if wanted > log.high:
+        why = f"{name}: the ledger stands at {wanted}, but the log ends at {log.high}"
+        return Gap(log, topic_id, log.high, wanted, why)
+    return None
+
+
+def _accept(connection: Connection, gap: Gap) -> None:
+    log = gap.log
+    connection.execute(
+        "INSERT INTO core.log_gaps (topic, partition, topic_id, from_offset, to_offset) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        (log.topic, log.partition, gap.old_topic_id, gap.start, gap.end),
+    )
+    if gap.old_topic_id == log.topic_id and gap.end == log.low:
+        connection.execute(
+            "UPDATE core.ledger SET next_offset = %s WHERE topic = %s AND partition = %s",
+            (log.low, log.topic, log.partition),
+        )
+        return
+    # Another log altogether: its counts begin anew, or they could never agree with what can be read.
+    connection.execute(
+        "UPDATE core.ledger SET topic_id = %s, first_offset = %s, next_offset = %s, records = 0, trades = 0, "
+        "prices = 0, heartbeats = 0, bars = 0, late = 0, quarantined = 0 WHERE topic = %s AND partition = %s",
+        (log.topic_id, log.low, log.low, log.topic, log.partition),
+    )

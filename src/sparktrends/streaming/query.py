@@ -1,0 +1,67 @@
+"""The Spark query: from the ledger's offsets to the end of the log and on, with a checkpoint that is only scratch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+Positions = Mapping[tuple[str, int], int]
+"""Next offset by (topic, partition)."""
+
+
+def start_query(
+    spark: SparkSession,
+    kafka: Mapping[str, str],
+    start: Positions,
+    checkpoint: Path,
+    process: Callable[[DataFrame, int], None],
+    *,
+    max_records: int,
+    trigger_ms: int = 50,
+) -> StreamingQuery:
+    """Start reading at ``start``; every record from there on goes through ``process`` once.
+
+    ``kafka`` are the client's options (``bootstrap.servers`` and what security needs). ``max_records`` bounds a
+    batch, so that a long backlog is drained in steps that fit into memory.
+    """
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    checkpoint.mkdir(parents=True)
+    reader = spark.readStream.format("kafka")
+    for name, value in kafka.items():
+        reader = reader.option(f"kafka.{name}", value)
+    frame = (
+        reader.option("assign", _assignment(start))
+        .option("startingOffsets", _offsets(start))
+        .option("maxOffsetsPerTrigger", max_records)
+        .option("failOnDataLoss", "true")
+        .option("includeHeaders", "false")
+        .load()
+    )
+    return (
+        frame.writeStream.foreachBatch(process)
+        .option("checkpointLocation", checkpoint.as_uri())
+        .trigger(processingTime=f"{trigger_ms} milliseconds")
+        .queryName("sparktrends")
+        .start()
+    )
+
+
+def _assignment(start: Positions) -> str:
+    topics: dict[str, list[int]] = {}
+    for topic, partition in sorted(start):
+        topics.setdefault(topic, []).append(partition)
+    return json.dumps(topics)
+
+
+def _offsets(start: Positions) -> str:
+    topics: dict[str, dict[str, int]] = {}
+    for (topic, partition), offset in sorted(start.items()):
+        topics.setdefault(topic, {})[str(partition)] = offset
+    return json.dumps(topics)

@@ -1,0 +1,166 @@
+"""The streaming process: opens the ledger, keeps the query alive, and stops it between two batches."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparktrends import telemetry
+from sparktrends.bars import Limits
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.errors import Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
+from sparktrends.store.ledger import PartitionLog, open_ledger
+from sparktrends.store.writer import Writer
+from sparktrends.streaming.commit import Committed
+from sparktrends.streaming.query import start_query
+from sparktrends.streaming.sink import OffsetLog, Sink
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+log = logging.getLogger(__name__)
+
+RESTARTS = telemetry.counter("stream_restarts", "Times the query had to begin anew from the ledger")
+_LONGEST_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """What one streaming process needs to know. ``shard`` is ``k/n``: it takes every n-th partition from the k-th."""
+
+    kafka: Connection
+    database: str = field(repr=False)
+    scratch: Path
+    limits: Limits = field(default_factory=Limits)
+    shard: str = "1/1"
+    accept_gap: bool = False
+    max_records: int = 1_000_000
+    trigger_ms: int = 50
+
+
+def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
+    """What the broker holds of the partitions that a shard reads."""
+    part, parts = (int(number) for number in shard.split("/"))
+    logs: list[PartitionLog] = []
+    for topic in (RAW_BARS, RAW_TRADES):
+        topic_id = str(admin.topic_id(topic))
+        for partition, (low, high) in sorted(admin.watermarks(topic).items()):
+            if partition % parts == part - 1:
+                logs.append(PartitionLog(topic, partition, topic_id, low, high))
+    return logs
+
+
+class Stream:
+    """Runs until `stop`, or until something happens that a new start cannot mend."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        session: SparkSession,
+        clock: telemetry.Clock = telemetry.system_clock,
+        on_commit: Callable[[Committed], None] = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._session = session
+        self._clock = clock
+        self._on_commit = on_commit
+        self._stopping = threading.Event()
+        self._between_batches = threading.Lock()
+        self._failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ask `run` to end after the batch that is under way; may be called from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest."""
+        delay = 0.2
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._run_query()
+            except SparkTrendsError as error:
+                if isinstance(error, Terminal):
+                    raise
+                log.warning("the stream starts anew from the ledger: %s", error)
+            if self._stopping.is_set():
+                return
+            RESTARTS.inc()
+            # A query that ran for a while failed by accident: no reason to wait long.
+            delay = 0.2 if time.monotonic() - began > 60 else min(delay * 2, _LONGEST_WAIT_S)
+            self._stopping.wait(delay)
+
+    def _run_query(self) -> None:
+        config = self._config
+        logs = partition_logs(Admin(config.kafka), config.shard)
+        writer = Writer(config.database, config.shard)
+        try:
+            # The lock comes before the ledger is read: what another writer commits until then must be seen.
+            with writer.transaction():
+                pass
+            start = open_ledger(config.database, config.shard, logs, accept_gap=config.accept_gap)
+            topic_ids = {item.topic: item.topic_id for item in logs}
+            offsets = OffsetLog(config.scratch / "checkpoint", topic_ids, dict(start))
+            limits = config.limits.shared_by(len(start))
+            sink = Sink(writer, offsets, limits, self._clock, self._stopping.wait, self._on_commit)
+            self._watch(sink, start)
+        finally:
+            writer.close()
+
+    def _watch(self, sink: Sink, start: dict[tuple[str, int], int]) -> None:
+        self._failure = None
+        query = start_query(
+            self._session,
+            {name: str(value) for name, value in _client_options(self._config.kafka).items()},
+            start,
+            sink.offsets.folder,
+            self._guarded(sink),
+            max_records=self._config.max_records,
+            trigger_ms=self._config.trigger_ms,
+        )
+        while query.isActive and not self._stopping.is_set():
+            self._stopping.wait(0.2)
+        self._end(query)
+
+    def _guarded(self, sink: Sink) -> Callable[[DataFrame, int], None]:
+        """The sink, made safe to stop: a query that is stopped inside a batch ends in a StackOverflowError."""
+
+        def process(frame: DataFrame, batch_id: int) -> None:
+            with self._between_batches:
+                if self._stopping.is_set():
+                    return  # what Spark then believes of this batch is scratch; the ledger has not moved
+                try:
+                    sink(frame, batch_id)
+                except BaseException as error:
+                    self._failure = error
+                    raise
+
+        return process
+
+    def _end(self, query: StreamingQuery) -> None:
+        failed = None if query.isActive else query.exception()
+        if query.isActive:
+            with self._between_batches:
+                pass
+            query.stop()
+        if isinstance(self._failure, Fenced | LogGap | IntegrityError | Terminal):
+            raise self._failure
+        if failed is not None:
+            log.warning("the Spark query ended: %s", _first_line(self._failure or failed))
+
+
+def _client_options(connection: Connection) -> dict[str, str]:
+    """The broker's address and security as Spark's (Java) client spells them."""
+    return {"bootstrap.servers": connection.bootstrap, **{k: str(v) for k, v in connection.security.items()}}
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

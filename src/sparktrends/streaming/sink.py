@@ -1,0 +1,120 @@
+"""What Spark calls with each micro-batch: fold it, then commit it, patiently, exactly once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparktrends import telemetry
+from sparktrends.bars import FoldResult, Limits
+from sparktrends.errors import Retryable, Unavailable
+from sparktrends.model import OffsetRange
+from sparktrends.store.writer import Writer
+from sparktrends.streaming.commit import Cache, Committed, commit_batch
+from sparktrends.streaming.fold import fold_dataframe
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+log = logging.getLogger(__name__)
+
+RECORDS = telemetry.counter("stream_records", "Records of the log that were committed")
+BATCHES = telemetry.histogram("stream_batch_seconds", "Duration of the parts of a micro-batch", ["part"])
+WAITING = telemetry.gauge("stream_waiting", "1 while the store does not answer and a batch waits")
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
+
+Fold = Callable[["DataFrame", int, Limits], FoldResult]
+
+
+@dataclass(slots=True)
+class OffsetLog:
+    """Spark's own offset log of the query: the only place that says which records a batch holds."""
+
+    folder: Path
+    topic_ids: Mapping[str, str]
+    next_offsets: dict[tuple[str, int], int]
+
+    def ranges(self, batch_id: int) -> list[OffsetRange]:
+        """The records of a batch: from where the last one ended to what Spark planned.
+
+        Raises Unavailable when the scratch checkpoint was taken away: the query has to begin again.
+        """
+        try:
+            text = (self.folder / "offsets" / str(batch_id)).read_text()
+        except OSError as error:
+            gone = f"Spark's offset log is gone ({error.strerror})"
+            raise Unavailable(gone, hint="the stream starts anew from the ledger") from error
+        planned: dict[str, dict[str, int]] = json.loads(text.splitlines()[2])
+        return [
+            OffsetRange(topic, int(partition), self.topic_ids[topic], self._next(topic, int(partition), end), end)
+            for topic, partitions in sorted(planned.items())
+            for partition, end in sorted(partitions.items(), key=lambda item: int(item[0]))
+        ]
+
+    def _next(self, topic: str, partition: int, end: int) -> int:
+        return self.next_offsets.get((topic, partition), end)
+
+    def advance(self, ranges: Sequence[OffsetRange]) -> None:
+        """Remember where the next batch begins."""
+        self.next_offsets.update({(r.topic, r.partition): r.end for r in ranges})
+
+
+@dataclass(slots=True)
+class Sink:
+    """The function given to ``foreachBatch``. A batch ends committed, or the query ends with an error.
+
+    While PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
+    """
+
+    writer: Writer
+    offsets: OffsetLog
+    limits: Limits
+    clock: telemetry.Clock
+    wait: Callable[[float], bool]
+    on_commit: Callable[[Committed], None] = lambda _: None
+    fold: Fold = fold_dataframe
+    cache: Cache | None = None
+
+    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+        """Fold and commit one micro-batch."""
+        ranges = self.offsets.ranges(batch_id)
+        records = sum(r.end - r.start for r in ranges)
+        if records == 0:
+            return
+        with telemetry.correlated(f"batch-{batch_id}"):
+            with BATCHES.labels("fold").time():
+                result = self.fold(frame, records, self.limits)
+            with BATCHES.labels("commit").time():
+                committed = self._commit_patiently(ranges, result)
+            self.offsets.advance(ranges)
+            if committed is not None:
+                RECORDS.inc(committed.records)
+                self.on_commit(committed)
+
+    def _commit_patiently(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
+        delay = _FIRST_WAIT_S
+        while True:
+            try:
+                committed = self._commit(ranges, result)
+                WAITING.set(0)
+                return committed
+            except Retryable as error:
+                WAITING.set(1)
+                log.warning("the store does not take the batch, next try in %.1f s: %s", delay, error)
+                if self.wait(delay):
+                    raise
+                delay = min(delay * 2, _LONGEST_WAIT_S)
+
+    def _commit(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
+        cache = self.cache = self.cache if self.cache is not None else Cache()
+        try:
+            with self.writer.transaction() as tx:
+                return commit_batch(tx, ranges, result, self.limits, cache, self.clock())
+        except BaseException:
+            # What the cache learnt in a transaction that failed never happened.
+            self.cache = None
+            raise
