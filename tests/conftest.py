@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Fixtures of the real embedded stack: `stack`, `home`, `resolver`.
+sys.path.insert(0, str(ROOT / "tests"))
+pytest_plugins = ["embedded"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,152 @@
+"""The home: one folder with everything that must outlive a start, owned by one running stack at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparktrends.errors import BadSetting, DiskFull, Fenced
+
+NEEDED_BYTES = 2 * 1024**3
+"""Free space that a start asks for: a day of trades of the demo and what the log keeps of it."""
+_FOLDERS = ("kafka", "postgres", "logs", "run", "scratch")
+
+
+def default_home(env: Mapping[str, str]) -> Path:
+    """Root: /var/lib/sparktrends (another user must reach the database); others: below their state folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/sparktrends")
+    return Path(env.get("XDG_STATE_HOME") or Path(env.get("HOME", "/")) / ".local" / "state") / "sparktrends"
+
+
+def default_cache(env: Mapping[str, str]) -> Path:
+    """Where jars and the Java launcher are kept: XDG_CACHE_HOME, else /var/cache for root, else ~/.cache."""
+    if base := env.get("XDG_CACHE_HOME"):
+        return Path(base) / "sparktrends"
+    base_folder = Path("/var/cache") if os.geteuid() == 0 else Path(env.get("HOME", "/")) / ".cache"
+    return base_folder / "sparktrends"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The generated passwords of one home; none of them shows in a repr."""
+
+    superuser: str = field(repr=False)
+    owner: str = field(repr=False)
+    reader: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A home that exists and can be written; make one with `Home.open`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Home:
+        """Make the folder and its parts where missing; raises BadSetting when they cannot be used."""
+        home = cls(path.absolute())
+        try:
+            home.path.mkdir(parents=True, exist_ok=True)
+            # Others may pass through (the database's user must) but not look around.
+            home.path.chmod(0o711)
+            for name in _FOLDERS:
+                (home.path / name).mkdir(exist_ok=True, mode=0o711 if name == "postgres" else 0o700)
+            os.listdir(home.path)
+        except OSError as error:
+            raise BadSetting(
+                f"the home {path} cannot be used ({error.strerror})", hint="name another folder with --home"
+            ) from error
+        return home
+
+    @property
+    def kafka(self) -> Path:
+        """The broker's log and configuration."""
+        return self.path / "kafka"
+
+    @property
+    def postgres(self) -> Path:
+        """The database's files, and its binaries where another user runs it."""
+        return self.path / "postgres"
+
+    @property
+    def logs(self) -> Path:
+        """What every part says."""
+        return self.path / "logs"
+
+    @property
+    def run(self) -> Path:
+        """The lock, the ports, the passwords."""
+        return self.path / "run"
+
+    @property
+    def scratch(self) -> Path:
+        """Spark's checkpoints and spills: may vanish whenever nothing runs."""
+        return self.path / "scratch"
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the home; raises Fenced when a running program does. The kernel ends it with the process: never stale."""
+        with open(self.run / "owner", "a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Fenced(
+                    f"{self.path} is in use by process {self.owner() or 'unknown'}",
+                    hint="stop it with `sparktrends down`, or name another folder with --home",
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            try:
+                yield
+            finally:
+                handle.truncate(0)
+
+    def owner(self) -> int | None:
+        """The process id that runs this home now; None when nobody does."""
+        try:
+            with open(self.run / "owner") as handle:
+                said = handle.read()
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(said) if said.isdigit() else None
+        except FileNotFoundError:
+            pass
+        return None
+
+    def secrets(self) -> Secrets:
+        """The passwords, made at the first call and kept in a file that only its owner can read."""
+        file = self.run / "secrets.json"
+        try:
+            return Secrets(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return self._new_secrets(file)
+
+    def _new_secrets(self, file: Path) -> Secrets:
+        made = Secrets(*(secrets.token_urlsafe(24) for _ in range(3)))
+        fresh = file.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            json.dump({"superuser": made.superuser, "owner": made.owner, "reader": made.reader}, out)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(file)
+        return made
+
+    def require_space(self, needed: int = NEEDED_BYTES) -> None:
+        """Raises DiskFull when fewer than ``needed`` bytes are free: better before a start than in the middle."""
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise DiskFull(
+                f"only {free / 1e9:.1f} GB are free on the disk of {self.path}",
+                hint=f"free {needed / 1e9:.1f} GB, or name a folder on another disk with --home",
+            )

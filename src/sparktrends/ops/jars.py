@@ -1,0 +1,322 @@
+"""The jars of the broker, of Spark's Kafka connector and of the demo: resolved once, checked at every start.
+
+Apache Ivy, which lies inside pyspark, resolves them into the user's cache. What they must be is written in
+``jars.lock`` beside this file, one line per jar: set, file, size in bytes, SHA-512. A jar with a wrong byte is
+fetched anew once and then refused. ``python -m sparktrends.ops.jars --lock`` writes the lock anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sparktrends.errors import DiskFull, IntegrityError, NotFound, Unavailable
+from sparktrends.ops.java import Java, find
+from sparktrends.ops.supervise import tied
+
+BROKER, CONNECTOR, DEMO = "broker", "connector", "demo"
+LOCK = Path(__file__).with_name("jars.lock")
+_SILENCE = 60.0  # seconds without a word from Ivy after which the network counts as away
+_ATTEMPTS = 2
+_INTERRUPTED = (130, -2)  # Ctrl-C reaches Ivy too: then it must not be tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What Ivy is asked for: (organisation, module, revision) of each dependency, and modules to leave out."""
+
+    wanted: tuple[tuple[str, str, str], ...]
+    without: tuple[str, ...] = ()
+    transitive: bool = True
+
+
+RECIPES: Mapping[str, Recipe] = {
+    BROKER: Recipe(
+        (
+            ("org.apache.kafka", "kafka_2.13", "4.3.0"),
+            # Kafka logs through SLF4J 1.7 and brings Log4j 2.25 without the bridge between the two.
+            ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4"),
+        )
+    ),
+    CONNECTOR: Recipe(
+        (("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0"),),
+        # pyspark has these already; a second version on the class path would be a lottery.
+        without=(
+            "hadoop-client-api",
+            "hadoop-client-runtime",
+            "jsr305",
+            "lz4-java",
+            "scala-library",
+            "scala-parallel-collections_2.13",
+            "slf4j-api",
+            "snappy-java",
+            "spark-tags_2.13",
+            "zstd-jni",
+        ),
+    ),
+    DEMO: Recipe((("org.ta4j", "ta4j-examples", "0.15"),), transitive=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the lock."""
+
+    size: int
+    sha512: str
+
+
+Lock = Mapping[str, Mapping[str, Entry]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the download of one set has come: files and bytes, done and in all."""
+
+    name: str
+    files: int
+    all_files: int
+    size: int
+    all_size: int
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Everything that fetching needs: Java, the cache folder, the environment (for a proxy), and who is told.
+
+    ``ivy_settings`` is a settings file of Ivy for people whose company has its own mirror.
+    """
+
+    java: Java
+    cache: Path
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    progress: Callable[[Progress], None] = lambda _: None
+    ivy_settings: Path | None = None
+
+    def ensure(self, names: Iterable[str] = (BROKER, CONNECTOR, DEMO)) -> dict[str, tuple[Path, ...]]:
+        """The checked jars of each set, fetched side by side where they are missing.
+
+        Raises Unavailable when they cannot be fetched, DiskFull, or IntegrityError when what came is not what the
+        lock says.
+        """
+        lock = read_lock()
+        wanted = list(names)
+        with ThreadPoolExecutor(max_workers=len(RECIPES)) as pool:
+            found = list(pool.map(lambda name: self._one(name, lock[name]), wanted))
+        return dict(zip(wanted, found, strict=True))
+
+    def _one(self, name: str, entries: Mapping[str, Entry]) -> tuple[Path, ...]:
+        folder = self.cache / "jars" / f"{name}-{_fingerprint(entries)}"
+        with _only_one(folder.with_suffix(".lock")):
+            if folder.is_dir() and not faults(folder, entries):
+                return _paths(folder, entries)
+            self._fetch(name, entries, folder)
+            if wrong := faults(folder, entries):
+                raise IntegrityError(
+                    f"{wrong[0]} is not the file that jars.lock names, also after a new download",
+                    hint="something on the way, or the disk, changes files: try another network",
+                )
+        return _paths(folder, entries)
+
+    def _fetch(self, name: str, entries: Mapping[str, Entry], folder: Path) -> None:
+        """Download beside, then rename: a half-filled folder never has the final name."""
+        for abandoned in folder.parent.glob(f".fetch-{name}-*"):  # of a run that was killed
+            shutil.rmtree(abandoned, ignore_errors=True)
+        with _scratch(folder.parent, name) as scratch:
+            resolve(self, name, scratch, _meter(name, entries, self.progress))
+            shutil.rmtree(folder, ignore_errors=True)
+            (scratch / "jars").rename(folder)
+
+
+def read_lock(path: Path = LOCK) -> Lock:
+    """The lock: set → file name → size and SHA-512."""
+    found: dict[str, dict[str, Entry]] = {}
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, file, size, digest = line.split()
+            found.setdefault(name, {})[file] = Entry(int(size), digest)
+    return found
+
+
+def faults(folder: Path, entries: Mapping[str, Entry]) -> list[Path]:
+    """The files of the lock that are missing from ``folder`` or differ by a single bit."""
+    return [folder / file for file, entry in entries.items() if _measure(folder / file) != entry]
+
+
+def resolve(resolver: Resolver, name: str, scratch: Path, on_line: Callable[[str], None]) -> None:
+    """Let Ivy put the jars of one set into ``scratch/jars``; its words go to ``on_line`` and a log in the cache."""
+    recipe = scratch / "ivy.xml"
+    recipe.write_text(_ivy_file(name))
+    command = [resolver.java.executable, "-Xmx256m", *_proxy(resolver.env)]
+    # Ivy's cache is thrown away with the scratch folder: another program's downloads cannot leak in.
+    command += [f"-Divy.default.ivy.user.dir={scratch / 'ivy'}", "-jar", str(_ivy())]
+    command += ["-cache", str(scratch / "ivy" / "cache"), "-ivy", str(recipe), "-confs", "default"]
+    command += ["-settings", str(resolver.ivy_settings)] if resolver.ivy_settings else []
+    command += ["-retrieve", str(scratch / "jars" / "[artifact]-[revision](-[classifier]).[ext]")]
+    log = resolver.cache / "jars" / f"{name}.log"
+    for attempt in range(1, _ATTEMPTS + 1):
+        code, said = _run(command, log, on_line)
+        if code == 0:
+            return
+        if code in _INTERRUPTED:
+            raise Unavailable("the download was interrupted", hint="start again")
+        if "No space left on device" in said:
+            raise DiskFull(f"the disk of {resolver.cache} is full", hint="free 300 MB there and start again")
+        if attempt == _ATTEMPTS:
+            raise Unavailable(
+                f"the jars of the {name} cannot be downloaded, which the first start on a machine needs",
+                hint=f"connect it to the internet (HTTPS_PROXY is respected) and start again; details in {log}",
+            )
+
+
+def _ivy() -> Path:
+    spec = importlib.util.find_spec("pyspark")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for jar in (jar for folder in folders for jar in Path(folder, "jars").glob("ivy-*.jar")):
+        return jar
+    raise NotFound("pyspark with its jars is not installed", hint="install the requirements again")
+
+
+def _ivy_file(name: str) -> str:
+    recipe = RECIPES[name]
+    transitive = str(recipe.transitive).lower()
+    lines = [
+        f'<dependency org="{org}" name="{module}" rev="{revision}" conf="default" transitive="{transitive}"/>'
+        for org, module, revision in recipe.wanted
+    ]
+    lines += [f'<exclude module="{module}"/>' for module in recipe.without]
+    info = f'<info organisation="sparktrends" module="{name}"/>'
+    return f'<ivy-module version="2.0">{info}<dependencies>{"".join(lines)}</dependencies></ivy-module>'
+
+
+def _proxy(env: Mapping[str, str]) -> list[str]:
+    """Java does not read HTTPS_PROXY as other programs do, so it is told in its own words."""
+    where = urlsplit(env.get("HTTPS_PROXY") or env.get("https_proxy") or "")
+    if not where.hostname:
+        return []
+    return [f"-Dhttps.proxyHost={where.hostname}", f"-Dhttps.proxyPort={where.port or 8080}"]
+
+
+def _run(command: Sequence[str], log: Path, on_line: Callable[[str], None]) -> tuple[int, str]:
+    """Run Ivy to its end, or until it has been silent too long; its exit code and the end of what it said."""
+    said: list[str] = []
+    with (
+        log.open("w") as out,
+        subprocess.Popen(tied(command), stdout=-1, stderr=-2, text=True, errors="replace") as process,
+    ):
+        assert process.stdout
+        watchdog = _Watchdog(process)
+        for line in process.stdout:
+            watchdog.heard()
+            out.write(line)
+            said.append(line)
+            on_line(line)
+        watchdog.stop()
+    return process.returncode, "".join(said[-200:])
+
+
+class _Watchdog:
+    """Kills a process that has said nothing for a minute: a dropped connection never ends by itself."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._timer = self._armed()
+
+    def _armed(self) -> threading.Timer:
+        timer = threading.Timer(_SILENCE, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def heard(self) -> None:
+        self._timer.cancel()
+        self._timer = self._armed()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+def _meter(name: str, entries: Mapping[str, Entry], tell: Callable[[Progress], None]) -> Callable[[str], None]:
+    """A listener that turns Ivy's lines into progress: a line names a jar's address, a later one its success."""
+    everything = sum(entry.size for entry in entries.values())
+    done: dict[str, int] = {}
+    current = ""
+
+    def on_line(line: str) -> None:
+        nonlocal current
+        if found := re.search(r"downloading \S+/(\S+)", line):
+            current = found[1]
+        elif "[SUCCESSFUL ]" in line and current:
+            done[current] = entries[current].size if current in entries else 0
+            tell(Progress(name, len(done), len(entries), sum(done.values()), everything))
+
+    tell(Progress(name, 0, len(entries), 0, everything))
+    return on_line
+
+
+def _measure(file: Path) -> Entry | None:
+    try:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha512").hexdigest()
+        return Entry(file.stat().st_size, digest)
+    except OSError:
+        return None
+
+
+def _paths(folder: Path, entries: Mapping[str, Entry]) -> tuple[Path, ...]:
+    return tuple(folder / file for file in sorted(entries))
+
+
+def _fingerprint(entries: Mapping[str, Entry]) -> str:
+    """Names the folder by what must be in it, so that two versions of the product never share one."""
+    return hashlib.sha256(repr(sorted(entries.items())).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """One start at a time fetches a set; the others wait and then find it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _scratch(parent: Path, name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".fetch-{name}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def write_lock(resolver: Resolver, path: Path = LOCK) -> None:
+    """Resolve every set anew and write down what came: the one place where a new byte is believed."""
+    lines = ["# set file bytes sha512; written by: python -m sparktrends.ops.jars --lock"]
+    (resolver.cache / "jars").mkdir(parents=True, exist_ok=True)
+    for name in RECIPES:
+        with _scratch(resolver.cache / "jars", name) as scratch:
+            resolve(resolver, name, scratch, lambda _: None)
+            for file in sorted((scratch / "jars").iterdir()):
+                entry = _measure(file)
+                assert entry, file
+                lines.append(f"{name} {file.name} {entry.size} {entry.sha512}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--lock"]:
+        sys.exit("usage: python -m sparktrends.ops.jars --lock")
+    with tempfile.TemporaryDirectory() as fresh:
+        write_lock(Resolver(find(os.environ, Path(fresh)), Path(fresh), os.environ))

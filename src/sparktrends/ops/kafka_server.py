@@ -1,0 +1,188 @@
+"""The embedded broker: Kafka in KRaft mode, one node, loopback only, everything below its folder of the home."""
+
+from __future__ import annotations
+
+import base64
+import signal
+import socket
+import struct
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparktrends.ops.java import Java
+from sparktrends.ops.ports import LOOPBACK, any_free
+from sparktrends.ops.supervise import Spec, bare_env, evict, run
+
+HEAP = "256m"
+_MIB = 1024**2
+
+_SETTINGS: Mapping[str, object] = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # One node: with the defaults of 3 and 2 the internal topics are never made, and consumers wait without a word.
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    # Each partition costs files and memory; one machine has few groups.
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.num.partitions": 4,
+    "share.coordinator.state.topic.num.partitions": 4,
+    # After kill -9 the new broker must wait until the old one's session ends: 2 s, not 9.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 500,
+    "group.initial.rebalance.delay.ms": 0,
+    # The table of topics decides what exists; a misspelt name must fail and not make a topic.
+    "auto.create.topics.enable": "false",
+    "log.segment.bytes": 256 * _MIB,
+    "log.cleaner.dedupe.buffer.size": 8 * _MIB,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "background.threads": 4,
+}
+
+_LOGGING = """\
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.filePattern = {log}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{ISO8601}} %p %c{{1}}: %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+rootLogger.level = INFO
+rootLogger.appenderRef.file.ref = file
+"""
+
+
+@dataclass(frozen=True)
+class KafkaServer:
+    """How the broker of one home is run; ``folder`` and ``logs`` are the home's, ``env`` this process's."""
+
+    java: Java
+    jars: Sequence[Path]
+    folder: Path
+    logs: Path
+    port: int
+    env: Mapping[str, str] = field(repr=False)
+    name: str = "kafka"
+
+    @property
+    def address(self) -> str:
+        """The bootstrap address."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def prepare(self) -> None:
+        """Write the configuration, and format the log the first time."""
+        evict_leftovers(self.folder)
+        # The controller's port is nobody's business: a new one at every start cannot be taken for long.
+        controller = f"{LOOPBACK}:{any_free()}"
+        own: Mapping[str, object] = {
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "controller.quorum.voters": f"1@{controller}",
+            "log.dirs": self.folder / "data",
+        }
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**_SETTINGS, **own}.items()))
+        self._logging.write_text(_LOGGING.format(log=self._log))
+        if not self._formatted.exists():
+            self._format()
+
+    def spec(self) -> Spec:
+        """The broker's process."""
+        return Spec(
+            name=self.name,
+            argv=self._java("kafka.Kafka", str(self._config)),
+            output=self.logs / "kafka.out",
+            log=self._log,
+            env=bare_env(self.env),
+            cwd=self.folder,
+            # Crash-safe by design, and a clean stop may take longer than anybody waits for an orphan.
+            death_signal=signal.SIGKILL,
+            grace=20.0,
+        )
+
+    def ready(self) -> bool:
+        """Whether the broker answers a request for metadata, and knows itself as a member of the cluster."""
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=1.0) as connection:
+                return _brokers(connection) > 0
+        except (OSError, struct.error):
+            return False
+
+    def _java(self, *main: str) -> list[str]:
+        path = ":".join(str(jar) for jar in self.jars)
+        return [
+            self.java.executable,
+            f"-Xmx{HEAP}",
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            f"-Dlog4j2.configurationFile={self._logging}",
+            "-cp",
+            path,
+            *main,
+        ]
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        arguments = ("format", "--ignore-formatted", "-t", cluster, "-c", str(self._config))
+        run(
+            Spec(
+                "formatting the broker's log",
+                self._java("kafka.tools.StorageTool", *arguments),
+                self.logs / "kafka.out",
+                bare_env(self.env),
+                self.folder,
+            )
+        )
+        self._formatted.touch()
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def _logging(self) -> Path:
+        return self.folder / "log4j2.properties"
+
+    @property
+    def _log(self) -> Path:
+        return self.logs / "kafka.log"
+
+    @property
+    def _formatted(self) -> Path:
+        return self.folder / "formatted"
+
+
+def evict_leftovers(folder: Path) -> None:
+    """End a broker that a killed run left in the folder ``kafka`` of this home."""
+    evict(folder, "kafka.", grace=0.0)
+
+
+def _brokers(connection: socket.socket) -> int:
+    """How many brokers the answer to a Metadata request (version 1, no topics) lists."""
+    client = b"sparktrends"
+    request = struct.pack(f">hhih{len(client)}si", 3, 1, 7, len(client), client, 0)
+    connection.sendall(struct.pack(">i", len(request)) + request)
+    (size,) = struct.unpack(">i", _exactly(connection, 4))
+    correlation, count = struct.unpack_from(">ii", _exactly(connection, size))
+    return int(count) if correlation == 7 else 0
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        if not (part := connection.recv(size - len(received))):
+            raise ConnectionError("closed in the middle of an answer")
+        received += part
+    return received

@@ -1,0 +1,173 @@
+"""The embedded stack: broker and database of one home, started side by side, kept running, stopped in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from sparktrends.ops import jars, kafka_server, ports, postgres_server
+from sparktrends.ops.home import Home
+from sparktrends.ops.java import Java
+from sparktrends.ops.kafka_server import KafkaServer
+from sparktrends.ops.postgres_server import DATABASE, OWNER, READER, PostgresServer
+from sparktrends.ops.supervise import Keeper
+
+_TICK = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where a database is and how to enter it, as writer or reader; passwords never show in a repr."""
+
+    host: str
+    port: int
+    name: str = DATABASE
+    owner: str = OWNER
+    owner_password: str = field(default="", repr=False)
+    reader: str = READER
+    reader_password: str = field(default="", repr=False)
+
+    def dsn(self, *, reader: bool = False) -> str:
+        """The connection string, password included: hand it over, never print it."""
+        user, password = (self.reader, self.reader_password) if reader else (self.owner, self.owner_password)
+        return f"host={self.host} port={self.port} dbname={self.name} user={user} password={password}"
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """The parts that somebody else runs; what is None is embedded."""
+
+    kafka: str | None = None
+    database: Database | None = None
+
+
+class Stack:
+    """Broker and database while inside the ``with`` block; the home must be owned (`Home.owned`).
+
+    ``kafka`` is the bootstrap address, ``database`` the `Database`, ``ports`` what every part got. A part that dies
+    is started again by a thread of the stack; ``on_event`` hears of it in one sentence, from that thread.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        resolver: jars.Resolver,
+        *,
+        external: External | None = None,
+        wanted: Mapping[str, int] = ports.WANTED,
+        on_event: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._home = home
+        self._resolver = resolver
+        self._external = external or External()
+        self._wanted = wanted
+        self._on_event = on_event
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self.keepers: dict[str, Keeper] = {}
+        self.ports: Mapping[str, ports.Port] = {}
+
+    @property
+    def java(self) -> Java:
+        """The Java that the broker runs on and that Spark shall run on."""
+        return self._resolver.java
+
+    @property
+    def kafka(self) -> str:
+        """The bootstrap address of the broker."""
+        return self._external.kafka or f"{ports.LOOPBACK}:{self.ports['kafka'].number}"
+
+    @property
+    def database(self) -> Database:
+        """Where the database is, with both accounts."""
+        if self._external.database:
+            return self._external.database
+        secrets = self._home.secrets()
+        number = self.ports["postgres"].number
+        return Database(ports.LOOPBACK, number, owner_password=secrets.owner, reader_password=secrets.reader)
+
+    def __enter__(self) -> Stack:
+        self._home.require_space()
+        # Before the ports: what a killed run left behind holds them until it is gone.
+        kafka_server.evict_leftovers(self._home.kafka)
+        postgres_server.evict_leftovers(self._home.postgres)
+        self.ports = ports.choose(self._wanted, self._home.run / "ports.json")
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        threading.Thread(target=self._watch, name="stack", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def restart(self, name: str) -> None:
+        """Stop a part (``kafka`` or ``postgres``) and start it again; returns when it answers."""
+        with self._lock:
+            keeper = self.keepers[name]
+            keeper.stop()
+            keeper.start()
+
+    def _start(self) -> None:
+        """Both at once: the database is ready long before the broker, and while jars are fetched."""
+        starts = [
+            start
+            for start, there in (
+                (self._start_postgres, self._external.database),
+                (self._start_kafka, self._external.kafka),
+            )
+            if there is None
+        ]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            try:
+                for future in [pool.submit(start) for start in starts]:
+                    future.result()
+            except BaseException:
+                self._stop()  # inside, so that the pool need not wait for the part that would have come up
+                raise
+
+    def _start_kafka(self) -> None:
+        server = KafkaServer(
+            java=self.java,
+            jars=self._resolver.ensure([jars.BROKER])[jars.BROKER],
+            folder=self._home.kafka,
+            logs=self._home.logs,
+            port=self.ports["kafka"].number,
+            env=self._resolver.env,
+        )
+        self._keep(Keeper(server, self._on_event))
+
+    def _start_postgres(self) -> None:
+        server = PostgresServer(
+            folder=self._home.postgres,
+            logs=self._home.logs,
+            port=self.ports["postgres"].number,
+            secrets=self._home.secrets(),
+            env=self._resolver.env,
+        )
+        self._keep(Keeper(server, self._on_event))
+
+    def _keep(self, keeper: Keeper) -> None:
+        self.keepers[keeper.server.name] = keeper
+        keeper.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_TICK):
+            with self._lock:
+                for keeper in self.keepers.values():
+                    if not self._over.is_set():
+                        keeper.tick()
+
+    def _stop(self) -> None:
+        """The broker first: nobody writes to the database after it that has not read from the broker before."""
+        self._over.set()
+        for name in ("kafka", "postgres"):
+            if keeper := self.keepers.get(name):
+                keeper.stop()

@@ -1,0 +1,62 @@
+"""The real embedded stack for tests: `pytest_plugins` of tests/conftest.py registers it.
+
+One broker and one database for the whole run, in a home of their own; tests make topics and databases of their own
+names in it. ``stack`` starts it at first use; every test that asks for it belongs to the mark ``e2e``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sparktrends.ops import java, ports
+from sparktrends.ops.home import Home, default_cache
+from sparktrends.ops.jars import Resolver
+from sparktrends.ops.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The user's own cache: what `make setup` or an earlier run downloaded is not fetched again."""
+    return default_cache(os.environ)
+
+
+@pytest.fixture(scope="session")
+def resolver(cache: Path) -> Resolver:
+    """Java and the jars of this machine."""
+    return Resolver(java.find(os.environ, cache), cache, dict(os.environ))
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A fresh home where also the database's user may go: pytest's own folders are closed to others."""
+    with temporary_home() as made:
+        yield made
+
+
+@contextmanager
+def temporary_home() -> Iterator[Home]:
+    """A home below /var/tmp that vanishes."""
+    folder = Path(tempfile.mkdtemp(prefix="sparktrends-", dir="/var/tmp"))
+    try:
+        yield Home.open(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(resolver: Resolver) -> Iterator[Stack]:
+    """The running stack: ``stack.kafka``, ``stack.database`` (see `Stack`)."""
+    with temporary_home() as made, made.owned(), Stack(made, resolver, wanted=free_ports()) as running:
+        yield running
+
+
+def free_ports() -> dict[str, int]:
+    """Ports that do not disturb a stack which a person runs beside the tests."""
+    return {name: ports.any_free() for name in ports.WANTED}
