@@ -1,0 +1,350 @@
+"""Alpha Vantage: daily and intraday bars, crypto by day, news with sentiment, company data; 25 calls a day for free.
+
+Every error comes with HTTP 200 and may repeat the caller's key: answers are told apart by their keys and words, in the
+order of `_refusal`, and no error quotes what could be a key. Bars are stamped with their beginning, in exchange time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, NewsItem, ProviderBar, Trade, stable_id
+from sparktrends.sources.base import (
+    Allowance,
+    Answer,
+    Ask,
+    Auth,
+    Endpoint,
+    Event,
+    Probe,
+    Reply,
+    Request,
+    Source,
+    Usage,
+    check_status,
+    collect,
+    spelled_interval,
+)
+from sparktrends.sources.decoding import (
+    ZERO,
+    as_list,
+    as_object,
+    load_json,
+    local_day,
+    local_micros,
+    maybe_number,
+    maybe_text,
+    moment,
+    number,
+    quote,
+    score,
+    text,
+)
+from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
+
+_MINUTES = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min"}
+_FIELD = re.compile(r"[0-9]{1,2}([ab]?)\. ([A-Za-z ]{1,30}?)(?: \([A-Z]{3,5}\))?")
+_EASTERN = "US/Eastern"
+_SERIES = re.compile(r"Time Series.*|Global Quote|bestMatches|feed|data|Symbol")
+
+
+class AlphaVantage(Source):
+    """Bars, news and companies of Alpha Vantage.
+
+    >>> source = AlphaVantage()
+    >>> request = source.requests(Ask("news", ("AAPL", "BTC/USD")))[0]
+    >>> request.params["tickers"], len(source.requests(Ask("bars", ("AAPL", "MSFT"), "1d")))
+    ('AAPL,CRYPTO:BTC', 2)
+    """
+
+    provider = "alpha_vantage"
+    rest = "https://www.alphavantage.co"
+    auth = Auth("query", "apikey")
+    allowances = (Allowance(25, 86_400), Allowance(1, 1))
+    endpoints = (
+        Endpoint("TIME_SERIES_DAILY", "/query", "bars"),
+        Endpoint("DIGITAL_CURRENCY_DAILY", "/query", "bars"),
+        Endpoint("TIME_SERIES_INTRADAY", "/query", "bars", note="premium"),
+        Endpoint("CRYPTO_INTRADAY", "/query", "bars", note="premium"),
+        Endpoint("NEWS_SENTIMENT", "/query", "news", batch=50),
+        Endpoint("OVERVIEW", "/query", "company"),
+        Endpoint("SPLITS", "/query", "actions"),
+        Endpoint("DIVIDENDS", "/query", "actions"),
+        Endpoint("GLOBAL_QUOTE", "/query", "quote"),
+    )
+    _readers: ClassVar[Mapping[str, str]] = {
+        "Global Quote": "_global_quote", "bestMatches": "_matches", "feed": "_news", "Symbol": "_overview",
+        "data": "_actions",
+    }  # fmt: skip
+
+    def spell(self, symbol: str) -> str:
+        """A stock as it is; of a pair the first currency (the second is the parameter ``market``)."""
+        pair = pair_of(symbol)
+        return pair[0] if pair else ticker_of(symbol, self.provider)
+
+    def name_of(self, wire: str) -> str:
+        """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""
+        kind, found, code = wire.partition(":")
+        name = f"{code}/USD"
+        if not found:
+            return ticker_name(wire)
+        if kind != "CRYPTO" or not pair_of(name):
+            raise BadRecord("unknown_symbol")
+        return name
+
+    def requests(self, ask: Ask) -> list[Request]:
+        """One call per symbol; news of up to fifty symbols in one call, since a day has 25."""
+        if ask.what == "news":
+            groups = [ask.symbols[i : i + 50] for i in range(0, len(ask.symbols), 50)]
+            return [self._call("NEWS_SENTIMENT", self._tickers(group, ask), ask, group) for group in groups]
+        if ask.what == "bars":
+            return [self._bars_call(ask, s) for s in ask.symbols]
+        functions = [e.name for e in self.endpoints if e.what == self.endpoint(ask.what).what]
+        return [self._call(f, {"symbol": self.spell(s)}, ask, (s,)) for s in ask.symbols for f in functions]
+
+    def _call(self, function: str, params: Mapping[str, str], ask: Ask, symbols: tuple[str, ...]) -> Request:
+        one = Ask(ask.what, symbols, ask.interval, ask.start, ask.end)
+        return Request(function, "/query", {"function": function, **params}, one)
+
+    def _tickers(self, symbols: Iterable[str], ask: Ask) -> dict[str, str]:
+        tickers = ",".join(f"CRYPTO:{self.spell(s)}" if pair_of(s) else self.spell(s) for s in symbols)
+        times = {"time_from": ask.start, "time_to": ask.end}
+        window = {name: f"{moment(at):%Y%m%dT%H%M}" for name, at in times.items() if at}
+        return {"tickers": tickers, "sort": "LATEST", "limit": "1000"} | window
+
+    def _bars_call(self, ask: Ask, symbol: str) -> Request:
+        pair = pair_of(symbol)
+        params = {"symbol": self.spell(symbol)} | ({"market": pair[1]} if pair else {})
+        if ask.interval == "1d":
+            function = "DIGITAL_CURRENCY_DAILY" if pair else "TIME_SERIES_DAILY"
+            return self._call(function, params if pair else params | {"outputsize": "compact"}, ask, (symbol,))
+        params["interval"] = spelled_interval(_MINUTES, ask.interval, self.provider)
+        if pair:
+            return self._call("CRYPTO_INTRADAY", params, ask, (symbol,))
+        return self._call("TIME_SERIES_INTRADAY", params | {"adjusted": "false"}, ask, (symbol,))
+
+    def parse_rest(self, request: Request, reply: Reply) -> Answer:
+        """Whatever the answer holds, oldest first; an answer without data raises what its words mean."""
+        if reply.body.startswith(b"time,open,high,low,close,volume"):
+            return Answer(self._table(request, reply))
+        body = _body(reply)
+        for key, method in self._readers.items():
+            if key in body:
+                read: Callable[[dict[str, Any], Request, Reply], list[Event]] = getattr(self, method)
+                return Answer(read(body, request, reply))
+        series = next((key for key in body if key.startswith("Time Series")), None)
+        if series is None:
+            raise NotFound(f"alpha_vantage has no data for {', '.join(request.ask.symbols)}")
+        return Answer(self._series(body, series, request, reply))
+
+    def _series(self, body: Mapping[str, Any], key: str, request: Request, reply: Reply) -> list[Event]:
+        meta = as_object(body.get("Meta Data"))
+        zone = next((maybe_text(v, 64) for k, v in meta.items() if k.endswith("Time Zone")), _EASTERN)
+        interval = _interval(key, meta)
+        zone = "UTC" if interval == "1d" else zone
+
+        def read(item: tuple[str, Any]) -> Event:
+            fields = _named(as_object(item[1]))
+            return self._bar(request.ask.symbols[0], interval, local_micros(item[0], zone), fields, reply.received)
+
+        return _ordered(collect(as_object(body[key]).items(), read))
+
+    def _bar(self, symbol: str, interval: str, start: int, row: Mapping[str, Any], received: int) -> Event:
+        if "price" in row and "close" not in row:  # the crypto answers of 2017: a price every five minutes, no bar
+            return Trade(
+                self.name, symbol, start, number(row["price"], "bad_price"), ZERO, "", received, (), True, "price"
+            )
+        o, h, low, c = (number(row.get(k), "bad_price") for k in ("open", "high", "low", "close"))
+        closed = start + INTERVALS[interval] <= received
+        volume = number(row.get("volume"), "bad_volume")
+        return ProviderBar(self.name, symbol, interval, start, o, h, low, c, volume, closed, received=received)
+
+    def _table(self, request: Request, reply: Reply) -> list[Event]:
+        # Only the extended intraday answers were tables; they are kept readable for whoever has recorded some.
+        try:
+            rows = list(csv.DictReader(io.StringIO(reply.body.decode("utf-8")), strict=True))
+        except (UnicodeDecodeError, csv.Error):
+            raise BadRecord("not_csv") from None
+        symbol, interval = request.ask.symbols[0], request.ask.interval
+
+        def read(row: dict[str, Any]) -> Event:
+            return self._bar(symbol, interval, local_micros(row.get("time"), _EASTERN), row, reply.received)
+
+        return _ordered(collect(rows, read))
+
+    def _global_quote(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
+        row = _named(as_object(body["Global Quote"]))
+        if not row:
+            raise NotFound(f"alpha_vantage knows no symbol {request.ask.symbols[0]}")
+        start = local_micros(row.get("latest trading day"), "UTC")
+        return [self._bar(ticker_name(maybe_text(row.get("symbol"), 20)), "1d", start, _closing(row), reply.received)]
+
+    def _matches(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
+        def read(row: object) -> Event:
+            found = _named(as_object(row))
+            return Company(
+                self.name, ticker_name(maybe_text(found.get("symbol"), 20)), local_day(reply.received, "UTC"),
+                text(found.get("name"), "bad_name", 500), currency=maybe_text(found.get("currency"), 10),
+                country=maybe_text(found.get("region"), 100),
+            )  # fmt: skip
+
+        return collect(as_list(body["bestMatches"]), read)
+
+    def _news(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
+        stories = collect(as_list(body["feed"]), lambda row: self._story(as_object(row)))
+        return sorted(stories, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
+
+    def _story(self, row: dict[str, Any]) -> NewsItem:
+        title, url = text(row.get("title"), "bad_headline", 1000), maybe_text(row.get("url"), 2000)
+        if not title.strip():
+            raise BadRecord("bad_headline")
+        scores = dict(filter(None, map(self._mention, as_list(row.get("ticker_sentiment") or []))))
+        return NewsItem(
+            self.name,
+            stable_id(url or title),
+            _published(row.get("time_published")),
+            title,
+            maybe_text(row.get("summary")),
+            url,
+            maybe_text(row.get("source"), 200),
+            tuple(scores),
+            score(row.get("overall_sentiment_score")),
+            maybe_text(row.get("overall_sentiment_label"), 40).replace("_", "-"),
+            scores,
+        )
+
+    def _mention(self, row: object) -> tuple[str, float] | None:
+        told = as_object(row)
+        if type(told.get("ticker")) is str and told["ticker"].startswith("FOREX:"):
+            return None  # a currency alone is no symbol of ours
+        return self.name_of(text(told.get("ticker"), "bad_symbol", 64)), score(told.get("ticker_sentiment_score"))
+
+    def _overview(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
+        words = {k: maybe_text(body.get(k), 500) for k in ("Exchange", "Currency", "Sector", "Industry", "Country")}
+        return [
+            Company(
+                self.name, ticker_name(maybe_text(body["Symbol"], 20)), local_day(reply.received, "UTC"),
+                text(body.get("Name"), "bad_name", 500), *words.values(),
+                maybe_number(body.get("SharesOutstanding")), maybe_number(body.get("MarketCapitalization")),
+            )
+        ]  # fmt: skip
+
+    def _actions(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
+        kind, day, value = (
+            ("split", "effective_date", "split_factor")
+            if request.endpoint == "SPLITS"
+            else ("dividend", "ex_dividend_date", "amount")
+        )
+
+        def read(row: object) -> Event:
+            told = as_object(row)
+            at = local_day(local_micros(told.get(day), "UTC"), "UTC")
+            return CorporateAction(self.name, request.ask.symbols[0], at, kind, number(told.get(value), "bad_value"))
+
+        return collect(reversed(as_list(body["data"])), read)
+
+    def usage(self, reply: Reply) -> tuple[Usage, ...]:
+        """There are no headers: only the words of a refusal tell that the day's or the second's calls are spent."""
+        try:
+            _body(reply)
+        except RateLimited as error:
+            return (Usage(86_400 if (error.delay or 0) > 60 else 1, blocked=error.delay),)
+        except SparkTrendsError:
+            return ()  # parse_rest tells the same error to whoever asked
+        return ()
+
+    def probes(self) -> list[Probe]:
+        """Costs two of the day's calls. That a made-up key is accepted is known: a success proves little."""
+        day, minute = Ask("bars", ("IBM",), "1d"), Ask("bars", ("IBM",), "5m")
+        return [Probe("key", self.requests(day)[0]), Probe("intraday bars", self.requests(minute)[0])]
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by their last words: ``1. open``, ``1a. open (CNY)`` and ``open`` are all ``open``.
+
+    Where both ``1a.`` and ``1b.`` are there, the first is in the market's currency and is meant.
+    """
+    named: dict[str, Any] = {}
+    for key, value in row.items():
+        match = _FIELD.fullmatch(key)
+        if match:
+            named.setdefault(match[2], value)
+    return named
+
+
+def _closing(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "close": row.get("price")}
+
+
+def _interval(key: str, meta: Mapping[str, Any]) -> str:
+    words = key + " " + " ".join(maybe_text(v, 64) for k, v in meta.items() if k.endswith("Interval"))
+    if "Daily" in key:
+        return "1d"
+    for ours, theirs in _MINUTES.items():
+        if re.search(rf"\b{theirs}\b", words):
+            return ours
+    raise BadRecord("bad_interval")
+
+
+def _ordered(events: list[Event]) -> list[Event]:
+    def at(event: Event) -> int:
+        return event.start if isinstance(event, ProviderBar) else event.ts if isinstance(event, Trade) else 0
+
+    return sorted(events, key=at)
+
+
+def _published(stamp: object) -> datetime:
+    if type(stamp) is not str or not re.fullmatch(r"[0-9]{8}T[0-9]{4}(?:[0-9]{2})?", stamp):
+        raise BadRecord("bad_time")
+    try:
+        return datetime.strptime(stamp.ljust(15, "0"), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise BadRecord("bad_time") from None
+
+
+def _body(reply: Reply) -> dict[str, Any]:
+    """The data of an answer; else the error that its words mean, then the one its status means."""
+    if reply.body.startswith(b"time,open"):
+        return {}
+    try:
+        body = as_object(load_json(reply.body))
+    except BadRecord:
+        check_status("alpha_vantage", reply)
+        raise
+    if any(_SERIES.fullmatch(key) for key in body):
+        return body
+    said = " ".join(maybe_text(body.get(key)) for key in ("Error Message", "Information", "Note")).strip()
+    if said:
+        raise _refusal(said, reply)
+    check_status("alpha_vantage", reply)
+    if body:
+        raise BadRecord("unknown_answer", "alpha_vantage: " + quote(", ".join(body)))
+    return body
+
+
+def _refusal(said: str, reply: Reply) -> SparkTrendsError:
+    # The texts about rates also speak of "premium", so the plan is told by naming a parameter or an endpoint.
+    low = said.lower()
+    if re.search(r"apikey is (invalid|missing)", low):
+        return AccessDenied("alpha_vantage refuses the key", hint="set ALPHA_VANTAGE_API_KEY")
+    if re.search(r"premium (feature for|endpoint)|parameter value is a premium", low):
+        return AccessDenied("alpha_vantage: your plan does not include this", hint=quote(said))
+    if (
+        re.search(r"per day|daily", low)
+        and re.search(r"sparingly|requests|rate limit", low)
+        and "per second" not in low
+    ):
+        return RateLimited("alpha_vantage: the day's calls are spent", delay=(DAY - reply.received % DAY) / 1e6)
+    if re.search(r"per second|sparingly|call frequency|per minute|rate limit", low):
+        return RateLimited("alpha_vantage asks for slower calls", delay=60.0 if "minute" in low else 1.0)
+    if "invalid api call" in low:
+        return NotFound("alpha_vantage: no such symbol or parameter", hint=quote(said))
+    if "does not exist" in low:
+        return BadRecord("refused_request", "alpha_vantage: no such function")
+    return Unavailable("alpha_vantage gave words instead of data: " + quote(said))

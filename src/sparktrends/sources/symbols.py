@@ -1,0 +1,65 @@
+"""One name for each symbol (``AAPL``, ``BTC/USDT``, ``EUR/USD``), and how to tell a pair from what providers write."""
+
+from __future__ import annotations
+
+import re
+
+from sparktrends.errors import BadRecord, BadSetting
+
+FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY", "TRY", "BRL", "INR", "SEK", "NOK"})
+"""Currencies of states: a pair of two of them is foreign exchange, any other pair is crypto."""
+
+# Longest first, so that BTCFDUSD ends in FDUSD and not in USD.
+_QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "DAI", "BTC", "ETH", "BNB", *sorted(FIAT))
+_PAIR = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{2,20})")
+_TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,19}")
+
+
+def pair_of(symbol: str) -> tuple[str, str] | None:
+    """(base, quote) of a pair; None for anything else.
+
+    >>> pair_of("BTC/USDT"), pair_of("AAPL")
+    (('BTC', 'USDT'), None)
+    """
+    match = _PAIR.fullmatch(symbol)
+    return (match[1], match[2]) if match else None
+
+
+def is_exchange_rate(symbol: str) -> bool:
+    """Whether the symbol is a pair of two currencies of states."""
+    pair = pair_of(symbol)
+    return pair is not None and pair[0] in FIAT and pair[1] in FIAT
+
+
+def ticker_of(symbol: str, provider: str) -> str:
+    """A stock's symbol, checked; BadSetting for a pair and for what is no symbol."""
+    if not _TICKER.fullmatch(symbol):
+        raise BadSetting(f"{provider} has no symbol {symbol!r}", hint="write a stock as AAPL, a pair as BTC/USDT")
+    return symbol
+
+
+def ticker_name(wire: str) -> str:
+    """A stock's symbol as a provider sent it; BadRecord ``unknown_symbol``."""
+    if not _TICKER.fullmatch(wire):
+        raise BadRecord("unknown_symbol")
+    return wire
+
+
+def split_pair(wire: str) -> str:
+    """A pair written without a stroke, as our name; BadRecord ``unknown_symbol`` when no known currency ends it.
+
+    >>> split_pair("BTCUSDT"), split_pair("ETHBTC")
+    ('BTC/USDT', 'ETH/BTC')
+    """
+    for quote in _QUOTES:
+        base = wire.removesuffix(quote)
+        if base and base != wire and pair_of(f"{base}/{quote}"):
+            return f"{base}/{quote}"
+    raise BadRecord("unknown_symbol")
+
+
+def dashed_pair(wire: str, separator: str = "-") -> str | None:
+    """``BTC-USD`` as ``BTC/USD`` when a known currency follows the separator; None otherwise (``BRK-B``)."""
+    base, found, quote = wire.partition(separator)
+    name = f"{base}/{quote}"
+    return name if found and quote in _QUOTES and pair_of(name) else None

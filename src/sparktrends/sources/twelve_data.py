@@ -1,0 +1,279 @@
+"""Twelve Data: a live price stream, and bars in batches of symbols.
+
+The stream is no tape: it tells a price by the second and the day's volume so far. The volume of a record is the
+difference to the one before; bars made of it stand in for bars of trades (origin ``pseudo``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Literal
+
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND, ProviderBar, Trade
+from sparktrends.sources.base import (
+    Allowance,
+    Answer,
+    Ask,
+    Auth,
+    Endpoint,
+    Event,
+    Memory,
+    Notice,
+    Probe,
+    Reply,
+    Request,
+    Source,
+    Stream,
+    Usage,
+    check_status,
+    collect,
+    spelled_interval,
+)
+from sparktrends.sources.decoding import (
+    MAX_FRAME,
+    ZERO,
+    as_list,
+    as_object,
+    load_json,
+    load_object,
+    local_micros,
+    maybe_text,
+    micros,
+    moment,
+    number,
+    quote,
+)
+from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
+
+_INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "1h", "1d": "1day"}
+_ROWS = 5000
+_BATCH = 8
+_OUTCOMES: tuple[tuple[Literal["subscribed", "refused"], str], ...] = (("subscribed", "success"), ("refused", "fails"))
+
+
+class TwelveData(Source):
+    """Prices with cumulative volume, and time series, of Twelve Data.
+
+    >>> source = TwelveData()
+    >>> memory = source.memory(["AAPL"])
+    >>> frame = '{"event":"price","symbol":"AAPL","timestamp":%d,"price":231.5,"day_volume":%d}'
+    >>> [source.parse(frame % tick, 0, memory)[0].size for tick in ((100, 5000), (101, 5300))]
+    [Decimal('0'), Decimal('300')]
+    """
+
+    provider = "twelve_data"
+    rest = "https://api.twelvedata.com"
+    stream = Stream(
+        "wss://ws.twelvedata.com/v1/quotes/price", idle=30, keepalive='{"action":"heartbeat"}', every=10,
+        auth=Auth("query", "apikey"), max_symbols=8, per_second=1, connections=3,
+    )  # fmt: skip
+    auth = Auth("header", "Authorization", "apikey {}")
+    allowances = (Allowance(8, 60), Allowance(800, 86_400))
+    endpoints = (
+        Endpoint("time_series", "/time_series", "bars", batch=_BATCH),
+        Endpoint("quote", "/quote", "quote"),
+    )
+
+    def spell(self, symbol: str) -> str:
+        """Stocks and pairs are written as we write them."""
+        return symbol if pair_of(symbol) else ticker_of(symbol, self.provider)
+
+    def name_of(self, wire: str) -> str:
+        """The same spelling."""
+        return wire if pair_of(wire) else ticker_name(wire)
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """One message for all."""
+        return self._action("subscribe", symbols)
+
+    def unsubscribe(self, symbols: Sequence[str]) -> list[str]:
+        """One message for all."""
+        return self._action("unsubscribe", symbols)
+
+    def _action(self, action: str, symbols: Sequence[str]) -> list[str]:
+        spelled = ",".join(self.spell(s) for s in symbols)
+        return [json.dumps({"action": action, "params": {"symbols": spelled}})] if symbols else []
+
+    def parse(self, payload: str | bytes, received_at: int, memory: Memory) -> list[Event]:
+        """A price, a heartbeat, or what became of a subscription."""
+        frame = load_object(payload, MAX_FRAME)
+        event = frame.get("event")
+        if event == "price":
+            return [self._price(frame, received_at, memory)]
+        if event == "heartbeat":
+            return [Notice("alive")]
+        if event in ("subscribe-status", "unsubscribe-status", "reset-status"):
+            return self._status(frame, memory)
+        if frame.get("status") == "error":
+            raise _error(frame, None)
+        raise BadRecord("unknown_frame")
+
+    def _price(self, frame: Mapping[str, Any], received: int, memory: Memory) -> Trade:
+        symbol = self.remember(memory, frame.get("symbol"))
+        ts, price = micros(frame.get("timestamp"), SECOND), number(frame.get("price"), "bad_price")
+        told = frame.get("day_volume")
+        size = ZERO if told is None else _difference(memory, symbol, ts, number(told, "bad_size"))
+        if not size:
+            return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
+        # The cumulative volume is part of the content, so a repeated frame has the id it had the first time.
+        return Trade(self.name, symbol, ts, price, size, f"{ts // SECOND}:{frame['price']}:{told}", received)
+
+    def _status(self, frame: Mapping[str, Any], memory: Memory) -> list[Event]:
+        events: list[Event] = []
+        for kind, field in _OUTCOMES:
+            told = [row.get("symbol") if type(row) is dict else row for row in as_list(frame.get(field) or [])]
+            names = tuple(memory.names[wire] for wire in told if type(wire) is str and wire in memory.names)
+            if told:
+                events.append(Notice(kind, names))
+        return events or [Notice("alive")]
+
+    def requests(self, ask: Ask) -> list[Request]:
+        """Bars: eight symbols a request, a credit each; quotes: one request per symbol."""
+        if ask.what == "bars":
+            return self._series(ask)
+        endpoint = self.endpoint(ask.what)
+        one = [Ask(ask.what, (s,), ask.interval) for s in ask.symbols]
+        return [Request(endpoint.name, endpoint.path, {"symbol": self.spell(a.symbols[0])}, a) for a in one]
+
+    def _series(self, ask: Ask) -> list[Request]:
+        spelled = spelled_interval(_INTERVALS, ask.interval, self.provider)
+        params = {"interval": spelled, "timezone": "UTC", "order": "asc", "adjust": "splits", "outputsize": str(_ROWS)}
+        span = _ROWS * INTERVALS[ask.interval]
+        starts = range(ask.start, ask.end, span) if ask.start and ask.end else [ask.start]
+        made = []
+        for begin in range(0, len(ask.symbols), _BATCH):
+            symbols = ask.symbols[begin : begin + _BATCH]
+            for at in starts:
+                end = min(at + span, ask.end) if at and ask.end else ask.end
+                window = {"symbol": ",".join(self.spell(s) for s in symbols)} | _window(at, end)
+                one = Ask(ask.what, symbols, ask.interval, at, end)
+                made.append(Request("time_series", "/time_series", params | window, one, len(symbols)))
+        return made
+
+    def parse_rest(self, request: Request, reply: Reply) -> Answer:
+        """Bars of one symbol or of a batch keyed by symbol; a symbol that failed is a `Notice` ``refused``."""
+        body = as_object(_body(reply))
+        if request.ask.what == "quote":
+            return Answer([self._quote(body, request.ask.symbols[0], reply.received)])
+        if "values" in body or "meta" in body:
+            return Answer(self._bars(body, request, request.ask.symbols[0], reply.received))
+        return self._batch(body, request, reply)
+
+    def _batch(self, body: Mapping[str, Any], request: Request, reply: Reply) -> Answer:
+        events: list[Event] = []
+        later: list[str] = []
+        for symbol in request.ask.symbols:
+            part = as_object(body.get(self.spell(symbol)))
+            if part.get("status") != "error":
+                events += self._bars(part, request, symbol, reply.received)
+                continue
+            error = _error(part, reply)
+            if isinstance(error, (NotFound, BadRecord)):
+                events.append(Notice("refused", (symbol,), str(error)))
+            elif isinstance(error, RateLimited) and events:
+                later.append(symbol)  # the credits ran out within the batch: what came is kept, the rest asked again
+            else:
+                raise error
+        again = replace(request.ask, symbols=tuple(later))
+        return Answer(events, self._series(again)[0] if later else None)
+
+    def _bars(self, part: Mapping[str, Any], request: Request, symbol: str, received: int) -> list[Event]:
+        interval = request.ask.interval
+        meta = as_object(part.get("meta"))
+        daily = interval == "1d"
+        utc = daily or request.params.get("timezone") == "UTC"
+        zone = "UTC" if utc else maybe_text(meta.get("exchange_timezone"), 64)
+
+        def read(row: object) -> Event:
+            cells = as_object(row)
+            start = local_micros(cells.get("datetime"), zone)
+            o, h, low, c = (number(cells.get(k), "bad_price") for k in ("open", "high", "low", "close"))
+            volume = number(cells.get("volume", 0), "bad_volume")  # foreign exchange has none
+            closed = start + INTERVALS[interval] <= received
+            return ProviderBar(
+                self.name, symbol, interval, start, o, h, low, c, volume, closed, "split", received=received
+            )
+
+        bars = collect(as_list(part.get("values")), read)
+        return sorted(bars, key=lambda e: e.start if isinstance(e, ProviderBar) else 0)
+
+    def _quote(self, body: Mapping[str, Any], symbol: str, received: int) -> Trade:
+        ts = micros(body.get("last_quote_at", body.get("timestamp")), SECOND)
+        return Trade(
+            self.name, symbol, ts, number(body.get("close"), "bad_price"), ZERO, received=received, kind="price"
+        )
+
+    def usage(self, reply: Reply) -> tuple[Usage, ...]:
+        """Credits used and left this minute, from the headers; what a 429 says, from the body."""
+        used, left = (reply.headers.get(f"api-credits-{word}", "") for word in ("used", "left"))
+        said = used.isascii() and left.isascii() and used.isdecimal() and left.isdecimal()
+        counted = (Usage(60, int(used), int(used) + int(left)),) if said else ()
+        try:
+            _body(reply)
+        except RateLimited as error:
+            window = 86_400 if "for the day" in str(error) else 60
+            return (*counted, Usage(window, blocked=error.delay))
+        except SparkTrendsError:
+            return counted  # parse_rest tells the same error to whoever asked
+        return counted
+
+    def probes(self) -> list[Probe]:
+        """A quote costs one credit."""
+        return [Probe("key", self.requests(Ask("quote", ("AAPL",)))[0])]
+
+
+def _difference(memory: Memory, symbol: str, ts: int, total: Decimal) -> Decimal:
+    """The volume since the last record; zero for the first, since nobody knows when that much was traded.
+
+    A lower total begins a new session when an hour has passed or it fell below half; otherwise the record is old
+    or corrected, and what is remembered stays.
+    """
+    last_ts, last = memory.volumes.get(symbol, (ts, total))
+    fell = total < last
+    reset = fell and (ts - last_ts >= HOUR or 2 * total < last)
+    if fell and not reset:
+        return ZERO
+    memory.volumes[symbol] = (max(ts, last_ts), total)
+    return total if reset else total - last
+
+
+def _window(start: int, end: int) -> dict[str, str]:
+    stamps = {"start_date": start, "end_date": end - SECOND if end else 0}
+    return {name: f"{moment(at):%Y-%m-%d %H:%M:%S}" for name, at in stamps.items() if at}
+
+
+def _body(reply: Reply) -> Any:
+    try:
+        body = load_json(reply.body)
+    except BadRecord:
+        check_status("twelve_data", reply)
+        raise
+    if type(body) is dict and body.get("status") == "error":  # with status 200 as well
+        raise _error(body, reply)
+    check_status("twelve_data", reply)
+    return body
+
+
+def _error(body: Mapping[str, Any], reply: Reply | None) -> SparkTrendsError:
+    code, said = body.get("code"), quote(body.get("message") or body.get("messages"))
+    words = f"twelve_data {code}: {said}"
+    if code == 429:
+        day = "for the day" in said
+        period = DAY if day else MINUTE
+        wait = period - (reply.received % period) if reply else period
+        return RateLimited(
+            "twelve_data: no credits left " + ("for the day" if day else "this minute"), delay=wait / 1e6
+        )
+    if code in (401, 403):
+        return AccessDenied(
+            "twelve_data refuses the key" if code == 401 else "twelve_data: not in your plan", hint=said
+        )
+    if code == 404 or (code == 400 and "symbol" in said.lower()):
+        return NotFound(words)
+    if type(code) is int and 400 <= code < 500:
+        return BadRecord("refused_request", words)
+    return Unavailable(words)
