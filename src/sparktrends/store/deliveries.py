@@ -1,0 +1,262 @@
+"""The dispatcher's side of the outbox: claim what is due under a lease, then settle the claim. Times are µs UTC.
+
+A claim whose owner died is claimed again when its lease ends, and then counts as an unknown outcome. The row of a
+channel in ``core.channels`` is locked by every claim: it keeps the pace, whoever and however many dispatch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparktrends.model import SECOND
+from sparktrends.store.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One alert to tell on one channel; ``kind`` is alert, retraction, reinstatement or resolution."""
+
+    alert: str
+    kind: str
+    rule: str
+    source: str
+    symbol: str
+    interval: str
+    start: int
+    severity: str
+    title: str
+    values: Mapping[str, Any]
+    unknown_outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Deliveries that one dispatcher may send; ``failures`` in a row preceded it on this channel."""
+
+    token: str
+    channel: str
+    deliveries: tuple[Delivery, ...]
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a claim obeys: seconds of lease and between messages, tries, and each rule's cool-down in seconds.
+
+    A delivery is given up after ``max_attempts`` tries that surely failed, or ``max_unknown`` of unknown outcome.
+    """
+
+    lease_s: float = 120.0
+    spacing_s: float = 1.0
+    max_attempts: int = 60
+    max_unknown: int = 5
+    cooldown_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a lease, and how long the channel rests (``wait_s``).
+
+    ``state``: ``sent`` · ``again`` (nothing arrived) · ``limited`` (as again, but no try is counted) · ``unknown``
+    (the lease runs out, then it is sent again) · ``alone`` (refused: each by itself) · ``dead`` (given up).
+    """
+
+    state: str
+    message: str = ""
+    error: str = ""
+    wait_s: float = 0.0
+
+
+class Outbox:
+    """Claims and settlements; one instance a thread. Methods raise Retryable while the database is away."""
+
+    def __init__(self, conninfo: str, application: str = "alerts") -> None:
+        self._session = Session(conninfo, application)
+
+    def claim(self, channel: str, token: str, limit: int, now: int, limits: Limits) -> Lease | float:
+        """Lease up to ``limit`` due deliveries, oldest first; or the seconds until the channel may speak (0: idle)."""
+        words = {
+            "channel": channel,
+            "token": token,
+            "now": now,
+            "until": now + int(limits.lease_s * SECOND),
+            "next_at": now + int(limits.spacing_s * SECOND),
+            "max_unknown": limits.max_unknown,
+            "cooldowns": json.dumps(dict(limits.cooldown_s)),
+        }
+        with self._session.transaction() as cursor:
+            cursor.execute(_CHANNEL, words)
+            next_at, failures = cursor.execute(_PACE, words).fetchone() or (now, 0)
+            if next_at > now:
+                return float((next_at - now) / SECOND)
+            for statement in (_EXPIRE, _DROP, _COOL):
+                cursor.execute(statement, words)
+            # While it fails, ever smaller messages probe the channel; the first success opens it again.
+            rows = cursor.execute(_LEASE, {**words, "limit": max(1, limit >> min(failures, 16))}).fetchall()
+            if not rows:
+                return 0.0
+            cursor.execute(_REST, {**words, "failed": False, "works": False})
+        return Lease(token, channel, tuple(Delivery(*row) for row in rows), failures)
+
+    def settle(self, lease: Lease, settlement: Settlement, now: int, limits: Limits) -> None:
+        """Write down what became of a lease; deliveries lost to another dispatcher are left to it."""
+        words = {
+            "channel": lease.channel,
+            "token": lease.token,
+            "now": now,
+            "max_attempts": limits.max_attempts,
+            "message": settlement.message or None,
+            "error": settlement.error[:500] or None,
+            "next_at": now + int(settlement.wait_s * SECOND),
+            "failed": settlement.state in ("again", "unknown"),
+            "works": settlement.state in ("sent", "alone"),
+        }
+        with self._session.transaction() as cursor:
+            cursor.execute(_SETTLE[settlement.state], words)
+            cursor.execute(_REST, words)
+
+    def drop_unknown_channels(self, known: Sequence[str]) -> int:
+        """Cancel what waits for channels that are not set up, so that setting one up later sends no old alerts."""
+        with self._session.transaction() as cursor:
+            return cursor.execute(_DROP_CHANNELS, {"known": list(known)}).rowcount
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+_CHANNEL = "INSERT INTO core.channels (channel) VALUES (%(channel)s) ON CONFLICT DO NOTHING"
+
+_PACE = """
+SELECT CASE WHEN next_at = '-infinity' THEN 0 ELSE (extract(epoch FROM next_at) * 1000000)::bigint END, failures
+FROM core.channels WHERE channel = %(channel)s FOR UPDATE
+"""
+
+_REST = """
+UPDATE core.channels
+SET next_at = greatest(next_at, core.at(%(next_at)s)),
+    failures = CASE WHEN %(works)s THEN 0 WHEN %(failed)s THEN failures + 1 ELSE failures END
+WHERE channel = %(channel)s
+"""
+
+_EXPIRE = """
+UPDATE core.deliveries
+SET unknown_outcomes = unknown_outcomes + 1, leased_by = NULL, leased_until = NULL,
+    state = CASE WHEN unknown_outcomes + 1 >= %(max_unknown)s THEN 'dead' ELSE 'due' END,
+    error = 'unknown outcome' || coalesce(': ' || error, '')
+WHERE channel = %(channel)s AND state = 'leased' AND leased_until <= core.at(%(now)s)
+"""
+
+# What need not be told any more. A stale feed inhibits what was raised after its last word; a retraction or a
+# resolution is told only to those who heard, or may have heard, the alert.
+_DROP = """
+UPDATE core.deliveries d SET state = 'cancelled', error = w.why
+FROM (
+    SELECT d.alert, d.kind,
+        CASE WHEN d.kind IN ('alert', 'reinstatement') THEN CASE
+            WHEN a.status = 'retracted' THEN 'retracted'
+            WHEN a.status = 'resolved' THEN 'resolved'
+            WHEN EXISTS (
+                SELECT FROM core.silences z
+                WHERE (z.rule IS NULL OR z.rule = a.rule) AND (z.source IS NULL OR z.source = s.source)
+                  AND (z.symbol IS NULL OR z.symbol = s.symbol)
+                  AND z.from_at <= core.at(%(now)s) AND core.at(%(now)s) < z.until_at) THEN 'silenced'
+            WHEN a.subject IS NULL AND EXISTS (
+                SELECT FROM core.alerts o
+                WHERE o.rule = 'ops.stale_feed' AND o.series = a.series AND o.status = 'firing'
+                  AND o.start < a.created_at) THEN 'inhibited: its feed is stale'
+            END
+        WHEN f.state IN ('cancelled', 'dead') AND f.unknown_outcomes = 0 THEN 'never told' END AS why
+    FROM core.deliveries d
+    JOIN core.alerts a ON a.id = d.alert
+    LEFT JOIN core.series s ON s.id = a.series
+    LEFT JOIN core.deliveries f ON f.alert = d.alert AND f.channel = d.channel AND f.kind = 'alert'
+    WHERE d.channel = %(channel)s AND d.state = 'due'
+) w
+WHERE w.why IS NOT NULL AND d.alert = w.alert AND d.kind = w.kind AND d.channel = %(channel)s
+"""
+
+# Neighbours: alerts of the same rule about the same thing, closer in event time than the rule's cool-down. The
+# cool-down is measured in event time, so that catching up after an outage tells what would have been told without it.
+_NEIGHBOURS = """
+    core.alerts b JOIN core.deliveries e ON e.alert = b.id AND e.channel = d.channel AND e.kind = 'alert'
+    WHERE b.rule = a.rule AND b.series IS NOT DISTINCT FROM a.series AND b.subject IS NOT DISTINCT FROM a.subject
+      AND b.interval IS NOT DISTINCT FROM a.interval AND b.id <> a.id
+      AND b.start > a.start - c.value::float * interval '1 second'
+      AND b.start < a.start + c.value::float * interval '1 second'
+"""
+
+# Told within the cool-down: wait for its end. What is still true then is told, what was taken back never was.
+_COOL = f"""
+UPDATE core.deliveries d SET due_at = w.until
+FROM (
+    SELECT d.alert, (
+        SELECT max(e.sent_at) + c.value::float * interval '1 second' FROM {_NEIGHBOURS} AND e.state = 'sent') AS until
+    FROM core.deliveries d
+    JOIN core.alerts a ON a.id = d.alert
+    JOIN jsonb_each_text(%(cooldowns)s::jsonb) c ON c.key = a.rule
+    WHERE d.channel = %(channel)s AND d.state = 'due' AND d.kind = 'alert' AND d.due_at <= core.at(%(now)s)
+) w
+WHERE w.until > core.at(%(now)s) AND d.alert = w.alert AND d.kind = 'alert' AND d.channel = %(channel)s
+"""  # noqa: S608 - put together from constants of this file
+
+# The oldest first. One that was refused together with others goes alone, and a follower waits for its alert.
+_LEASE = f"""
+WITH open AS (
+    SELECT d.alert, d.kind, d.alone, a.created_at, a.start
+    FROM core.deliveries d
+    JOIN core.alerts a ON a.id = d.alert
+    LEFT JOIN core.deliveries f
+        ON d.kind <> 'alert' AND f.alert = d.alert AND f.channel = d.channel AND f.kind = 'alert'
+    LEFT JOIN jsonb_each_text(%(cooldowns)s::jsonb) c ON c.key = a.rule AND d.kind = 'alert'
+    WHERE d.channel = %(channel)s AND d.state = 'due' AND d.due_at <= core.at(%(now)s)
+      AND (f.state IS NULL OR f.state = 'sent' OR f.state <> 'leased' AND f.state <> 'due' AND f.unknown_outcomes > 0)
+      AND (c.key IS NULL OR NOT EXISTS (
+          SELECT FROM {_NEIGHBOURS} AND e.state IN ('due', 'leased') AND (b.start, b.id) < (a.start, a.id)))
+    ORDER BY a.created_at, a.start, a.id LIMIT %(limit)s
+), first AS (
+    SELECT alone, alert, kind FROM open ORDER BY created_at, start, alert LIMIT 1
+), chosen AS (
+    SELECT d.alert, d.kind FROM core.deliveries d JOIN open o USING (alert, kind), first
+    WHERE d.channel = %(channel)s AND d.state = 'due'
+      AND CASE WHEN first.alone THEN (d.alert, d.kind) = (first.alert, first.kind) ELSE NOT d.alone END
+    FOR UPDATE OF d SKIP LOCKED
+), leased AS (
+    UPDATE core.deliveries d
+    SET state = 'leased', leased_by = %(token)s, leased_until = core.at(%(until)s), attempts = attempts + 1
+    FROM chosen WHERE d.alert = chosen.alert AND d.kind = chosen.kind AND d.channel = %(channel)s
+    RETURNING d.alert, d.kind, d.unknown_outcomes
+)
+SELECT a.id, l.kind, a.rule, coalesce(s.source, ''), coalesce(s.symbol, a.subject, ''), coalesce(a.interval, ''),
+       (extract(epoch FROM a.start) * 1000000)::bigint, a.severity, a.title, a."values", l.unknown_outcomes
+FROM leased l JOIN core.alerts a ON a.id = l.alert LEFT JOIN core.series s ON s.id = a.series
+ORDER BY a.created_at, a.start, a.id, l.kind
+"""  # noqa: S608 - put together from constants of this file
+
+
+def _settled(what: str) -> str:
+    return f"""
+    UPDATE core.deliveries SET {what}, leased_by = NULL, leased_until = NULL, error = %(error)s
+    WHERE channel = %(channel)s AND leased_by = %(token)s AND state = 'leased'
+    """  # noqa: S608 - put together from constants of this file
+
+
+_SETTLE = {
+    "sent": _settled("state = 'sent', sent_at = core.at(%(now)s), message = %(message)s"),
+    "again": _settled("state = CASE WHEN attempts >= %(max_attempts)s THEN 'dead' ELSE 'due' END"),
+    "limited": _settled("state = 'due', attempts = attempts - 1"),
+    "alone": _settled("state = 'due', alone = true"),
+    "dead": _settled("state = 'dead'"),
+    "unknown": """
+    UPDATE core.deliveries SET error = %(error)s
+    WHERE channel = %(channel)s AND leased_by = %(token)s AND state = 'leased'
+    """,
+}
+
+_DROP_CHANNELS = """
+UPDATE core.deliveries SET state = 'cancelled', error = 'this channel is not set up'
+WHERE state IN ('due', 'leased') AND channel <> ALL(%(known)s)
+"""
