@@ -1,0 +1,136 @@
+"""Deduplication at the door: each (source, symbol, id) is published once, across restarts too.
+
+The log itself is the memory. A live source remembers recent ids (`Door`) and learns them from the tail of its
+partitions at start (`recall`). A recording or simulator numbers its trades in order, so the last one of each series
+in the log says where to go on (`last_seen`); nothing else has to be kept anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparktrends.bus.codec import decode
+from sparktrends.bus.kafka import Reader, Record
+from sparktrends.errors import BadRecord
+from sparktrends.sources.recording import LastSeen, Series
+
+_CHUNK = 50_000
+_LEAST = 500
+
+
+class Door:
+    """Lets each id of a series through once; records without an id always pass.
+
+    It remembers about ``capacity`` ids in all (some 100 bytes each), shared evenly among the series, and of each
+    series always at least the last 500: older ones are forgotten, and would pass again.
+    """
+
+    def __init__(self, capacity: int = 500_000) -> None:
+        self._capacity = capacity
+        self._young: dict[Series, set[str]] = {}
+        self._old: dict[Series, set[str]] = {}
+
+    def admit(self, source: str, symbol: str, id_: str) -> bool:
+        """Whether this id is new; from now on it is known."""
+        if not id_:
+            return True
+        series = (source, symbol)
+        young = self._young.setdefault(series, set())
+        if id_ in young or id_ in self._old.get(series, ()):
+            return False
+        young.add(id_)
+        # Two generations: forgetting is one assignment, not a queue beside the set.
+        if len(young) >= max(_LEAST, self._capacity // (2 * len(self._young))):
+            self._old[series], self._young[series] = young, set()
+        return True
+
+    def forget(self, source: str, symbol: str, id_: str) -> None:
+        """Undo `admit`: the record could not be sent after all."""
+        self._young.get((source, symbol), set()).discard(id_)
+        self._old.get((source, symbol), set()).discard(id_)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the log holds of some series, and the end of each (topic, partition) when that was looked up."""
+
+    series: Mapping[Series, LastSeen] = field(default_factory=dict)
+    ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+def recall(door: Door, reader: Reader, topic: str, count: int = 100_000) -> int:
+    """Teach the door the ids in the last ``count`` records of every partition; returns how many there were."""
+    learnt = 0
+    for partition in reader.partitions(topic):
+        for row in _rows(reader.tail(topic, partition, count), ()):
+            learnt += bool(row.get("id")) and door.admit(str(row["source"]), str(row["symbol"]), str(row["id"]))
+    return learnt
+
+
+def last_seen(
+    reader: Reader, topic: str, wanted: Collection[Series], report: Callable[[str], None] = lambda _: None
+) -> Seen:
+    """The end of each wanted series in the log, read backwards from its end until all are found.
+
+    A series that was never published makes it read the whole log (half a million records a second); ``report`` is
+    told how far it is.
+    """
+    ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
+    found: dict[Series, LastSeen] = {}
+    markers = tuple({f'"{source}"'.encode() for source, _ in wanted})
+    bars = topic == "raw.bars"
+    depth = 0
+    while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, bars):
+        for partition, (low, high) in ends.items():
+            chunk = reader.range(topic, partition, max(low, high - depth - _CHUNK), max(low, high - depth))
+            _merge(found, _latest(_rows(chunk, markers), frozenset(wanted)))
+        depth += _CHUNK
+        report(f"looking in {topic} for where the last run stopped: {depth:,} records back")
+    return Seen(found, {(topic, partition): high for partition, (_, high) in ends.items()})
+
+
+def _complete(found: Mapping[Series, LastSeen], wanted: Collection[Series], bars: bool) -> bool:
+    return all(series in found and (bars or found[series].id) for series in wanted)
+
+
+def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:
+    """The records that name a source and a symbol; anyone may write to these topics, so anything may lie there."""
+    for record in records:
+        value = record.value or b""
+        # A look for the bytes of the name costs a tenth of parsing.
+        if markers and not any(marker in value for marker in markers):
+            continue
+        try:
+            row = decode(value)
+        except BadRecord:
+            continue
+        if isinstance(row.get("source"), str) and isinstance(row.get("symbol"), str):
+            yield row
+
+
+def _latest(rows: Iterator[dict[str, Any]], wanted: frozenset[Series]) -> dict[Series, LastSeen]:
+    """The end of each wanted series in rows that are in the order of the log."""
+    latest: dict[Series, LastSeen] = {}
+    for row in rows:
+        series = (row["source"], row["symbol"])
+        received = row.get("received")
+        if series not in wanted or not isinstance(received, int):
+            continue
+        before = latest.get(series)
+        if row.get("id"):
+            latest[series] = LastSeen(str(row["id"]), str(row.get("price", "")), received)
+        else:
+            latest[series] = before._replace(received=received) if before else LastSeen("", "", received)
+    return latest
+
+
+def _merge(found: dict[Series, LastSeen], older: Mapping[Series, LastSeen]) -> None:
+    """Complete what is known with what an older part of the log, or another partition, says."""
+    for series, last in older.items():
+        known = found.get(series)
+        if known is None or (last.id and last.received > known.received):
+            found[series] = last
+        elif not known.id:
+            found[series] = last._replace(received=known.received)

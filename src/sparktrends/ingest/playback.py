@@ -1,0 +1,183 @@
+"""Plays recordings side by side, each at its own speed, from where the log says the last run stopped.
+
+One thread, one producer: in each round every lane publishes what has become due, a slice at most, so a recording at
+full speed does not starve a paced one and a stop is seen within milliseconds. Kafka's queue is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sparktrends.bus.kafka import Reader
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.errors import Unavailable
+from sparktrends.ingest.dedupe import Seen, last_seen
+from sparktrends.ingest.publish import Publisher
+from sparktrends.model import SECOND, Heartbeat
+from sparktrends.sources.recording import Event, Recording
+from sparktrends.telemetry import Clock
+
+_SLICE = 2_000
+_TICK_S = 0.005
+_REPORT = SECOND // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A recording and how many times faster than life it plays; None is as fast as Kafka takes it."""
+
+    recording: Recording
+    speed: float | None = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneProgress:
+    """How far one recording is: trades or bars published in this run, in the whole file, and the recorded time (µs)."""
+
+    sources: tuple[str, ...]
+    published: int
+    total: int | None
+    position: int | None
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the terminal view shows: events per second since the last report; ``waiting`` says for what, if so."""
+
+    lanes: tuple[LaneProgress, ...]
+    rate: float
+    waiting: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether all recordings have been published."""
+        return all(lane.done for lane in self.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a playback. ``positions`` is, per (topic, partition), the offset that a ledger has to reach."""
+
+    published: int
+    seconds: float
+    positions: dict[tuple[str, int], int]
+    done: bool
+
+
+@dataclass(slots=True)
+class _Lane:
+    track: Track
+    events: Iterator[Event]
+    sources: tuple[str, ...]
+    next: Event | None = None
+    origin: int = 0
+    began: int = 0
+    published: int = 0
+    position: int | None = None
+
+    def begin(self, now: int) -> None:
+        self.next = next(self.events, None)
+        self.began = now
+        self.origin = (self.next.received or now) if self.next else now
+
+    def horizon(self, now: int) -> float:
+        """The recorded time up to which events are due."""
+        speed = self.track.speed
+        return float("inf") if speed is None else self.origin + (now - self.began) * speed
+
+    def advance(self, now: int, publish: Callable[[Event], bool]) -> int:
+        """Publish what is due, a slice at most; returns how many events. An event that is refused stays next."""
+        horizon, moved, event = self.horizon(now), 0, self.next
+        while event is not None and moved < _SLICE and (event.received or 0) <= horizon:
+            publish(event)
+            moved += 1
+            self.published += not isinstance(event, Heartbeat)
+            self.position = event.received
+            self.next = event = next(self.events, None)
+        return moved
+
+    def progress(self) -> LaneProgress:
+        total = self.track.recording.total
+        return LaneProgress(self.sources, self.published, total, self.position, self.next is None)
+
+
+@dataclass(slots=True)
+class Playback:
+    """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second."""
+
+    tracks: Sequence[Track]
+    publisher: Publisher
+    clock: Clock
+    stop: threading.Event
+    report: Callable[[Progress], None] = lambda _: None
+    sleep: Callable[[float], object] | None = None
+    _lanes: list[_Lane] = field(default_factory=list)
+    _events: int = 0
+    _reported: tuple[int, int] = (0, 0)
+
+    def run(self, reader: Reader, deadline_s: float = 30.0) -> Summary:
+        """Play to the end and wait until all of it is acknowledged (at most ``deadline_s``, else Unavailable)."""
+        seen = self._look_up(reader)
+        began = self.clock()
+        self._lanes = [_lane(track, seen) for track in self.tracks]
+        for lane in self._lanes:
+            lane.begin(began)
+        self._reported = (began, 0)
+        self._play()
+        self.publisher.flush(deadline_s)
+        self._tell(self.clock(), "")
+        return self._summary(seen, began)
+
+    def _look_up(self, reader: Reader) -> Seen:
+        found = Seen()
+        for topic, bars in ((RAW_TRADES, False), (RAW_BARS, True)):
+            wanted = {series for t in self.tracks if t.recording.bars == bars for series in t.recording.series}
+            if wanted:
+                one = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
+                found = Seen({**found.series, **one.series}, {**found.ends, **one.ends})
+        return found
+
+    def _play(self) -> None:
+        sleep = self.sleep or self.stop.wait
+        while not self.stop.is_set() and any(lane.next is not None for lane in self._lanes):
+            now = self.clock()
+            moved, waiting = self._round(now)
+            self._events += moved
+            if now - self._reported[0] >= _REPORT or waiting:
+                self._tell(now, waiting)
+            if not moved and not waiting:
+                sleep(_TICK_S)
+
+    def _round(self, now: int) -> tuple[int, str]:
+        before, waiting = self.publisher.published.total(), ""
+        try:
+            for lane in self._lanes:
+                lane.advance(now, self.publisher.publish)
+            self.publisher.producer.poll()
+        except Unavailable as error:
+            # Nothing is lost: the event that was refused is still the lane's next one.
+            waiting = str(error)
+        return self.publisher.published.total() - before, waiting
+
+    def _tell(self, now: int, waiting: str) -> None:
+        since, events = self._reported
+        rate = (self._events - events) * SECOND / max(1, now - since)
+        self._reported = (now, self._events)
+        self.publisher.report()
+        self.report(Progress(tuple(lane.progress() for lane in self._lanes), rate, waiting))
+
+    def _summary(self, seen: Seen, began: int) -> Summary:
+        published = sum(lane.published for lane in self._lanes)
+        # Where this run wrote nothing, what earlier runs wrote is what must be reached.
+        positions = {**seen.ends, **self.publisher.producer.positions}
+        done = all(lane.next is None for lane in self._lanes)
+        return Summary(published, (self.clock() - began) / SECOND, positions, done)
+
+
+def _lane(track: Track, seen: Seen) -> _Lane:
+    recording = track.recording
+    own = {series: seen.series[series] for series in recording.series if series in seen.series}
+    return _Lane(track, recording.events(own), tuple(dict.fromkeys(source for source, _ in recording.series)))

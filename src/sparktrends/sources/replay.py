@@ -1,0 +1,243 @@
+"""Any CSV or Parquet file of trades or bars as a recording; every row is checked before the first one is yielded.
+
+Columns (any order, upper or lower case; others are ignored):
+
+=========  ==================================================  ===========================================
+trades     ``ts`` | ``timestamp`` | ``time`` | ``datetime``    seconds, ms, µs or ns since 1970 UTC (told
+trades     | ``ts_utc`` | ``date`` | ``start``                 by magnitude), or ISO 8601 (UTC when naive)
+trades     ``price``                                           decimal, up to 20 and 18 digits, all kept
+trades     ``size`` | ``amount`` | ``quantity`` | ``volume``   decimal; 0 is a price update
+trades     ``symbol``, ``source``, ``id``                      optional; a repeated id is dropped
+bars       ``start`` or a time column as above                 the beginning of the bar
+bars       ``open`` ``high`` ``low`` ``close`` ``volume``      decimals
+bars       ``symbol``, ``source``, ``interval``                optional; the interval is else inferred
+=========  ==================================================  ===========================================
+
+gzip, and a CSV inside a zip or jar, are read as they are. The whole file is held in memory.
+
+Law 3: `received` is the running maximum of the recorded time, per symbol, so no symbol makes another late. Every
+symbol has a heartbeat at each recorded minute; ``start`` when its first trade lies within a minute, because the
+minute's first part was perhaps not recorded; none in holes of more than a day; and ``closed`` ones past the grace
+after the end. Bars need no heartbeats: they are never late. The source becomes ``<name>~replay`` (law 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from sparktrends.errors import BadFile, BadRecord
+from sparktrends.model import DAY, INTERVALS, MAX_NAME, MINUTE, Heartbeat, ProviderBar, Status, Trade, check_name
+from sparktrends.sources.recording import Event, LastSeen, Series
+from sparktrends.sources.tabular import Table, read_table
+
+GRACE = 15 * MINUTE
+SUFFIX = "~replay"
+DEMO_MEMBER = "bitstamp_trades_from_20131125_usd.csv"
+"""The 100,000 Bitstamp trades inside the jar ``ta4j-examples``."""
+
+_TIME = ("ts", "timestamp", "time", "datetime", "ts_utc", "date", "start")
+_SIZE = ("size", "amount", "quantity", "volume", "qty")
+_PRICES = ("open", "high", "low", "close")
+_CHUNK = 50_000
+
+
+class Replay:
+    """The recording in ``path``. ``source`` and ``symbol`` stand in where the file has no such column.
+
+    Raises BadFile: not readable, columns missing, or the first bad row with its line number and value.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "mine.csv")
+    ...     _ = path.write_text("time,price,size\\n1385337600,800.01,0.1\\n")
+    ...     recording = Replay(path, symbol="BTC/USD")
+    >>> [type(event).__name__ for event in recording.events({})][:3]
+    ['Heartbeat', 'Trade', 'Heartbeat']
+    >>> recording.series
+    (('mine~replay', 'BTC/USD'),)
+    """
+
+    def __init__(
+        self, path: Path, *, source: str | None = None, symbol: str | None = None, member: str | None = None
+    ) -> None:
+        table = read_table(path, member)
+        self.path = path
+        self.bars = all(name in table.names for name in _PRICES)
+        self.file_id = hashlib.sha256(table.content).hexdigest()[:12]
+        names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
+        frame = _bars(table, names) if self.bars else _trades(table, names)
+        if frame.is_empty():
+            raise BadFile(f"{path} holds no rows")
+        found = frame.unique(["source", "symbol"], maintain_order=True)
+        self.series: tuple[Series, ...] = tuple(zip(found["source"].to_list(), found["symbol"].to_list(), strict=True))
+        self.total: int | None = frame.height
+        self.span = (int(frame["received"][0]), int(frame["received"][-1]))
+        self._frame = frame
+
+    def events(self, seen: Mapping[Series, LastSeen]) -> Iterator[Event]:
+        """Everything after what was seen. Raises BadFile when the log's series came from another file."""
+        if self.bars:
+            return self._bar_events(seen)
+        rows = {series: self._row(series, last) for series, last in seen.items() if last.id}
+        return self._trade_events(rows, {series: last.received for series, last in seen.items()})
+
+    def _row(self, series: Series, last: LastSeen) -> int:
+        file_id, _, row = last.id.rpartition("-")
+        if file_id != self.file_id or not row.isdigit():
+            name = series[0].removesuffix(SUFFIX)
+            hint = "give this one another name with --source NAME=FILE, or use another --home"
+            raise BadFile(f"{name} {series[1]} was replayed from another version of {self.path.name} before", hint=hint)
+        return int(row)
+
+    def _bar_events(self, seen: Mapping[Series, LastSeen]) -> Iterator[ProviderBar]:
+        after = {series: last.received for series, last in seen.items()}
+        for row in self._frame.iter_rows(named=True):
+            if row["received"] > after.get((row["source"], row["symbol"]), -1):
+                yield _bar(row)
+
+    def _trade_events(self, rows: Mapping[Series, int], arrived: Mapping[Series, int]) -> Iterator[Event]:
+        last = self._frame.select("source", "symbol", "row")
+        done = [rows.get((source, symbol), 0) for source, symbol in last.select("source", "symbol").iter_rows()]
+        frame = self._frame.filter(last["row"] > pl.Series(done, dtype=pl.UInt32))
+        beats = _Beats({series: arrived[series] for series in self.series if series in arrived})
+        prefix = f"{self.file_id}-"
+        for chunk in frame.iter_slices(_CHUNK):
+            for source, symbol, row, ts, received, price, size in chunk.iter_rows():
+                if received >= beats.due or (source, symbol) not in beats.started:
+                    yield from beats.until(received, (source, symbol))
+                yield Trade(source, symbol, ts, Decimal(price), Decimal(size), f"{prefix}{row}", received)
+        yield from beats.ending(self.span[1])
+
+
+class _Beats:
+    """The heartbeats of a recording: which are due when a row of a series has been received."""
+
+    def __init__(self, arrived: Mapping[Series, int]) -> None:
+        self.started: dict[Series, int] = dict(arrived)
+        self._last = max(arrived.values(), default=0)
+        # The whole minute after the earliest end, so that no series misses one that another already has.
+        self.due = min(arrived.values(), default=0) // MINUTE * MINUTE + MINUTE if arrived else 0
+
+    def until(self, received: int, series: Series) -> Iterator[Heartbeat]:
+        if received >= self.due:
+            first = self.due if received - self._last <= DAY else received // MINUTE * MINUTE
+            for ts in range(first, received + 1, MINUTE) if self.started else ():
+                yield from self._all(ts, Status.OK)
+            self.due = received // MINUTE * MINUTE + MINUTE
+        self._last = received
+        if series not in self.started:
+            self.started[series] = received
+            status = Status.START if received % MINUTE else Status.OK
+            yield Heartbeat(*series, received, status, received)
+
+    def ending(self, last: int) -> Iterator[Heartbeat]:
+        end = last // MINUTE * MINUTE + MINUTE
+        for ts in range(min(self.due, end), end, MINUTE):
+            yield from self._all(ts, Status.OK)
+        for ts in range(end, end + GRACE + MINUTE + 1, MINUTE):
+            yield from self._all(ts, Status.CLOSED)
+
+    def _all(self, ts: int, status: Status) -> Iterator[Heartbeat]:
+        for (source, symbol), arrived in self.started.items():
+            if ts > arrived:
+                yield Heartbeat(source, symbol, ts, status, ts)
+
+
+def replayed(name: str) -> str:
+    """The source name of a recording.
+
+    >>> replayed("bitstamp"), replayed("sandbox~sim")
+    ('bitstamp~replay', 'sandbox.sim~replay')
+    """
+    if name.endswith(SUFFIX):
+        return name
+    return name.replace("~", ".")[: MAX_NAME - len(SUFFIX)] + SUFFIX
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"[^\w.-]+", "_", path.name.split(".")[0]) or "recording"
+
+
+def _series(table: Table, source: str, symbol: str) -> pl.DataFrame:
+    """Columns source and symbol; every distinct name is checked."""
+    columns = {"source": source, "symbol": symbol}
+    frame = pl.DataFrame(
+        [
+            (table.column([name]) if name in table.names else pl.Series([given] * table.height, dtype=pl.String))
+            .fill_null("")
+            .alias(name)
+            for name, given in columns.items()
+        ]
+    )
+    for name in columns:
+        for value in frame[name].unique(maintain_order=True):
+            try:
+                check_name(value, name)
+            except BadRecord as error:
+                raise table.bad_row((frame[name] == value).arg_max() or 0, name, value) from error
+    new = {name: replayed(name) for name in frame["source"].unique().to_list()}
+    return frame.with_columns(pl.col("source").replace(new))
+
+
+def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
+    """source, symbol, row, ts, received, price, size: in the order of receipt."""
+    frame = series.with_columns(
+        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("row"),
+        ts=table.times(_TIME),
+        received=pl.lit(0, pl.Int64),
+        price=table.decimals(["price"], positive=True),
+        size=table.decimals(_SIZE, positive=False),
+    )
+    if "id" in table.names:
+        ids = frame.select("source", "symbol").with_columns(id=table.column(["id"]))
+        frame = frame.filter(ids.select(pl.struct("source", "symbol", "id")).to_series().is_first_distinct())
+    return _in_order(frame, pl.col("ts"))
+
+
+def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
+    """source, symbol, start, open to volume, interval, received: in the order of receipt. Each bar was made once."""
+    frame = series.with_columns(
+        start=table.times(("start", *_TIME)),
+        **{name: table.decimals([name], positive=True) for name in _PRICES},
+        volume=table.decimals(_SIZE, positive=False),
+    )
+    interval = table.column(["interval"]) if "interval" in table.names else pl.lit(_interval(table, frame))
+    frame = frame.with_columns(interval=interval)
+    length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
+    frame = frame.with_columns(received=pl.col("start") + length)
+    for index, row in enumerate(frame.iter_rows(named=True)):
+        try:
+            _bar(row)
+        except BadRecord as error:
+            values = ", ".join(f"{name} {row[name]}" for name in (*_PRICES, "volume", "interval"))
+            raise table.bad_row(index, error.reason, values) from error
+    return _in_order(frame, pl.col("received"))
+
+
+def _in_order(frame: pl.DataFrame, time: pl.Expr) -> pl.DataFrame:
+    # A stable sort keeps the rows of one symbol as they are: their running maximum never falls.
+    return frame.with_columns(received=time.cum_max().over("source", "symbol")).sort("received", maintain_order=True)
+
+
+def _interval(table: Table, frame: pl.DataFrame) -> str:
+    """The shortest distance between two bars of a symbol, if it is one of ours."""
+    steps = frame.select(pl.col("start").sort().diff().over("source", "symbol")).to_series().drop_nulls()
+    shortest = steps.filter(steps > 0).min()
+    for name, length in INTERVALS.items():
+        if shortest == length:
+            return name
+    allowed = ", ".join(INTERVALS)
+    raise BadFile(f"{table.path}: the distance of its bars is none of {allowed}", hint="add a column `interval`")
+
+
+def _bar(row: Mapping[str, str]) -> ProviderBar:
+    opened, high, low, close, volume = (Decimal(row[name]) for name in (*_PRICES, "volume"))
+    start, received = int(row["start"]), int(row["received"])
+    names = (row["source"], row["symbol"], row["interval"])
+    return ProviderBar(*names, start, opened, high, low, close, volume, received=received)

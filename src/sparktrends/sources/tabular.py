@@ -1,0 +1,179 @@
+"""Reads a table of text from CSV (gzip, zip and jar too) or Parquet, and judges its columns; says which row is bad."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import polars as pl
+
+from sparktrends.errors import BadFile, NotFound
+
+_PLAIN = r"^\d{1,20}(\.\d{1,18})?$"
+_ZERO = r"^[0.]*$"
+_WHOLE = r"^\d{1,19}$"
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 4_102_444_800_000_000  # the year 2100
+# A number below the bound is in units of which this many make a microsecond's worth: seconds, ms, µs, else ns.
+_UNITS = ((10**11, Decimal(10**6)), (10**14, Decimal(10**3)), (10**17, Decimal(1)), (10**30, Decimal("0.001")))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All cells as text; ``names`` maps lower-case names to columns; ``content`` is what the file unpacked to."""
+
+    path: Path
+    frame: pl.DataFrame
+    names: dict[str, str]
+    content: bytes
+    first_line: int
+
+    @property
+    def height(self) -> int:
+        """How many rows."""
+        return self.frame.height
+
+    def column(self, wanted: Sequence[str]) -> pl.Series:
+        """The first of ``wanted`` that is there; BadFile names what was found and wanted."""
+        for name in wanted:
+            if name in self.names:
+                return self.frame[self.names[name]].str.strip_chars()
+        found = ", ".join(self.frame.columns)[:300]
+        hint = "trades need a time, price and size; bars a start, open, high, low, close and volume"
+        raise BadFile(f"{self.path} has the columns {found}, but none named {' or '.join(wanted)}", hint=hint)
+
+    def bad_row(self, index: int, what: str, value: object) -> BadFile:
+        """The error for row ``index`` (from 0): says the line of the file, and what stands there."""
+        return BadFile(f"{self.path}, line {self.first_line + index}: {what} is {value!r}; nothing was published")
+
+    def decimals(self, wanted: Sequence[str], *, positive: bool) -> pl.Series:
+        """A column of numbers as plain text with every digit kept; above 0 where ``positive``, else at least 0."""
+        texts = self.column(wanted)
+        fine = texts.str.contains(_PLAIN).fill_null(False)
+        if positive:
+            fine &= ~texts.str.contains(_ZERO).fill_null(True)
+        return self._mend(wanted[0], texts, fine, lambda text: _decimal(text, positive))
+
+    def times(self, wanted: Sequence[str]) -> pl.Series:
+        """A column of times as microseconds since 1970 UTC, between 1970 and 2100."""
+        texts = self.column(wanted)
+        numbers = texts.drop_nulls().head(1).to_list()
+        if not numbers or not _NUMBER.fullmatch(numbers[0]):
+            return self._parsed(wanted[0], texts, _iso)
+        middle = Decimal(int(texts.cast(pl.Float64, strict=False).median() or 0))  # type: ignore[arg-type]
+        factor = next(factor for bound, factor in _UNITS if abs(middle) < bound)
+        return self._parsed(wanted[0], texts, lambda text: int(Decimal(text) * factor))
+
+    def _parsed(self, name: str, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
+        values: list[int] = []
+        for index, text in enumerate(texts):
+            try:
+                value = parse(text)
+            except (ValueError, TypeError, InvalidOperation, OverflowError) as error:
+                raise self.bad_row(index, name, text) from error
+            if not 0 <= value < _LATEST:
+                raise self.bad_row(index, name, text)
+            values.append(value)
+        return pl.Series(values, dtype=pl.Int64)
+
+    def _mend(self, name: str, texts: pl.Series, fine: pl.Series, parse: Callable[[str], str]) -> pl.Series:
+        # Nearly all rows are plain and are never touched in Python; the odd ones (exponents, signs) one by one.
+        odd = (~fine).arg_true().to_list()
+        mended = texts.to_list() if odd else []
+        for index in odd:
+            try:
+                mended[index] = parse(mended[index])
+            except (ValueError, TypeError, InvalidOperation) as error:
+                raise self.bad_row(index, name, mended[index]) from error
+        return pl.Series(mended, dtype=pl.String) if odd else texts
+
+
+def read_table(path: Path, member: str | None = None) -> Table:
+    """The table in a file; ``member`` names the CSV inside a zip or jar. Raises NotFound and BadFile."""
+    content = _content(path, member)
+    try:
+        if content[:4] == b"PAR1":
+            frame, first_line = _as_text(pl.read_parquet(io.BytesIO(content))), 1
+        else:
+            frame, first_line = _read_csv(content), 2
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} cannot be read as a table{_ragged(content)}: {str(error).splitlines()[0]}") from error
+    return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content, first_line)
+
+
+def _content(path: Path, member: str | None) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if content[:2] == b"\x1f\x8b":
+            return gzip.decompress(content)
+        if content[:2] == b"PK":
+            return _member(path, content, member)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise BadFile(f"{path} is damaged: {error}") from error
+    return content
+
+
+def _member(path: Path, content: bytes, member: str | None) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        tables = [name for name in archive.namelist() if name.endswith(member or ".csv")]
+        if len(tables) != 1:
+            raise BadFile(f"{path} holds {len(tables)} files that end in {member or '.csv'}, not one")
+        return archive.read(tables[0])
+
+
+def _read_csv(content: bytes) -> pl.DataFrame:
+    header = content.split(b"\n", 1)[0].decode("utf-8-sig")
+    separator = max(",;\t|", key=header.count)
+    # Without inference every cell stays the text it was: no digit is lost to a float.
+    return pl.read_csv(io.BytesIO(content), infer_schema=False, separator=separator, quote_char='"')
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    # A time without zone is UTC; one with a zone is turned into UTC before it is written out.
+    moved = [pl.col(n).dt.convert_time_zone("UTC").dt.replace_time_zone(None) if _zone(frame, n) else n for n in times]
+    frame = frame.with_columns(moved).with_columns(pl.col(n).dt.to_string("iso") for n in times)
+    return frame.with_columns(pl.all().cast(pl.String))
+
+
+def _zone(frame: pl.DataFrame, name: str) -> str | None:
+    kind = frame.schema[name]
+    return kind.time_zone if isinstance(kind, pl.Datetime) else None
+
+
+def _ragged(content: bytes) -> str:
+    """Where the first line with another number of cells than the header is, as words."""
+    rows = csv.reader(io.StringIO(content.decode("utf-8", "replace")))
+    width = len(next(rows, []))
+    return next((f" (line {rows.line_num} has {len(row)} cells, not {width})" for row in rows if len(row) != width), "")
+
+
+def _decimal(text: str, positive: bool) -> str:
+    value = Decimal(text)
+    if not value.is_finite() or value < 0 or (positive and value == 0):
+        raise ValueError(text)
+    # Beyond 20 and 18 digits the stream would refuse the record, one by one and much later.
+    if value >= 10**20 or (value * 10**18 != (value * 10**18).to_integral_value()):
+        raise ValueError(text)
+    return text
+
+
+def _iso(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    span = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
