@@ -13,7 +13,6 @@ from sparktrends.bars.limits import PAYLOAD_BYTES, Limits
 from sparktrends.bars.merge import FoldResult, merge_bars, merge_marks, merge_results
 from sparktrends.model import (
     MINUTE,
-    VOLUME_ONLY,
     Coordinates,
     LateTrade,
     PartialBar,
@@ -40,7 +39,7 @@ def bar_of(accepted: Accepted) -> PartialBar:
         trades=1,
         after_final=int(accepted.after_final),
     )
-    if not VOLUME_ONLY.isdisjoint(trade.conditions):
+    if not accepted.pricing:
         return sums
     position = (trade.ts, at.partition, at.offset)
     prices = PartialBar(trade.source, trade.symbol, sums.start, price, position, price, price, price, position)

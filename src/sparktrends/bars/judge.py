@@ -13,11 +13,12 @@ batch ends, or on a clock. What each field may be:
   is above 0, a size not below. A trade of size 0 is a price update, and a price update needs no size.
 - ``id``: a string of at most 128 printable characters, or an integer: else ``bad_id``.
 - ``conditions``: an array of at most 32 such strings: else ``bad_conditions``. Any word is accepted and kept; the words
-  of `model.VOLUME_ONLY` keep a trade out of open, high, low and close.
+  of `conditions.VOLUME_ONLY` keep a trade out of open, high, low and close.
 - ``fill``: a boolean: else ``bad_fill``. ``status`` of a heartbeat: a word of `model.Status`: else ``bad_status``.
 
 Fields are judged in the order: names, kind, times, digits of price and size, id, conditions, fill, signs of price and
-size; the first fault is the reason. A heartbeat's price, size, id and conditions are not looked at. Only trades can be late; a heartbeat that late moves the clock only.
+size; the first fault is the reason. A heartbeat's price, size, id and conditions are not looked at. Only trades can be
+late; a heartbeat that late moves the clock only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from sparktrends.bars.conditions import moves_prices
 from sparktrends.bars.intervals import end_of, minute_of
 from sparktrends.bars.limits import PAYLOAD_BYTES, RAW_BARS, Limits
 from sparktrends.bars.numbers import decimal_of, integer_of
@@ -55,13 +57,17 @@ from sparktrends.model import (
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A trade that belongs in its minute; ``price`` and ``size`` in units of 10**-18."""
+    """A trade that belongs in its minute; ``price`` and ``size`` in units of 10**-18.
+
+    ``after_final``: it came when its bar was final. ``pricing``: it may move open, high, low and close.
+    """
 
     trade: Trade
     price: int
     size: int
     arrival: int
     after_final: bool
+    pricing: bool
     at: Coordinates
 
 
@@ -120,7 +126,8 @@ def _judge_fields(data: Fields, at: Coordinates, limits: Limits) -> Judged:
     if late and not trade.fill:
         return LateTrade(trade, arrival, at)
     after_final = arrival > end_of(minute_of(ts)) + limits.settle
-    return Accepted(trade, *units, arrival, after_final, at)
+    pricing = moves_prices(source, trade.conditions, limits.volume_only)
+    return Accepted(trade, *units, arrival, after_final, pricing, at)
 
 
 def _size(data: Fields, kind: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sparktrends.bars.conditions import VOLUME_ONLY
 from sparktrends.errors import BadSetting
 from sparktrends.model import DAY, MINUTE, SECOND
 
@@ -24,6 +25,7 @@ class Limits:
 
     ``payloads``: bytes of quarantined payloads that one *partition* may keep in one batch, in offset order. A sink
     gives each partition its share (`shared_by`), so that the answer does not depend on where a batch is folded.
+    ``volume_only`` holds (source without ``~…``, its sale conditions that keep a trade out of open to close).
     Raises BadSetting when a time is negative or above ten years (sums of times must stay far inside 64 bits).
     """
 
@@ -32,6 +34,7 @@ class Limits:
     future: int = 60 * SECOND
     graces: tuple[tuple[str, int], ...] = ()
     payloads: int = BATCH_PAYLOADS
+    volume_only: tuple[tuple[str, frozenset[str]], ...] = VOLUME_ONLY
 
     def __post_init__(self) -> None:
         for span in (self.grace, self.settle, self.future, *(grace for _, grace in self.graces)):
