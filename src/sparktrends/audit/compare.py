@@ -1,0 +1,201 @@
+"""What the log says of series, minutes and provider bars, against every stored row: equality to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sparktrends.audit.log import LogAudit
+from sparktrends.audit.numbers import digits
+from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Bar, Laws
+from sparktrends.audit.report import Findings
+from sparktrends.audit.series import Minute, Series, holes, is_final, rows
+from sparktrends.audit.shelf import Shelf
+from sparktrends.store.audit_queries import BAR_COLUMNS, PROVIDER_COLUMNS, Row, Snapshot, SpanRow, StateRow
+
+_EMPTY = Minute()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACES_OF = {"turnover": 36}
+_NUMERIC = frozenset(("open", "high", "low", "close", "volume", "turnover", "vwap"))
+
+
+class Comparison:
+    """One pass over what is stored of all series. ``rows_checked`` and ``provider_rows_checked`` count it."""
+
+    def __init__(self, log: LogAudit, laws: Laws, findings: Findings, stored: Snapshot) -> None:
+        self.rows_checked = 0
+        self.provider_rows_checked = 0
+        self._log, self._laws, self._findings, self._stored = log, laws, findings, stored
+        self._states = {state.id: state for state in stored.states()}
+        self._ids = {(state.source, state.symbol): state.id for state in self._states.values()}
+        self._spans: dict[int, list[SpanRow]] = {}
+        for span in stored.spans():
+            self._spans.setdefault(span.series, []).append(span)
+        self._horizon = log.horizon[TRADES_TOPIC]
+        self._reached: dict[int, int] = {}
+
+    def run(self, step: Callable[[], None]) -> None:
+        """Compare everything; ``step`` is called once a series."""
+        bars = Shelf(self._stored.bars(), 2, self._extra_bar)
+        for id_, series in self._known_series():
+            # Rows of series before this one, and of a time that was trimmed, are dealt with first.
+            bars.pass_over((id_, self._horizon))
+            since = self._known_until(id_)
+            self._compare_state(id_, series)
+            self._compare_spans(id_, series, since)
+            for start, minute in rows(series, self._laws.settle, since):
+                if start >= self._horizon:
+                    self._compare_minute(bars, id_, series, start, minute)
+            step()
+        bars.finish()
+        self._find_unheard()
+        self._compare_provider_bars()
+
+    def _known_series(self) -> list[tuple[int, Series]]:
+        """The series of the log with their ids, in order of id; one without an id is a finding."""
+        known = []
+        for key, series in self._log.series.items():
+            if key in self._ids:
+                known.append((self._ids[key], series))
+            elif series.heard:
+                minutes = f"a series of {len(series.minutes)} minutes"
+                self._findings.add("series", f"{series.source} {series.symbol}", minutes, "no such series")
+        return sorted(known, key=lambda pair: pair[0])
+
+    def _known_until(self, id_: int) -> int | None:
+        """Up to where something is stored of the time that was trimmed; None when nothing was, or nothing is."""
+        ends = [span.end for span in self._spans.get(id_, ()) if span.start < self._horizon]
+        ends += [self._reached[id_]] if id_ in self._reached else []
+        return max(ends, default=None)
+
+    def _compare_state(self, id_: int, series: Series) -> None:
+        state = self._states[id_]
+        newest = max(self._log.horizon.values())
+        if series.clock < newest:
+            # A trimmed record may have moved the clock further, or begun the series earlier.
+            self._log.count_unchecked("clocks")
+            series.clock = max(series.clock, state.clock or 0)
+            return
+        first, last = series.ends()
+        said = {"clock": series.clock, "first_minute": first, "last_minute": last}
+        if newest:
+            said = {"clock": series.clock}
+        if state.clock is None and not series.heard:
+            return
+        for column, expected in said.items():
+            found = getattr(state, column)
+            if found != expected:
+                self._findings.add("state", f"{_named(state)} {column}", expected, found)
+
+    def _compare_spans(self, id_: int, series: Series, since: int | None) -> None:
+        expected = {(start, end, "closed") for start, end in series.closed()}
+        expected |= {(start, end, "hole") for start, end in holes(series, since)}
+        found = {(span.start, span.end, span.reason) for span in self._spans.pop(id_, [])}
+        if self._horizon:
+            self._log.count_unchecked("gaps", sum(span[0] < self._horizon for span in found))
+            expected, found = ({s for s in spans if s[0] >= self._horizon} for spans in (expected, found))
+        name = _named(self._states[id_])
+        for span in sorted(expected - found):
+            self._findings.add("gap", f"{name} {_span(span)}", span[2], "no such span")
+        for span in sorted(found - expected):
+            self._findings.add("gap", f"{name} {_span(span)}", "no such span", span[2])
+
+    def _compare_minute(self, bars: Shelf, id_: int, series: Series, start: int, minute: Minute | None) -> None:
+        self.rows_checked += 1
+        row = bars.take((id_, start))
+        settle = self._laws.settle
+        key = f"{series.source} {series.symbol} 1m {_at(start)}"
+        if row is None:
+            # An empty minute need not be there before it is final: no view shows it.
+            if minute is not None or is_final(start, series.clock, settle):
+                self._findings.add("bar", key, _bar_words(minute or _EMPTY), "no row")
+            return
+        said = (minute or _EMPTY).values(start, series.clock, settle)
+        self._compare_columns("bar", key, BAR_COLUMNS, said, row[2:])
+
+    def _compare_columns(self, kind: str, key: str, columns: Iterable[str], said: Row, found: Row) -> None:
+        if said == found:
+            return
+        for column, expected, stored in zip(columns, said, found, strict=True):
+            if expected != stored:
+                words = (digits(v, _PLACES_OF.get(column, 18)) if column in _NUMERIC else v for v in (expected, stored))
+                self._findings.add(kind, f"{key} {column}", *words)
+
+    def _extra_bar(self, row: Row) -> None:
+        id_, start = row[0], row[1]
+        if start < self._horizon:
+            self._log.count_unchecked("minutes")
+            self._reached[id_] = start + 60_000_000
+            return
+        name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
+        words = f"{row[9]} trades, volume {digits(row[6])}"
+        self._findings.add("bar", f"{name} 1m {_at(start)}", "no such row, or only one", words)
+
+    def _find_unheard(self) -> None:
+        """States and spans of series of which the log says nothing."""
+        heard = {key for key, series in self._log.series.items() if series.heard}
+        trimmed = any(self._log.horizon.values())
+        for state in self._states.values():
+            if (state.source, state.symbol) in heard or not state.clock:
+                continue
+            if trimmed:
+                self._log.count_unchecked("clocks")
+            else:
+                self._findings.add("state", _named(state), "nothing", f"clock {state.clock}")
+        for id_, spans in self._spans.items():
+            for span in spans:
+                if span.start < self._horizon:
+                    self._log.count_unchecked("gaps")
+                else:
+                    self._findings.add("gap", f"{_named(self._states[id_])} {_span(span[1:])}", "no such span", span[3])
+
+    def _compare_provider_bars(self) -> None:
+        horizon = self._log.horizon[BARS_TOPIC]
+        shelf = Shelf(self._stored.provider_bars(), 4, self._extra_provider_bar)
+        for key, rank, bar in self._provider_bars():
+            if bar.start < horizon:
+                continue
+            self.provider_rows_checked += 1
+            row = shelf.take(key)
+            name = f"{bar.source} {bar.symbol} {bar.interval} {_at(bar.start)} {bar.adjustment}"
+            if row is None:
+                self._findings.add("provider bar", name, f"close {digits(bar.values[3])}", "no row")
+            else:
+                said = (*bar.values, *rank[1:])
+                self._compare_columns("provider bar", name, PROVIDER_COLUMNS, said, row[4:])
+        shelf.finish()
+
+    def _provider_bars(self) -> list[tuple[Row, tuple[bool, int, int, int], Bar]]:
+        found = [
+            ((self._ids[bar.source, bar.symbol], bar.interval, bar.start, bar.adjustment), rank, bar)
+            for rank, bar in self._log.provider_bars.values()
+            if (bar.source, bar.symbol) in self._ids
+        ]
+        return sorted(found, key=lambda item: item[0])
+
+    def _extra_provider_bar(self, row: Row) -> None:
+        id_, interval, start, adjustment = row[:4]
+        if start < self._log.horizon[BARS_TOPIC]:
+            self._log.count_unchecked("provider bars")
+            return
+        name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
+        key = f"{name} {interval} {_at(start)} {adjustment}"
+        self._findings.add("provider bar", key, "no such row, or only one", f"close {digits(row[7])}")
+
+
+def _named(state: StateRow) -> str:
+    return f"{state.source} {state.symbol}"
+
+
+def _at(micros: int) -> str:
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat()
+
+
+def _span(span: tuple[Any, ...]) -> str:
+    return f"{_at(span[0])} to {_at(span[1])}"
+
+
+def _bar_words(minute: Minute) -> str:
+    prices = ", ".join(map(digits, minute.prices()))
+    return f"open, high, low, close {prices}; volume {digits(minute.volume)}; {minute.trades} trades"

@@ -1,0 +1,263 @@
+"""Reads the log, partition by partition, beside the stored late ledger and quarantine of the same partition."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from sparktrends.audit.numbers import digits
+from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Bar, Event, Laws, read_bar, read_event
+from sparktrends.audit.repeats import Repeats
+from sparktrends.audit.report import CheckedSpan, Findings
+from sparktrends.audit.series import Series
+from sparktrends.audit.shelf import Shelf
+from sparktrends.errors import BadRecord
+from sparktrends.model import MINUTE
+from sparktrends.store.audit_queries import LATE_COLUMNS, QUARANTINE_COLUMNS, GapRow, LedgerRow, Row, Snapshot
+
+PLACES = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
+"""Where a record can end, named as the ledger's columns are."""
+NEVER = 1 << 62
+_KEPT_BYTES = 64 * 1024
+_NOTHING = hashlib.sha256(b"").digest()
+_TICK = 50_000
+
+BarKey = tuple[str, str, str, int, str]
+Advance = Callable[[int], None]
+
+
+class LogRecord(Protocol):
+    """A record as `bus.reader.Record` holds it; ``appended`` in microseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def appended(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class LogReader(Protocol):
+    """What the audit needs of Kafka's client: `bus.reader.Reader` is one."""
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
+        """The records with ``start <= offset < end``."""
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        """(first offset held, next offset to be written)."""
+
+
+class LogAudit:
+    """What the log says: series, provider bars, counts; and what of late ledger and quarantine does not fit it.
+
+    ``horizon`` is, per topic, the start from which on no minute can hold a record that was trimmed from the log.
+    """
+
+    def __init__(self, laws: Laws, findings: Findings) -> None:
+        self.series: dict[tuple[str, str], Series] = {}
+        self.provider_bars: dict[BarKey, tuple[tuple[bool, int, int, int], Bar]] = {}
+        self.repeats = Repeats()
+        self.counts = dict.fromkeys(PLACES, 0)
+        self.horizon = {TRADES_TOPIC: 0, BARS_TOPIC: 0}
+        self.unchecked: dict[str, int] = {}
+        self._laws = laws
+        self._findings = findings
+
+    def partition(
+        self, place: LedgerRow, gaps: list[GapRow], reader: LogReader, stored: Snapshot, tick: Advance
+    ) -> CheckedSpan:
+        """Read what the ledger says was folded of one partition, and compare counts, late ledger and quarantine."""
+        low, high = reader.watermarks(place.topic, place.partition)
+        start, end = max(place.first_offset, low), min(place.next_offset, high)
+        accepted = [gap for gap in gaps if gap.topic_id == place.topic_id]
+        pieces = list(_pieces(start, end, accepted))
+        trimmed = _size(list(_pieces(place.first_offset, min(start, place.next_offset), accepted)))
+        walk = _Walk(self, place, stored, start)
+        for first, last in pieces:
+            for record in reader.range(place.topic, place.partition, first, last):
+                walk.take(record)
+                if walk.records % _TICK == 0:
+                    tick(_TICK)
+        tick(walk.records % _TICK)
+        if high < place.next_offset:
+            self._findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
+        # Another topic of the same name was folded before: its records are gone like trimmed ones.
+        if trimmed or len(accepted) < len(gaps):
+            self._lose_before(place.topic, walk.first_appended or place.appended or NEVER)
+        walk.finish(trimmed > 0)
+        skipped = _size([(first, last) for first, last in _overlaps(place, accepted)])
+        return CheckedSpan(
+            place.topic,
+            place.partition,
+            place.topic_id,
+            place.first_offset,
+            place.next_offset,
+            walk.records,
+            trimmed,
+            skipped,
+            max(0, high - place.next_offset),
+        )
+
+    def count_unchecked(self, kind: str, count: int = 1) -> None:
+        """Rows whose records the log no longer holds."""
+        self.unchecked[kind] = self.unchecked.get(kind, 0) + count
+
+    def of(self, source: str, symbol: str) -> Series:
+        """The series of this name, made when it is new."""
+        found = self.series.get((source, symbol))
+        if found is None:
+            found = self.series[source, symbol] = Series(source, symbol)
+        return found
+
+    def _lose_before(self, topic: str, appended: int) -> None:
+        """Records appended up to this moment are gone: no minute they could touch is checked."""
+        # A record's arrival is at most `future` after its append time, and its time at most that after its arrival.
+        reach = appended + 2 * self._laws.future
+        self.horizon[topic] = max(self.horizon[topic], reach - reach % MINUTE + MINUTE)
+
+    def keep_bar(self, bar: Bar, partition: int, offset: int) -> None:
+        """A provider's bar: of two for one key the larger (closed, arrival, partition, offset) wins."""
+        key = (bar.source, bar.symbol, bar.interval, bar.start, bar.adjustment)
+        rank = (bool(bar.values[-1]), bar.arrival, partition, offset)
+        if key not in self.provider_bars or self.provider_bars[key][0] < rank:
+            self.provider_bars[key] = (rank, bar)
+
+
+class _Walk:
+    """One partition from its first record to its last."""
+
+    def __init__(self, audit: LogAudit, place: LedgerRow, stored: Snapshot, start: int) -> None:
+        self.name = f"{place.topic}[{place.partition}]"
+        self.records = 0
+        self._audit, self._place, self._start = audit, place, start
+        self._findings, self._laws = audit._findings, audit._laws
+        self._counts = dict.fromkeys(PLACES, 0)
+        self.first_appended: int | None = None
+        self._late = Shelf(stored.late_trades(place), 1, self._extra_late)
+        self._quarantine = Shelf(stored.quarantine(place), 1, self._extra_quarantined)
+        audit.repeats.begin(place.topic, place.partition)
+
+    def take(self, record: LogRecord) -> None:
+        """Judge a record and put it where it ends."""
+        self.records += 1
+        if self.first_appended is None:
+            self.first_appended = record.appended
+        try:
+            if self._place.topic == BARS_TOPIC:
+                bar = read_bar(record.value, record.appended, self._laws)
+                self._audit.of(bar.source, bar.symbol).move_clock(bar.arrival)
+                self._audit.keep_bar(bar, self._place.partition, record.offset)
+                self._counts["bars"] += 1
+            else:
+                self._put(read_event(record.value, record.appended, self._laws), record)
+        except BadRecord as bad:
+            self._counts["quarantined"] += 1
+            self._set_aside(bad.reason, record)
+
+    def _put(self, event: Event, record: LogRecord) -> None:
+        self._counts[event.place] += 1
+        series = self._audit.of(event.source, event.symbol)
+        if event.id:
+            self._audit.repeats.add(event.source, event.symbol, event.id, record.offset)
+        if event.place == "trades":
+            self._accept(series, event, record.offset)
+        elif event.place == "heartbeats":
+            series.beat(event)
+        elif event.place == "prices":
+            series.move_clock(event.arrival)
+        else:
+            self._set_late(series, event, record)
+
+    def _accept(self, series: Series, event: Event, offset: int) -> None:
+        series.move_clock(event.arrival)
+        start = event.ts - event.ts % MINUTE
+        series.minute(start).take(event, start, self._place.partition, offset, self._laws.settle)
+
+    def _set_late(self, series: Series, event: Event, record: LogRecord) -> None:
+        said = (*event[1:5], record.appended, event.price, event.size, event.id, list(event.conditions))
+        row = self._late.take((record.offset,))
+        where = f"{self.name}@{record.offset}"
+        if row is None:
+            self._findings.add("late trade", where, _late_words(said), "no row")
+            return
+        for column, expected, found in zip(LATE_COLUMNS, said, row[1:-1], strict=True):
+            if expected != found:
+                self._findings.add("late trade", f"{where} {column}", expected, found)
+        if row[-1]:  # repair folded it in: it is in its bar now
+            start = event.ts - event.ts % MINUTE
+            series.minute(start).take(event, start, self._place.partition, record.offset, self._laws.settle)
+
+    def _set_aside(self, reason: str, record: LogRecord) -> None:
+        value = record.value or b""
+        whole = hashlib.sha256(value).digest()
+        kept = whole if len(value) <= _KEPT_BYTES else hashlib.sha256(value[:_KEPT_BYTES]).digest()
+        row = self._quarantine.take((record.offset,))
+        where = f"{self.name}@{record.offset}"
+        if row is None:
+            self._findings.add("quarantine", where, f"a record set aside ({reason})", "no row")
+            return
+        # A flood of bad records keeps hash and size only: an empty payload is right too.
+        said = (record.appended, len(value), whole, row[4] if row[4] == _NOTHING else kept)
+        for column, expected, found in zip(QUARANTINE_COLUMNS, said, row[1:], strict=True):
+            if expected != found:
+                self._findings.add("quarantine", f"{where} {column}", _shown(expected), _shown(found))
+
+    def _extra_late(self, row: Row) -> None:
+        if not self._is_trimmed(row[0], "late trades"):
+            self._findings.add("late trade", f"{self.name}@{row[0]}", "no such row", _late_words(row[1:-1]))
+
+    def _extra_quarantined(self, row: Row) -> None:
+        if not self._is_trimmed(row[0], "quarantined records"):
+            self._findings.add("quarantine", f"{self.name}@{row[0]}", "no such row", f"{row[2]} bytes set aside")
+
+    def _is_trimmed(self, offset: int, kind: str) -> bool:
+        """Whether the record lies before what the log holds; then it is counted as unchecked."""
+        trimmed = self._place.first_offset <= offset < self._start
+        if trimmed:
+            self._audit.count_unchecked(kind)
+        return trimmed
+
+    def finish(self, trimmed: bool) -> None:
+        """Compare what is left over and the counts; not those when some of what was counted is no longer there."""
+        self._late.finish()
+        self._quarantine.finish()
+        for kind, count in self._counts.items():
+            self._audit.counts[kind] += count
+        if trimmed:
+            self._audit.count_unchecked("counts of partitions")
+            return
+        for kind, count in {"records": self.records, **self._counts}.items():
+            found = getattr(self._place, kind)
+            if found != count:
+                self._findings.add("ledger", f"{self.name} {kind}", count, found)
+
+
+def _overlaps(place: LedgerRow, gaps: list[GapRow]) -> Iterator[tuple[int, int]]:
+    for gap in gaps:
+        first, last = max(place.first_offset, gap.from_offset), min(place.next_offset, gap.to_offset)
+        if first < last:
+            yield first, last
+
+
+def _pieces(start: int, end: int, gaps: list[GapRow]) -> Iterator[tuple[int, int]]:
+    """[start, end) without the accepted gaps (which come in order)."""
+    for gap in gaps:
+        if start < min(gap.from_offset, end):
+            yield start, min(gap.from_offset, end)
+        start = max(start, gap.to_offset)
+    if start < end:
+        yield start, end
+
+
+def _size(pieces: list[tuple[int, int]]) -> int:
+    return sum(last - first for first, last in pieces)
+
+
+def _late_words(row: Row) -> str:
+    source, symbol, ts, arrival, _, price, size, id_, _ = row
+    return f"{source} {symbol} {digits(size)} at {digits(price)}, ts {ts}, arrived {arrival}, id {id_!r}"
+
+
+def _shown(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,56 @@
+"""Ids that occur twice in the log: a fault of whoever wrote it (law 2)."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PARTITION_BITS = 16
+EXAMPLES = 20
+
+
+class Repeats:
+    """Remembers 24 bytes an id: two hashes, together 128 bits, and where it was."""
+
+    def __init__(self) -> None:
+        self._one = array("q")
+        self._two = array("q")
+        self._places = array("Q")
+        self._partitions: list[tuple[str, int]] = []
+
+    def begin(self, topic: str, partition: int) -> None:
+        """The records that follow are of this partition."""
+        self._partitions.append((topic, partition))
+
+    def add(self, source: str, symbol: str, id_: str, offset: int) -> None:
+        """An id was seen; names hold no NUL, so that no two triples give one text."""
+        self._one.append(hash(f"{source}\0{symbol}\0{id_}"))
+        self._two.append(hash((id_, symbol, source)))
+        self._places.append(offset << _PARTITION_BITS | len(self._partitions) - 1)
+
+    def found(self) -> tuple[int, tuple[str, ...]]:
+        """How many records repeat an id of an earlier one, and the places of some of them."""
+        one = np.frombuffer(self._one, np.int64)
+        ordered = np.sort(one)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        # Sorting whole pairs would cost thrice the memory: only what collides in the first half is looked at.
+        suspects = np.flatnonzero(np.isin(one, twice)) if len(twice) else np.empty(0, np.int64)
+        repeated = self._later_ones(suspects)
+        return len(repeated), tuple(self._place(index) for index in repeated[:EXAMPLES])
+
+    def _later_ones(self, suspects: NDArray[np.int64]) -> list[int]:
+        seen: set[tuple[int, int]] = set()
+        repeated = []
+        for index in suspects.tolist():
+            pair = (self._one[index], self._two[index])
+            if pair in seen:
+                repeated.append(index)
+            seen.add(pair)
+        return repeated
+
+    def _place(self, index: int) -> str:
+        place = self._places[index]
+        topic, partition = self._partitions[place & (1 << _PARTITION_BITS) - 1]
+        return f"{topic}[{partition}]@{place >> _PARTITION_BITS}"

@@ -1,0 +1,107 @@
+"""The audit from beginning to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sparktrends.audit.compare import Comparison
+from sparktrends.audit.log import LogAudit, LogReader
+from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
+from sparktrends.audit.report import CheckedSpan, Findings, Report
+from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how far it is, and how far it goes."""
+
+LAWS = Laws()
+
+
+def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = None, laws: Laws = LAWS) -> Report:
+    """Prove laws 1, 2, 5 and 6 of what is stored, or list what does not hold.
+
+    What is stored is read in one snapshot taken at the beginning, and the log up to the offsets of that snapshot: a
+    stream may go on meanwhile. Raises Unavailable when Kafka or PostgreSQL is away and LogGap when the log is
+    trimmed while it is read.
+    """
+    began = time.monotonic()
+    tell = progress or (lambda _what, _done, _total: None)
+    findings = Findings()
+    log = LogAudit(laws, findings)
+    with database.snapshot() as stored:
+        places = [row for row in stored.ledger() if row.topic in (TRADES_TOPIC, BARS_TOPIC)]
+        gaps = stored.accepted_gaps()
+        spans = _read_log(log, reader, stored, places, gaps, tell)
+        _find_strays(stored, gaps, log, findings)
+        comparison = Comparison(log, laws, findings, stored)
+        comparison.run(_counting(tell, "comparing series", len(log.series)))
+    repeated, examples = log.repeats.found()
+    return Report(
+        spans=spans,
+        counts=log.counts,
+        bars_checked=comparison.rows_checked,
+        provider_bars_checked=comparison.provider_rows_checked,
+        findings=tuple(findings.kept),
+        findings_by_kind=dict(findings.by_kind),
+        repeated_ids=repeated,
+        repeated_examples=examples,
+        unchecked=log.unchecked,
+        notes=_notes(places),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _read_log(
+    log: LogAudit,
+    reader: LogReader,
+    stored: Snapshot,
+    places: list[LedgerRow],
+    gaps: list[GapRow],
+    tell: Progress,
+) -> tuple[CheckedSpan, ...]:
+    total = sum(place.next_offset - place.first_offset for place in places)
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        tell("reading the log", done, total)
+
+    return tuple(
+        log.partition(
+            place,
+            [gap for gap in gaps if (gap.topic, gap.partition) == (place.topic, place.partition)],
+            reader,
+            stored,
+            advance,
+        )
+        for place in places
+    )
+
+
+def _counting(tell: Progress, what: str, total: int) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        tell(what, done, total)
+
+    return step
+
+
+def _find_strays(stored: Snapshot, gaps: list[GapRow], log: LogAudit, findings: Findings) -> None:
+    """Late trades and quarantined records of partitions that the ledger does not know."""
+    former = {(gap.topic, gap.topic_id, gap.partition) for gap in gaps}
+    for kind, topic, topic_id, partition, count in stored.strays():
+        if (topic, topic_id, partition) in former:
+            log.count_unchecked("rows of former topics", count)
+        else:
+            findings.add(kind, f"{topic}[{partition}] of {topic_id}", "a partition of the ledger", f"{count} rows")
+
+
+def _notes(places: list[LedgerRow]) -> tuple[str, ...]:
+    later = [f"{place.topic}[{place.partition}] from {place.first_offset}" for place in places if place.first_offset]
+    if not places:
+        return ("the ledger is empty: nothing was folded yet",)
+    return (f"records before where the ledger begins were never folded: {', '.join(later)}",) if later else ()

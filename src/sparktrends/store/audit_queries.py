@@ -1,0 +1,198 @@
+"""What the audit reads: everything stored of the log, in one snapshot, streamed in the order of the log or of time.
+
+Prices and sums come as `Decimal` in units of 10**-18 (turnover 10**-36), times as microseconds UTC, so that the
+audit compares with integers and nothing is rounded. A value with more digits than it may have stays a fraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+
+from sparktrends.store.connect import Connection, connect, translated
+
+_ITEMS = 20_000
+_TIMEOUT_S = 600.0
+
+Row = tuple[Any, ...]
+
+BAR_COLUMNS = (
+    *("open", "high", "low", "close", "volume", "turnover", "vwap", "trades", "after_final", "statuses"),
+    *("state", "reason", "open_ts", "open_partition", "open_offset", "close_ts", "close_partition", "close_offset"),
+)
+PROVIDER_COLUMNS = (
+    *("open", "high", "low", "close", "volume", "turnover", "trades", "closed"),
+    *("arrival", "log_partition", "log_offset"),
+)
+LATE_COLUMNS = ("source", "symbol", "ts", "arrival", "appended", "price", "size", "trade_id", "conditions")
+QUARANTINE_COLUMNS = ("appended", "size", "sha256", "sha256 of payload")
+
+_BARS = """
+SELECT series, (extract(epoch FROM start) * 1000000)::bigint, open * 1e18, high * 1e18, low * 1e18, close * 1e18,
+    volume * 1e18, turnover * 1e36, vwap * 1e18, trades, after_final, statuses, state, reason,
+    open_ts, open_partition, open_offset, close_ts, close_partition, close_offset
+FROM core.bars WHERE interval = '1m' ORDER BY series, start
+"""
+_PROVIDER_BARS = """
+SELECT series, interval, (extract(epoch FROM start) * 1000000)::bigint, adjustment, open * 1e18, high * 1e18,
+    low * 1e18, close * 1e18, volume * 1e18, turnover * 1e36, trades, closed, arrival, log_partition, log_offset
+FROM core.provider_bars ORDER BY series, interval COLLATE "C", start, adjustment COLLATE "C"
+"""
+_LATE = """
+SELECT l.log_offset, s.source, s.symbol, l.ts, l.arrival, l.appended, l.price * 1e18, l.size * 1e18, l.trade_id,
+    l.conditions, l.folded_at IS NOT NULL
+FROM core.late_trades l JOIN core.series s ON s.id = l.series
+WHERE l.topic = %s AND l.topic_id = %s AND l.partition = %s ORDER BY l.log_offset
+"""
+_QUARANTINE = """
+SELECT log_offset, appended, size, sha256, sha256(payload) FROM core.quarantine
+WHERE topic = %s AND topic_id = %s AND partition = %s ORDER BY log_offset
+"""
+_STRAYS = """
+SELECT kind, topic, topic_id, partition, count(*) FROM (
+    SELECT 'late trade' AS kind, topic, topic_id, partition FROM core.late_trades
+    UNION ALL SELECT 'quarantine', topic, topic_id, partition FROM core.quarantine) AS r
+WHERE NOT EXISTS (SELECT FROM core.ledger l
+    WHERE l.topic = r.topic AND l.topic_id = r.topic_id AND l.partition = r.partition)
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+
+
+class LedgerRow(NamedTuple):
+    """One partition: where its records begin and end, what became of them, when the last ones were appended."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    first_offset: int
+    next_offset: int
+    records: int
+    trades: int
+    prices: int
+    heartbeats: int
+    bars: int
+    late: int
+    quarantined: int
+    appended: int | None
+
+
+class GapRow(NamedTuple):
+    """A part of the log that a person accepted as lost."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    from_offset: int
+    to_offset: int
+
+
+class StateRow(NamedTuple):
+    """A series, and where it stands; None where it has no state."""
+
+    id: int
+    source: str
+    symbol: str
+    clock: int | None
+    first_minute: int | None
+    last_minute: int | None
+
+
+class SpanRow(NamedTuple):
+    """A stored span without rows, microseconds."""
+
+    series: int
+    start: int
+    end: int
+    reason: str
+
+
+class AuditDatabase:
+    """Opens snapshots of what is stored. ``conninfo`` must be of a role that reads the schema ``core``."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Everything as it was at one moment, whatever is written meanwhile; raises the errors of `store.connect`."""
+        connection = connect(self._conninfo, timeout_s=_TIMEOUT_S, application="audit")
+        try:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield Snapshot(connection)
+        finally:
+            connection.close()
+
+
+class Snapshot:
+    """One repeatable-read transaction. The first call fixes the moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursors = 0
+
+    def ledger(self) -> list[LedgerRow]:
+        """All partitions, in order."""
+        found = self._all(
+            "SELECT topic, partition, topic_id, first_offset, next_offset, records, trades, prices, heartbeats, bars, "
+            "late, quarantined, (extract(epoch FROM appended_at) * 1000000)::bigint FROM core.ledger ORDER BY topic, partition"
+        )
+        return [LedgerRow(*row) for row in found]
+
+    def accepted_gaps(self) -> list[GapRow]:
+        """Every gap that was accepted, in order."""
+        found = self._all(
+            "SELECT topic, partition, topic_id, from_offset, to_offset FROM core.log_gaps ORDER BY 1, 2, 3, 4"
+        )
+        return [GapRow(*row) for row in found]
+
+    def states(self) -> list[StateRow]:
+        """Every series, by id."""
+        found = self._all(
+            "SELECT s.id, s.source, s.symbol, t.clock, t.first_minute, t.last_minute "
+            "FROM core.series s LEFT JOIN core.series_state t ON t.series = s.id ORDER BY s.id"
+        )
+        return [StateRow(*row) for row in found]
+
+    def spans(self) -> list[SpanRow]:
+        """Every span, by series and start."""
+        found = self._all(
+            "SELECT series, (extract(epoch FROM from_at) * 1000000)::bigint, "
+            "(extract(epoch FROM to_at) * 1000000)::bigint, reason FROM core.gaps ORDER BY 1, 2, 4"
+        )
+        return [SpanRow(*row) for row in found]
+
+    def strays(self) -> list[tuple[str, str, str, int, int]]:
+        """Late trades and quarantined records of partitions the ledger does not know: kind, place, how many."""
+        return self._all(_STRAYS)
+
+    def late_trades(self, place: LedgerRow) -> Iterator[Row]:
+        """(offset, LATE_COLUMNS …, folded) of one partition by offset."""
+        return self._streamed(_LATE, (place.topic, place.topic_id, place.partition))
+
+    def quarantine(self, place: LedgerRow) -> Iterator[Row]:
+        """(offset, QUARANTINE_COLUMNS …) of one partition by offset."""
+        return self._streamed(_QUARANTINE, (place.topic, place.topic_id, place.partition))
+
+    def bars(self) -> Iterator[Row]:
+        """(series, start, BAR_COLUMNS …) of every stored minute, by series and start."""
+        return self._streamed(_BARS)
+
+    def provider_bars(self) -> Iterator[Row]:
+        """(series, interval, start, adjustment, PROVIDER_COLUMNS …), by these four (bytewise)."""
+        return self._streamed(_PROVIDER_BARS)
+
+    def _all(self, sql: LiteralString) -> list[Row]:
+        with translated():
+            return self._connection.execute(sql).fetchall()
+
+    def _streamed(self, sql: LiteralString, values: Sequence[Any] = ()) -> Iterator[Row]:
+        """Rows in portions: millions of them need no more memory than thousands."""
+        self._cursors += 1
+        with translated(), self._connection.cursor(name=f"audit_{self._cursors}") as cursor:
+            cursor.itersize = _ITEMS
+            cursor.execute(sql, values, binary=True)
+            yield from cursor
