@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, NewsItem, ProviderBar, Trade, stable_id
@@ -27,6 +27,7 @@ from sparktrends.sources.base import (
     Request,
     Source,
     Usage,
+    bar_start,
     check_status,
     collect,
     spelled_interval,
@@ -50,6 +51,10 @@ from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
 
 _MINUTES = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min"}
 _FIELD = re.compile(r"[0-9]{1,2}([ab]?)\. ([A-Za-z ]{1,30}?)(?: \([A-Z]{3,5}\))?")
+_ACTIONS = {
+    "SPLITS": ("split", "effective_date", "split_factor"),
+    "DIVIDENDS": ("dividend", "ex_dividend_date", "amount"),
+}
 _EASTERN = "US/Eastern"
 _SERIES = re.compile(r"Time Series.*|Global Quote|bestMatches|feed|data|Symbol")
 
@@ -78,10 +83,6 @@ class AlphaVantage(Source):
         Endpoint("DIVIDENDS", "/query", "actions"),
         Endpoint("GLOBAL_QUOTE", "/query", "quote"),
     )
-    _readers: ClassVar[Mapping[str, str]] = {
-        "Global Quote": "_global_quote", "bestMatches": "_matches", "feed": "_news", "Symbol": "_overview",
-        "data": "_actions",
-    }  # fmt: skip
 
     def spell(self, symbol: str) -> str:
         """A stock as it is; of a pair the first currency (the second is the parameter ``market``)."""
@@ -134,16 +135,22 @@ class AlphaVantage(Source):
         if reply.body.startswith(b"time,open,high,low,close,volume"):
             return Answer(self._table(request, reply))
         body = _body(reply)
-        for key, method in self._readers.items():
-            if key in body:
-                read: Callable[[dict[str, Any], Request, Reply], list[Event]] = getattr(self, method)
-                return Answer(read(body, request, reply))
+        if "Global Quote" in body:
+            return Answer(self._global_quote(_named(as_object(body["Global Quote"])), request, reply.received))
+        if "bestMatches" in body:
+            return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
+        if "feed" in body:
+            return Answer(self._news(as_list(body["feed"])))
+        if "Symbol" in body:
+            return Answer([self._overview(body, reply.received)])
+        if "data" in body:
+            return Answer(self._actions(as_list(body["data"]), request))
         series = next((key for key in body if key.startswith("Time Series")), None)
         if series is None:
             raise NotFound(f"alpha_vantage has no data for {', '.join(request.ask.symbols)}")
-        return Answer(self._series(body, series, request, reply))
+        return Answer(self._series(body, series, request, reply.received))
 
-    def _series(self, body: Mapping[str, Any], key: str, request: Request, reply: Reply) -> list[Event]:
+    def _series(self, body: Mapping[str, Any], key: str, request: Request, received: int) -> list[Event]:
         meta = as_object(body.get("Meta Data"))
         zone = next((maybe_text(v, 64) for k, v in meta.items() if k.endswith("Time Zone")), _EASTERN)
         interval = _interval(key, meta)
@@ -151,7 +158,7 @@ class AlphaVantage(Source):
 
         def read(item: tuple[str, Any]) -> Event:
             fields = _named(as_object(item[1]))
-            return self._bar(request.ask.symbols[0], interval, local_micros(item[0], zone), fields, reply.received)
+            return self._bar(request.ask.symbols[0], interval, local_micros(item[0], zone), fields, received)
 
         return _ordered(collect(as_object(body[key]).items(), read))
 
@@ -161,7 +168,7 @@ class AlphaVantage(Source):
                 self.name, symbol, start, number(row["price"], "bad_price"), ZERO, "", received, (), True, "price"
             )
         o, h, low, c = (number(row.get(k), "bad_price") for k in ("open", "high", "low", "close"))
-        closed = start + INTERVALS[interval] <= received
+        closed = bar_start(start, interval) + INTERVALS[interval] <= received
         volume = number(row.get("volume"), "bad_volume")
         return ProviderBar(self.name, symbol, interval, start, o, h, low, c, volume, closed, received=received)
 
@@ -178,26 +185,25 @@ class AlphaVantage(Source):
 
         return _ordered(collect(rows, read))
 
-    def _global_quote(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
-        row = _named(as_object(body["Global Quote"]))
+    def _global_quote(self, row: dict[str, Any], request: Request, received: int) -> list[Event]:
         if not row:
             raise NotFound(f"alpha_vantage knows no symbol {request.ask.symbols[0]}")
-        start = local_micros(row.get("latest trading day"), "UTC")
-        return [self._bar(ticker_name(maybe_text(row.get("symbol"), 20)), "1d", start, _closing(row), reply.received)]
+        day, fields = local_micros(row.get("latest trading day"), "UTC"), {**row, "close": row.get("price")}
+        return [self._bar(ticker_name(maybe_text(row.get("symbol"), 20)), "1d", day, fields, received)]
 
-    def _matches(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
-        def read(row: object) -> Event:
-            found = _named(as_object(row))
-            return Company(
-                self.name, ticker_name(maybe_text(found.get("symbol"), 20)), local_day(reply.received, "UTC"),
-                text(found.get("name"), "bad_name", 500), currency=maybe_text(found.get("currency"), 10),
-                country=maybe_text(found.get("region"), 100),
-            )  # fmt: skip
+    def _match(self, row: object, received: int) -> Event:
+        found = _named(as_object(row))
+        return Company(
+            self.name,
+            ticker_name(maybe_text(found.get("symbol"), 20)),
+            local_day(received, "UTC"),
+            text(found.get("name"), "bad_name", 500),
+            currency=maybe_text(found.get("currency"), 10),
+            country=maybe_text(found.get("region"), 100),
+        )
 
-        return collect(as_list(body["bestMatches"]), read)
-
-    def _news(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
-        stories = collect(as_list(body["feed"]), lambda row: self._story(as_object(row)))
+    def _news(self, feed: list[Any]) -> list[Event]:
+        stories = collect(feed, lambda row: self._story(as_object(row)))
         return sorted(stories, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
 
     def _story(self, row: dict[str, Any]) -> NewsItem:
@@ -221,33 +227,39 @@ class AlphaVantage(Source):
 
     def _mention(self, row: object) -> tuple[str, float] | None:
         told = as_object(row)
-        if type(told.get("ticker")) is str and told["ticker"].startswith("FOREX:"):
-            return None  # a currency alone is no symbol of ours
-        return self.name_of(text(told.get("ticker"), "bad_symbol", 64)), score(told.get("ticker_sentiment_score"))
+        try:
+            name = self.name_of(text(told.get("ticker"), "bad_symbol", 64))
+        except BadRecord:
+            return None  # FOREX:USD and the like are no symbols of ours; the story still is one
+        return name, score(told.get("ticker_sentiment_score"))
 
-    def _overview(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
-        words = {k: maybe_text(body.get(k), 500) for k in ("Exchange", "Currency", "Sector", "Industry", "Country")}
-        return [
-            Company(
-                self.name, ticker_name(maybe_text(body["Symbol"], 20)), local_day(reply.received, "UTC"),
-                text(body.get("Name"), "bad_name", 500), *words.values(),
-                maybe_number(body.get("SharesOutstanding")), maybe_number(body.get("MarketCapitalization")),
-            )
-        ]  # fmt: skip
-
-    def _actions(self, body: Mapping[str, Any], request: Request, reply: Reply) -> list[Event]:
-        kind, day, value = (
-            ("split", "effective_date", "split_factor")
-            if request.endpoint == "SPLITS"
-            else ("dividend", "ex_dividend_date", "amount")
+    def _overview(self, body: Mapping[str, Any], received: int) -> Company:
+        exchange, currency, sector, industry, country = (
+            maybe_text(body.get(k), 500) for k in ("Exchange", "Currency", "Sector", "Industry", "Country")
         )
+        return Company(
+            self.name,
+            ticker_name(maybe_text(body["Symbol"], 20)),
+            local_day(received, "UTC"),
+            text(body.get("Name"), "bad_name", 500),
+            exchange,
+            currency,
+            sector,
+            industry,
+            country,
+            maybe_number(body.get("SharesOutstanding")),
+            maybe_number(body.get("MarketCapitalization")),
+        )
+
+    def _actions(self, rows: list[Any], request: Request) -> list[Event]:
+        kind, day, value = _ACTIONS[request.endpoint]
 
         def read(row: object) -> Event:
             told = as_object(row)
             at = local_day(local_micros(told.get(day), "UTC"), "UTC")
             return CorporateAction(self.name, request.ask.symbols[0], at, kind, number(told.get(value), "bad_value"))
 
-        return collect(reversed(as_list(body["data"])), read)
+        return collect(reversed(rows), read)
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """There are no headers: only the words of a refusal tell that the day's or the second's calls are spent."""
@@ -276,10 +288,6 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
         if match:
             named.setdefault(match[2], value)
     return named
-
-
-def _closing(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "close": row.get("price")}
 
 
 def _interval(key: str, meta: Mapping[str, Any]) -> str:
@@ -333,7 +341,7 @@ def _refusal(said: str, reply: Reply) -> SparkTrendsError:
     low = said.lower()
     if re.search(r"apikey is (invalid|missing)", low):
         return AccessDenied("alpha_vantage refuses the key", hint="set ALPHA_VANTAGE_API_KEY")
-    if re.search(r"premium (feature for|endpoint)|parameter value is a premium", low):
+    if re.search(r"is a premium (feature|endpoint)\b", low):
         return AccessDenied("alpha_vantage: your plan does not include this", hint=quote(said))
     if (
         re.search(r"per day|daily", low)

@@ -291,6 +291,13 @@ def spelled_interval(spellings: Mapping[str, str], interval: str, provider: str)
     return spellings[interval]
 
 
+def bar_start(at: int, interval: str) -> int:
+    """The stamp of a bar, if it is on our grid; hours that begin at half past, as some providers cut them, are not."""
+    if at % INTERVALS[interval]:
+        raise BadRecord("unaligned_start")
+    return at
+
+
 def retry_after(reply: Reply) -> float | None:
     """The seconds in ``Retry-After``, at most a day; None when absent or a date."""
     value = reply.headers.get("retry-after", "")

@@ -27,6 +27,7 @@ from sparktrends.sources.base import (
     Source,
     Stream,
     Usage,
+    bar_start,
     check_status,
     collect,
     retry_after,
@@ -193,7 +194,7 @@ class Binance(Source):
             cells = as_list(row)
             if len(cells) < 9:
                 raise BadRecord("missing_field")
-            start = _time(cells[0])
+            start = bar_start(_time(cells[0]), ask.interval)
             o, h, low, c = (number(cell, "bad_price") for cell in cells[1:5])
             volume, turnover = number(cells[5], "bad_volume"), number(cells[7], "bad_turnover")
             closed = start + length <= reply.received

@@ -28,6 +28,7 @@ from sparktrends.sources.base import (
     Source,
     Stream,
     Usage,
+    bar_start,
     check_status,
     collect,
     rejected,
@@ -202,10 +203,11 @@ class Finnhub(Source):
         length = INTERVALS[interval]
 
         def read(row: tuple[Any, ...]) -> Event:
-            start = micros(row[0], SECOND)
+            at = micros(row[0], SECOND)
+            start = at - at % length if interval == "1d" else bar_start(at, interval)
             o, h, low, c = (number(cell, "bad_price") for cell in row[1:5])
             return ProviderBar(
-                self.name, request.ask.symbols[0], interval, start - start % length, o, h, low, c,
+                self.name, request.ask.symbols[0], interval, start, o, h, low, c,
                 number(row[5], "bad_volume"), start + length <= received,
                 "split" if interval == "1d" and request.endpoint == "stock/candle" else "raw", received=received,
             )  # fmt: skip

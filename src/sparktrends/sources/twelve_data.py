@@ -29,6 +29,7 @@ from sparktrends.sources.base import (
     Source,
     Stream,
     Usage,
+    bar_start,
     check_status,
     collect,
     spelled_interval,
@@ -190,7 +191,7 @@ class TwelveData(Source):
 
         def read(row: object) -> Event:
             cells = as_object(row)
-            start = local_micros(cells.get("datetime"), zone)
+            start = bar_start(local_micros(cells.get("datetime"), zone), interval)
             o, h, low, c = (number(cells.get(k), "bad_price") for k in ("open", "high", "low", "close"))
             volume = number(cells.get("volume", 0), "bad_volume")  # foreign exchange has none
             closed = start + INTERVALS[interval] <= received

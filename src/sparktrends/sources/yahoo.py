@@ -1,0 +1,270 @@
+"""Yahoo Finance, unofficial and for personal use: daily and recent intraday bars, splits, dividends, live prices.
+
+Nothing that comes empty is ever read as "no trades": it is unknown, and said so. Prices are split-adjusted. The last
+row of a chart is live: it is a forming bar, and where it stands beside its own minute or day it is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote as url_quote
+
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.model import DAY, INTERVALS, SECOND, CorporateAction, ProviderBar, Trade
+from sparktrends.sources.base import (
+    Allowance,
+    Answer,
+    Ask,
+    Endpoint,
+    Event,
+    Memory,
+    Notice,
+    Probe,
+    Reply,
+    Request,
+    Source,
+    Stream,
+    bar_start,
+    check_status,
+    collect,
+    retry_after,
+    spelled_interval,
+)
+from sparktrends.sources.decoding import (
+    MAX_FRAME,
+    ZERO,
+    as_list,
+    as_object,
+    day_micros,
+    load_object,
+    local_day,
+    maybe_text,
+    micros,
+    number,
+    quote,
+)
+from sparktrends.sources.symbols import dashed_pair, is_exchange_rate, pair_of, split_pair, ticker_name, ticker_of
+from sparktrends.sources.yahoo_quote import HEARTBEAT, read_quote
+
+_INTERVALS = {"1m": "1m", "5m": "5m", "15m": "15m", "1h": "60m", "1d": "1d"}
+_REACH = {"1m": 8 * DAY, "5m": 60 * DAY, "15m": 60 * DAY, "1h": 730 * DAY}
+_MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138
+_PLACES = Decimal(1).scaleb(-18)
+
+
+class Yahoo(Source):
+    """Charts and live prices of Yahoo Finance.
+
+    >>> source = Yahoo()
+    >>> update = source.parse('{"message":"CgRBQVBMFT2KZ0MY9oGmwOlk"}', 0, source.memory(["AAPL"]))[0]
+    >>> update.kind, update.price, update.size
+    ('price', Decimal('231.54'), Decimal('0'))
+    """
+
+    provider = "yahoo"
+    rest = "https://query2.finance.yahoo.com"
+    stream = Stream("wss://streamer.finance.yahoo.com/?version=2", idle=60, resubscribe=15, max_symbols=200)
+    # No figure is published; this is what a polite reader would do.
+    allowances = (Allowance(60, 60, "ip"), Allowance(2, 1, "ip"))
+    endpoints = (
+        Endpoint("chart", "/v8/finance/chart", "bars"),
+        Endpoint("chart", "/v8/finance/chart", "actions"),
+        Endpoint("chart", "/v8/finance/chart", "quote"),
+    )
+
+    def spell(self, symbol: str) -> str:
+        """``BTC-USD``, ``EURUSD=X``, and a dash for the point in ``BRK.B``."""
+        pair = pair_of(symbol)
+        if pair is None:
+            return ticker_of(symbol, self.provider).replace(".", "-")
+        return f"{pair[0]}{pair[1]}=X" if is_exchange_rate(symbol) else f"{pair[0]}-{pair[1]}"
+
+    def name_of(self, wire: str) -> str:
+        """The reverse of `spell`."""
+        if wire.endswith("=X"):
+            return split_pair(wire[:-2])
+        pair = dashed_pair(wire)
+        return pair if pair else ticker_name(wire).replace("-", ".")
+
+    def subscribe(self, symbols: Sequence[str]) -> list[str]:
+        """One message for all; to be sent again every 15 s."""
+        return [json.dumps({"subscribe": [self.spell(s) for s in symbols]})] if symbols else []
+
+    def unsubscribe(self, symbols: Sequence[str]) -> list[str]:
+        """One message for all."""
+        return [json.dumps({"unsubscribe": [self.spell(s) for s in symbols]})] if symbols else []
+
+    def parse(self, payload: str | bytes, received_at: int, memory: Memory) -> list[Event]:
+        """A quote: always a price update, never a trade; its size is the last one seen, not one that was traded."""
+        message = load_object(payload, MAX_FRAME).get("message")
+        if type(message) is not str:
+            raise BadRecord("unknown_frame")
+        told = read_quote(message)
+        if told.quote_type == HEARTBEAT:
+            return [Notice("alive")]
+        symbol = self.remember(memory, told.id)
+        if told.price is None:
+            raise BadRecord("bad_price")
+        # The unit is not documented: milliseconds were seen, seconds would be recognised.
+        ts = micros(told.time, 1000 if told.time >= _MILLISECONDS_FROM else SECOND)
+        price = number(f"{told.price:f}", "bad_price")
+        return [Trade(self.name, symbol, ts, price, ZERO, received=received_at, kind="price")]
+
+    def requests(self, ask: Ask) -> list[Request]:
+        """One chart per symbol; what intraday charts do not reach is not asked for."""
+        endpoint = self.endpoint(ask.what)
+        interval = {"actions": "1d", "quote": "1m"}.get(ask.what, ask.interval)
+        params = {"interval": spelled_interval(_INTERVALS, interval, self.provider), "includePrePost": "false"}
+        if ask.what == "quote":
+            params["range"] = "1d"
+        else:
+            params |= {"events": "div,splits"} | self._period(ask, interval)
+        return [
+            Request(endpoint.name, f"{endpoint.path}/{url_quote(self.spell(s), safe='')}", params,
+                    Ask(ask.what, (s,), interval, ask.start, ask.end))
+            for s in ask.symbols
+        ]  # fmt: skip
+
+    def _period(self, ask: Ask, interval: str) -> dict[str, str]:
+        if not ask.end:
+            return {"range": "max" if interval == "1d" else f"{_REACH[interval] // DAY - 1}d"}
+        start = max(ask.start, ask.end - _REACH.get(interval, ask.end))
+        return {"period1": str(start // SECOND), "period2": str(ask.end // SECOND)}
+
+    def parse_rest(self, request: Request, reply: Reply) -> Answer:
+        """Bars, or splits and dividends, or the last price of a chart; Unavailable when there is nothing in it."""
+        symbol = request.ask.symbols[0]
+        results = as_list(_chart(reply).get("result") or [])
+        if not results:
+            raise Unavailable(f"yahoo gave an empty answer for {symbol}", hint="unknown, not 'no trades'; ask again")
+        result = as_object(results[0])
+        meta = as_object(result.get("meta"))
+        if request.ask.what == "quote":
+            return Answer([self._last(meta, symbol, reply.received)])
+        if request.ask.what == "actions":
+            return Answer(self._actions(as_object(result.get("events") or {}), meta, symbol))
+        bars = self._bars(result, meta, request, reply.received)
+        if not bars:
+            raise Unavailable(f"yahoo gave no rows for {symbol}", hint="unknown, not 'no trades'; ask again")
+        return Answer(bars)
+
+    def _bars(self, result: Mapping[str, Any], meta: Mapping[str, Any], request: Request, now: int) -> list[Event]:
+        stamps = as_list(result.get("timestamp") or [])
+        quotes = as_list(as_object(result.get("indicators")).get("quote"))
+        columns = as_object(quotes[0]) if quotes else {}
+        series = [as_list(columns.get(k) or [None] * len(stamps)) for k in ("open", "high", "low", "close", "volume")]
+        if any(len(column) != len(stamps) for column in series):
+            raise BadRecord("ragged_arrays")
+        interval, length = request.ask.interval, INTERVALS[request.ask.interval]
+        zone = maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
+        session_end = _session_end(meta)
+
+        starts = _starts(stamps, interval, zone)
+
+        def read(row: tuple[Any, ...]) -> Event | None:
+            if row[0] is None or any(cell is None for cell in row[1:5]):
+                return None  # padding: the provider has no bar there, which says nothing of the market
+            start = bar_start(row[0], interval)
+            closed = _day_closed(start, now, zone, session_end) if interval == "1d" else now >= start + length
+            o, h, low, c = (number(cell, "bad_price") for cell in row[1:5])
+            volume = number(row[5] if row[5] is not None else 0, "bad_volume")
+            return ProviderBar(
+                self.name, request.ask.symbols[0], interval, start, o, h, low, c, volume, closed, "split", received=now
+            )
+
+        return _one_per_start(collect(zip(starts, *series, strict=True), read))
+
+    def _last(self, meta: Mapping[str, Any], symbol: str, received: int) -> Trade:
+        ts = micros(meta.get("regularMarketTime"), SECOND)
+        price = number(meta.get("regularMarketPrice"), "bad_price")
+        return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
+
+    def _actions(self, events: Mapping[str, Any], meta: Mapping[str, Any], symbol: str) -> list[Event]:
+        zone = maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
+
+        def read(kind: str, row: object) -> Event:
+            told = as_object(row)
+            day = local_day(micros(told.get("date"), SECOND), zone)
+            value = _ratio(told) if kind == "split" else number(told.get("amount"), "bad_value")
+            return CorporateAction(self.name, symbol, day, kind, value)
+
+        splits, dividends = (as_object(events.get(k) or {}).values() for k in ("splits", "dividends"))
+        actions = collect(splits, lambda row: read("split", row)) + collect(
+            dividends, lambda row: read("dividend", row)
+        )
+        return sorted(actions, key=lambda e: e.day.toordinal() if isinstance(e, CorporateAction) else 0)
+
+    def probes(self) -> list[Probe]:
+        """Whether this address is answered at all (no key is involved)."""
+        return [Probe("charts", self.requests(Ask("quote", ("SPY",)))[0])]
+
+
+def _starts(stamps: list[Any], interval: str, zone: str) -> list[int | None]:
+    """Where each row's bar begins; None for the last row when it is the live point beside its own minute."""
+    moments = [micros(stamp, SECOND) for stamp in stamps]
+    if interval == "1d":
+        return [day_micros(local_day(at, zone)) for at in moments]
+    live = moments[-1] - moments[-1] % INTERVALS[interval] if moments else 0
+    rest = list[int | None](moments[:-1])
+    return [*rest, None if live in rest else live] if moments else []
+
+
+def _one_per_start(events: list[Event]) -> list[Event]:
+    # A day's live point carries the same day as its bar: the later row is the newer one.
+    bars = {e.start: e for e in events if isinstance(e, ProviderBar)}
+    return [*(bars[start] for start in sorted(bars)), *(e for e in events if not isinstance(e, ProviderBar))]
+
+
+def _session_end(meta: Mapping[str, Any]) -> int:
+    period = meta.get("currentTradingPeriod")
+    regular = period.get("regular") if type(period) is dict else None
+    end = regular.get("end") if type(regular) is dict else None
+    return micros(end, SECOND) if end is not None else 0
+
+
+def _day_closed(start: int, now: int, zone: str, session_end: int) -> bool:
+    """A day is closed when the exchange's calendar has passed it, or its own regular session has ended."""
+    today = day_micros(local_day(now, zone))
+    ended_today = bool(session_end) and day_micros(local_day(session_end, zone)) == start and now >= session_end
+    return start < today or ended_today
+
+
+def _ratio(told: Mapping[str, Any]) -> Decimal:
+    """New shares per old one; a ratio that does not end (1:3) is cut at 18 places."""
+    new, old = number(told.get("numerator"), "bad_value"), number(told.get("denominator"), "bad_value")
+    if new <= 0 or old <= 0 or new / old >= 10**9:
+        raise BadRecord("bad_value")
+    ratio = new / old
+    return ratio.quantize(_PLACES) if ratio != ratio.quantize(Decimal(1)) else ratio.quantize(Decimal(1))
+
+
+def _chart(reply: Reply) -> dict[str, Any]:
+    """The chart of an answer; else the error that its text means, then the one its status means."""
+    head = reply.body[:4096].lower()
+    if b"too many requests" in head or reply.status == 429:
+        raise RateLimited("yahoo asks for slower calls", delay=retry_after(reply) or 60.0)
+    if b"will be right back" in head:
+        raise Unavailable("yahoo is down: 'Will be right back'", delay=60.0)
+    try:
+        chart = as_object(load_object(reply.body).get("chart"))
+    except BadRecord:
+        check_status("yahoo", reply)
+        raise
+    if chart.get("error"):
+        raise _refusal(as_object(chart["error"]), reply)
+    check_status("yahoo", reply)
+    return chart
+
+
+def _refusal(error: Mapping[str, Any], reply: Reply) -> SparkTrendsError:
+    code, words = maybe_text(error.get("code"), 100), quote(error.get("description"))
+    if code == "Not Found":
+        return NotFound(f"yahoo: {words}")
+    if code in ("Unauthorized", "Forbidden") or "crumb" in words.lower():
+        return AccessDenied(f"yahoo: {words}")
+    if code in ("Bad Request", "Unprocessable Entity") or 400 <= reply.status < 500:
+        return BadRecord("refused_request", f"yahoo: {words}")
+    return Unavailable(f"yahoo: {words or code}")
