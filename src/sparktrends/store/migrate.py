@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from importlib import resources
 
+from psycopg import sql
+
 from sparktrends.errors import IntegrityError
 from sparktrends.store.connect import Connection, connect, translated
 
@@ -33,11 +35,11 @@ def migrate(conninfo: str) -> list[str]:
         done: dict[str, str] = dict(rows)
         known = migrations()
         _check_history(done, known)
-        return [_apply(connection, name, sql) for name, sql in known if name not in done]
+        return [_apply(connection, name, text) for name, text in known if name not in done]
 
 
 def _check_history(done: dict[str, str], known: list[tuple[str, str]]) -> None:
-    digests = {name: _digest(sql) for name, sql in known}
+    digests = {name: _digest(text) for name, text in known}
     for name, digest in done.items():
         if name not in digests:
             raise IntegrityError(f"the database has migration {name}, which this release lacks", hint="upgrade first")
@@ -45,14 +47,20 @@ def _check_history(done: dict[str, str], known: list[tuple[str, str]]) -> None:
             raise IntegrityError(f"migration {name} was changed after it had been applied")
 
 
-def _apply(connection: Connection, name: str, sql: str) -> str:
+def _apply(connection: Connection, name: str, text: str) -> str:
     with connection.transaction():
-        connection.execute(sql.encode())  # bytes: the driver reads no placeholders in it
+        connection.execute(text.encode())  # bytes: the driver reads no placeholders in it
         connection.execute(
-            "INSERT INTO public.sparktrends_migrations (name, sha256) VALUES (%s, %s)", (name, _digest(sql))
+            "INSERT INTO public.sparktrends_migrations (name, sha256) VALUES (%s, %s)", (name, _digest(text))
         )
     return name
 
 
-def _digest(sql: str) -> str:
-    return hashlib.sha256(sql.encode()).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def set_reader_password(conninfo: str, password: str) -> None:
+    """Give the reader's account its password; it exists since `migrate`."""
+    with connect(conninfo, autocommit=True) as connection, translated():
+        connection.execute(sql.SQL("ALTER ROLE sparktrends_reader PASSWORD {}").format(sql.Literal(password)))

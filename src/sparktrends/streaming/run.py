@@ -59,12 +59,13 @@ def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
 
 
 class Stream:
-    """Runs until `stop`, or until something happens that a new start cannot mend."""
+    """Runs until ``stopping`` is set (then ends after the batch under way), or until no new start can help."""
 
     def __init__(
         self,
         config: StreamConfig,
         session: SparkSession,
+        stopping: threading.Event,
         clock: telemetry.Clock = telemetry.system_clock,
         on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
@@ -72,13 +73,9 @@ class Stream:
         self._session = session
         self._clock = clock
         self._on_commit = on_commit
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._between_batches = threading.Lock()
         self._failure: BaseException | None = None
-
-    def stop(self) -> None:
-        """Ask `run` to end after the batch that is under way; may be called from a signal handler."""
-        self._stopping.set()
 
     def run(self) -> None:
         """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest."""

@@ -1,0 +1,1 @@
+"""The commands of `sparktrends`, a module for each kind."""

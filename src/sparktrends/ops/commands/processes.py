@@ -1,0 +1,83 @@
+"""The single processes, as `up` starts them on one machine and an operator on many."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from sparktrends import telemetry
+from sparktrends.bus.connection import Connection, wait_ready
+from sparktrends.bus.kafka import Producer, Reader
+from sparktrends.ingest.playback import Playback, Track
+from sparktrends.ingest.publish import Publisher
+from sparktrends.ops import jars, java
+from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
+from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
+from sparktrends.ops.endpoints import endpoints
+from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@click.command()
+@click.option("--shard", default="1/1", show_default=True, help="Take a share of the partitions: K/N.")
+@click.option("--accept-gap", is_flag=True, help="Record a gap in the log as lost, and go on behind it.")
+@click.option("--max-records", default=1_000_000, show_default=True, help="Most records of one batch.")
+@pass_context
+def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> None:
+    """Fold the log into bars with Spark until stopped."""
+    from sparktrends.streaming.run import Stream, StreamConfig
+
+    telemetry.configure_logging()
+    settings, stopping = context.settings, stop_event()
+    where, home = endpoints(settings), Home.open(settings.home)
+    scratch = home.scratch / f"stream-{shard.replace('/', '-of-')}"
+    config = StreamConfig(
+        where.kafka, where.owner_dsn, scratch, shard=shard, accept_gap=accept_gap, max_records=max_records
+    )
+    session = _spark(settings, home)
+    running = Stream(config, session, stopping)
+    try:
+        running.run()
+    finally:
+        session.stop()
+
+
+def _spark(settings: Settings, home: Home) -> SparkSession:
+    from sparktrends import spark
+
+    found = java.find(settings.env, settings.cache)
+    os.environ.update(java.spark_env(found, settings.env))
+    connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
+    port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
+    ours = spark.Settings(settings.spark_master, connector, home.scratch, int(port) if port else None)
+    return spark.session("sparktrends", ours)
+
+
+@click.command()
+@source_options
+@pass_context
+def ingest(context: Context, choice: Choice) -> None:
+    """Take data in from the given sources and publish it until stopped (or until a recording ends)."""
+    telemetry.configure_logging()
+    settings, stopping = context.settings, stop_event()
+    where = endpoints(settings)
+    tracks = tracks_of(settings, telemetry.system_clock, choice)
+    wait_ready(where.kafka, 60)
+    print_json(_play(where.kafka, tracks, stopping))
+
+
+def _play(kafka: Connection, tracks: list[Track], stopping: threading.Event) -> dict[str, object]:
+    producer = Producer(kafka)
+    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping)
+    try:
+        with Reader(kafka) as reader:
+            summary = playback.run(reader)
+    finally:
+        producer.close()
+    return {"published": summary.published, "seconds": round(summary.seconds, 3), "done": summary.done}

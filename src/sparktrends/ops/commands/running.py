@@ -1,0 +1,81 @@
+"""Starting and stopping everything on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import click
+
+from sparktrends.errors import NotFound, Unavailable
+from sparktrends.ops import endpoints
+from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
+from sparktrends.ops.commands.sources import Choice, source_options
+from sparktrends.ops.home import Home
+from sparktrends.ops.up import RESTARTS, Plan, Up
+from sparktrends.ops.view import View
+
+_PATIENCE_S = 60.0
+
+
+@click.command()
+@source_options
+@click.option("--exit-when-done", is_flag=True, help="End when every recorded trade is stored, with a summary.")
+@click.option("--for", "for_s", default=0.0, metavar="SECONDS", help="End after so many seconds.")
+@click.option("--accept-gap", is_flag=True, help="Record a gap in the log as lost, and go on behind it.")
+@json_option
+@pass_context
+def up(context: Context, choice: Choice, exit_when_done: bool, for_s: float, accept_gap: bool, as_json: bool) -> None:
+    """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
+    stopping = stop_event()
+    plan = Plan(choice.arguments(), exit_when_done, for_s, accept_gap=accept_gap)
+    began = time.monotonic()
+    with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:
+        last = Up(context.settings, plan, view.say, view.show, view.progress, stopping.is_set).run()
+    seconds = round(time.monotonic() - began, 1)
+    if as_json:
+        print_json({"seconds": seconds, **last.to_json()})
+    else:
+        click.echo(f"{last.trades:,} trades in {last.bars:,} bars are stored; everything is stopped ({seconds} s).")
+
+
+@click.command()
+@pass_context
+def down(context: Context) -> None:
+    """Stop what runs in this home, and wait until it has."""
+    home = Home.open(context.settings.home)
+    pid = home.owner()
+    if pid is None:
+        click.echo(f"nothing runs in {home.path}")
+        return
+    os.kill(pid, signal.SIGTERM)
+    _wait(lambda: home.owner() != pid, f"process {pid} does not end")
+    click.echo("stopped")
+
+
+@click.command()
+@click.argument("name")
+@pass_context
+def restart(context: Context, name: str) -> None:
+    """Stop and start one part: kafka, postgres, stream, ingest …"""
+    home = Home.open(context.settings.home)
+    own = endpoints.record(home.path)
+    if home.owner() is None:
+        raise Unavailable(f"nothing runs in {home.path}", hint="start it with `sparktrends up`")
+    if name not in own.get("processes", {}):
+        raise NotFound(f"no part is called {name}", hint=f"there are {', '.join(own.get('processes', {}))}")
+    request = home.run / f"{RESTARTS}{name}"
+    request.touch()
+    _wait(lambda: not request.exists(), f"{name} was not restarted")
+    click.echo(f"{name} was restarted")
+
+
+def _wait(done: Any, otherwise: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not done():
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{otherwise} within {_PATIENCE_S:.0f} s", hint="see the logs in the home")
+        time.sleep(0.1)

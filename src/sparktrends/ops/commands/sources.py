@@ -1,0 +1,115 @@
+"""The options that say what to take in, and what they mean."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sparktrends.errors import BadSetting
+from sparktrends.ingest.playback import Track
+from sparktrends.ops import jars, java
+from sparktrends.ops.settings import Settings
+from sparktrends.sources.replay import DEMO_MEMBER, Replay
+from sparktrends.sources.simulated import Simulated
+from sparktrends.telemetry import Clock
+
+DEMO_SPEED = 600.0
+DEMO_SYMBOLS = 20
+SIMULATOR = "simulator"
+DEMO = "demo"
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that `up` and `ingest` share, handed over as one `Choice`."""
+
+    @functools.wraps(command)
+    def with_choice(*args: Any, **options: Any) -> Any:
+        chosen = Choice(**{name: options.pop(name) for name in Choice.__slots__})
+        return command(*args, choice=chosen, **options)
+
+    decorated: Callable[..., Any] = with_choice
+    for option in reversed(
+        (
+            click.option("--source", "sources", multiple=True, metavar="NAME|FILE", help="What to take in."),
+            click.option("--symbols", default="", metavar="A,B|N", help="Symbols, or how many of the simulator."),
+            click.option("--speed", default="", metavar="N|max", help="How many times faster than life to replay."),
+            click.option("--rate", default=0.0, metavar="N", help="Trades a second of the simulator, in all."),
+            click.option("--seed", default=7, show_default=True, help="Seed of the simulator."),
+        )
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person asked to take in."""
+
+    sources: tuple[str, ...] = ()
+    symbols: str = ""
+    speed: str = ""
+    rate: float = 0.0
+    seed: int = 7
+
+    def arguments(self) -> list[str]:
+        """The same as arguments for a child."""
+        arguments = [word for source in self.sources for word in ("--source", source)]
+        named = (("--symbols", self.symbols), ("--speed", self.speed), ("--rate", self.rate), ("--seed", self.seed))
+        return arguments + [word for name, value in named if value for word in (name, str(value))]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The sources: by default the recorded week with simulated symbols beside it; at full speed the week alone."""
+        return self.sources or ((DEMO,) if self.speed == "max" else (DEMO, SIMULATOR))
+
+
+def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
+    """What to play; raises BadSetting or BadFile."""
+    pace = _speed(choice.speed)
+    return [_track(settings, clock, source, choice, pace) for source in choice.wanted]
+
+
+def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: float | None) -> Track:
+    if source == SIMULATOR:
+        number = _symbol_count(choice.symbols)
+        rate = choice.rate or 2.5 * number
+        return Track(Simulated(start=clock(), symbols=number, rate=rate, seed=choice.seed), 1.0)
+    if source == DEMO:
+        return Track(demo_recording(settings), pace)
+    name, equals, file = source.partition("=")
+    path = Path(file if equals else source)
+    if not path.is_file():
+        raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, {DEMO} or {SIMULATOR}")
+    return Track(Replay(path, source=name if equals else None, symbol=choice.symbols or None), pace)
+
+
+def demo_recording(settings: Settings) -> Replay:
+    """The 100,000 recorded Bitstamp trades."""
+    found = java.find(settings.env, settings.cache)
+    (jar,) = jars.Resolver(found, settings.cache, settings.env).ensure([jars.DEMO])[jars.DEMO]
+    return Replay(jar, source="bitstamp", symbol="BTC/USD", member=DEMO_MEMBER)
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        pace = float(text) if text else DEMO_SPEED
+    except ValueError:
+        pace = 0.0
+    if not 0 < pace < 1e9:
+        raise BadSetting(f"--speed {text}", hint="give a number above 0, or max")
+    return pace
+
+
+def _symbol_count(text: str) -> int:
+    if not text:
+        return DEMO_SYMBOLS
+    if not text.isdigit() or not 0 < int(text) <= 10_000:
+        raise BadSetting(f"--symbols {text}", hint="the simulator takes a number from 1 to 10000")
+    return int(text)

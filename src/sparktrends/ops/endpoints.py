@@ -1,0 +1,111 @@
+"""Where broker and database of a home are: recorded by the running `up`, or external by the settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparktrends.bus.connection import Connection
+from sparktrends.errors import Unavailable
+from sparktrends.ops import jars, java
+from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
+from sparktrends.ops.stack import Database, External, Stack
+
+RECORD = "stack.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The two services that every process of ours talks to."""
+
+    kafka: Connection
+    database: Database
+
+    @property
+    def owner_dsn(self) -> str:
+        """The connection string of the account that writes."""
+        return self.database.dsn()
+
+    @property
+    def reader_dsn(self) -> str:
+        """The connection string of `sparktrends_reader`."""
+        return self.database.dsn(reader=True)
+
+
+def external(settings: Settings) -> External:
+    """What somebody else runs; an address that this home recorded as its own is embedded all the same."""
+    wished = settings.external()
+    own = record(settings.home)
+    kafka = None if wished.kafka == own.get("kafka") else wished.kafka
+    database = wished.database
+    if database and database.host in ("127.0.0.1", "localhost") and database.port == own.get("postgres_port"):
+        database = None
+    return External(kafka, database)
+
+
+def record(home: Path) -> Mapping[str, Any]:
+    """What the newest `up` of this home wrote down (addresses and process ids, no secret); empty without one."""
+    try:
+        found = json.loads((home / "run" / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_record(home: Home, values: Mapping[str, Any]) -> None:
+    """Replace the record in one step, so that nobody reads half of it."""
+    fresh = home.run / f"{RECORD}.new"
+    fresh.write_text(json.dumps(values))
+    os.replace(fresh, home.run / RECORD)
+
+
+def endpoints(settings: Settings) -> Endpoints:
+    """Where to connect now; raises Unavailable when the home is stopped and nothing external is configured."""
+    there = external(settings)
+    if there.kafka and there.database:
+        return Endpoints(Connection(there.kafka, _security(settings)), there.database)
+    home = Home.open(settings.home)
+    own = record(settings.home)
+    if home.owner() is None or not own:
+        raise Unavailable(f"nothing runs in {settings.home}", hint="start it with `sparktrends up`")
+    secrets = home.secrets()
+    embedded = Database(
+        "127.0.0.1",
+        int(own.get("postgres_port", 0)),
+        owner_password=secrets.owner,
+        reader_password=secrets.reader,
+    )
+    kafka = Connection(there.kafka or str(own.get("kafka")), _security(settings) if there.kafka else {})
+    return Endpoints(kafka, there.database or embedded)
+
+
+@contextmanager
+def started(settings: Settings) -> Iterator[Endpoints]:
+    """The endpoints, with broker and database started for the time of the block when the home is stopped."""
+    try:
+        found = endpoints(settings)
+    except Unavailable:
+        found = None
+    if found is not None:
+        yield found
+        return
+    home = Home.open(settings.home)
+    resolver = jars.Resolver(java.find(settings.env, settings.cache), settings.cache, settings.env)
+    with home.owned(), Stack(home, resolver, external=external(settings)) as stack:
+        write_record(home, stack_record(stack))
+        yield Endpoints(Connection(stack.kafka), stack.database)
+
+
+def stack_record(stack: Stack) -> dict[str, Any]:
+    """What a running stack puts into the record."""
+    return {"kafka": stack.kafka, "postgres_port": stack.database.port, "postgres_host": stack.database.host}
+
+
+def _security(settings: Settings) -> Mapping[str, str]:
+    return {str(name): str(value) for name, value in settings.table("kafka").items()}

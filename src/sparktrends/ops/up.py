@@ -1,0 +1,193 @@
+"""`sparktrends up`: everything on this machine, from the first jar to the last process, and the way back down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection, wait_ready
+from sparktrends.errors import Unavailable
+from sparktrends.ops import endpoints, jars, java, ports
+from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
+from sparktrends.ops.stack import Stack
+from sparktrends.ops.status import Status, collect
+from sparktrends.ops.supervise import Keeper
+from sparktrends.ops.workers import Worker
+from sparktrends.store.migrate import migrate, set_reader_password
+
+_TICK_S = 0.25
+RESTARTS = "restart-"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a person asked `up` for. ``ingest`` are the arguments of the ingest process, ``for_s`` 0 = until stopped."""
+
+    ingest: Sequence[str] = ()
+    exit_when_done: bool = False
+    for_s: float = 0.0
+    parts: Sequence[str] = ("stream", "ingest")
+    accept_gap: bool = False
+
+
+@dataclass(slots=True)
+class Up:
+    """One run of `up`. ``say`` gets a sentence for every event, ``show`` the figures about twice a second."""
+
+    settings: Settings
+    plan: Plan
+    say: Callable[[str], None]
+    show: Callable[[Status], None]
+    progress: Callable[[jars.Progress], None]
+    stopping: Callable[[], bool]
+    folder: Path = field(default_factory=Path.cwd)
+    keepers: dict[str, Keeper] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self) -> Status:
+        """Start, watch, stop; the last figures. Raises the errors of the parts, with everything stopped."""
+        home = Home.open(self.settings.home)
+        with home.owned():
+            resolver = self._resolver()
+            resolver.ensure()
+            self.say(f"home {home.path}; logs in {home.logs}")
+            with self._stack(home, resolver) as stack:
+                self._prepare(home, stack)
+                try:
+                    self._start_workers(home, stack)
+                    return self._watch(home, stack)
+                finally:
+                    self._stop_workers()
+
+    def _resolver(self) -> jars.Resolver:
+        found = java.find(self.settings.env, self.settings.cache)
+        self.say(f"Java {found.version}" + (" (bundled)" if found.bundled else f" at {found.home}"))
+        return jars.Resolver(found, self.settings.cache, self.settings.env, self.progress)
+
+    def _stack(self, home: Home, resolver: jars.Resolver) -> Stack:
+        there = endpoints.external(self.settings)
+        wanted = self.settings.wanted_ports(ports.WANTED)
+        self.say("starting broker and database" if not there.kafka and not there.database else "connecting")
+        return Stack(home, resolver, external=there, wanted=wanted, on_event=self.say)
+
+    def _prepare(self, home: Home, stack: Stack) -> None:
+        for port in stack.ports.values():
+            if port.replaced:
+                self.say(f"port {port.wanted} is taken: {port.name} listens on {port.number}")
+        connection = Connection(stack.kafka)
+        wait_ready(connection, 30)
+        Admin(connection).ensure()
+        for name in migrate(stack.database.dsn()):
+            self.say(f"database: {name}")
+        if stack.database.reader_password:
+            set_reader_password(stack.database.dsn(), stack.database.reader_password)
+        self._record(home, stack)
+
+    def _start_workers(self, home: Home, stack: Stack) -> None:
+        env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
+        for name in self.plan.parts:
+            arguments = list(self.plan.ingest) if name == "ingest" else []
+            if name == "stream" and self.plan.accept_gap:
+                arguments.append("--accept-gap")
+            keeper = Keeper(Worker(name, [name, *arguments], home, env, self.folder), self.say)
+            self.keepers[name] = keeper
+            keeper.start()
+        self._record(home, stack)
+
+    def _stop_workers(self) -> None:
+        # From the source to the sink: what was taken in is still folded by those that stop later.
+        for name in ("ingest", "stream", "alerts", "api", "dashboard"):
+            keeper = self.keepers.get(name)
+            if keeper is not None:
+                self.say(f"stopping {name}")
+                keeper.stop()
+
+    def _watch(self, home: Home, stack: Stack) -> Status:
+        shown, status = 0.0, None
+        while True:
+            for keeper in self.keepers.values():
+                self._tend(keeper)
+            self._serve_restarts(home, stack)
+            if time.monotonic() - shown > 0.5:
+                status = self._collect(home, stack) or status
+                shown = time.monotonic()
+                if status is not None:
+                    self.show(status)
+            if self.stopping() or self._over(status):
+                return self._collect(home, stack) or status or Status()
+            time.sleep(_TICK_S)
+
+    def _tend(self, keeper: Keeper) -> None:
+        """Restart what died; a worker that is done (exit 0) or cannot go on (a Terminal error) stays down."""
+        process = keeper.process
+        if process is None or process.exit_code is None:
+            return
+        if process.exit_code == 0 and keeper.server.name == "ingest":
+            return
+        if process.exit_code in (1, 2) and process.uptime < 60 and keeper.server.name in ("stream", "ingest"):
+            raise process.failure(f"{keeper.server.name} cannot go on")
+        restarts = keeper.restarts
+        keeper.tick()
+        if keeper.restarts != restarts:
+            self.say(f"{keeper.server.name} runs again")
+
+    def _over(self, status: Status | None) -> bool:
+        if self.plan.for_s and time.monotonic() - self.began > self.plan.for_s:
+            return True
+        if not self.plan.exit_when_done or status is None:
+            return False
+        ingest = self.keepers["ingest"].process
+        return ingest is not None and ingest.exit_code == 0 and status.behind == 0
+
+    def _collect(self, home: Home, stack: Stack) -> Status | None:
+        """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
+        with contextlib.suppress(Unavailable):
+            return collect(endpoints.Endpoints(Connection(stack.kafka), stack.database), home, self._processes(stack))
+        return None
+
+    def _processes(self, stack: Stack) -> list[dict[str, Any]]:
+        keepers = {**stack.keepers, **self.keepers}
+        return [
+            {
+                "name": name,
+                "pid": keeper.process.pid,
+                "uptime_s": round(keeper.process.uptime, 1),
+                "restarts": keeper.restarts,
+                "running": keeper.process.exit_code is None,
+            }
+            for name, keeper in keepers.items()
+            if keeper.process is not None
+        ]
+
+    def _record(self, home: Home, stack: Stack) -> None:
+        addresses = {name: port.number for name, port in stack.ports.items()}
+        pids = {item["name"]: item["pid"] for item in self._processes(stack)}
+        values = {"pid": os.getpid(), "ports": addresses, "processes": pids, **endpoints.stack_record(stack)}
+        endpoints.write_record(home, values)
+
+    def _serve_restarts(self, home: Home, stack: Stack) -> None:
+        """A file ``run/restart-NAME`` is a person's (or Airflow's) request; it goes when it has been done."""
+        for request in home.run.glob(f"{RESTARTS}*"):
+            name = request.name.removeprefix(RESTARTS)
+            self.say(f"restarting {name} as asked")
+            if name in stack.keepers:
+                stack.restart(name)
+            elif name in self.keepers:
+                self.keepers[name].stop()
+                self.keepers[name].start()
+            request.unlink(missing_ok=True)
+            self._record(home, stack)
+        pids = {item["name"]: item["pid"] for item in self._processes(stack)}
+        if pids != endpoints.record(home.path).get("processes"):
+            self._record(home, stack)
+
+
+def _listening(stack: Stack) -> dict[str, str]:
+    return {f"SPARKTRENDS_PORT_{name.upper()}": str(port.number) for name, port in stack.ports.items()}

@@ -1,0 +1,44 @@
+"""Our own processes, as the supervisor runs them: one `sparktrends COMMAND` each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparktrends.ops.home import Home
+from sparktrends.ops.supervise import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """``sparktrends --home HOME COMMAND…`` as a child. It counts as ready as soon as it runs.
+
+    The grace lets the stream end its batch, which may be a big one.
+    """
+
+    name: str
+    command: Sequence[str]
+    home: Home
+    env: Mapping[str, str]
+    folder: Path
+    grace: float = 30.0
+
+    def prepare(self) -> None:
+        """Nothing has to be there before."""
+
+    def spec(self) -> Spec:
+        """What to run."""
+        return Spec(
+            name=self.name,
+            argv=[sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), *self.command],
+            output=self.home.logs / f"{self.name}.log",
+            env={**self.env, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONUNBUFFERED": "1"},
+            cwd=self.folder,
+            grace=self.grace,
+        )
+
+    def ready(self) -> bool:
+        """It is started by name; whether it does its work is what `check` and `status` say."""
+        return True
