@@ -1,0 +1,187 @@
+"""Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services away.
+
+They take the road of all alerts, as rules named ``ops.<name>``, and fire once until resolved. One case is different:
+while the database is away nothing can be stored, so people are told past the outbox.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sparktrends.alerts.channels import Item, Message
+from sparktrends.errors import Retryable
+from sparktrends.model import DAY, SECOND
+from sparktrends.store.conditions import Condition, Conditions
+from sparktrends.telemetry import Clock
+
+_log = logging.getLogger(__name__)
+_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away")
+Key = tuple[str, str]
+Usage = Callable[[str], tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When an operational alert fires.
+
+    ``stale_after_s``: how old the clock of a series may be, by source; sources that are not named are not watched.
+    ``lag_s``: append time against the time of its commit. ``disk_free``: share of a disk that must stay free.
+    ``away_s``: how long a service may fail to answer. A condition that fires ends at half the lag, or one and a
+    half times the free share, so that it does not flap about its threshold.
+    """
+
+    stale_after_s: Mapping[str, float] = field(default_factory=dict)
+    lag_s: float = 60.0
+    disk_free: float = 0.05
+    away_s: float = 30.0
+    every_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is looked at beside the database: folders whose disks matter, and calls that raise Retryable when the
+    named service (``broker``) does not answer."""
+
+    disks: Sequence[str] = ()
+    probes: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    usage: Usage = shutil.disk_usage
+
+
+class Monitor:
+    """Finds conditions, raises what is new, ends what is over. ``broadcast`` sends past the outbox
+    (`Dispatcher.broadcast`); ``channels`` are the names of the channels that are told."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        clock: Clock,
+        channels: Sequence[str],
+        broadcast: Callable[[Message, Sequence[str]], list[str]],
+        thresholds: Thresholds | None = None,
+        watched: Watched | None = None,
+    ) -> None:
+        self._conditions = conditions
+        self._clock = clock
+        self._channels = list(channels)
+        self._thresholds = thresholds or Thresholds()
+        self._watched = watched or Watched()
+        self._silent_since: dict[str, int] = {}
+        self._outage = Outage(broadcast, channels, self._thresholds.away_s)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look every few seconds until stopped; raises Terminal errors of the store."""
+        while not stop.is_set():
+            self.step()
+            stop.wait(self._thresholds.every_s)
+        self._conditions.close()
+
+    def step(self) -> None:
+        """Look once."""
+        now = self._clock()
+        try:
+            firing = self._conditions.firing()
+            if over := self._outage.answered(now):
+                self._conditions.fire(over, (), over.since)
+                self._conditions.resolve(over.rule, over.subject, now)
+            self._reconcile({(c.rule, c.subject): c for c in self._look(now, firing)}, firing, now)
+        except Retryable as error:
+            _log.warning("the database is away: %s", error)
+            self._outage.silent(now)
+
+    def _reconcile(self, found: Mapping[Key, Condition], firing: set[Key], now: int) -> None:
+        for key, condition in found.items():
+            if key not in firing:
+                self._conditions.fire(condition, self._channels, now)
+        for rule, subject in firing - found.keys():
+            # Others raise conditions too (a failed batch job); those are theirs to end.
+            if rule in _WATCHED:
+                self._conditions.resolve(rule, subject, now)
+
+    def _look(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        yield from self._stale(now)
+        yield from self._lag(now, firing)
+        yield from self._full(now, firing)
+        yield from self._away(now, firing)
+        for channel, number in self._conditions.dead_letters(now - DAY):
+            title = f"{number} alerts of the last day were given up on channel {channel}"
+            yield Condition("ops.dead_letters", channel, title, now, values={"alerts": number})
+
+    def _stale(self, now: int) -> Iterator[Condition]:
+        limits = {s: now - int(age * SECOND) for s, age in self._thresholds.stale_after_s.items()}
+        for source, symbol, clock in self._conditions.stale_series(limits):
+            title = f"{symbol}: nothing from {source} for {(now - clock) // SECOND} s"
+            values = {"age_s": (now - clock) // SECOND, "allowed_s": self._thresholds.stale_after_s[source]}
+            yield Condition(
+                "ops.stale_feed", f"{source} {symbol}", title, clock, source=source, symbol=symbol, values=values
+            )
+
+    def _lag(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        for topic, appended, committed in self._conditions.progress():
+            lag_s = (committed - appended) / SECOND
+            limit = self._thresholds.lag_s * (0.5 if ("ops.lag", topic) in firing else 1.0)
+            if lag_s > limit:
+                title = f"{topic} is committed {lag_s:.0f} s after it was appended"
+                values = {"lag_s": lag_s, "allowed_s": self._thresholds.lag_s}
+                yield Condition("ops.lag", topic, title, now, values=values)
+
+    def _full(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        for folder in self._watched.disks:
+            total, _, free = self._watched.usage(folder)
+            limit = self._thresholds.disk_free * (1.5 if ("ops.disk", folder) in firing else 1.0)
+            if free < limit * total:
+                title = f"{folder}: {free / 2**30:.1f} GiB free of {total / 2**30:.1f}"
+                values = {"free_share": free / total, "needed_share": self._thresholds.disk_free}
+                yield Condition("ops.disk", folder, title, now, "critical", values=values)
+
+    def _away(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        for name, probe in self._watched.probes.items():
+            try:
+                probe()
+                self._silent_since.pop(name, None)
+            except Retryable as error:
+                since = self._silent_since.setdefault(name, now)
+                if ("ops.away", name) in firing or now - since >= self._thresholds.away_s * SECOND:
+                    yield Condition("ops.away", name, f"{name} does not answer: {error}", since, "critical")
+
+
+class Outage:
+    """The database is away: tell every channel once, past the outbox, and tell it again when that is over."""
+
+    def __init__(
+        self, broadcast: Callable[[Message, Sequence[str]], list[str]], channels: Sequence[str], away_s: float
+    ) -> None:
+        self._broadcast = broadcast
+        self._channels = list(channels)
+        self._away_s = away_s
+        self._since: int | None = None
+        self._untold = list(channels)
+
+    def silent(self, now: int) -> None:
+        """It did not answer; channels that could not be told are tried again each time."""
+        self._since = now if self._since is None else self._since
+        if now - self._since >= self._away_s * SECOND and self._untold:
+            self._untold = self._broadcast(self._message(self._since, "alert"), self._untold)
+
+    def answered(self, now: int) -> Condition | None:
+        """It answered; the outage that is over, if people were told of one."""
+        since, told = self._since, [name for name in self._channels if name not in self._untold]
+        self._since, self._untold = None, list(self._channels)
+        if since is None or not told:
+            return None
+        self._broadcast(self._message(since, "resolution"), told)
+        return _outage(since, {"away_s": (now - since) / SECOND})
+
+    def _message(self, since: int, kind: str) -> Message:
+        alert = _outage(since, {}).alert(())
+        return Message(
+            (Item(alert.id, kind, alert.rule, "", alert.symbol, "", alert.start, alert.severity, alert.title),)
+        )
+
+
+def _outage(since: int, values: Mapping[str, float]) -> Condition:
+    title = "the database does not answer: nothing new is stored, the log keeps it until then"
+    return Condition("ops.away", "database", title, since, "critical", values=values)
