@@ -1,0 +1,52 @@
+"""Reaching the broker: options, secrets, errors, waiting."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from confluent_kafka import KafkaError
+
+from librdkafka_broker import Broker
+from sparktrends.bus.connection import Connection, translated
+from sparktrends.bus.kafka import wait_ready
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Unavailable
+
+
+def test_security_wins_and_never_shows() -> None:
+    connection = Connection("host:1", {"sasl.password": "hunter2", "linger.ms": 1})
+    assert connection.options(linger_ms=5)["linger.ms"] == 1
+    assert connection.options()["sasl.password"] == "hunter2"
+    assert "hunter2" not in repr(connection)
+
+
+def test_a_restarted_broker_is_found_within_half_a_second() -> None:
+    assert Connection("host:1").options()["reconnect.backoff.max.ms"] == 500
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AccessDenied),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, NotFound),
+        (KafkaError.MSG_SIZE_TOO_LARGE, BadRecord),
+        (KafkaError._INVALID_ARG, BadSetting),
+        (KafkaError._ALL_BROKERS_DOWN, Unavailable),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, Unavailable),
+    ],
+)
+def test_errors_become_ours_and_say_what_was_done(code: int, kind: type[Exception]) -> None:
+    error = translated(KafkaError(code), "doing this")
+    assert type(error) is kind
+    assert "doing this" in str(error)
+
+
+def test_ready_at_once(broker: Broker) -> None:
+    wait_ready(broker.connection, 10)
+
+
+def test_not_ready_says_where_it_looked() -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+        wait_ready(Connection("127.0.0.1:1"), 0.3)
+    assert time.monotonic() - began < 5

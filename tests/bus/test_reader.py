@@ -1,0 +1,59 @@
+"""Reading by offset, against librdkafka's built-in broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from librdkafka_broker import Broker
+from sparktrends.bus.kafka import Producer, Reader, read_range
+from sparktrends.errors import LogGap, NotFound
+
+
+@pytest.fixture
+def place(broker: Broker) -> tuple[str, int]:
+    """(topic, partition) that holds the records 0 to 99."""
+    producer = Producer(broker.connection)
+    for number in range(100):
+        producer.send("raw.trades", "A", b"%d" % number)
+    producer.flush()
+    [found] = producer.positions
+    return found
+
+
+def test_a_range_is_half_open(broker: Broker, place: tuple[str, int]) -> None:
+    records = list(read_range(broker.connection, *place, 10, 13))
+    assert [(r.offset, r.key, r.value) for r in records] == [(10, b"A", b"10"), (11, b"A", b"11"), (12, b"A", b"12")]
+
+
+def test_an_empty_range_asks_nobody(broker: Broker) -> None:
+    assert list(read_range(broker.connection, "no.such.topic", 0, 5, 5)) == []
+
+
+def test_one_reader_reads_many_ranges(broker: Broker, place: tuple[str, int]) -> None:
+    with Reader(broker.connection) as reader:
+        again = [[r.offset for r in reader.range(*place, start, start + 2)] for start in (50, 0, 98)]
+    assert again == [[50, 51], [0, 1], [98, 99]]
+
+
+def test_a_range_left_half_way_does_not_disturb_the_next(broker: Broker, place: tuple[str, int]) -> None:
+    with Reader(broker.connection) as reader:
+        half = reader.range(*place, 0, 100)
+        assert next(half).offset == 0
+        half.close()  # type: ignore[attr-defined]
+        assert next(reader.range(*place, 7, 8)).offset == 7
+
+
+@pytest.mark.parametrize(("count", "first"), [(1, 99), (30, 70), (1_000, 0)])
+def test_the_tail_is_oldest_first(broker: Broker, place: tuple[str, int], count: int, first: int) -> None:
+    with Reader(broker.connection) as reader:
+        assert [r.offset for r in reader.tail(*place, count)] == list(range(first, 100))
+
+
+def test_more_than_the_log_holds_is_a_gap(broker: Broker, place: tuple[str, int]) -> None:
+    with pytest.raises(LogGap, match="holds offsets 0 to 100, not 90 to 101"):
+        list(read_range(broker.connection, *place, 90, 101))
+
+
+def test_an_unknown_topic_is_not_found(broker: Broker) -> None:
+    with Reader(broker.connection) as reader, pytest.raises(NotFound, match="topics --apply"):
+        reader.partitions("no.such.topic")

@@ -1,0 +1,152 @@
+"""Playing recordings: pace, slices, stopping, and going on, through librdkafka's built-in broker."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from librdkafka_broker import Broker
+from sparktrends.bus.codec import decode
+from sparktrends.bus.kafka import Connection, Producer, Reader
+from sparktrends.errors import Unavailable
+from sparktrends.ingest.playback import Playback, Progress, Summary, Track
+from sparktrends.ingest.publish import Publisher
+from sparktrends.model import MINUTE, SECOND
+from sparktrends.sources.recording import Recording
+from sparktrends.sources.replay import Replay
+from sparktrends.sources.simulated import Simulated
+
+T0 = 1_385_337_600
+
+
+class Time:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 5 * MINUTE
+        self.slept = 0.0
+
+    def __call__(self) -> int:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.now += round(seconds * SECOND)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Replay:
+    """600 trades, one a second."""
+    path = tmp_path / "tape.csv"
+    path.write_text("ts,price,size\n" + "".join(f"{T0 + i},1{i}.5,0.1\n" for i in range(600)))
+    return Replay(path, symbol="A")
+
+
+def play(broker: Broker, *tracks: Track, **more: object) -> tuple[Summary, list[Progress], Time]:
+    broker.topic("raw.trades")
+    time, told = Time(), list[Progress]()
+    options = {"clock": time, "sleep": time.sleep, "stop": threading.Event(), "report": told.append, **more}
+    playback = Playback(tracks, Publisher(Producer(broker.connection)), **options)  # type: ignore[arg-type]
+    with Reader(broker.connection) as reader:
+        return playback.run(reader), told, time
+
+
+def ids(broker: Broker) -> Counter[str]:
+    with Reader(broker.connection) as reader:
+        rows = [decode(r.value) for p in range(4) for r in reader.tail("raw.trades", p, 1_000_000)]
+    return Counter(f"{row['symbol']} {row['id']}" for row in rows if "id" in row)
+
+
+@pytest.mark.parametrize(("speed", "seconds"), [(1.0, 600 + 16 * 60), (60.0, 26), (600.0, 2.6)])
+def test_a_recording_takes_its_time(broker: Broker, recording: Replay, speed: float, seconds: float) -> None:
+    summary, _, time = play(broker, Track(recording, speed))
+    assert summary.published == 600
+    assert summary.done
+    # The end is the closing heartbeats, 16 minutes after the last bar, at the same pace.
+    assert time.slept == pytest.approx(seconds, rel=0.01, abs=0.02)
+
+
+def test_at_full_speed_nobody_sleeps(broker: Broker, recording: Replay) -> None:
+    summary, _, time = play(broker, Track(recording, None))
+    assert (summary.published, time.slept) == (600, 0)
+    assert summary.positions["raw.trades", 0] + sum(v for k, v in summary.positions.items() if k[1]) == 600 + 10 + 17
+
+
+def test_a_second_run_publishes_nothing_and_knows_the_end(broker: Broker, recording: Replay) -> None:
+    first, _, _ = play(broker, Track(recording, None))
+    second, _, _ = play(broker, Track(recording, None))
+    assert second.published == 0
+    assert second.done
+    assert second.positions == first.positions | second.positions
+
+
+@pytest.mark.parametrize("stops", [(1,), (100, 250, 251, 599)])
+def test_stopped_and_started_again_every_trade_is_there_once(
+    broker: Broker, recording: Replay, stops: tuple[int, ...]
+) -> None:
+    for number in stops:
+        stop, time = threading.Event(), Time()
+
+        def sleep(seconds: float, time: Time = time, stop: threading.Event = stop, number: int = number) -> None:
+            time.sleep(seconds)
+            if len(ids(broker)) >= number:
+                stop.set()
+
+        # Ten seconds of recording pass in each round, so that the run stops soon after the wanted number.
+        summary, _, _ = play(broker, Track(recording, 2_000.0), clock=time, sleep=sleep, stop=stop)
+        assert not summary.done
+    play(broker, Track(recording, None))
+    found = ids(broker)
+    assert len(found) == 600
+    assert set(found.values()) == {1}
+
+
+def test_a_fast_recording_does_not_starve_a_paced_one(broker: Broker, recording: Replay) -> None:
+    sim = Simulated(start=5 * MINUTE, symbols=2, rate=100, until=6 * MINUTE)
+    summary, told, _ = play(broker, Track(sim, 1.0), Track(recording, None))
+    assert summary.done
+    lanes = told[-1].lanes
+    assert [lane.done for lane in lanes] == [True, True]
+    assert lanes[0].published == pytest.approx(6_000, rel=0.1)
+    assert lanes[1].published == 600
+
+
+def test_progress_says_rate_position_and_end(broker: Broker, recording: Replay) -> None:
+    _, told, _ = play(broker, Track(recording, 60.0))
+    middle = next(p for p in told if p.lanes and 200 < p.lanes[0].published < 500)
+    assert middle.rate == pytest.approx(61, rel=0.2)
+    assert not middle.done
+    assert (middle.lanes[0].position or 0) > T0 * SECOND
+    assert told[-1].done
+    assert told[-1].lanes[0].total == 600
+
+
+def test_bars_go_to_their_own_topic(broker: Broker, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("start,open,high,low,close,volume\n" + "".join(f"{i * 60},1,2,1,2,5\n" for i in range(10)))
+    broker.topic("raw.bars")
+    for published in (10, 0):
+        summary, _, _ = play(broker, Track(Replay(path), None))
+        assert summary.published == published
+        assert sum(v for (topic, _), v in summary.positions.items() if topic == "raw.bars") == 10
+
+
+def test_while_kafka_takes_nothing_it_waits_and_says_so(broker: Broker, recording: Recording) -> None:
+    broker.topic("raw.trades")
+    stop, told = threading.Event(), list[Progress]()
+
+    def report(progress: Progress) -> None:
+        told.append(progress)
+        if sum(bool(p.waiting) for p in told if p.lanes) == 3:
+            stop.set()
+
+    deaf = Producer(Connection("127.0.0.1:1", {"queue.buffering.max.messages": 5}), patience_s=0.02)
+    playback = Playback([Track(recording, None)], Publisher(deaf), Time(), stop, report)
+    with Reader(broker.connection) as reader, pytest.raises(Unavailable, match="not acknowledged 5"):
+        playback.run(reader, deadline_s=0.1)
+    waiting = [p for p in told if p.lanes]
+    assert "Kafka took no record" in waiting[0].waiting
+    assert {p.lanes[0].published for p in waiting} == {4}

@@ -1,0 +1,233 @@
+"""Recordings of files: law 3's clock and heartbeats, going on after any stop, and nothing half-done."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections import Counter
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadFile
+from sparktrends.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, ProviderBar, Status, Trade, is_replayed
+from sparktrends.sources.recording import Event, LastSeen, Series
+from sparktrends.sources.replay import GRACE, Replay
+
+T0 = 1_385_337_600 * SECOND  # a whole minute
+
+
+def write(path: Path, rows: list[tuple[int, str]], extra: str = "") -> Path:
+    """Trades at the given microseconds of the given symbols."""
+    lines = [f"{ts},{symbol},{100 + i}.10,0.{i + 1}{extra}" for i, (ts, symbol) in enumerate(rows)]
+    path.write_text("\n".join(["ts,symbol,price,size", *lines, ""]))
+    return path
+
+
+def seen_in(events: list[Event]) -> dict[Series, LastSeen]:
+    """What the log says of each series after these events."""
+    seen: dict[Series, LastSeen] = {}
+    for event in events:
+        series = (event.source, event.symbol)
+        before = seen.get(series, LastSeen("", "", 0))
+        id_ = event.id if isinstance(event, Trade) else before.id
+        seen[series] = LastSeen(id_, "", event.received or 0)
+    return seen
+
+
+def trades(events: list[Event]) -> list[Trade]:
+    return [e for e in events if isinstance(e, Trade)]
+
+
+def beats(events: list[Event]) -> list[Heartbeat]:
+    return [e for e in events if isinstance(e, Heartbeat)]
+
+
+def test_every_digit_of_the_demo_recording_arrives(shared_data: Path) -> None:
+    path = shared_data / "market/btcusd_bitstamp_ticks_20131125_1201.csv.gz"
+    recording = Replay(path, source="bitstamp", symbol="BTC/USD")
+    rows = list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
+    found = trades(list(recording.events({})))
+    assert recording.series == (("bitstamp~replay", "BTC/USD"),)
+    # Compared as decimals, because some sizes stand there as 1.5e-06.
+    assert [(t.ts, t.price, t.size) for t in found] == [
+        (int(r["timestamp"]) * SECOND, Decimal(r["price"]), Decimal(r["amount"])) for r in rows
+    ]
+    assert [t.id for t in found] == [f"{recording.file_id}-{i}" for i in range(1, 100_001)]
+
+
+def test_the_demo_recording_has_a_heartbeat_for_each_minute(shared_data: Path) -> None:
+    path = shared_data / "market/btcusd_bitstamp_ticks_20131125_1201.csv.gz"
+    found = beats(list(Replay(path, symbol="BTC/USD").events({})))
+    assert [b.ts for b in found] == [T0 + i * MINUTE for i in range(len(found))]
+    assert Counter(b.status for b in found) == {Status.OK: 9_603, Status.CLOSED: 17}
+
+
+def test_real_bars_become_provider_bars(shared_data: Path) -> None:
+    recording = Replay(shared_data / "market/equities_1min_20190211_15.csv.gz")
+    events = list(recording.events({}))
+    assert recording.bars
+    assert (len(events), recording.total, len(recording.series)) == (13_639, 13_639, 7)
+    first = events[0]
+    assert isinstance(first, ProviderBar)
+    assert (first.interval, first.symbol, first.open, first.volume) == ("1m", "AAPL", Decimal("171.14"), 619925)
+    assert first.received == first.start + MINUTE
+
+
+def test_the_interval_of_daily_bars_is_inferred(shared_data: Path) -> None:
+    recording = Replay(shared_data / "market/equities_daily_20180102_20190215.csv.gz")
+    assert {e.interval for e in recording.events({}) if isinstance(e, ProviderBar)} == {"1d"}
+
+
+rows_strategy = st.lists(
+    st.tuples(st.integers(0, 40 * HOUR).map(lambda t: T0 + t), st.sampled_from(["A", "B", "C"])),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=rows_strategy, cut=st.floats(0, 1), data=st.data())
+def test_after_any_stop_exactly_the_rest_follows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], cut: float, data: st.DataObject
+) -> None:
+    recording = Replay(write(tmp_path_factory.mktemp("r") / "x.csv", rows))
+    events = list(recording.events({}))
+    done = events[: int(cut * len(events))]
+    assert list(recording.events(seen_in(done))) == events[len(done) :]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=rows_strategy, data=st.data())
+def test_partitions_that_stopped_at_different_points_lose_and_repeat_no_trade(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    recording = Replay(write(tmp_path_factory.mktemp("r") / "x.csv", rows))
+    events = list(recording.events({}))
+    done: list[Event] = []
+    for symbol in ("A", "B", "C"):
+        own = [e for e in events if e.symbol == symbol]
+        done += own[: data.draw(st.integers(0, len(own)))]
+    again = trades(done) + trades(list(recording.events(seen_in(done))))
+    assert Counter(t.id for t in again) == Counter(t.id for t in trades(events))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=rows_strategy)
+def test_the_clock_of_a_recording_obeys_law_3(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]]
+) -> None:
+    events = list(Replay(write(tmp_path_factory.mktemp("r") / "x.csv", rows)).events({}))
+    assert all((a.received or 0) <= (b.received or 0) for a, b in pairwise(events))
+    largest: dict[str, int] = {}
+    for trade in trades(events):
+        largest[trade.symbol] = max(largest.get(trade.symbol, 0), trade.ts)
+        assert trade.received == largest[trade.symbol]
+    assert len(trades(events)) == len(rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=rows_strategy)
+def test_each_symbol_ends_past_the_grace_of_its_last_bar(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]]
+) -> None:
+    events = list(Replay(write(tmp_path_factory.mktemp("r") / "x.csv", rows)).events({}))
+    end = max(ts for ts, _ in rows) // MINUTE * MINUTE + MINUTE
+    for symbol in {symbol for _, symbol in rows}:
+        last = [b for b in beats(events) if b.symbol == symbol][-1]
+        assert last.ts > end + GRACE
+        assert last.status is Status.CLOSED
+
+
+@pytest.mark.parametrize(("offset", "status"), [(0, Status.OK), (1, Status.START), (59 * SECOND, Status.START)])
+def test_a_recording_that_begins_within_a_minute_says_so(tmp_path: Path, offset: int, status: Status) -> None:
+    events = list(Replay(write(tmp_path / "x.csv", [(T0 + offset, "A"), (T0 + 3 * MINUTE, "A")])).events({}))
+    assert [(b.ts, b.status) for b in beats(events)][:4] == [
+        (T0 + offset, status),
+        *((T0 + i * MINUTE, Status.OK) for i in (1, 2, 3)),
+    ]
+
+
+def test_one_symbol_after_the_other_makes_neither_late(tmp_path: Path) -> None:
+    rows = [(T0 + i * HOUR, symbol) for symbol in ("A", "B") for i in range(5)]
+    found = trades(list(Replay(write(tmp_path / "x.csv", rows)).events({})))
+    assert all(t.received == t.ts for t in found)
+    assert [t.symbol for t in found][:4] == ["A", "B", "A", "B"]
+
+
+def test_a_hole_of_more_than_a_day_has_no_heartbeats(tmp_path: Path) -> None:
+    rows = [(T0, "A"), (T0 + 2 * DAY, "A"), (T0 + 2 * DAY + 5 * MINUTE, "A")]
+    ok = [b.ts for b in beats(list(Replay(write(tmp_path / "x.csv", rows)).events({}))) if b.status is Status.OK]
+    assert ok == [T0, *(T0 + 2 * DAY + i * MINUTE for i in range(6))]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "source"),
+    [
+        ("my trades.csv", "ts,price,size\n", "my_trades~replay"),
+        ("x.csv", "ts,price,size,source\n", "kraken~replay"),
+    ],
+)
+def test_the_source_is_labelled(tmp_path: Path, name: str, header: str, source: str) -> None:
+    (tmp_path / name).write_text(header + ("1,2,3,kraken\n" if "source" in header else "1,2,3\n"))
+    [(found, _)] = Replay(tmp_path / name).series
+    assert found == source
+    assert is_replayed(found)
+
+
+def test_a_row_with_a_repeated_id_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("ts,price,size,id\n1,2,3,a\n2,2,3,b\n3,9,9,a\n")
+    recording = Replay(path)
+    assert [str(t.price) for t in trades(list(recording.events({})))] == ["2", "2"]
+    assert recording.total == 2
+
+
+def test_the_id_is_of_the_contents_however_packed(tmp_path: Path) -> None:
+    plain = write(tmp_path / "x.csv", [(T0, "A")])
+    (tmp_path / "y.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert Replay(plain).file_id == Replay(tmp_path / "y.csv.gz").file_id
+
+
+def test_another_version_of_the_file_is_not_mixed_in(tmp_path: Path) -> None:
+    old = Replay(write(tmp_path / "x.csv", [(T0, "A")]))
+    seen = seen_in(list(old.events({})))
+    new = Replay(write(tmp_path / "x.csv", [(T0, "A"), (T0 + 1, "A")]))
+    with pytest.raises(BadFile, match="another version"):
+        new.events(seen)
+
+
+def test_bars_go_on_after_the_last_that_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("start,open,high,low,close,volume\n" + "".join(f"{i * 60},1,2,1,2,5\n" for i in range(10)))
+    recording = Replay(path)
+    events = list(recording.events({}))
+    assert len(events) == 10
+    for cut in range(11):
+        assert list(recording.events(seen_in(events[:cut]))) == events[cut:]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("time,cost\n1,2\n", "has the columns time, cost, but none named price"),
+        ("ts,price,size\n1,2,3\n2,x,3\n3,2,3\n", "line 3: price is 'x'; nothing was published"),
+        ("ts,price,size\n1,2,3\n2,2,-3\n", "line 3: size is '-3'"),
+        ("ts,price,size\n1,2\n", "line 2: size is None"),
+        ("ts,price,size\n", "holds no rows"),
+        ("ts,price,size,symbol\n1,2,3,A\n1,2,3,\n", "line 3: symbol is ''"),
+        ("start,open,high,low,close,volume\n0,1,2,1,2,5\n60,1,2,3,2,5\n", "line 3: high_low_contradiction"),
+        ("start,open,high,low,close,volume\n0,1,2,1,2,5\n7,1,2,1,2,5\n", "none of 1m, 5m, 15m, 1h, 1d"),
+    ],
+)
+def test_what_cannot_be_replayed_says_why(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(BadFile) as caught:
+        Replay(path)
+    assert says in str(caught.value)

@@ -1,0 +1,152 @@
+"""Tables of text: every digit kept, every bad row named."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadFile, NotFound
+from sparktrends.sources.tabular import Table, read_table
+
+
+def table(**columns: list[str]) -> Table:
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    return Table(Path("t.csv"), frame, {name: name for name in columns}, b"", 2)
+
+
+@pytest.mark.parametrize("text", ["0", "1.50", "007", "0.000000000000000001", "99999999999999999999", "+1.5", "1e-7"])
+def test_digits_stay_as_they_are(text: str) -> None:
+    assert Decimal(table(size=["1", text]).decimals(["size"], positive=False)[1]) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "", "x", "1,5", "NaN", "inf", "1e20", "1e-19", "0.0000000000000000001", "1 000", None]
+)
+def test_a_bad_number_is_named_with_its_line(text: str | None) -> None:
+    with pytest.raises(BadFile, match=r"line 4: size is"):
+        table(size=["1", "2", text]).decimals(["size"], positive=False)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("text", ["0", "0.00", "0e3"])
+def test_a_price_of_zero_is_bad(text: str) -> None:
+    with pytest.raises(BadFile, match="line 2: price"):
+        table(price=[text]).decimals(["price"], positive=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1385337600",
+        "1385337600.0",
+        "1385337600000",
+        "1385337600000000",
+        "1385337600000000000",
+        "2013-11-25T00:00:00Z",
+        "2013-11-25 00:00:00",
+        "2013-11-25",
+        "2013-11-25T01:00:00+01:00",
+    ],
+)
+def test_times_of_any_kind(text: str) -> None:
+    assert table(ts=[text]).times(["ts"]).to_list() == [1385337600000000]
+
+
+@given(st.integers(1_000_000_000_000_000, 4_000_000_000_000_000))
+def test_a_fraction_of_a_second_is_exact(micros: int) -> None:
+    text = f"{micros // 10**6}.{micros % 10**6:06d}"
+    assert table(ts=[text]).times(["ts"]).to_list() == [micros]
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2099, 12, 30)))
+def test_iso_times_are_exact(moment: datetime) -> None:
+    expected = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // (
+        datetime(1970, 1, 1, 0, 0, 0, 1) - datetime(1970, 1, 1)
+    )
+    assert table(ts=[moment.isoformat()]).times(["ts"]).to_list() == [expected]
+
+
+@pytest.mark.parametrize("bad", ["", "soon", "99999999999999", "-5", "nan", "1e400"])
+def test_one_bad_time_among_good_ones(bad: str) -> None:
+    with pytest.raises(BadFile, match="line 3: ts is"):
+        table(ts=["1385337600", bad, "1385337601"]).times(["ts"])
+
+
+def test_a_missing_column_names_what_is_there_and_what_is_wanted() -> None:
+    with pytest.raises(BadFile, match="has the columns ts, cost, but none named price"):
+        table(ts=[], cost=[]).column(["price"])
+
+
+@pytest.mark.parametrize("pack", ["plain", "gzip", "zip", "semicolon", "bom", "crlf"])
+def test_however_it_is_packed(tmp_path: Path, pack: str) -> None:
+    text = b"ts,price\n1,2.50\n"
+    path = tmp_path / "x.bin"
+    packed = {
+        "plain": text,
+        "gzip": gzip.compress(text),
+        "semicolon": text.replace(b",", b";"),
+        "bom": b"\xef\xbb\xbf" + text,
+        "crlf": text.replace(b"\n", b"\r\n"),
+    }
+    if pack == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("folder/x.csv", text)
+            archive.writestr("readme.txt", "hello")
+    else:
+        path.write_bytes(packed[pack])
+    found = read_table(path)
+    assert [found.column([n]).to_list() for n in ("ts", "price")] == [["1"], ["2.50"]]
+
+
+def test_parquet_keeps_decimals_and_times(tmp_path: Path) -> None:
+    moment = datetime(2013, 11, 25, 0, 0, 0, 5)
+    frame = pl.DataFrame({"TS": [moment], "Price": [Decimal("800.010")]})
+    frame.with_columns(zoned=pl.col("TS").dt.replace_time_zone("Europe/Prague")).write_parquet(tmp_path / "x.parquet")
+    found = read_table(tmp_path / "x.parquet")
+    assert found.times(["ts"]).to_list() == [1385337600000005]
+    assert found.times(["zoned"]).to_list() == [1385337600000005 - 3_600_000_000]
+    assert found.decimals(["price"], positive=True).to_list() == ["800.010"]
+
+
+def test_a_line_with_too_many_cells_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n1,2,3\n")
+    with pytest.raises(BadFile, match="line 3 has 3 cells, not 2"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"a,b\n" * 99)[:-9], b"\x1f\x8bjunk", b"PK\x03\x04junk", b"PAR1junk", b"", b"\xff\xfe\x00"],
+)
+def test_a_damaged_file_is_a_bad_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(BadFile, match=str(path)):
+        read_table(path)
+
+
+def test_an_archive_must_hold_one_table(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.jar", "w") as archive:
+        archive.writestr("a.csv", "x\n")
+        archive.writestr("b.csv", "y\n")
+    with pytest.raises(BadFile, match="holds 2 files"):
+        read_table(tmp_path / "x.jar")
+    assert read_table(tmp_path / "x.jar", "b.csv").frame.columns == ["y"]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no file"):
+        read_table(tmp_path / "nowhere.csv")
+
+
+def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="cannot be read"):
+        read_table(tmp_path)
