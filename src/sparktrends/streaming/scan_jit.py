@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -22,9 +22,10 @@ def compiled(function: F) -> F:
         return cast(F, _compile(function, cache=False))
 
 
-def _compile(function: F, cache: bool) -> object:
+def _compile(function: F, **options: Any) -> object:
+    jit: Callable[..., object] = numba.njit
     # These functions make no arrays, so nothing needs counting references; counting takes 2/3 of the time.
     try:
-        return numba.njit(function, cache=cache, nogil=True, _nrt=False)
+        return jit(function, nogil=True, _nrt=False, **options)
     except (KeyError, TypeError, AttributeError):  # a Numba that does not know the option
-        return numba.njit(function, cache=cache, nogil=True)
+        return jit(function, nogil=True, **options)

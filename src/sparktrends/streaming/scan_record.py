@@ -224,7 +224,7 @@ def scan_literal(buf: Bytes, i: int, end: int) -> tuple[int, int]:
     code = 0
     for k in range(i, min(i + 5, end)):
         code = code << 7 | int(buf[k])
-        if code == W_TRUE or code == W_NULL or code == W_FALSE:
+        if code in (W_TRUE, W_NULL, W_FALSE):
             return k + 1, code
     return ODD, 0
 

@@ -215,16 +215,19 @@ def hash_name(data: Array, start: int, end: int, code: int) -> int:
 @compiled
 def is_series(data: Array, row: Array, series: Array, names: Array) -> bool:
     """Whether the record's names are those of this series."""
-    length = row[SOURCE_END] - row[SOURCE]
-    if series[S_SOURCE] != length or series[S_SYMBOL] != row[SYMBOL_END] - row[SYMBOL]:
+    source, symbol = row[SOURCE_END] - row[SOURCE], row[SYMBOL_END] - row[SYMBOL]
+    if series[S_SOURCE] != source or series[S_SYMBOL] != symbol:
         return False
+    return same(names, 0, data, row[SOURCE], source) and same(names, MAX_NAME, data, row[SYMBOL], symbol)
+
+
+@compiled
+def same(names: Array, at: int, data: Array, start: int, length: int) -> bool:
+    """Whether ``length`` bytes of ``names`` from ``at`` on are those of ``data`` from ``start`` on."""
+    equal = True
     for k in range(length):
-        if names[k] != data[row[SOURCE] + k]:
-            return False
-    for k in range(series[S_SYMBOL]):
-        if names[MAX_NAME + k] != data[row[SYMBOL] + k]:
-            return False
-    return True
+        equal &= names[at + k] == data[start + k]
+    return equal
 
 
 @compiled
@@ -242,10 +245,7 @@ def start_series(data: Array, row: Array, series: Array, names: Array) -> None:
 def grace_of(names: Array, length: int, bounds: Bounds) -> int:
     """The grace of the source whose name begins ``names``."""
     for g in range(bounds.graces.shape[0]):
-        same = bounds.graces[g, 0] == length
-        for k in range(length):
-            same = same and names[k] == bounds.sources[g, k]
-        if same:
+        if bounds.graces[g, 0] == length and same(names, 0, bounds.sources[g], 0, length):
             return int(bounds.graces[g, 1])
     return int(bounds.times[0])
 
