@@ -138,7 +138,8 @@ class Snapshot:
         """All partitions, in order."""
         found = self._all(
             "SELECT topic, partition, topic_id, first_offset, next_offset, records, trades, prices, heartbeats, bars, "
-            "late, quarantined, (extract(epoch FROM appended_at) * 1000000)::bigint FROM core.ledger ORDER BY topic, partition"
+            "late, quarantined, (extract(epoch FROM appended_at) * 1000000)::bigint "
+            "FROM core.ledger ORDER BY topic, partition"
         )
         return [LedgerRow(*row) for row in found]
 

@@ -1,0 +1,213 @@
+"""The audit agrees with a right database, and finds whatever is altered, dropped or doubled in it."""
+
+# ruff: noqa: S608 - statements of this file, put together from its own constants
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sparktrends import audit
+
+pytestmark = pytest.mark.e2e
+
+BTC = "WHERE series = 1 AND start = '2024-01-01 00:00+00'"
+
+
+def run(world: Any) -> audit.Report:
+    return audit.run(world.log, world.database)
+
+
+def test_a_right_database_has_no_findings(world: Any) -> None:
+    report = run(world)
+    assert report.findings == ()
+    assert report.ok
+    assert report.bars_checked == 9
+    assert report.provider_bars_checked == 1
+    assert report.unchecked == {}
+    expected = {"trades": 7, "prices": 1, "heartbeats": 5, "bars": 3, "late": 1, "quarantined": 1}
+    assert report.counts == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql"),
+    [
+        # altered
+        ("bar", f"UPDATE core.bars SET close = close + 1e-18 {BTC}"),
+        ("bar", f"UPDATE core.bars SET open = 101 {BTC}"),
+        ("bar", f"UPDATE core.bars SET high = 103 {BTC}"),
+        ("bar", f"UPDATE core.bars SET low = 98 {BTC}"),
+        ("bar", f"UPDATE core.bars SET volume = volume + 1e-30 {BTC}"),
+        ("bar", f"UPDATE core.bars SET turnover = turnover - 1e-36 {BTC}"),
+        ("bar", f"UPDATE core.bars SET vwap = vwap + 1e-18 {BTC}"),
+        ("bar", f"UPDATE core.bars SET vwap = NULL {BTC}"),
+        ("bar", f"UPDATE core.bars SET trades = 5 {BTC}"),
+        ("bar", f"UPDATE core.bars SET after_final = 0 {BTC}"),
+        ("bar", f"UPDATE core.bars SET statuses = 1 {BTC}"),
+        ("bar", f"UPDATE core.bars SET state = 'final' {BTC}"),
+        ("bar", f"UPDATE core.bars SET reason = 'throttled' {BTC}"),
+        ("bar", f"UPDATE core.bars SET open_offset = 1 {BTC}"),
+        ("bar", f"UPDATE core.bars SET close_ts = close_ts + 1 {BTC}"),
+        ("bar", "UPDATE core.bars SET reason = 'no_trade' WHERE start = '2024-01-01 00:03+00'"),
+        ("bar", f"UPDATE core.bars SET start = '2024-01-01 00:00:30+00' {BTC}"),
+        ("provider bar", "UPDATE core.provider_bars SET close = 11"),
+        ("provider bar", "UPDATE core.provider_bars SET turnover = NULL"),
+        ("provider bar", "UPDATE core.provider_bars SET closed = false"),
+        ("provider bar", "UPDATE core.provider_bars SET log_offset = 2"),
+        ("state", "UPDATE core.series_state SET clock = clock + 1 WHERE series = 1"),
+        ("state", "UPDATE core.series_state SET first_minute = NULL WHERE series = 1"),
+        ("state", "UPDATE core.series_state SET last_minute = last_minute - 60000000 WHERE series = 2"),
+        ("late trade", "UPDATE core.late_trades SET price = 50.5"),
+        ("late trade", "UPDATE core.late_trades SET series = 2"),
+        ("late trade", "UPDATE core.late_trades SET conditions = '{}'"),
+        ("late trade", "UPDATE core.late_trades SET topic_id = 'other'"),
+        ("quarantine", "UPDATE core.quarantine SET payload = 'x'"),
+        ("quarantine", "UPDATE core.quarantine SET size = size + 1"),
+        ("quarantine", "UPDATE core.quarantine SET log_offset = 4"),
+        ("gap", "UPDATE core.gaps SET to_at = to_at + interval '1 minute' WHERE reason = 'hole'"),
+        ("gap", "UPDATE core.gaps SET reason = 'hole' WHERE reason = 'closed'"),
+        ("ledger", "UPDATE core.ledger SET records = 11, trades = 6 WHERE partition = 0 AND topic = 'raw.trades'"),
+        ("ledger", "UPDATE core.ledger SET late = 2, quarantined = 0 WHERE partition = 0 AND topic = 'raw.trades'"),
+        ("log", "UPDATE core.ledger SET next_offset = 11 WHERE partition = 0 AND topic = 'raw.trades'"),
+        # dropped
+        ("bar", f"DELETE FROM core.bars {BTC}"),
+        ("bar", "DELETE FROM core.bars WHERE start = '2024-01-01 00:04+00'"),
+        ("provider bar", "DELETE FROM core.provider_bars"),
+        ("state", "DELETE FROM core.series_state WHERE series = 2"),
+        ("late trade", "DELETE FROM core.late_trades"),
+        ("quarantine", "DELETE FROM core.quarantine"),
+        ("gap", "DELETE FROM core.gaps WHERE reason = 'closed'"),
+        # doubled, or from nowhere
+        ("gap", "INSERT INTO core.gaps VALUES (1, '2024-01-01', '2024-01-02', 'hole')"),
+        ("state", "WITH s AS (INSERT INTO core.series (source, symbol) VALUES ('x', 'y') RETURNING id) "
+         "INSERT INTO core.series_state SELECT id, 1, 5 FROM s"),
+        ("quarantine", "INSERT INTO core.quarantine SELECT topic, topic_id, partition, 6, reason, appended, size, "
+         "sha256, payload FROM core.quarantine"),
+        ("late trade", "INSERT INTO core.late_trades SELECT topic, topic_id, partition, 9, series, ts, arrival, "
+         "appended, price, size, trade_id FROM core.late_trades"),
+    ],
+)  # fmt: skip
+def test_whatever_is_wrong_is_found(world: Any, kind: str, sql: str) -> None:
+    assert world.connection.execute(sql).rowcount > 0
+    report = run(world)
+    assert not report.ok
+    assert report.findings_by_kind[kind] >= 1, report.text()
+    assert report.findings[0].key in report.text()
+
+
+@pytest.mark.parametrize("table", ["bars", "provider_bars", "late_trades", "quarantine"])
+def test_a_row_that_is_there_twice_is_found(world: Any, table: str) -> None:
+    world.connection.execute(f"ALTER TABLE core.{table} DROP CONSTRAINT {table}_pkey")
+    doubled = world.connection.execute(f"INSERT INTO core.{table} SELECT * FROM core.{table}").rowcount
+    assert run(world).findings_total == doubled > 0
+
+
+def test_a_series_that_is_not_stored_is_one_finding(world: Any) -> None:
+    for table in ("gaps", "series_state", "bars", "provider_bars"):
+        world.connection.execute(f"DELETE FROM core.{table} WHERE series = 2")
+    world.connection.execute("DELETE FROM core.series WHERE id = 2")
+    assert run(world).findings_by_kind == {"series": 1}
+
+
+def test_a_forming_minute_that_no_view_shows_need_not_be_there(world: Any) -> None:
+    world.connection.execute("UPDATE core.series_state SET last_minute = last_minute WHERE series = 1")
+    world.connection.execute("DELETE FROM core.bars WHERE start = '2024-01-01 00:06+00'")
+    assert run(world).findings_by_kind == {"bar": 1}, "this one was touched by a heartbeat, so it must be there"
+
+
+def test_what_the_stream_has_not_folded_yet_is_no_finding(world: Any) -> None:
+    world.log.append("raw.trades", 0, b"later", 0)
+    report = run(world)
+    assert report.ok
+    assert report.spans[1].waiting == 1
+    assert "1 after it not folded yet" in report.text()
+
+
+def test_a_repeated_id_is_counted_and_named(world: Any) -> None:
+    held = world.log.records["raw.trades", 0]
+    held.append(held[0]._replace(offset=10))
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 11, records = 11, trades = 6 WHERE partition = 0 AND topic = 'raw.trades'"
+    )
+    world.connection.execute(
+        f"UPDATE core.bars SET trades = 5, volume = 5.6, turnover = 559.95, vwap = 99.991071428571428571 {BTC}"
+    )
+    report = run(world)
+    assert report.findings == ()
+    assert (report.repeated_ids, report.repeated_examples) == (1, ("raw.trades[0]@10",))
+    assert not report.ok
+
+
+def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
+    world.log.low["raw.trades", 1] = 4
+    world.log.low["raw.trades", 0] = 10
+    world.connection.execute(f"UPDATE core.bars SET close = 1 {BTC}")
+    report = run(world)
+    assert report.findings == ()
+    assert report.unchecked["late trades"] == report.unchecked["quarantined records"] == 1
+    assert report.unchecked["minutes"] == 9
+    assert sum(span.trimmed for span in report.spans) == 14
+
+
+def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
+    # A later trade on partition 1 whose minute no trimmed record can have touched.
+    later = H_PLUS_10
+    world.log.append("raw.trades", 1, trade(later), later)
+    world.log.append("raw.trades", 1, trade(later + 10 * 60_000_000), later + 10 * 60_000_000)
+    world.log.low["raw.trades", 1] = 5
+    world.connection.execute("UPDATE core.ledger SET next_offset = 7 WHERE partition = 1")
+    report = run(world)
+    missing = [finding.key for finding in report.findings if finding.kind == "bar"]
+    assert len(missing) == 7, report.text()  # the eighth is empty and forming: it may be absent
+    assert missing[0] == "demo~sim SPY 1m 2024-01-02T01:15:00+00:00"
+
+
+H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000
+
+
+def trade(ts: int) -> bytes:
+    return json.dumps({"source": "demo~sim", "symbol": "SPY", "ts": ts, "price": 1, "size": 1}).encode()
+
+
+def test_an_accepted_gap_is_left_out(world: Any) -> None:
+    world.connection.execute("INSERT INTO core.log_gaps VALUES ('raw.trades', 0, 'one', 5, 6)")
+    world.connection.execute("DELETE FROM core.quarantine")
+    world.connection.execute(
+        "UPDATE core.ledger SET records = 9, quarantined = 0 WHERE partition = 0 AND topic = 'raw.trades'"
+    )
+    report = run(world)
+    assert report.findings == ()
+    assert report.spans[1].accepted == 1
+
+
+def test_a_late_trade_that_repair_folded_is_in_its_bar(world: Any) -> None:
+    world.connection.execute("UPDATE core.late_trades SET folded_at = now()")
+    world.connection.execute(
+        "UPDATE core.bars SET low = 50, volume = 4.6, turnover = 409.95, vwap = 89.119565217391304348, trades = 5, "
+        f"after_final = 2 {BTC}"
+    )
+    assert run(world).findings == ()
+
+
+def test_the_report_is_one_json_document(world: Any) -> None:
+    world.connection.execute("DELETE FROM core.quarantine")
+    document = json.loads(json.dumps(run(world).to_json()))
+    assert document["ok"] is False
+    assert document["findings_total"] == 1
+    assert document["findings"][0]["kind"] == "quarantine"
+
+
+def test_progress_is_told(world: Any) -> None:
+    told: list[tuple[str, int, int]] = []
+    audit.run(world.log, world.database, lambda *args: told.append(args))
+    assert ("reading the log", 18, 18) in told
+    assert told[-1] == ("comparing series", 2, 2)
+
+
+def test_an_empty_ledger_is_said(world: Any) -> None:
+    for table in ("ledger", "bars", "provider_bars", "gaps", "late_trades", "quarantine", "series_state"):
+        world.connection.execute(f"DELETE FROM core.{table}")
+    report = run(world)
+    assert report.ok
+    assert "nothing was folded yet" in report.text()
