@@ -93,6 +93,10 @@ class Worker:
                 wait_s = self._rest(failures)
                 _log.warning("channel %s waits %.1f s for the database: %s", self.channel.name, wait_s, error)
             stop.wait(wait_s)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self._outbox.close()
 
     def _claim(self) -> Lease | float:
