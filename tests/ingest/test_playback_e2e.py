@@ -69,11 +69,11 @@ def test_killed_at_random_moments_each_trade_is_there_once(stack: Stack, tape: P
     rng = random.Random(5)
     for _ in range(4):
         # 6,000 times life plays the tape in three seconds.
-        child = start(stack, tape, 6_000.0)
-        time.sleep(rng.uniform(0.05, 0.9))  # the moment of the accident, not a wait for something
-        child.kill()
-        child.wait()
-    assert start(stack, tape, 1e9).wait(60) == 0
+        with start(stack, tape, 6_000.0) as child:
+            time.sleep(rng.uniform(0.05, 0.9))  # the moment of the accident, not a wait for something
+            child.kill()
+    with start(stack, tape, 1e9) as child:
+        assert child.wait(60) == 0
     found = published(connection, f"{tape.stem}~replay")
     assert len(found) == 30_000
     assert set(found.values()) == {1}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their package lacks __all__
     AdminClient,
     AlterConfigOpType,
@@ -22,6 +23,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
 from sparktrends.bus.connection import Connection, translated
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
 from sparktrends.errors import Unavailable
+
+_EXISTS = KafkaError.TOPIC_ALREADY_EXISTS
 
 
 class Admin:
@@ -78,20 +81,32 @@ class Admin:
                 self._set(change.name, change.config)
 
     def ensure(self, topics: Iterable[Topic] = TABLE) -> list[Change]:
-        """Bring the broker to the table and return what had to be changed; harmless to repeat."""
+        """Bring the broker to the table and return what had to be changed; harmless to repeat, and for two at once."""
         wanted = tuple(topics)
-        changes = plan(self.existing(t.name for t in wanted), wanted)
+        changes = self.plan(wanted)
         self.apply(changes)
+        self._until(lambda: not self.plan(wanted), "bringing the topics to the table")
         return changes
 
+    def plan(self, topics: Iterable[Topic] = TABLE) -> list[Change]:
+        """What `ensure` would change."""
+        wanted = tuple(topics)
+        return plan(self.existing(t.name for t in wanted), wanted)
+
     def create(self, topic: Topic) -> None:
-        """Make one topic."""
+        """Make one topic and wait until the broker knows it; one that is there already is left as it is."""
         new = NewTopic(topic.name, topic.partitions, topic.replication, config=topic.config)
-        self._wait(self._client.create_topics([new])[topic.name], f"creating {topic.name}")
+        try:
+            self._wait(self._client.create_topics([new])[topic.name], f"creating {topic.name}")
+        except Unavailable as error:
+            if not isinstance(error.__cause__, KafkaException) or error.__cause__.args[0].code() != _EXISTS:
+                raise
+        self._until(lambda: topic.name in self.names(), f"creating {topic.name}")
 
     def delete_topic(self, name: str) -> None:
         """Remove a topic and all its records."""
         self._wait(self._client.delete_topics([name])[name], f"deleting {name}")
+        self._until(lambda: name not in self.names(), f"deleting {name}")
 
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Trim partitions: records below the offset given for each are gone."""
@@ -113,6 +128,14 @@ class Admin:
         entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in config.items()]
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         self._wait(self._client.incremental_alter_configs([resource])[resource], f"configuring {name}")
+
+    def _until(self, done: Callable[[], bool], doing: str) -> None:
+        # The controller says yes before the brokers' own picture of the topics has changed.
+        end = time.monotonic() + self._timeout
+        while not done():
+            if time.monotonic() > end:
+                raise Unavailable(f"Kafka did not finish {doing} within {self._timeout:g} s")
+            time.sleep(0.02)
 
     def _wait(self, future: Future[Any], doing: str) -> Any:
         try:
