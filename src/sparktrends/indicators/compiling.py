@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from sparktrends.indicators.base import Floats, Past, push
 from sparktrends.indicators.layout import Layout, derive, usable
@@ -24,9 +24,9 @@ Drive = Callable[[Floats, Floats, Floats, Floats, bool], None]
 DEFAULT_CACHE = Path(__file__).parent / "__pycache__"
 """Where compiled code is kept unless somebody names a folder: beside Python's own."""
 
-_SIGNATURE = "void(float64[:, ::1], float64[:, :, ::1], float64[:, :, ::1], float64[::1], boolean)"
-_ENTRY = {"fastmath": False, "error_model": "numpy", "nogil": True}
-_INLINED = {"fastmath": False, "error_model": "numpy", "forceinline": True}
+_ROWS, _BATCH, _SCRATCH = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 3, 1))
+_BARS = types.Array(types.float64, 3, "C", readonly=True)  # bars out of Arrow memory may not be written
+_SIGNATURE = types.void(_ROWS, _BARS, _BATCH, _SCRATCH, types.boolean)
 _BROKEN_CACHE = (
     OSError,
     EOFError,
@@ -73,7 +73,7 @@ def compile_loop(layout: Layout, folder: Path | None) -> Drive:
 
 def _compile(layout: Layout, filename: str, *, cache: bool) -> Drive:
     namespace = _namespace(layout, lambda function: function)
-    namespace |= {"njit": njit, "signature": _SIGNATURE, "entry": {**_ENTRY, "cache": cache}, "inlined": _INLINED}
+    namespace |= {"njit": njit, "signature": _SIGNATURE, "kept": cache}
     return _execute(layout.source, filename, namespace)
 
 
@@ -81,11 +81,8 @@ def _namespace(layout: Layout, prepare: Callable[[Any], Any]) -> dict[str, Any]:
     updates = {f"update_{n}": prepare(i.update) for n, i in enumerate(layout.indicators)}
     shared = {"push": push, "usable": usable, "derive": derive}
     names = {name: prepare(function) for name, function in shared.items()}
-    return (
-        {"__name__": __name__, "Past": Past, "nan": math.nan, "signature": None, "entry": {}, "inlined": {}}
-        | names
-        | updates
-    )
+    constants = {"__name__": __name__, "Past": Past, "nan": math.nan, "signature": None, "kept": False}
+    return constants | names | updates
 
 
 def _execute(source: str, filename: str, namespace: dict[str, Any]) -> Drive:

@@ -78,15 +78,17 @@ class Kernel:
 
     def run(self, state: Floats, bars: Floats) -> Floats:
         """Step one series over ``m`` bars, oldest first: ``state`` (size,) changes in place; returns (m, outputs)."""
-        return self._call(state[None], self._bars(bars)[None], keep=True)[0]
+        return self._call(state[None], self._bars(bars)[None], keep=True)[0, :]
 
     def _call(self, state: Floats, bars: Floats, *, keep: bool) -> Floats:
         fits = state.shape == (len(bars), self.size) and state.dtype == np.float64 and state.flags.c_contiguous
         if not fits:
             raise IntegrityError(f"kernel state {state.shape} {state.dtype} is not {(len(bars), self.size)} float64")
-        if keep and not state.flags.writeable:
-            raise IntegrityError("kernel state is read-only: copy it before stepping")
-        out = np.empty((*bars.shape[:2], len(self.columns)))
+        if not state.flags.writeable:
+            if keep:
+                raise IntegrityError("kernel state is read-only: copy it before stepping")
+            state = state.copy()  # what came straight from a database buffer may still be peeked
+        out: Floats = np.empty((*bars.shape[:2], len(self.columns)))
         self._drive(state, bars, out, np.empty(self.size), keep)
         return out
 

@@ -27,7 +27,7 @@ not 0 for a bar that a provider made, whose turnover is not looked at."""
 _COMMON = 2  # the number of bars and the last close stand before the windows
 
 _LOOP = """
-@njit(**inlined)
+@njit(fastmath=False, error_model="numpy", forceinline=True)
 def advance(s, row, out):
     if not usable(row):
         out[:] = nan
@@ -41,7 +41,7 @@ def advance(s, row, out):
     out[{last}] = 1.0 if bar.number >= {warmup} else 0.0
 
 
-@njit(signature, **entry)
+@njit(signature, fastmath=False, error_model="numpy", nogil=True, cache=kept)
 def drive(states, bars, outs, scratch, keep):
     for i in range(states.shape[0]):
         s = states[i]

@@ -8,6 +8,9 @@ import math
 
 from sparktrends.indicators.base import Bar, Floats, Indicator, Past, compiled, mean, squares
 
+TIE = 1e-14
+"""Typical prices closer than this share of themselves are equal: a third of a sum has rounding errors of its own."""
+
 
 class Obv(Indicator):
     """On-balance volume: starts at the first volume, adds it when the close rises, subtracts it when it falls.
@@ -37,7 +40,8 @@ class Mfi(Indicator):
     """Money flow index: 100 · rising / (rising + falling) of typical price · volume over ``n`` bars.
 
     Source: TA-Lib MFI. No flow in either direction gives 0; TA-Lib also gives 0 to any flow below 1 currency unit,
-    which would silence coins that cost a millionth: here the flow's scale does not matter.
+    which would silence coins that cost a millionth: here the flow's scale does not matter. Typical prices that
+    differ by rounding only (1e-14 of the price) count as equal, as they do in TA-Lib 0.8.
 
     >>> from sparktrends.indicators import trial
     >>> trial(Mfi(2), close=[1, 2, 1], volume=[1, 3, 2])
@@ -56,8 +60,9 @@ class Mfi(Indicator):
         for i in range(-n, 0):
             flow = past.typical[price + i] * past.volume[volume + i]
             change = past.typical[price + i] - past.typical[price + i - 1]
-            rising += flow if change > 0.0 else 0.0
-            falling += flow if change < 0.0 else 0.0
+            rounding = TIE * past.typical[price + i]
+            rising += flow if change > rounding else 0.0
+            falling += flow if change < -rounding else 0.0
         total = rising + falling
         out[0] = 100.0 * (rising / total) if total > 0.0 else 0.0
 
