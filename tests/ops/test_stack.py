@@ -2,11 +2,114 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
 import pytest
 
+from embedded import free_ports
+from sparktrends.errors import DiskFull
+from sparktrends.ops import supervise
+from sparktrends.ops.home import Home
+from sparktrends.ops.jars import Resolver
+from sparktrends.ops.stack import Database, External, Stack
+
+pytestmark = pytest.mark.e2e
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from sparktrends.ops import java, ports
+from sparktrends.ops.home import Home
+from sparktrends.ops.jars import Resolver
 from sparktrends.ops.stack import Stack
+home, cache = Home.open(Path(sys.argv[1])), Path(sys.argv[2])
+wanted = {name: ports.any_free() for name in ports.WANTED}
+with home.owned(), Stack(home, Resolver(java.find(os.environ, cache), cache, dict(os.environ)), wanted=wanted):
+    print("up", flush=True)
+    time.sleep(600)
+"""
 
 
-@pytest.mark.e2e
+def until(what: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.05)
+
+
+def inside(home: Home) -> list[psutil.Process]:
+    """Every process that works in the home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(str(home.path)):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
 def test_both_parts_answer(stack: Stack) -> None:
     assert {name: keeper.server.ready() for name, keeper in stack.keepers.items()} == {"kafka": True, "postgres": True}
+    assert stack.kafka.startswith("127.0.0.1:")
+    assert stack.database.owner_password not in repr(stack.database)
+
+
+def test_nothing_outlives_a_killed_parent_and_the_next_start_works(home: Home, resolver: Resolver) -> None:
+    resolver.ensure(["broker"])
+    command = [sys.executable, "-c", PARENT, str(home.path), str(resolver.cache)]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout
+            assert parent.stdout.readline() == "up\n"
+            assert len(inside(home)) > 3
+            parent.send_signal(signal.SIGKILL)
+        until(lambda: not inside(home))
+
+
+def test_a_killed_part_is_started_again_by_the_stack(home: Home, resolver: Resolver) -> None:
+    events: list[str] = []
+    with Stack(
+        home, resolver, wanted=free_ports(), external=External(kafka="elsewhere:1"), on_event=events.append
+    ) as it:
+        assert list(it.keepers) == ["postgres"]
+        assert it.kafka == "elsewhere:1"
+        keeper = it.keepers["postgres"]
+        assert keeper.process
+        os.kill(keeper.process.pid, signal.SIGKILL)
+        until(lambda: keeper.restarts == 1 and keeper.server.ready())
+        it.restart("postgres")
+        assert keeper.server.ready()
+    assert not inside(home)
+    assert any("started again" in event for event in events)
+
+
+def test_all_external_starts_nothing(home: Home, resolver: Resolver) -> None:
+    elsewhere = External(kafka="k:1", database=Database("h", 5432, owner_password="p"))
+    with Stack(home, resolver, external=elsewhere, wanted=free_ports()) as it:
+        assert not it.keepers
+        assert it.database.dsn() == "host=h port=5432 dbname=sparktrends user=sparktrends password=p"
+        assert "user=sparktrends_reader" in it.database.dsn(reader=True)
+
+
+def test_a_full_disk_is_said_before_anything_starts(
+    home: Home, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparktrends.ops.home.NEEDED_BYTES", 2**60)
+    with pytest.raises(DiskFull), Stack(home, resolver, wanted=free_ports()):
+        pytest.fail("started")
+    assert not list(home.postgres.iterdir())
+
+
+def test_a_part_that_fails_takes_the_other_with_it(home: Home, resolver: Resolver) -> None:
+    (home.kafka / "formatted").touch()  # claims a log that is not there: the broker must refuse
+    said = pytest.raises(supervise.Unavailable, match=r"kafka ended with code 1 while starting.*see .*kafka\.(log|out)")
+    with said, Stack(home, resolver, wanted=free_ports()):
+        pytest.fail("started")
+    assert not inside(home)

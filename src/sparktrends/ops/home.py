@@ -142,8 +142,9 @@ class Home:
         fresh.replace(file)
         return made
 
-    def require_space(self, needed: int = NEEDED_BYTES) -> None:
+    def require_space(self, needed: int | None = None) -> None:
         """Raises DiskFull when fewer than ``needed`` bytes are free: better before a start than in the middle."""
+        needed = needed or NEEDED_BYTES
         free = shutil.disk_usage(self.path).free
         if free < needed:
             raise DiskFull(

@@ -106,6 +106,7 @@ class Resolver:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     progress: Callable[[Progress], None] = lambda _: None
     ivy_settings: Path | None = None
+    lock: Path = LOCK
 
     def ensure(self, names: Iterable[str] = (BROKER, CONNECTOR, DEMO)) -> dict[str, tuple[Path, ...]]:
         """The checked jars of each set, fetched side by side where they are missing.
@@ -113,7 +114,7 @@ class Resolver:
         Raises Unavailable when they cannot be fetched, DiskFull, or IntegrityError when what came is not what the
         lock says.
         """
-        lock = read_lock()
+        lock = read_lock(self.lock)
         wanted = list(names)
         with ThreadPoolExecutor(max_workers=len(RECIPES)) as pool:
             found = list(pool.map(lambda name: self._one(name, lock[name]), wanted))

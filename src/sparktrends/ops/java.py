@@ -14,6 +14,7 @@ import shutil
 import ssl
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,17 @@ def find(env: Mapping[str, str], cache: Path) -> Java:
         if java := probe(candidate):
             return java
     return bundled(env, cache)
+
+
+def spark_env(java: Java, env: Mapping[str, str]) -> dict[str, str]:
+    """What a process that starts Spark must have in its environment beside ``env``; see `sparktrends.spark`."""
+    # Workers run in the driver's Python unless somebody chose another; "python3" of PATH has none of our packages.
+    python = env.get("PYSPARK_PYTHON") or sys.executable
+    return {
+        "JAVA_HOME": str(java.home),
+        "SPARK_LOCAL_IP": env.get("SPARK_LOCAL_IP", "127.0.0.1"),
+        "PYSPARK_PYTHON": python,
+    }
 
 
 def probe(executable: Path) -> Java | None:

@@ -73,7 +73,8 @@ def any_free() -> int:
 
 def _first_free(preferred: list[int], taken: set[int]) -> int:
     neighbours = range(preferred[-1] + 1, min(preferred[-1] + _NEIGHBOURS, 65535))
-    for number in [*preferred, *neighbours]:
+    number: int
+    for number in (*preferred, *neighbours):
         if number not in taken and is_free(number):
             return number
     raise Unavailable(f"no port from {preferred[-1]} on is free", hint="name another one, or stop what listens there")

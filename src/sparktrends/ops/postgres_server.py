@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from sparktrends.errors import BadSetting, NotFound, Unavailable
 from sparktrends.ops.home import Secrets
 from sparktrends.ops.ports import LOOPBACK
@@ -76,6 +78,8 @@ class PostgresServer:
         if user:
             _require_reachable(self.folder, user)
         evict_leftovers(self.folder)
+        # Nobody is there now, and its process id may belong to somebody else by now: PostgreSQL would refuse.
+        self._pid_file.unlink(missing_ok=True)
         if not self._data.exists():
             self._create(user)
         self._configure(self._data, user)
@@ -100,14 +104,18 @@ class PostgresServer:
     def ready(self) -> bool:
         """Whether the postmaster has written that it takes connections, as ``pg_ctl`` asks."""
         try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = self._pid_file.read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[7].strip() == "ready" and psutil.pid_exists(int(lines[0]))
 
     @property
     def _data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._data / "postmaster.pid"
 
     @property
     def _bin(self) -> Path:

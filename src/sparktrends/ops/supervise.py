@@ -109,7 +109,7 @@ class Process:
         said = tail(log) or tail(self.spec.output)
         if "No space left on device" in said:
             return DiskFull(f"{self.spec.name} found the disk full", hint=f"free space and start again; see {log}")
-        if re.search("address already in use|could not bind", said, re.IGNORECASE):
+        if re.search("address already in use|could not bind|could not create any TCP/IP sockets", said, re.IGNORECASE):
             return Unavailable(f"the port of {self.spec.name} is taken", hint=f"start again to get another; see {log}")
         return Unavailable(sentence, hint=f"it said: {said or 'nothing'}; see {log}")
 

