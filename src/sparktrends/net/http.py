@@ -1,0 +1,181 @@
+"""The one HTTP client: time limits always, bounded answers, no redirects, no environment, guarded addresses."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from sparktrends.errors import BadRecord, BadSetting, Unavailable, UnknownOutcome
+from sparktrends.net.addresses import AddressGuard
+from sparktrends.net.redaction import Secret
+from sparktrends.telemetry import Clock
+
+MAX_BODY = 32 * 1024 * 1024
+_SECOND = 1_000_000
+_WINDOW_BITS = zlib.MAX_WBITS | 32  # gzip and zlib headers both
+
+Values = Mapping[str, "str | Secret"]
+"""Header or query values; a `Secret` is revealed on the wire and nowhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: header names in lower case, ``received`` in microseconds UTC. The body is not in the repr."""
+
+    status: int
+    body: bytes = field(repr=False)
+    received: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect, between two pieces of an answer, and for the whole of it; bytes of an answer."""
+
+    connect: float = 5.0
+    read: float = 10.0
+    total: float = 30.0
+    body: int = MAX_BODY
+
+
+class Http:
+    """One client for one process; safe to use from several threads. Close it, or use it as a context manager."""
+
+    def __init__(self, clock: Clock, guard: AddressGuard | None = None, limits: Limits | None = None) -> None:
+        self._clock = clock
+        self._guard = guard or AddressGuard()
+        self._limits = limits or Limits()
+        timeout = httpx.Timeout(self._limits.read, connect=self._limits.connect)
+        # trust_env=False: no proxy, netrc or certificate file of the environment changes where a key goes.
+        self._client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
+
+    def __enter__(self) -> Http:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._client.close()
+
+    def get(self, url: str, params: Values | None = None, headers: Values | None = None) -> Response:
+        """GET; see `send` for the errors."""
+        return self.send("GET", url, params=params, headers=headers)
+
+    def post(self, url: str | Secret, json: Any, headers: Values | None = None) -> Response:
+        """POST of a JSON document; see `send` for the errors."""
+        return self.send("POST", url, headers=headers, json=json)
+
+    def send(
+        self,
+        method: str,
+        url: str | Secret,
+        *,
+        params: Values | None = None,
+        headers: Values | None = None,
+        json: Any = None,
+    ) -> Response:
+        """Send one request and read its answer, whatever its status: a 3xx is an answer like any other.
+
+        ``url`` may be a Secret (a webhook). Raises BadSetting (a URL that cannot be called, an address that is not
+        public), Unavailable (no connection, or a GET without an answer), UnknownOutcome (anything else without an
+        answer, once it was sent), BadRecord ``too_large`` or ``bad_encoding``. No message holds path or query.
+        """
+        target = _parse_url(_reveal(url))
+        where = f"{target.host}:{_port(target)}"
+        pinned = self._guard.pin(target.host, _port(target))
+        try:
+            request = self._client.build_request(
+                method,
+                target.copy_with(host=pinned),
+                params=httpx.QueryParams(target.params).merge(_revealed(params)),
+                headers={"Host": _host_header(target), "Accept-Encoding": "gzip", **_revealed(headers)},
+                json=json,
+                extensions={"sni_hostname": target.host},
+            )
+        except (UnicodeError, ValueError, TypeError):  # its words would show the value, which may be a key
+            raise BadSetting(f"{where} cannot be sent these values", hint="is there a stray letter in a key?") from None
+        return self._exchange(request, where)
+
+    def _exchange(self, request: httpx.Request, where: str) -> Response:
+        deadline = self._clock() + int(self._limits.total * _SECOND)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                body = self._read(response, deadline, where)
+            finally:
+                response.close()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(f"{where} does not answer ({type(error).__name__})") from None
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            raise BadSetting(f"{where} cannot be called ({type(error).__name__})") from None
+        except httpx.TransportError as error:
+            raise _lost(request.method, where, type(error).__name__) from None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status_code, body, self._clock(), headers)
+
+    def _read(self, response: httpx.Response, deadline: int, where: str) -> bytes:
+        body = bytearray()
+        for piece in _decoded(response, self._limits.body, where):
+            body += piece
+            if len(body) > self._limits.body:
+                raise BadRecord("too_large", f"{where} sent more than {self._limits.body} bytes")
+            # A server that sends a byte a second never runs into the read timeout: the whole has a limit of its own.
+            if self._clock() > deadline:
+                raise _lost(response.request.method, where, "too slow")
+        return bytes(body)
+
+
+def _decoded(response: httpx.Response, limit: int, where: str) -> Iterator[bytes]:
+    """The body piece by piece, unpacked by ourselves so that a small answer cannot grow beyond the limit."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        yield from response.iter_raw()
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise BadRecord("bad_encoding", f"{where} packed its answer as nobody asked")
+    unpack = zlib.decompressobj(_WINDOW_BITS)
+    try:
+        for piece in response.iter_raw():
+            yield unpack.decompress(piece, limit + 1)
+    except zlib.error:
+        raise BadRecord("bad_encoding", f"{where} sent an answer that cannot be unpacked") from None
+    if not unpack.eof:
+        raise BadRecord("bad_encoding", f"{where} sent half an answer")
+
+
+def _lost(method: str, where: str, why: str) -> Unavailable | UnknownOutcome:
+    if method in ("GET", "HEAD"):
+        return Unavailable(f"{where} gave no answer ({why})")
+    return UnknownOutcome(f"{where} gave no answer ({why})", hint="it may have arrived")
+
+
+def _parse_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise BadSetting("a URL cannot be read", hint="write it as https://host/path") from None
+    if parsed.scheme not in ("https", "http") or not parsed.host or parsed.userinfo:
+        raise BadSetting("a URL cannot be called", hint="write it as https://host/path, without user and password")
+    return parsed
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _host_header(url: httpx.URL) -> str:
+    return url.netloc.decode("ascii")
+
+
+def _reveal(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _revealed(values: Values | None) -> dict[str, str]:
+    return {name: _reveal(value) for name, value in (values or {}).items()}

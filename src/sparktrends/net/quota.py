@@ -1,0 +1,236 @@
+"""The quota planner: never more than a provider allows, over restarts too, and how long a lot of calls would take.
+
+Windows roll: at most N units in *any* W seconds, which keeps within the provider's count wherever its own windows
+begin. What a provider says (headers, a 429) overrules our count.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sparktrends.errors import BadSetting, RateLimited
+from sparktrends.telemetry import Clock
+
+_SECOND = 1_000_000
+_IN_FLIGHT = 10 * _SECOND
+_log = logging.getLogger(__name__)
+
+
+class Window(Protocol):
+    """At most ``units`` in ``window`` seconds (`sources.base.Allowance` is one)."""
+
+    @property
+    def units(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+
+
+class Said(Protocol):
+    """What a provider said of the window of that many seconds (`sources.base.Usage` is one)."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def used(self) -> int | None: ...
+    @property
+    def limit(self) -> int | None: ...
+    @property
+    def blocked(self) -> float | None: ...
+
+
+class Store(Protocol):
+    """Where a planner's state outlives the process."""
+
+    def load(self) -> Mapping[str, Any] | None:
+        """The state last saved; None when there is none."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the state, whole or not at all."""
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A state in one JSON file, replaced by renaming: a kill at any moment leaves the old or the new one."""
+
+    path: Path
+
+    def load(self) -> Mapping[str, Any] | None:
+        """The state; None when there is no file, or (with a warning) when it cannot be read."""
+        try:
+            state = json.loads(self.path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValueError, RecursionError):
+            state = None
+        if not isinstance(state, dict):
+            _log.warning("the quota state %s cannot be read: counting starts anew", self.path.name)
+            return None
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write beside, then rename."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        beside.write_text(json.dumps(state), "utf-8")
+        beside.replace(self.path)
+
+
+class _Count:
+    """One window: when units were spent (microseconds), and what the provider said."""
+
+    def __init__(self, units: int, seconds: int) -> None:
+        self.seconds = seconds
+        self.limit = units
+        self.blocked_until = 0
+        self.spent: deque[tuple[int, int]] = deque()
+        # Requests travel: two that leave a window apart may arrive closer together.
+        self.length = seconds * _SECOND + min(2 * _SECOND, seconds * _SECOND // 10)
+
+    def forget(self, now: int) -> None:
+        while self.spent and self.spent[0][0] <= now - self.length:
+            self.spent.popleft()
+
+    def wait(self, units: int, now: int) -> int:
+        """Microseconds until ``units`` fit; does not change the count."""
+        if units > self.limit:
+            raise BadSetting(f"one request of {units} units never fits into {self.limit} per {self.seconds} s")
+        self.forget(now)
+        over = sum(n for _, n in self.spent) + units - self.limit
+        ready = self.blocked_until
+        for at, n in self.spent:
+            if over <= 0:
+                break
+            over -= n
+            ready = max(ready, at + self.length)
+        return max(0, ready - now)
+
+    def observe(self, said: Said, now: int) -> None:
+        self.forget(now)
+        if said.limit is not None and said.limit > 0:
+            self.limit = said.limit
+        if said.blocked is not None and said.blocked > 0:
+            self.blocked_until = max(self.blocked_until, now + int(said.blocked * _SECOND))
+        if said.used is not None and said.used >= 0:
+            self._correct(said.used, now)
+
+    def _correct(self, used: int, now: int) -> None:
+        surplus = sum(n for _, n in self.spent) - used
+        if surplus < 0:
+            self.spent.append((now, -surplus))
+        # What was spent in the last seconds may still be on its way: the provider has not counted it yet.
+        while surplus > 0 and self.spent and self.spent[0][0] < now - _IN_FLIGHT:
+            at, n = self.spent.popleft()
+            if n > surplus:
+                self.spent.appendleft((at, n - surplus))
+            surplus -= n
+
+    def state(self) -> dict[str, Any]:
+        return {"limit": self.limit, "blocked_until": self.blocked_until, "spent": list(self.spent)}
+
+    def restore(self, state: Mapping[str, Any], now: int) -> None:
+        self.limit, self.blocked_until = int(state["limit"]), int(state["blocked_until"])
+        # A clock that was set back must not lock us out for as long as it was wrong.
+        self.blocked_until = min(self.blocked_until, now + 86_400 * _SECOND)
+        self.spent = deque((min(int(at), now), int(n)) for at, n in state["spent"])
+
+
+class Planner:
+    """Spends the units of one key (or address) of one provider. Safe to use from several threads.
+
+    >>> from types import SimpleNamespace
+    >>> planner = Planner([SimpleNamespace(units=8, window=60)], clock=lambda: 0)
+    >>> for _ in range(8):
+    ...     planner.spend(1)
+    >>> planner.wait(1)
+    62.0
+    """
+
+    def __init__(self, windows: Iterable[Window], clock: Clock, store: Store | None = None) -> None:
+        self._counts = [_Count(window.units, window.window) for window in windows]
+        self._clock = clock
+        self._store = store
+        self._lock = threading.Lock()
+        self._restore(store.load() if store else None)
+
+    def wait(self, units: int = 1) -> float:
+        """Seconds until that many units may be spent; 0.0 now. BadSetting when they never may."""
+        with self._lock:
+            return self._wait(units, self._clock()) / _SECOND
+
+    def spend(self, units: int = 1) -> None:
+        """Count the units of a request about to be sent; RateLimited with the wait when it may not be sent yet.
+
+        The count is stored before the request goes out: a kill in between costs a call, never exceeds the quota.
+        """
+        with self._lock:
+            now = self._clock()
+            wait = self._wait(units, now)
+            if wait:
+                raise RateLimited("the quota is spent for now", delay=wait / _SECOND)
+            for count in self._counts:
+                count.spent.append((now, units))
+            self._save()
+
+    def observe(self, said: Iterable[Said]) -> None:
+        """Take over what a provider's answer said."""
+        with self._lock:
+            now = self._clock()
+            known = {count.seconds: count for count in self._counts}
+            heard = [(known[s.window], s) for s in said if s.window in known]
+            for count, what in heard:
+                count.observe(what, now)
+            if heard:
+                self._save()
+
+    def estimate(self, requests: Sequence[int]) -> float:
+        """Seconds until the last of these requests (their units) could be sent, from where the quota stands now."""
+        with self._lock:
+            start = now = self._clock()
+            copies = [_copy(count, now) for count in self._counts]
+        for units in requests:
+            now += max((count.wait(units, now) for count in copies), default=0)
+            for count in copies:
+                count.spent.append((now, units))
+        return (now - start) / _SECOND
+
+    def _wait(self, units: int, now: int) -> int:
+        return max((count.wait(units, now) for count in self._counts), default=0)
+
+    def _save(self) -> None:
+        if self._store:
+            self._store.save({str(count.seconds): count.state() for count in self._counts})
+
+    def _restore(self, state: Mapping[str, Any] | None) -> None:
+        for count in self._counts:
+            try:
+                if state and str(count.seconds) in state:
+                    count.restore(state[str(count.seconds)], self._clock())
+            except (KeyError, TypeError, ValueError):
+                _log.warning("the stored quota of %s s cannot be read: counting starts anew", count.seconds)
+
+
+def _copy(count: _Count, now: int) -> _Count:
+    twin = _Count(count.limit, count.seconds)
+    twin.restore(count.state(), now)
+    return twin
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it, rounded up to its largest unit.
+
+    >>> in_words(0), in_words(130), in_words(90_000)
+    ('no time', '3 minutes', '2 days')
+    """
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds > length or (name == "second" and seconds > 0):
+            count = -int(-seconds // length)
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return "no time"
