@@ -30,8 +30,8 @@ TIMES = [
 WORDS = [
     "null", "true", "false", "[]", "{}", "[ ]", "[1]", '["W"]', '["W","F"]', '"ok"', '"stale"', '"closed"', '"start"',
     '"throttled"', '"trade"', '"price"', '"heartbeat"', '"heartbeats"', '""', '" a"', '"a "', '"a b"', '"\\u0041"',
-    '"\\ud800"', '"é"', '"\\u0000"', '"' + "x" * 64 + '"', '"' + "x" * 65 + '"', '"' + "x" * 129 + '"', "7", "-7.5e3",
-    '"binance"', '"slow"', '"tape"',
+    '"\\ud800"', '"é"', '"a\x7fb"', '"\\u0000"', '"' + "x" * 64 + '"', '"' + "x" * 65 + '"', '"' + "x" * 129 + '"', "7",
+    "-7.5e3",    '"binance"', '"slow"', '"tape"',
 ]  # fmt: skip
 NAMES = ["source", "symbol", "ts", "price", "size", "id", "received", "kind", "fill", "status", "conditions"]
 UNKNOWN = ["x", "onditions", "xxonditions", "a long unknown name", "", "Ts", "sizes"]

@@ -83,6 +83,22 @@ def test_any_fields_fold_alike(make, change):
     assert differences(make, make.trades(change)) == {}
 
 
+@pytest.mark.parametrize("change", [{"symbol": "a\x7f"}, {"id": "\x7f"}, {"x": "a" * 2**20}, {"id": "i" * 129}])
+def test_what_only_looks_plain_is_refused_by_both(make, change):
+    value, at = make.trades(change)[0]
+    records = [(value.replace(b"\\u007f", b"\x7f"), at)]
+    assert differences(make, records) == {}
+    assert fold_batches([make.batch(records)], Limits()).counts[0].quarantined == 1
+
+
+@pytest.mark.parametrize(
+    "pair", ['"price":"3","price":"4"', '"kind":"price","kind":"trade"', '"fill":false,"fill":true']
+)
+def test_of_a_doubled_name_the_last_counts_on_both_roads(make, pair):
+    value, at = make.trades({"received": make.now + 10**6})[0]
+    assert differences(make, [(value[:-1] + b"," + pair.encode() + b"}", at)]) == {}
+
+
 @pytest.mark.parametrize("appended", [-(2**63), -1, 0, 2**60, 2**63 - 1])
 def test_extreme_append_times_fold_alike(make, appended):
     values = [value for value, _ in make.records(5, 300)]

@@ -1,7 +1,7 @@
 """The compiled reader of plain records: what it takes it reads exactly as `bars` would; it takes only the plain.
 
-Plain is a flat JSON object of printable ASCII without a backslash, every known name at most once, times of up to 18
-digits, price and size of up to 9 integer and 9 fractional digits without a sign or exponent, no condition. Any other
+Plain is a flat JSON object of printable ASCII without a backslash, times of up to 18 digits, price and size of up to 9
+integer and 9 fractional digits without a sign or exponent, no condition. Any other
 bytes, good or bad, are *odd*: the answer is False and `bars.judge` decides. Every index is compared with ``end``
 before it is used, so any bytes at all are safe. A position below 0 means odd.
 """
@@ -22,12 +22,12 @@ MASK63 = (1 << 63) - 1
 MAX_ID = 128
 MAX_NAME = 64
 
-# Fields of the row that `scan_record` fills. A field that was not there is 0; SEEN has one bit per known name.
+# Fields of the row that `scan_record` fills. One that was not there is 0; SEEN has a bit where that is not enough.
 SEEN, TS, RECEIVED, PRICE, SIZE, FILL, KIND, STATUS, SOURCE, SOURCE_END, SYMBOL, SYMBOL_END = range(12)
 WIDTH = 12
 
 BIT_SOURCE, BIT_SYMBOL, BIT_TS, BIT_PRICE, BIT_SIZE, BIT_RECEIVED = 1, 2, 4, 8, 16, 32
-BIT_ID, BIT_KIND, BIT_FILL, BIT_STATUS, BIT_CONDITIONS = 64, 128, 256, 512, 1024
+BIT_STATUS = 64
 
 
 def packed(word: str) -> int:
@@ -104,22 +104,22 @@ def scan_known(buf: Bytes, i: int, end: int, name: int, row: Row) -> int:
     """Read the value of the field ``name`` at ``i`` < end into ``row``; the position behind it, or ODD."""
     if name == W_TS:
         row[TS], i = scan_integer(buf, i, end)
-        return once(row, BIT_TS, i)
+        return seen(row, BIT_TS, i)
     if name == W_PRICE:
         row[PRICE], i = scan_amount(buf, i, end)
-        return once(row, BIT_PRICE, i)
+        return seen(row, BIT_PRICE, i)
     if name == W_SIZE:
         row[SIZE], i = scan_amount(buf, i, end)
-        return once(row, BIT_SIZE, i)
+        return seen(row, BIT_SIZE, i)
     if name == W_SYMBOL:
         row[SYMBOL], row[SYMBOL_END] = scan_name(buf, i, end)
-        return once(row, BIT_SYMBOL, row[SYMBOL_END] + 1 if row[SYMBOL] > 0 else ODD)
+        return seen(row, BIT_SYMBOL, row[SYMBOL_END] + 1 if row[SYMBOL] > 0 else ODD)
     if name == W_SOURCE:
         row[SOURCE], row[SOURCE_END] = scan_name(buf, i, end)
-        return once(row, BIT_SOURCE, row[SOURCE_END] + 1 if row[SOURCE] > 0 else ODD)
+        return seen(row, BIT_SOURCE, row[SOURCE_END] + 1 if row[SOURCE] > 0 else ODD)
     if name == W_RECEIVED:
         row[RECEIVED], i = scan_integer(buf, i, end)
-        return once(row, BIT_RECEIVED, i)
+        return seen(row, BIT_RECEIVED, i)
     return scan_rare(buf, i, end, name, row)
 
 
@@ -127,27 +127,25 @@ def scan_known(buf: Bytes, i: int, end: int, name: int, row: Row) -> int:
 def scan_rare(buf: Bytes, i: int, end: int, name: int, row: Row) -> int:
     """As `scan_known`, for the other names; a name that nobody knows is read over."""
     if name == W_ID:
-        return once(row, BIT_ID, scan_id(buf, i, end))
+        return scan_id(buf, i, end)
     if name == W_KIND:
         row[KIND], i = scan_quoted(buf, i, end)
-        return once(row, BIT_KIND, i)
+        return i
     if name == W_STATUS:
         row[STATUS], i = scan_quoted(buf, i, end)
-        return once(row, BIT_STATUS, i)
+        return seen(row, BIT_STATUS, i)
     if name == W_FILL:
         i, word = scan_literal(buf, i, end)
         row[FILL] = word == W_TRUE
-        return once(row, BIT_FILL, i if word != W_NULL else ODD)
+        return i if word != W_NULL else ODD
     if name == W_CONDITIONS:
-        return once(row, BIT_CONDITIONS, scan_empty_array(buf, i, end))
+        return scan_empty_array(buf, i, end)
     return scan_ignored(buf, i, end)
 
 
 @compiled
-def once(row: Row, bit: int, i: int) -> int:
-    """``i``, or ODD when the field of this bit was there before."""
-    if row[SEEN] & bit:
-        return ODD
+def seen(row: Row, bit: int, i: int) -> int:
+    """Note that the field of this bit is there; ``i``. Of a doubled name the last value counts, as in `bars`."""
     row[SEEN] |= bit
     return i
 
