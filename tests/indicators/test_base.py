@@ -7,7 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktrends.indicators import base
@@ -22,6 +22,7 @@ def test_the_examples_run() -> None:
     assert result.failed == 0
 
 
+@settings(deadline=None)  # the first call may compile
 @given(values, st.data())
 def test_window_figures_are_those_of_numpy(window: np.ndarray, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(window)))
@@ -31,6 +32,7 @@ def test_window_figures_are_those_of_numpy(window: np.ndarray, data: st.DataObje
     assert (base.highest(window, n), base.lowest(window, n)) == (latest.max(), latest.min())
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.floats(1e-18, 1e20), st.integers(1, 40))
 def test_equal_values_have_no_deviation_at_all(value: float, n: int) -> None:
     window = np.full(40, value)
@@ -38,6 +40,7 @@ def test_equal_values_have_no_deviation_at_all(value: float, n: int) -> None:
     assert base.squares(window, n, base.mean(window, n)) == 0.0
 
 
+@settings(deadline=None)  # the first call may compile
 @given(values)
 def test_push_keeps_the_latest_in_order(window: np.ndarray) -> None:
     expected = [*window[1:], 7.0]

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktrends.errors import BadSetting
@@ -49,16 +49,17 @@ def test_what_is_there_already_is_not_computed_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "setting",
     [{"smaa": [10]}, {"sma": 10}, {"sma": "10"}, {"sma": [1]}, {"sma": [1001]}, {"sma": [True]}, {"sma": [10.0]},
      {"sma": ["10"]}, {"sma": [-5]}, {"sma": [None]}, {"sma": {"n": 10}}, {"ema": list(range(2, 80))}],
 )  # fmt: skip
-def test_nonsense_is_refused_with_a_hint(settings: Any) -> None:
+def test_nonsense_is_refused_with_a_hint(setting: Any) -> None:
     with pytest.raises(BadSetting) as caught:
-        asked_for(settings)
+        asked_for(setting)
     assert caught.value.hint
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.dictionaries(st.sampled_from(sorted(FAMILIES)), st.lists(st.integers(2, 1000), max_size=4)))
-def test_whatever_is_allowed_has_as_many_indicators_as_windows(settings: dict[str, list[int]]) -> None:
-    assert len(asked_for(settings)) == sum(map(len, settings.values()))
+def test_whatever_is_allowed_has_as_many_indicators_as_windows(windows: dict[str, list[int]]) -> None:
+    assert len(asked_for(windows)) == sum(map(len, windows.values()))

@@ -96,7 +96,7 @@ def _write_source(folder: Path, name: str, source: str) -> Path:
     path = folder / name
     if path.is_file() and path.read_text() == source:
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies here is run: nobody else may write it
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".py")
     with os.fdopen(handle, "w") as file:
         file.write(source)
