@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sparktrends.telemetry import Clock
 
 MAX_BODY = 32 * 1024 * 1024
 _SECOND = 1_000_000
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _WINDOW_BITS = zlib.MAX_WBITS | 32  # gzip and zlib headers both
 
 Values = Mapping[str, "str | Secret"]
@@ -160,7 +162,8 @@ def _parse_url(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         raise BadSetting("a URL cannot be read", hint="write it as https://host/path") from None
-    if parsed.scheme not in ("https", "http") or not parsed.host or parsed.userinfo:
+    # Hosts appear in messages: one that is no name may be a mistyped secret.
+    if parsed.scheme not in ("https", "http") or not _HOST.fullmatch(parsed.host) or parsed.userinfo:
         raise BadSetting("a URL cannot be called", hint="write it as https://host/path, without user and password")
     return parsed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,8 +64,8 @@ class AlphaVantage(Source):
 
     >>> source = AlphaVantage()
     >>> request = source.requests(Ask("news", ("AAPL", "BTC/USD")))[0]
-    >>> request.params["tickers"], len(source.requests(Ask("bars", ("AAPL", "MSFT"), "1d")))
-    ('AAPL,CRYPTO:BTC', 2)
+    >>> request.params.get("tickers"), len(source.requests(Ask("bars", ("AAPL", "MSFT"), "1d")))
+    (None, 2)
     """
 
     provider = "alpha_vantage"
@@ -77,7 +77,7 @@ class AlphaVantage(Source):
         Endpoint("DIGITAL_CURRENCY_DAILY", "/query", "bars"),
         Endpoint("TIME_SERIES_INTRADAY", "/query", "bars", note="premium"),
         Endpoint("CRYPTO_INTRADAY", "/query", "bars", note="premium"),
-        Endpoint("NEWS_SENTIMENT", "/query", "news", batch=50),
+        Endpoint("NEWS_SENTIMENT", "/query", "news"),
         Endpoint("OVERVIEW", "/query", "company"),
         Endpoint("SPLITS", "/query", "actions"),
         Endpoint("DIVIDENDS", "/query", "actions"),
@@ -100,10 +100,9 @@ class AlphaVantage(Source):
         return name
 
     def requests(self, ask: Ask) -> list[Request]:
-        """One call per symbol; news of up to fifty symbols in one call, since a day has 25."""
+        """One call per symbol; news of all symbols in one call, since a day has 25."""
         if ask.what == "news":
-            groups = [ask.symbols[i : i + 50] for i in range(0, len(ask.symbols), 50)]
-            return [self._call("NEWS_SENTIMENT", self._tickers(group, ask), ask, group) for group in groups]
+            return [self._call("NEWS_SENTIMENT", self._news_of(ask), ask, ask.symbols)]
         if ask.what == "bars":
             return [self._bars_call(ask, s) for s in ask.symbols]
         functions = [e.name for e in self.endpoints if e.what == self.endpoint(ask.what).what]
@@ -113,11 +112,15 @@ class AlphaVantage(Source):
         one = Ask(ask.what, symbols, ask.interval, ask.start, ask.end)
         return Request(function, "/query", {"function": function, **params}, one)
 
-    def _tickers(self, symbols: Iterable[str], ask: Ask) -> dict[str, str]:
-        tickers = ",".join(f"CRYPTO:{self.spell(s)}" if pair_of(s) else self.spell(s) for s in symbols)
-        times = {"time_from": ask.start, "time_to": ask.end}
-        window = {name: f"{moment(at):%Y%m%dT%H%M}" for name, at in times.items() if at}
-        return {"tickers": tickers, "sort": "LATEST", "limit": "1000"} | window
+    def _news_of(self, ask: Ask) -> dict[str, str]:
+        # Several tickers ask for stories that mention all of them together, which hardly any does: so several
+        # symbols are asked for by asking for everything of the time, and `_news` keeps what mentions one of them.
+        window = {k: f"{moment(at):%Y%m%dT%H%M}" for k, at in (("time_from", ask.start), ("time_to", ask.end)) if at}
+        params = {"sort": "LATEST", "limit": "1000"} | window
+        if len(ask.symbols) != 1:
+            return params
+        symbol = ask.symbols[0]
+        return params | {"tickers": f"CRYPTO:{self.spell(symbol)}" if pair_of(symbol) else self.spell(symbol)}
 
     def _bars_call(self, ask: Ask, symbol: str) -> Request:
         pair = pair_of(symbol)
@@ -140,7 +143,7 @@ class AlphaVantage(Source):
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
-            return Answer(self._news(as_list(body["feed"])))
+            return Answer(self._news(as_list(body["feed"]), set(request.ask.symbols)))
         if "Symbol" in body:
             return Answer([self._overview(body, reply.received)])
         if "data" in body:
@@ -202,8 +205,12 @@ class AlphaVantage(Source):
             country=maybe_text(found.get("region"), 100),
         )
 
-    def _news(self, feed: list[Any]) -> list[Event]:
-        stories = collect(feed, lambda row: self._story(as_object(row)))
+    def _news(self, feed: list[Any], wanted: set[str]) -> list[Event]:
+        def read(row: object) -> NewsItem | None:
+            story = self._story(as_object(row))
+            return story if wanted.intersection(story.symbols) else None
+
+        stories = collect(feed, read)
         return sorted(stories, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
 
     def _story(self, row: dict[str, Any]) -> NewsItem:

@@ -1,0 +1,201 @@
+"""The client against a real server on loopback that misbehaves."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sparktrends.errors import BadRecord, BadSetting, SparkTrendsError, Unavailable, UnknownOutcome
+from sparktrends.net.addresses import AddressGuard
+from sparktrends.net.http import Http, Limits
+from sparktrends.net.redaction import Secret
+from sparktrends.telemetry import system_clock
+
+CANARY = "canary-77aa11bb"
+seen: list[tuple[str, dict[str, str]]] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by path."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+        getattr(self, "on_" + self.path.strip("/").partition("?")[0].partition("/")[0], self.on_plain)()
+
+    do_POST = do_GET
+
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in ({"content_length": str(len(body))} | headers).items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def on_plain(self) -> None:
+        self.answer(b'{"ok":true}', X_Used="5")
+
+    def on_redirect(self) -> None:
+        self.answer(b"", 302, Location="http://169.254.169.254/latest/meta-data")
+
+    def on_zipped(self) -> None:
+        self.answer(gzip.compress(b"x" * 1000), Content_Encoding="gzip")
+
+    def on_bomb(self) -> None:
+        self.answer(gzip.compress(b"\0" * 50_000_000), Content_Encoding="gzip")
+
+    def on_halfzip(self) -> None:
+        self.answer(gzip.compress(b"x" * 1000)[:-12], Content_Encoding="gzip")
+
+    def on_notzip(self) -> None:
+        self.answer(b"plain", Content_Encoding="gzip")
+
+    def on_brotli(self) -> None:
+        self.answer(b"plain", Content_Encoding="br")
+
+    def on_huge(self) -> None:
+        self.answer(b"x" * 200_000)
+
+    def on_half(self) -> None:
+        self.answer(b"half", content_length="1000")
+        self.close_connection = True
+
+    def on_drip(self) -> None:
+        self.answer(b"", content_length="1000")
+        for _ in range(40):
+            self.wfile.write(b"x")
+            time.sleep(0.05)
+
+    def on_silent(self) -> None:
+        time.sleep(1.5)
+        self.close_connection = True
+
+    def on_hangup(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    """A client that left is no error of the server."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    guard = AddressGuard(allowed={"127.0.0.1", "feed.test"}, resolver=lambda host, port: ["127.0.0.1"])
+    with Http(system_clock, guard, Limits(connect=1.0, read=0.5, total=0.8, body=100_000)) as client:
+        yield client
+
+
+def test_an_answer_has_status_body_headers_and_time(http: Http, base: str) -> None:
+    before = system_clock()
+    response = http.get(base + "/plain", {"symbol": "BTC/USDT"})
+    assert (response.status, response.body, response.headers["x-used"]) == (200, b'{"ok":true}', "5")
+    assert before <= response.received <= system_clock()
+    assert seen[-1][0] == "/plain?symbol=BTC%2FUSDT"
+
+
+def test_a_secret_is_revealed_on_the_wire_only(http: Http, base: str) -> None:
+    key = Secret(CANARY)
+    response = http.get(base + "/plain?a=1", {"apikey": key}, {"X-Token": key.wrap("apikey {}")})
+    assert seen[-1][0] == f"/plain?a=1&apikey={CANARY}"
+    assert seen[-1][1]["x-token"] == f"apikey {CANARY}"
+    assert CANARY not in repr(response)
+
+
+def test_the_name_goes_into_the_host_header_and_the_pinned_address_is_called(http: Http, base: str) -> None:
+    port = base.rpartition(":")[2]
+    assert http.get(f"http://feed.test:{port}/plain").status == 200
+    assert seen[-1][1]["host"] == f"feed.test:{port}"
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(http: Http, base: str) -> None:
+    assert http.get(base + "/redirect").status == 302
+
+
+def test_loopback_is_refused_unless_it_was_allowed(base: str) -> None:
+    with Http(system_clock) as client, pytest.raises(BadSetting):
+        client.get(base + "/plain")
+
+
+def test_a_packed_answer_is_unpacked(http: Http, base: str) -> None:
+    assert http.get(base + "/zipped").body == b"x" * 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/bomb", "too_large"), ("/huge", "too_large"), ("/halfzip", "bad_encoding"), ("/notzip", "bad_encoding"),
+     ("/brotli", "bad_encoding")],
+)  # fmt: skip
+def test_an_answer_that_cannot_be_taken_is_a_bad_record(http: Http, base: str, path: str, reason: str) -> None:
+    with pytest.raises(BadRecord) as caught:
+        http.get(base + path)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("path", ["/half", "/drip", "/silent", "/hangup"])
+def test_no_answer_is_unavailable_for_a_get_and_unknown_for_a_post(http: Http, base: str, path: str) -> None:
+    with pytest.raises(Unavailable):
+        http.get(base + path)
+    with pytest.raises(UnknownOutcome):
+        http.post(base + path, {"text": "hello"})
+
+
+def test_nobody_listening_is_unavailable(http: Http) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(Unavailable):
+        http.post(f"http://127.0.0.1:{port}/", {})
+
+
+def tries(base: str) -> list[Callable[[Http], object]]:
+    key = Secret(CANARY)
+    return [
+        lambda http: http.get(base + "/hangup", {"apikey": key}),
+        lambda http: http.get(base + "/plain", headers={"X-Token": Secret(CANARY + "\n")}),
+        lambda http: http.get(base + "/plain", headers={"X-Token": Secret(CANARY + "ü")}),
+        lambda http: http.post(Secret(f"{base}/hangup/{CANARY}"), {}),
+        lambda http: http.post(Secret(f"ftp://127.0.0.1/{CANARY}"), {}),
+        lambda http: http.post(Secret(f"http://{CANARY}@127.0.0.1/"), {}),
+        lambda http: http.post(Secret(f"http://[{CANARY}"), {}),
+        lambda http: http.post(Secret(CANARY), {}),
+        lambda http: http.get(base + "/bomb", {"apikey": key}),
+    ]
+
+
+def test_no_error_shows_a_key_a_path_or_a_query(http: Http, base: str) -> None:
+    for attempt in tries(base):
+        with pytest.raises(SparkTrendsError) as caught:
+            attempt(http)
+        assert CANARY not in str(caught.value) + repr(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_environment_changes_nothing(http: Http, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert http.get(base + "/plain").status == 200

@@ -1,0 +1,184 @@
+"""Never more than allowed, over restarts too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadSetting, RateLimited
+from sparktrends.net.quota import JsonFile, Planner, in_words
+
+
+@dataclass
+class Window:
+    units: int
+    window: int
+
+
+@dataclass
+class Said:
+    window: int
+    used: int | None = None
+    limit: int | None = None
+    blocked: float | None = None
+
+
+class Time:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, seconds: int = 1_732_147_200) -> None:
+        self.micros = seconds * 1_000_000
+
+    def __call__(self) -> int:
+        return self.micros
+
+    def move(self, seconds: float) -> None:
+        self.micros += round(seconds * 1_000_000)
+
+
+def spend_all(planner: Planner, clock: Time, requests: list[int], gaps: list[float]) -> list[tuple[float, int]]:
+    sent = []
+    for units, gap in zip(requests, gaps, strict=True):
+        clock.move(gap)
+        clock.move(planner.wait(units))
+        planner.spend(units)
+        sent.append((clock.micros / 1e6, units))
+    return sent
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.floats(0, 30)), min_size=1, max_size=60),
+    st.sampled_from([(8, 60), (1, 1), (25, 86_400), (30, 5)]),
+)
+def test_no_span_of_a_window_ever_holds_more_than_its_units(
+    calls: list[tuple[int, float]], window: tuple[int, int]
+) -> None:
+    clock, (units, seconds) = Time(), window
+    planner = Planner([Window(units, seconds)], clock)
+    sent = spend_all(planner, clock, [min(n, units) for n, _ in calls], [gap for _, gap in calls])
+    for end, _ in sent:
+        assert sum(n for at, n in sent if end - seconds < at <= end + 1e-9) <= units
+
+
+def test_the_narrowest_window_decides() -> None:
+    clock = Time()
+    planner = Planner([Window(8, 60), Window(10, 86_400)], clock)
+    spend_all(planner, clock, [1] * 8, [0.0] * 8)
+    assert 60 <= planner.wait() <= 63
+    clock.move(70)
+    spend_all(planner, clock, [2], [0.0])
+    assert planner.wait() > 80_000
+
+
+def test_spending_too_early_is_refused_with_the_wait() -> None:
+    planner = Planner([Window(1, 1)], Time())
+    planner.spend()
+    with pytest.raises(RateLimited) as caught:
+        planner.spend()
+    assert caught.value.delay is not None
+    assert 1.0 <= caught.value.delay <= 1.2
+
+
+def test_a_request_that_never_fits_is_a_bad_setting() -> None:
+    with pytest.raises(BadSetting):
+        Planner([Window(8, 60)], Time()).wait(9)
+
+
+def test_a_killed_process_does_not_get_a_second_quota(tmp_path: Path) -> None:
+    clock, file = Time(), JsonFile(tmp_path / "quota" / "alpha_vantage.json")
+    spend_all(Planner([Window(25, 86_400)], clock, file), clock, [1] * 25, [0.0] * 25)
+    assert Planner([Window(25, 86_400)], clock, file).wait() > 80_000
+    assert [path.name for path in file.path.parent.iterdir()] == ["alpha_vantage.json"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"60": 5}', '{"60": {"limit": "x"}}', '{"60": {"spent": [[1]]}}', "[" * 99_999]
+)
+def test_a_broken_state_starts_anew(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = JsonFile(tmp_path / "quota.json")
+    file.path.write_text(content)
+    assert Planner([Window(8, 60)], Time(), file).wait(8) == 0.0
+    assert "starts anew" in caplog.text
+
+
+def test_a_clock_that_was_set_back_does_not_lock_out(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "quota.json")
+    ahead = Time(2_000_000_000)
+    planner = Planner([Window(1, 60)], ahead, file)
+    planner.spend()
+    planner.observe([Said(60, blocked=10**9)])
+    assert Planner([Window(1, 60)], Time(), file).wait() <= 86_400
+
+
+def test_what_the_provider_counted_overrules_upwards() -> None:
+    planner = Planner([Window(8, 60)], Time())
+    planner.observe([Said(60, used=8)])
+    assert planner.wait() > 60
+
+
+def test_what_the_provider_counted_overrules_downwards_except_what_may_be_on_its_way() -> None:
+    clock = Time()
+    planner = Planner([Window(8, 60)], clock)
+    spend_all(planner, clock, [3, 3], [0.0, 15.0])
+    planner.observe([Said(60, used=1)])
+    assert planner.wait(5) == 0.0
+    assert planner.wait(6) > 0.0
+
+
+def test_a_limit_that_the_provider_told_replaces_the_declared_one() -> None:
+    planner = Planner([Window(8, 60)], Time())
+    planner.observe([Said(60, limit=55), Said(7, limit=1), Said(60, limit=-3)])
+    assert planner.wait(55) == 0.0
+
+
+def test_a_block_holds_until_it_is_over() -> None:
+    clock = Time()
+    planner = Planner([Window(8, 60)], clock)
+    planner.observe([Said(60, blocked=17.0)])
+    assert planner.wait() == 17.0
+    clock.move(17)
+    assert planner.wait() == 0.0
+
+
+def test_forty_symbols_need_two_days_on_a_plan_of_25_a_day() -> None:
+    planner = Planner([Window(25, 86_400), Window(1, 1)], Time())
+    seconds = planner.estimate([1] * 40)
+    assert in_words(seconds) == "2 days"
+    assert planner.wait() == 0.0, "an estimate spends nothing"
+
+
+def test_an_estimate_starts_from_what_is_spent() -> None:
+    clock = Time()
+    planner = Planner([Window(8, 60)], clock)
+    assert planner.estimate([1] * 8) == 0.0
+    spend_all(planner, clock, [1] * 8, [0.0] * 8)
+    assert planner.estimate([8]) > 60
+
+
+@given(st.lists(st.integers(1, 8), max_size=40))
+def test_an_estimate_is_when_the_last_call_really_goes_out(requests: list[int]) -> None:
+    clock = Time(0)
+    planner = Planner([Window(8, 60)], clock)
+    told = planner.estimate(requests)
+    spend_all(planner, clock, requests, [0.0] * len(requests))
+    assert clock.micros / 1e6 == pytest.approx(told, abs=1e-3)
+
+
+def test_the_state_file_is_json_without_a_key(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "q.json")
+    Planner([Window(8, 60)], Time(), file).spend(2)
+    state = json.loads(file.path.read_text())
+    assert set(state) == {"60"}
+    assert state["60"]["spent"][0][1] == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "1 second"), (60, "60 seconds"), (61, "2 minutes"), (3_601, "2 hours")]
+)
+def test_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
