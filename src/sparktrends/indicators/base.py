@@ -101,6 +101,7 @@ class Indicator:
 @compiled
 def push(window: Floats, value: float) -> None:
     """Drop the oldest value of a window and put ``value`` at its end."""
+    # Shifted, not a ring: 200 floats move in some 20 ns, and every reader finds the values in the order of time.
     last = len(window) - 1
     for i in range(last):
         window[i] = window[i + 1]
@@ -119,12 +120,14 @@ def mean(window: Floats, n: int) -> float:
     """
     end = len(window)
     base: float = window[end - 1]
+    # Four sums at once keep the adder busy; the compiler may not do that by itself without changing bits.
     a = b = c = d = 0.0
     for i in range(end - n, end - 3, 4):
         a += window[i] - base
         b += window[i + 1] - base
         c += window[i + 2] - base
         d += window[i + 3] - base
+    # What four does not divide goes to the first sum.
     for i in range(end - n % 4, end):
         a += window[i] - base
     return base + ((a + b) + (c + d)) / n
@@ -196,6 +199,7 @@ def exponential(average: float, value: float, k: float, n: int) -> float:
         return average + value
     if k == n:
         return (average + value) / n
+    # Written as TA-Lib writes it: another arrangement rounds differently.
     return (value - average) * (2.0 / (n + 1)) + average
 
 
@@ -206,6 +210,7 @@ def wilder(average: float, value: float, k: float, n: int) -> float:
     >>> wilder(2.0, 5.0, 4.0, 3)
     3.0
     """
+    # The first bar has no change and no true range of its own: the count begins with the second.
     if k < 1:
         return 0.0
     if k < n:

@@ -8,6 +8,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ DEFAULT_CACHE = Path(__file__).parent / "__pycache__"
 _ROWS, _BATCH, _SCRATCH = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 3, 1))
 _BARS = types.Array(types.float64, 3, "C", readonly=True)  # bars out of Arrow memory may not be written
 _SIGNATURE = types.void(_ROWS, _BARS, _BATCH, _SCRATCH, types.boolean)
+# What reading, unpickling or linking a damaged file, or writing to a full or foreign folder, has been seen to raise.
 _BROKEN_CACHE = (
     OSError,
     EOFError,
@@ -59,15 +61,17 @@ def interpret(layout: Layout) -> Drive:
 def compile_loop(layout: Layout, folder: Path | None) -> Drive:
     """The compiled loop of a layout, from ``folder`` when it is there, else compiled now and kept there.
 
-    A folder that cannot be written, or holds something unreadable, costs the time to compile and a warning.
-    The layout's version stands in the file name, so code that has changed is never taken from there.
+    A folder that cannot be written, or holds something unreadable, costs the time to compile and a warning; what
+    was unreadable is removed. The layout's version stands in the file name, so code that has changed is never taken
+    from there.
     """
     if folder is not None:
+        name = f"kernel_{layout.version}.txt"
         try:
-            path = _write_source(folder, f"kernel_{layout.version}.py", layout.source)
-            return _compile(layout, str(path), cache=True)
+            return _compile(layout, str(_write_source(folder, name, layout.source)), cache=True)
         except _BROKEN_CACHE as error:
             log.warning("kernel cache %s is not usable (%s: %s): compiling anew", folder, type(error).__name__, error)
+            _discard(folder, layout.version)
     return _compile(layout, "<kernel>", cache=False)
 
 
@@ -91,13 +95,24 @@ def _execute(source: str, filename: str, namespace: dict[str, Any]) -> Drive:
     return cast(Drive, namespace["drive"])
 
 
+def _discard(folder: Path, version: str) -> None:
+    # Numba files what it compiled in a folder of its own below the source's.
+    for place in (folder, folder / "__pycache__"):
+        for path in place.glob(f"kernel_{version}*"):
+            with suppress(OSError):
+                path.unlink()
+
+
 def _write_source(folder: Path, name: str, source: str) -> Path:
-    """Put the loop's text where Numba can find it: it files compiled code by its source's name, size and time."""
+    """Put the loop's text where Numba can find it: it files compiled code by its source's name, size and time.
+
+    No Python suffix: nobody is to import it, or to take it for a part of the product.
+    """
     path = folder / name
     if path.is_file() and path.read_text() == source:
         return path
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies here is run: nobody else may write it
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".py")
+    handle, temporary = tempfile.mkstemp(dir=folder)
     with os.fdopen(handle, "w") as file:
         file.write(source)
     os.utime(temporary, (0, 0))  # the same time whoever writes it, so processes starting together agree

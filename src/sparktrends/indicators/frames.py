@@ -67,6 +67,7 @@ def compute(
 def _compute(frame: pl.DataFrame, kernel: Kernel) -> pl.DataFrame:
     keys = [name for name in KEYS if name in frame.columns]
     _check_columns(frame)
+    # Everything as one array, so that each series is a slice of it and the kernel is called once for each.
     table = _series_in_order(frame.with_row_index(_ROW), keys)
     bars = _bars(table)
     values = np.empty((len(bars), len(kernel.columns)))
@@ -132,6 +133,7 @@ def _day(dtype: pl.DataType) -> pl.Expr:
 
 
 def _check_bars(bars: pl.DataFrame, rows: pl.Series) -> None:
+    # The kernel passes over what is no bar; in a person's file that would hide a fault, so it is refused here.
     empty = pl.all_horizontal(pl.col(PRICES).is_null())
     priced = pl.all_horizontal(((pl.col(PRICES) > 0) & pl.col(PRICES).is_finite()).fill_null(False))
     volume = (pl.col("volume") >= 0) & pl.col("volume").is_finite()

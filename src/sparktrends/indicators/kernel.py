@@ -43,6 +43,7 @@ class Kernel:
         extras: Sequence[Indicator] = EXTRAS,
         cache: Path | None = DEFAULT_CACHE,
     ) -> None:
+        # By name, so that a window asked for that is there anyway is not computed twice.
         chosen = {i.names: i for i in (*metrics, *extras, *asked_for(extra or {}))}
         layout = Layout(tuple(chosen.values()), counted=len(metrics))
         named = sum(len(i.names) for i in metrics)
@@ -88,6 +89,7 @@ class Kernel:
             if keep:
                 raise IntegrityError("kernel state is read-only: copy it before stepping")
             state = state.copy()  # what came straight from a database buffer may still be peeked
+        # One scratch row per call, not per kernel: calls from several threads must not meet.
         out: Floats = np.empty((*bars.shape[:2], len(self.columns)))
         self._drive(state, bars, out, np.empty(self.size), keep)
         return out

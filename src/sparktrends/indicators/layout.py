@@ -65,6 +65,7 @@ def usable(row: Floats) -> bool:
 def derive(row: Floats, number: float, before: float) -> Bar:
     """The bar that updates see; the first bar counts its own close as the previous one."""
     start, high, low, close = row[0], row[1], row[2], row[3]
+    # A new row of state is all zeros, and 0 as a previous close would make infinities.
     previous = before if number > 1.0 else close
     typical = (high + low + close) / 3.0
     moves = (math.log(close / previous), math.log(high / low), math.log(close / start))
@@ -127,6 +128,7 @@ class Layout:
     @cached_property
     def version(self) -> str:
         """A hash of everything that decides what a stored state means: layout, parameters and code."""
+        # Whole modules, because an update may lean on anything beside it; a needless recomputation is harmless.
         modules = sorted({base.__name__, __name__, *(type(i).__module__ for i in self.indicators)})
         classes = [f"{i!r} {type(i).__module__}.{type(i).__qualname__}" for i in self.indicators]
         parts = [*classes, self.source, *map(_code_of, modules)]
@@ -148,8 +150,10 @@ class Layout:
         owns = _slices(_COMMON + sum(self.windows.values()), [i.own for i in self.indicators])
         outs = _slices(0, [len(i.names) for i in self.indicators])
         for n, (indicator, own, out) in enumerate(zip(self.indicators, owns, outs, strict=True)):
+            # As literals: a window length known to the compiler lets it unroll the loops over it.
             params = "".join(f", {value!r}" for value in indicator.params)
             yield f"    update_{n}(bar, past, s[{own}], out[{out}]{params})"
+            # Here and not in each indicator, so that none can forget it.
             yield f"    if bar.number < {indicator.warmup}:"
             yield f"        out[{out}] = nan"
 

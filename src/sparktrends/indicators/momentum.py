@@ -104,17 +104,20 @@ class Adx(Indicator):
         """See the class."""
         if bar.number == 1:
             return
+        # TA-Lib sums the first n − 1 movements whole, and only then lets an n-th of the sum go at each bar.
         kept = 0.0 if bar.number <= n else 1.0 / n
         up = bar.high - past.high[len(past.high) - 2]
         down = past.low[len(past.low) - 2] - bar.low
         for i in range(3):
             own[i] -= own[i] * kept
+        # Only the larger of the two movements counts, and neither when they are equal.
         own[0] += up if up > 0.0 and up > down else 0.0
         own[1] += down if down > 0.0 and down > up else 0.0
         own[2] += true_range(bar)
         moved = own[0] + own[1]
         if bar.number > n and own[2] > FLAT * bar.close and moved > FLAT * own[2]:
             index = 100.0 * (abs(own[1] - own[0]) / moved)
+            # The seed is a mean over n bars even if some of them had no direction and added nothing.
             if bar.number <= 2 * n:
                 own[3] += index / n
             else:
@@ -147,6 +150,7 @@ class Stochastic(Indicator):
         """See the class."""
         low = lowest(past.low, n)
         span = highest(past.high, n) - low
+        # What enters before the range is known has left both means when the outputs begin.
         push(own[:smooth], 100.0 * ((bar.close - low) / span) if span > 0.0 else 0.0)
         push(own[smooth:], mean(own[:smooth], smooth))
         out[0] = own[smooth + signal - 1]

@@ -89,10 +89,12 @@ class Macd(Indicator):
     @compiled
     def update(bar: Bar, past: Past, own: Floats, out: Floats, fast: int, slow: int, signal: int) -> None:
         """See the class."""
+        # The fast average sits out the first bars, so that both seeds end at the same one.
         if bar.number > slow - fast:
             own[0] = exponential(own[0], bar.close, bar.number - (slow - fast), fast)
         own[1] = exponential(own[1], bar.close, bar.number, slow)
         line = own[0] - own[1]
+        # The signal averages the line, which exists from here on.
         if bar.number >= slow:
             own[2] = exponential(own[2], line, bar.number - slow + 1, signal)
         out[0] = line

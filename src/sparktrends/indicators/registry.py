@@ -117,6 +117,7 @@ def _list(name: str, windows: object) -> Sequence[object]:
 
 
 def _window(name: str, value: object) -> int:
+    # True is an int to Python and a mistake in a list of windows.
     if isinstance(value, bool) or not isinstance(value, int) or not SHORTEST <= value <= LONGEST:
         hint = f"a window is a whole number of bars from {SHORTEST} to {LONGEST}"
         raise BadSetting(f"[indicators] {name} holds {value!r}", hint=hint)

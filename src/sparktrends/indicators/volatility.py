@@ -62,6 +62,7 @@ class EwmaVolatility(Indicator):
     def update(bar: Bar, past: Past, own: Floats, out: Floats, decay: float) -> None:
         """See the class."""
         fresh = square(bar.log_return)
+        # The first bar's return is 0 by construction: the second one's is the first there is.
         own[0] = fresh if bar.number <= 2 else decay * own[0] + (1.0 - decay) * fresh
         out[0] = math.sqrt(own[0])
 
@@ -170,6 +171,7 @@ class Parkinson(Indicator):
     @compiled
     def update(bar: Bar, past: Past, own: Floats, out: Floats, n: int) -> None:
         """See the class."""
+        # Around 0 and not around their mean: the range of a bar has no drift to take away.
         out[0] = math.sqrt(squares(past.log_range, n, 0.0) / (4.0 * n * LN2))
 
 

@@ -57,6 +57,7 @@ class Mfi(Indicator):
         """See the class."""
         rising = falling = 0.0
         price, volume = len(past.typical), len(past.volume)
+        # Afresh from the windows: running sums would drift, and cost as many floats of state as they save time.
         for i in range(-n, 0):
             flow = past.typical[price + i] * past.volume[volume + i]
             change = past.typical[price + i] - past.typical[price + i - 1]
@@ -85,6 +86,7 @@ class VwapSession(Indicator):
     @compiled
     def update(bar: Bar, past: Past, own: Floats, out: Floats) -> None:
         """See the class."""
+        # A new row of state says session 0, which may be a session's real number.
         if bar.number == 1 or bar.session != own[2]:
             own[0] = 0.0
             own[1] = 0.0
@@ -114,6 +116,7 @@ class VolumeNorm(Indicator):
     @compiled
     def update(bar: Bar, past: Past, own: Floats, out: Floats, n: int) -> None:
         """See the class."""
+        # Without this bar: a spike must not raise what it is measured by.
         before = past.volume[:-1]
         usual = mean(before, n)
         deviation = math.sqrt(squares(before, n, usual) / n)
