@@ -25,7 +25,7 @@ NOW = 1_800_000_000 * SECOND
 class World:
     """A migrated database, a clock that tests move, and what is written to the console."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     now: int = NOW
     console: list[str] = field(default_factory=list)
     random: random.Random = field(default_factory=lambda: random.Random(7))
@@ -69,7 +69,7 @@ class World:
 
     def worker(self, channel: Channel, **limits: Any) -> Worker:
         """A loop to be stepped by hand."""
-        return self._opened(Worker(channel, Policy(Limits(**limits)), self.around()))
+        return self._opened(Worker(channel, Policy(Limits(**limits), poll_s=5.0), self.around()))
 
     def around(self) -> Surroundings:
         """What comes in from outside."""
@@ -92,6 +92,10 @@ class World:
         """The webhook ``hook`` to a receiver."""
         address = f"http://127.0.0.1:{port}/hook"
         return self.channel("hook", post, kind="webhook", url=address, secret="a-shared-secret-0123")
+
+    def channel_with_timeout(self, port: int, seconds: float) -> Channel:
+        """The webhook with less patience than a test has."""
+        return self.hook(port, PlainPost(seconds))
 
     def run(self, worker: Worker, seconds: float) -> None:
         """Step a worker through some seconds of the test's clock, never two steps at one time."""

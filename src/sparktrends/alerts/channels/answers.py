@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from sparktrends.alerts.channels.base import Answer
@@ -31,6 +33,12 @@ def accept(name: str, answer: Answer) -> None:
     if 300 <= status < 400:
         raise BadSetting(said, hint="redirects are not followed: set the final address")
     raise BadRecord("refused", said)
+
+
+def compact(document: Any) -> bytes:
+    """JSON in the one form that survives being read and written again; half a surrogate becomes a question mark."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def check_address(name: str, url: str) -> str:

@@ -61,7 +61,7 @@ class Item:
     @property
     def figures(self) -> str:
         """One line: by how much, against what; at most a dozen values."""
-        pairs = [f"{flat(str(key))} {_figure(value)}" for key, value in list(self.values.items())[:12]]
+        pairs = [f"{_figure(str(key))} {_figure(value)}" for key, value in list(self.values.items())[:12]]
         return ", ".join(pairs)
 
 
@@ -180,7 +180,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _figure(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else cut(flat(str(value)), 80)
+    return f"{value:.6g}" if isinstance(value, float) else flat(cut(str(value), 80))
 
 
 def _lines(item: Item) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from sparktrends.alerts.channels.answers import accept, check_address
+from sparktrends.alerts.channels.answers import accept, check_address, compact
 from sparktrends.alerts.channels.base import TIMEOUT_S, Channel, Item, Message, Tools, settings
 
 _SIGNS = {"info": "ℹ️", "warning": "⚠️", "critical": "🚨"}
@@ -45,7 +44,7 @@ class Slack(Channel):
 
     def send(self, message: Message) -> None:
         """Post it."""
-        body = json.dumps(payload(message)).encode()
+        body = compact(payload(message))
         accept(self.name, self._tools.post(self._url, body, {"Content-Type": "application/json"}, TIMEOUT_S))
 
 

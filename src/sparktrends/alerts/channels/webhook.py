@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from sparktrends.alerts.channels.answers import accept, check_address
+from sparktrends.alerts.channels.answers import accept, check_address, compact
 from sparktrends.alerts.channels.base import TIMEOUT_S, Channel, Item, Message, Tools, settings
 from sparktrends.errors import BadSetting
 from sparktrends.model import SECOND
@@ -44,7 +43,7 @@ class Webhook(Channel):
 
     def send(self, message: Message) -> None:
         """Post it, signed."""
-        body = json.dumps({"id": message.id, "alerts": [_item(item) for item in message.items]}).encode()
+        body = compact({"id": message.id, "alerts": [_item(item) for item in message.items]})
         timestamp = str(self._tools.clock() // SECOND)
         headers = {
             "Content-Type": "application/json",

@@ -1,0 +1,300 @@
+"""The dispatcher against a real database and a receiver with real sockets; only the clock is the test's."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.receivers import receiver
+from alerts.world import World
+from sparktrends.alerts.channels import Channel, Message
+from sparktrends.alerts.dispatch import Dispatcher, Policy, judge
+from sparktrends.errors import (
+    AccessDenied,
+    BadRecord,
+    BadSetting,
+    NotFound,
+    RateLimited,
+    Retryable,
+    Unavailable,
+    UnknownOutcome,
+)
+from sparktrends.model import MINUTE, SECOND, Alert
+from sparktrends.store.conditions import Condition
+from sparktrends.store.deliveries import Limits
+
+
+@pytest.mark.parametrize(
+    ("error", "alerts", "state", "wait_s"),
+    [
+        (RateLimited("", delay=17), 5, "limited", 17),
+        (RateLimited(""), 5, "limited", 30),
+        (Unavailable(""), 5, "again", 3),
+        (Unavailable("", delay=60), 5, "again", 60),
+        (UnknownOutcome(""), 5, "unknown", 3),
+        (AccessDenied(""), 5, "dead", 0),
+        (NotFound(""), 5, "dead", 0),
+        (BadSetting(""), 5, "dead", 0),
+        (BadRecord("refused"), 5, "alone", 0),
+        (BadRecord("refused"), 1, "dead", 0),
+        (KeyError("https://secret"), 1, "dead", 0),
+    ],
+)
+def test_every_error_ends_somewhere(error: Exception, alerts: int, state: str, wait_s: float) -> None:
+    settlement = judge(error, alerts, 3)
+    assert (settlement.state, settlement.wait_s) == (state, wait_s)
+    assert "secret" not in settlement.error
+
+
+@given(st.integers(0, 10_000), st.integers())
+def test_rest_is_full_jitter_below_the_cap(failures: int, seed: int) -> None:
+    world = World("", random=random.Random(seed))
+    rest_s = world.worker(world.channel("console"))._rest(failures)
+    assert 0 <= rest_s <= min(300, 2.0 ** min(failures, 32))
+
+
+def storm(world: World, number: int) -> list[Alert]:
+    return [world.alert(symbol=f"S{n:03}") for n in range(number)]
+
+
+@pytest.mark.e2e
+class TestDelivery:
+    def test_an_alert_is_sent_once_and_marked(self, world: World) -> None:
+        alert = world.alert()
+        world.insert(alert)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 300)
+        assert other.alerts() == {alert.id: 1}
+        assert not other.messages()[0][0]["possible_repeat"]
+        assert world.deliveries() == [("alert", "sent")]
+        assert world.rows("SELECT first_sent_at IS NOT NULL FROM market.alerts") == [(True,)]
+
+    def test_500_at_once_are_grouped_each_in_one_message(self, world: World) -> None:
+        alerts = storm(world, 500)
+        world.insert(*alerts)
+        times: list[int] = []
+        with receiver() as other:
+            channel = world.hook(other.port)
+            send = channel.send
+            channel.send = lambda message: (times.append(world.now), send(message))[1]  # type: ignore[method-assign]
+            world.run(world.worker(channel), 30)
+        assert other.alerts() == {alert.id: 1 for alert in alerts}
+        assert len(other.bodies) == 5
+        assert min(b - a for a, b in itertools.pairwise(times)) >= SECOND
+
+    def test_away_for_ten_minutes_loses_and_repeats_nothing(self, world: World) -> None:
+        early, late = storm(world, 300), [world.alert(rule="late")]
+        world.insert(*early)
+        down: Callable[..., Channel] = world.hook
+        worker = world.worker(down(1))  # nobody listens on port 1
+        world.run(worker, 300)
+        world.insert(*late)
+        world.run(worker, 300)
+        with receiver() as other:
+            worker.channel = world.hook(other.port)
+            world.run(worker, 600)
+        assert other.alerts() == {alert.id: 1 for alert in (*early, *late)}
+        assert not any(told["possible_repeat"] for message in other.messages() for told in message)
+        assert [told["id"] for message in other.messages() for told in message][-1] == late[0].id
+
+    def test_answering_500_and_closing_for_a_while_loses_nothing(self, world: World) -> None:
+        alerts = storm(world, 30)
+        world.insert(*alerts)
+        with receiver(script=[500, 503, "close", (503, {"Retry-After": "40"}), 502]) as other:
+            world.run(world.worker(world.hook(other.port)), 3600)
+        assert {told["id"] for message in other.messages()[5:] for told in message} == {a.id for a in alerts}
+        assert world.deliveries() == [("alert", "sent")] * 30
+
+    def test_retry_after_is_obeyed_and_costs_no_try(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(script=[(429, {"Retry-After": "120"})]) as other:
+            worker = world.worker(world.hook(other.port), max_attempts=1)
+            assert worker.step() == 120
+            world.later(119)
+            restarted = world.worker(world.hook(other.port), max_attempts=1)
+            assert restarted.step() == pytest.approx(1.0)
+            assert len(other.bodies) == 1
+            world.run(restarted, 5)
+        assert world.deliveries() == [("alert", "sent")]
+
+    def test_timeout_after_accepting_is_sent_again_once_and_marked(self, world: World) -> None:
+        alert = world.alert()
+        world.insert(alert)
+        with receiver(script=["hang"]) as other:
+            worker = world.worker(world.channel_with_timeout(other.port, 0.2))
+            world.run(worker, 119)
+            assert len(other.bodies) == 1
+            world.run(worker, 600)
+        assert other.alerts() == {alert.id: 2}
+        assert [message[0]["possible_repeat"] for message in other.messages()] == [False, True]
+        assert world.deliveries() == [("alert", "sent")]
+
+    def test_unknown_outcomes_end(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(default="close") as other:
+            world.run(world.worker(world.hook(other.port), max_unknown=3), 7200)
+        assert len(other.bodies) == 3
+        assert world.deliveries() == [("alert", "dead")]
+
+    def test_given_up_after_so_many_tries(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(default=500) as other:
+            world.run(world.worker(world.hook(other.port), max_attempts=4), 7200)
+        assert len(other.bodies) == 4
+        assert world.deliveries() == [("alert", "dead")]
+        assert "answer 500" in world.rows("SELECT error FROM core.deliveries WHERE channel = 'hook'")[0][0]
+
+    @pytest.mark.parametrize("status", [302, 401, 404])
+    def test_a_channel_set_up_wrongly_is_not_hammered(self, world: World, status: int) -> None:
+        world.insert(*storm(world, 20))
+        with receiver(default=(status, {"Location": "http://169.254.169.254/"})) as other:
+            world.run(world.worker(world.hook(other.port)), 600)
+        assert len(other.bodies) == 1
+        assert world.deliveries() == [("alert", "dead")] * 20
+
+    def test_one_refused_alert_takes_no_other_with_it(self, world: World) -> None:
+        alerts = storm(world, 6)
+        world.insert(*alerts)
+        with receiver(script=[400, 200, 200, 400]) as other:
+            world.run(world.worker(world.hook(other.port)), 60)
+        states = [state for _, state in world.deliveries()]
+        assert sorted(states) == ["dead", *["sent"] * 5]
+        assert len(other.bodies) == 7
+
+    def test_two_dispatchers_send_each_once(self, world: World) -> None:
+        alerts = storm(world, 250)
+        world.insert(*alerts)
+        with receiver() as other:
+            workers = [world.worker(world.hook(other.port)) for _ in range(2)]
+            for _ in range(20):
+                for worker in workers:
+                    worker.step()
+                world.later(1)
+        assert other.alerts() == {alert.id: 1 for alert in alerts}
+
+    def test_a_mark_that_failed_is_made_when_the_database_is_back(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            lease = worker._claim()
+            worker._unsettled = (lease, worker._send(lease))
+            world.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s", "%hook")
+            with pytest.raises(Retryable):
+                worker.step()
+            world.run(worker, 300)
+        assert len(other.bodies) == 1
+        assert world.deliveries() == [("alert", "sent")]
+
+
+@pytest.mark.e2e
+class TestKeptBack:
+    def test_flapping_is_told_no_more_often_than_its_cool_down(self, world: World) -> None:
+        """A rule that flips with every revision: each alert is retracted and another bar's takes its place."""
+        told: list[int] = []
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port), cooldown_s={"jump": 900})
+            start = world.now
+            for _ in range(60):
+                alert = world.alert()
+                world.insert(alert)
+                world.run(worker, 30)
+                world.retract(alert)
+                world.run(worker, 30)
+                alerts = [m for m in other.messages() if m[0]["kind"] == "alert"]
+                told += [world.now - start] * (len(alerts) - len(told))
+        assert 2 <= len(told) <= 4
+        assert min(b - a for a, b in itertools.pairwise(told)) >= 900 * SECOND - MINUTE
+
+    def test_alerts_a_cool_down_apart_are_all_told_when_catching_up(self, world: World) -> None:
+        alerts = [world.alert(minute=minute) for minute in (45, 30, 15, 0)]
+        world.insert(*alerts)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port), cooldown_s={"jump": 900}), 60)
+        assert other.alerts() == {alert.id: 1 for alert in alerts}
+
+    def test_neighbours_within_the_cool_down_are_not_told_together(self, world: World) -> None:
+        world.insert(*(world.alert(minute=minute) for minute in (3, 2, 1)))
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port), cooldown_s={"jump": 600})
+            world.run(worker, 590)
+            assert len(other.bodies) == 1
+            world.run(worker, 1300)
+        assert len(other.bodies) == 3
+
+    @pytest.mark.parametrize("match", [{}, {"rule": "jump"}, {"source": "binance", "symbol": "BTC/USD"}])
+    def test_what_is_silenced_is_never_sent(self, world: World, match: dict[str, str]) -> None:
+        world.conditions().silence(match, world.now + 3600 * SECOND, world.now, "me")
+        world.insert(world.alert())
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            world.run(worker, 5)
+            world.later(3600)
+            world.insert(world.alert())
+            world.run(worker, 5)
+        assert len(other.bodies) == 1
+        assert sorted(world.deliveries()) == [("alert", "cancelled"), ("alert", "sent")]
+
+    def test_a_stale_feed_silences_what_was_raised_after_its_last_word(self, world: World) -> None:
+        before = world.alert(rule="before")
+        world.insert(before)
+        stale = Condition(
+            "ops.stale_feed", "binance BTC/USD", "stale", world.now + 1, source="binance", symbol="BTC/USD"
+        )
+        world.later(60)
+        world.conditions().fire(stale, ["hook"], world.now)
+        other_series = world.alert(symbol="ETH/USD")
+        world.insert(world.alert(rule="after"), other_series)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 5)
+        expected = {before.id, other_series.id, stale.alert(()).id}
+        assert set(other.alerts()) == expected
+
+    def test_channels_that_nobody_set_up_collect_nothing(self, world: World) -> None:
+        world.insert(world.alert(channels=("console", "gone")))
+        assert world.outbox().drop_unknown_channels(["console", "hook"]) == 1
+        assert world.deliveries("gone") == [("alert", "cancelled")]
+
+
+class Broken(Channel):
+    """Hangs in every send until the test is over."""
+
+    def __init__(self, name: str, over: threading.Event) -> None:
+        super().__init__(name)
+        self._over = over
+
+    def send(self, message: Message) -> None:
+        self._over.wait(30)
+        raise UnknownOutcome("no answer")
+
+
+@pytest.mark.e2e
+def test_a_channel_that_hangs_holds_up_no_other(world: World) -> None:
+    alerts = [world.alert(symbol=f"S{n}", channels=("hook", "slow")) for n in range(3)]
+    world.insert(*alerts)
+    over = threading.Event()
+    with receiver() as other:
+        channels = [Broken("slow", over), world.hook(other.port), world.channel("console")]
+        policy = Policy(Limits(), poll_s=0.05)
+        dispatcher = Dispatcher(channels, policy, world.around())
+        thread = threading.Thread(target=dispatcher.run, args=(over,))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not (world.console and other.bodies) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        over.set()
+        thread.join(10)
+    assert other.alerts() == {alert.id: 1 for alert in alerts}
+    assert all(alert.id in world.console[0] for alert in alerts)
+
+
+def test_two_channels_of_one_name_are_refused() -> None:
+    world = World("")
+    with pytest.raises(BadSetting):
+        Dispatcher([world.channel("console")] * 2, Policy(), world.around())

@@ -1,0 +1,200 @@
+"""Operational alerts: real database, the test's clock, disks and services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from alerts.receivers import receiver
+from alerts.world import World
+from sparktrends.alerts.channels import Message
+from sparktrends.alerts.operational import Monitor, Outage, Thresholds, Watched
+from sparktrends.errors import Unavailable
+from sparktrends.model import SECOND
+from sparktrends.store.conditions import Condition
+
+STALE = Thresholds(stale_after_s={"binance": 60})
+
+
+class Room:
+    """A monitor and what it was made of: a disk, a broker that may be away, and messages past the outbox."""
+
+    def __init__(self, world: World, thresholds: Thresholds | None = None, conditions: Any = None) -> None:
+        self.world = world
+        self.free = 50
+        self.broker_away = False
+        self.direct: list[tuple[str, str]] = []
+        watched = Watched(["/data"], {"broker": self.probe}, lambda _: (100, 100 - self.free, self.free))
+        conditions = conditions or world.conditions()
+        self.monitor = Monitor(conditions, world.clock, ["hook"], self.broadcast, thresholds, watched)
+
+    def probe(self) -> None:
+        if self.broker_away:
+            raise Unavailable("no broker")
+
+    def broadcast(self, message: Message, names: Sequence[str]) -> list[str]:
+        self.direct += [(name, message.items[0].kind) for name in names]
+        return []
+
+    def step(self, seconds: float = 0) -> list[tuple[str, str]]:
+        """Move the clock, look, and say (rule, status) of every alert."""
+        self.world.later(seconds)
+        self.monitor.step()
+        return self.world.rows("SELECT rule, status FROM core.alerts ORDER BY created_at, rule")
+
+
+def series(world: World, source: str, symbol: str, age_s: float) -> None:
+    made = world.rows(
+        "INSERT INTO core.series (source, symbol) VALUES (%s, %s) "
+        "ON CONFLICT (source, symbol) DO UPDATE SET symbol = excluded.symbol RETURNING id",
+        source,
+        symbol,
+    )
+    clock = world.now - int(age_s * SECOND)
+    world.rows(
+        "INSERT INTO core.series_state (series, version, clock) VALUES (%s, 1, %s) "
+        "ON CONFLICT (series) DO UPDATE SET clock = excluded.clock",
+        made[0][0],
+        clock,
+    )
+
+
+def ledger(world: World, lag_s: float) -> None:
+    world.rows(
+        "INSERT INTO core.ledger "
+        "(topic, partition, topic_id, first_offset, next_offset, shard, appended_at, updated_at) "
+        "VALUES ('raw.trades', 0, 't', 0, 0, '1/1', core.at(%s), core.at(%s)) "
+        "ON CONFLICT (topic, partition) DO UPDATE SET appended_at = excluded.appended_at",
+        world.now - int(lag_s * SECOND),
+        world.now,
+    )
+
+
+@pytest.mark.e2e
+class TestConditions:
+    def test_quiet_when_all_is_well(self, world: World) -> None:
+        series(world, "binance", "BTC/USD", 59)
+        series(world, "daily", "SPY", 90_000)
+        ledger(world, 59)
+        assert Room(world, STALE).step() == []
+
+    def test_a_stale_feed_fires_once_and_is_resolved(self, world: World) -> None:
+        room = Room(world, STALE)
+        series(world, "binance", "BTC/USD", 61)
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            for _ in range(5):
+                assert room.step(5) == [("ops.stale_feed", "firing")]
+                world.run(worker, 1)
+            series(world, "binance", "BTC/USD", 1)
+            assert room.step(5) == [("ops.stale_feed", "resolved")]
+            world.run(worker, 5)
+        assert [(m[0]["kind"], m[0]["symbol"]) for m in other.messages()] == [
+            ("alert", "BTC/USD"),
+            ("resolution", "BTC/USD"),
+        ]
+
+    def test_two_alerts_processes_raise_it_once(self, world: World) -> None:
+        series(world, "binance", "BTC/USD", 61)
+        rooms = [Room(world, STALE), Room(world, STALE)]
+        for room in rooms:
+            room.step(1)
+        assert len(world.rows("SELECT id FROM core.alerts")) == 1
+
+    def test_over_before_it_was_told_is_never_told(self, world: World) -> None:
+        room = Room(world, STALE)
+        series(world, "binance", "BTC/USD", 61)
+        room.step()
+        series(world, "binance", "BTC/USD", 1)
+        room.step(5)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 5)
+        assert other.bodies == []
+
+    def test_lag_does_not_flap_about_its_threshold(self, world: World) -> None:
+        room = Room(world)
+        seen = []
+        for lag_s in (61, 59, 61, 59, 29):
+            ledger(world, lag_s)
+            seen.append(room.step(5))
+        assert seen == [[("ops.lag", "firing")]] * 4 + [[("ops.lag", "resolved")]]
+
+    def test_a_full_disk_fires_until_there_is_room_again(self, world: World) -> None:
+        room = Room(world)
+        seen = []
+        for room.free in (5, 4, 6, 8):
+            seen.append([status for _, status in room.step(5)])
+        assert seen == [[], ["firing"], ["firing"], ["resolved"]]
+
+    def test_a_broker_away_for_a_moment_is_nothing_and_for_long_is_one_alert(self, world: World) -> None:
+        room = Room(world)
+        seen = []
+        for room.broker_away in (True, False, True, True, True, False):
+            seen.append(room.step(20))
+        assert seen[:4] == [[]] * 4
+        assert seen[4:] == [[("ops.away", "firing")], [("ops.away", "resolved")]]
+
+    def test_a_restarted_monitor_does_not_end_what_still_holds(self, world: World) -> None:
+        room = Room(world)
+        room.broker_away = True
+        room.step()
+        room.step(31)
+        restarted = Room(world)
+        restarted.broker_away = True
+        assert restarted.step(5) == [("ops.away", "firing")]
+
+    def test_dead_letters_raise_an_alert(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(default=404) as other:
+            world.run(world.worker(world.hook(other.port)), 5)
+        assert ("ops.dead_letters", "firing") in Room(world).step()
+
+    def test_conditions_of_others_are_theirs_to_end(self, world: World) -> None:
+        failed = Condition("ops.failed_batch", "daily", "the daily job failed", world.now)
+        assert world.conditions().fire(failed, ["hook"], world.now)
+        assert Room(world).step(5) == [("ops.failed_batch", "firing")]
+        assert world.conditions().resolve("ops.failed_batch", "daily", world.now)
+
+    def test_the_database_away_is_told_past_the_outbox_once(self, world: World) -> None:
+        conditions = Flaky(world.conditions())
+        room = Room(world, conditions=conditions)
+        conditions.away = True
+        for _ in range(10):
+            room.monitor.step()
+            world.later(5)
+        assert room.direct == [("hook", "alert")]
+        conditions.away = False
+        assert room.step(5) == [("ops.away", "resolved")]
+        assert room.direct == [("hook", "alert"), ("hook", "resolution")]
+
+
+class Flaky:
+    """Conditions whose database can be taken away."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.away:
+            raise Unavailable("PostgreSQL does not answer")
+        return getattr(self._inner, name)
+
+
+def test_a_short_outage_is_not_told() -> None:
+    told: list[Message] = []
+    outage = Outage(lambda message, names: told.append(message) or [], ["hook"], 30)
+    outage.silent(0)
+    outage.silent(29 * SECOND)
+    assert outage.answered(30 * SECOND) is None
+    assert told == []
+
+
+def test_a_channel_that_could_not_be_told_is_tried_again() -> None:
+    tried: list[Sequence[str]] = []
+    outage = Outage(lambda message, names: tried.append(list(names)) or ["slack"], ["slack", "mail"], 0)
+    outage.silent(0)
+    outage.silent(1)
+    assert tried == [["slack", "mail"], ["slack"]]
