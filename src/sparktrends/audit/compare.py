@@ -44,7 +44,7 @@ class Comparison:
             since = self._known_until(id_)
             self._compare_state(id_, series)
             self._compare_spans(id_, series, since)
-            for start, minute in rows(series, self._laws.settle, since):
+            for start, minute in rows(series, since):
                 if start >= self._horizon:
                     self._compare_minute(bars, id_, series, start, minute)
             step()

@@ -98,10 +98,10 @@ def is_final(start: int, clock: int, settle: int) -> bool:
 def _reason(statuses: int, trades: int) -> str | None:
     if statuses & _START:
         return "partial_start"
-    if statuses & _STALE or not (trades or statuses):
-        return "feed_stale"
     if statuses & _THROTTLED:
         return "throttled"
+    if statuses & _STALE or not (trades or statuses):
+        return "feed_stale"
     return None if trades else "no_trade"
 
 
@@ -187,7 +187,7 @@ def holes(series: Series, since: int | None = None) -> Iterator[tuple[int, int]]
         reached = end if reached is None else max(reached, end)
 
 
-def rows(series: Series, settle: int, since: int | None = None) -> Iterator[Expected]:
+def rows(series: Series, since: int | None = None) -> Iterator[Expected]:
     """Every minute of the series that is a row, in order: known ones, and the empty ones of holes up to 24 hours."""
     reached: int | None = since
     for start, end, minute in series.timeline(since):
@@ -196,13 +196,3 @@ def rows(series: Series, settle: int, since: int | None = None) -> Iterator[Expe
         if minute is not None:
             yield start, minute
         reached = end if reached is None else max(reached, end)
-    if reached is not None:
-        yield from _after(reached, series.clock, settle)
-
-
-def _after(reached: int, clock: int, settle: int) -> Iterator[Expected]:
-    """Minutes after the last known one are rows once they are final, for 24 hours."""
-    for start in range(reached, reached + DAY, MINUTE):
-        if not is_final(start, clock, settle):
-            return
-        yield start, None

@@ -97,9 +97,24 @@ def _accept(connection: Connection, gap: Gap) -> None:
             (log.low, log.topic, log.partition),
         )
         return
-    # Another log altogether: its counts begin anew, or they could never agree with what can be read.
+    lost_tail = gap.old_topic_id == log.topic_id
+    if lost_tail:
+        _set_aside(connection, gap)
+    # Another log from here on: its counts begin anew, or they could never agree with what can be read.
+    begin = log.high if lost_tail else log.low
     connection.execute(
         "UPDATE core.ledger SET topic_id = %s, first_offset = %s, next_offset = %s, records = 0, trades = 0, "
         "prices = 0, heartbeats = 0, bars = 0, late = 0, quarantined = 0 WHERE topic = %s AND partition = %s",
-        (log.topic_id, log.low, log.low, log.topic, log.partition),
+        (log.topic_id, begin, begin, log.topic, log.partition),
     )
+
+
+def _set_aside(connection: Connection, gap: Gap) -> None:
+    """The offsets of the lost end will be given out again: what was stored under them needs another name."""
+    for statement in (
+        "UPDATE core.late_trades SET topic_id = topic_id || '~lost' "
+        "WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s",
+        "UPDATE core.quarantine SET topic_id = topic_id || '~lost' "
+        "WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s",
+    ):
+        connection.execute(statement, (gap.log.topic, gap.log.partition, gap.old_topic_id, gap.start))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 
 from sparktrends.errors import Fenced, LogGap
 from sparktrends.model import OffsetRange, PartialBar, PartitionCounts, SeriesState, Span
@@ -35,8 +36,10 @@ class Writer:
     Raises Fenced when another writer has the lock: the sign of a second process, or of one not quite dead yet.
     """
 
-    def __init__(self, conninfo: str, shard: str = "1/1") -> None:
+    def __init__(self, conninfo: str, shard: str = "1/1", prepared: Sequence[LiteralString] = ()) -> None:
+        """``prepared`` are statements for each new connection beside the writer's own: temporary tables."""
         self._conninfo = conninfo
+        self._prepared = (rows.TEMPORARY_TABLES, *prepared)
         self.shard = shard
         self._connection: Connection | None = None
         self._months: set[tuple[str, int, int]] = set()
@@ -70,7 +73,8 @@ class Writer:
             try:
                 _take_lock(connection, self.shard)
                 with translated():
-                    connection.execute(rows.TEMPORARY_TABLES)
+                    for statement in self._prepared:
+                        connection.execute(statement)
             except BaseException:
                 connection.close()
                 raise

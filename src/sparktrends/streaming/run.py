@@ -15,10 +15,11 @@ from sparktrends.bars import Limits
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.commit import Analysis, Committed, Laws
 from sparktrends.errors import Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.ledger import PartitionLog, open_ledger
 from sparktrends.store.writer import Writer
-from sparktrends.streaming.commit import Committed
 from sparktrends.streaming.query import start_query
 from sparktrends.streaming.sink import OffsetLog, Sink
 
@@ -66,11 +67,13 @@ class Stream:
         config: StreamConfig,
         session: SparkSession,
         stopping: threading.Event,
+        analysis: Analysis | None,
         clock: telemetry.Clock = telemetry.system_clock,
         on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._session = session
+        self._analysis = analysis
         self._clock = clock
         self._on_commit = on_commit
         self._stopping = stopping
@@ -98,7 +101,7 @@ class Stream:
     def _run_query(self) -> None:
         config = self._config
         logs = partition_logs(Admin(config.kafka), config.shard)
-        writer = Writer(config.database, config.shard)
+        writer = Writer(config.database, config.shard, [TEMPORARY_METRICS])
         try:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():
@@ -107,7 +110,8 @@ class Stream:
             topic_ids = {item.topic: item.topic_id for item in logs}
             offsets = OffsetLog(config.scratch / "checkpoint", topic_ids, dict(start))
             limits = config.limits.shared_by(len(start))
-            sink = Sink(writer, offsets, limits, self._clock, self._stopping.wait, self._on_commit)
+            laws = Laws(limits, self._analysis)
+            sink = Sink(writer, offsets, laws, self._clock, self._stopping.wait, self._on_commit)
             self._watch(sink, start)
         finally:
             writer.close()

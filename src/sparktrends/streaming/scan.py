@@ -7,6 +7,7 @@ not know to the one place that defines what is accepted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparktrends.bars import RAW_BARS, Fold, FoldResult, Limits, merge_results
+from sparktrends.bars.fold import Whole
 from sparktrends.model import MINUTE, Coordinates, PartialBar, PartitionCounts, SeriesMark
 from sparktrends.streaming import scan_table as t
 from sparktrends.streaming.scan_record import MAX_NAME
@@ -45,8 +47,8 @@ class Scanner:
         self._count(batch, rows)
         odd = np.flatnonzero(rows.fate == t.PRESET)
         if len(odd):
-            for value, at in records_of(batch, rows, odd):
-                self._exact.add(value, at)
+            for record in records_of(batch, rows, odd):
+                self._exact.add(*record)
 
     def _count(self, batch: pa.RecordBatch, rows: t.Rows) -> None:
         codes = pa.array(rows.partition * 4 + rows.fate)
@@ -100,6 +102,8 @@ def rows_of(batch: pa.RecordBatch) -> t.Rows:
     fate = np.asarray(pc.equal(batch.column("topic"), RAW_BARS)).astype(np.uint8) * np.uint8(t.PRESET)
     if values.null_count:
         fate[np.asarray(values.is_null())] = t.PRESET
+    if "size" in batch.schema.names:
+        fate[np.asarray(batch.column("size").is_valid())] = t.PRESET
     return t.Rows(
         data=np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY_BYTES,
         ends=np.frombuffer(ends, width)[values.offset : values.offset + len(values) + 1].astype(np.int64),
@@ -117,7 +121,9 @@ def micros_of(times: pa.Array) -> Ints:
     return np.asarray(times).astype(np.int64)
 
 
-def records_of(batch: pa.RecordBatch, rows: t.Rows, chosen: Ints) -> Iterator[tuple[bytes | None, Coordinates]]:
+def records_of(
+    batch: pa.RecordBatch, rows: t.Rows, chosen: Ints
+) -> Iterator[tuple[bytes | None, Coordinates, Whole | None]]:
     """Some rows of a batch as the exact fold takes them."""
     some = batch.take(pa.array(chosen))
     places = zip(
@@ -127,8 +133,11 @@ def records_of(batch: pa.RecordBatch, rows: t.Rows, chosen: Ints) -> Iterator[tu
         rows.appended[chosen].tolist(),
         strict=True,
     )
-    for value, place in zip(some.column("value"), places, strict=True):
-        yield value.as_py(), Coordinates(*place)
+    cut = "size" in some.schema.names
+    sizes = some.column("size").to_pylist() if cut else repeat(None, len(chosen))
+    digests = some.column("sha256").to_pylist() if cut else repeat(None, len(chosen))
+    for value, place, size, digest in zip(some.column("value"), places, sizes, digests, strict=True):
+        yield value.as_py(), Coordinates(*place), None if size is None else (size, digest)
 
 
 def enlarge(tables: t.Tables) -> t.Tables:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sparktrends import telemetry
 from sparktrends.bars import FoldResult, Limits
+from sparktrends.commit import Cache, Committed, Laws, commit_batch
 from sparktrends.errors import Retryable, Unavailable
 from sparktrends.model import OffsetRange
 from sparktrends.store.writer import Writer
-from sparktrends.streaming.commit import Cache, Committed, commit_batch
 from sparktrends.streaming.fold import fold_dataframe
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Sink:
 
     writer: Writer
     offsets: OffsetLog
-    limits: Limits
+    laws: Laws
     clock: telemetry.Clock
     wait: Callable[[float], bool]
     on_commit: Callable[[Committed], None] = lambda _: None
@@ -87,7 +87,7 @@ class Sink:
             return
         with telemetry.correlated(f"batch-{batch_id}"):
             with BATCHES.labels("fold").time():
-                result = self.fold(frame, records, self.limits)
+                result = self.fold(frame, records, self.laws.limits)
             with BATCHES.labels("commit").time():
                 committed = self._commit_patiently(ranges, result)
             self.offsets.advance(ranges)
@@ -113,7 +113,7 @@ class Sink:
         cache = self.cache = self.cache if self.cache is not None else Cache()
         try:
             with self.writer.transaction() as tx:
-                return commit_batch(tx, ranges, result, self.limits, cache, self.clock())
+                return commit_batch(tx, ranges, result, self.laws, cache, self.clock())
         except BaseException:
             # What the cache learnt in a transaction that failed never happened.
             self.cache = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +19,6 @@ from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 
 @click.command()
 @click.option("--shard", default="1/1", show_default=True, help="Take a share of the partitions: K/N.")
@@ -31,6 +27,8 @@ if TYPE_CHECKING:
 @pass_context
 def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> None:
     """Fold the log into bars with Spark until stopped."""
+    from sparktrends.analysis.chain import Chain
+    from sparktrends.commit import Analysis
     from sparktrends.streaming.run import Stream, StreamConfig
 
     telemetry.configure_logging()
@@ -41,7 +39,8 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         where.kafka, where.owner_dsn, scratch, shard=shard, accept_gap=accept_gap, max_records=max_records
     )
     session = _spark(settings, home)
-    running = Stream(config, session, stopping)
+    analysis = Analysis(Chain.default(), config.limits)
+    running = Stream(config, session, stopping, analysis)
     try:
         running.run()
     finally:

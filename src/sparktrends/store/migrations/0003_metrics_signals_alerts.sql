@@ -21,18 +21,9 @@ CREATE TABLE core.metrics (
     PRIMARY KEY (series, interval, start)
 ) PARTITION BY RANGE (start);
 
--- Where the kernel stands after the newest final bar (`start`, microseconds UTC), one row a series and interval.
-CREATE TABLE core.kernel_state (
-    series integer NOT NULL REFERENCES core.series,
-    interval text NOT NULL,
-    start bigint NOT NULL,
-    layout text NOT NULL,
-    state bytea NOT NULL,
-    PRIMARY KEY (series, interval)
-) WITH (fillfactor = 50);
-
--- The kernel after some bars: every final one within the grace, one a day for ever. A revision restarts from here.
-CREATE TABLE core.kernel_snapshots (
+-- The analysis after some bars: every final one within the grace, one a day for ever. The newest is where it stands;
+-- a revision restarts from one before it.
+CREATE TABLE core.snapshots (
     series integer NOT NULL REFERENCES core.series,
     interval text NOT NULL,
     start bigint NOT NULL,

@@ -1,39 +1,17 @@
-"""One batch, folded, into the store: read what is stored, take the pure step, write all of it and the ledger."""
+"""One batch, folded, into the store: read what is stored, take the pure steps, write all of it and the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sparktrends.analysis import MinutesChange, advance, open_from, spans_needed
 from sparktrends.bars import FoldResult, Limits, vwap_of
+from sparktrends.commit.analysis import NOTHING, Analysis, Changed
+from sparktrends.commit.cache import Cache, Known, Minutes
 from sparktrends.model import MINUTE, Bar, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
 from sparktrends.store import save
 from sparktrends.store.writer import Request, SeriesKey, Transaction
-
-Minutes = dict[int, PartialBar]
-
-
-@dataclass(slots=True)
-class Cache:
-    """Open minutes of each series as of a version of its state: what the next batch would read again.
-
-    Another writer (repair, backfill) makes the version differ, and the entry is dropped.
-    """
-
-    limit: int = 20_000
-    entries: dict[SeriesKey, tuple[int, Minutes]] = field(default_factory=dict)
-
-    def get(self, key: SeriesKey, version: int) -> Minutes | None:
-        """The open minutes, if they are of this version."""
-        known = self.entries.get(key)
-        return known[1] if known is not None and known[0] == version else None
-
-    def put(self, key: SeriesKey, version: int, minutes: Minutes) -> None:
-        """Remember; the whole cache starts anew when it is full."""
-        if len(self.entries) >= self.limit:
-            self.entries.clear()
-        self.entries[key] = (version, minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +39,16 @@ class _Series:
         return touched
 
 
+@dataclass(frozen=True, slots=True)
+class Laws:
+    """What is the same for every batch: the limits, and the analysis (None: bars only)."""
+
+    limits: Limits
+    analysis: Analysis | None = None
+
+
 def commit_batch(
-    tx: Transaction, ranges: Sequence[OffsetRange], result: FoldResult, limits: Limits, cache: Cache, now: int
+    tx: Transaction, ranges: Sequence[OffsetRange], result: FoldResult, laws: Laws, cache: Cache, now: int
 ) -> Committed | None:
     """Write one batch inside ``tx``; None when the ledger says that it was committed before.
 
@@ -74,6 +60,7 @@ def commit_batch(
     batch = _by_series(result)
     late = {(item.trade.source, item.trade.symbol) for item in result.late}
     states = tx.lock_series(batch.keys() | late)
+    limits = laws.limits
     minutes = _stored_minutes(tx, batch, states, limits, cache)
     spans = _spans(tx, batch, states)
     changes = {
@@ -87,8 +74,11 @@ def commit_batch(
     save.quarantined(tx, result.quarantined, ids)
     save.provider_bars(tx, result.provider_bars, series)
     tx.advance_ledger(ranges, result.counts, now)
-    commit = _note_changes(tx, changes.values(), result, series, now)
-    _remember(cache, changes, minutes, limits)
+    opened = {key: _open_minutes(minutes[key], change, limits) for key, change in changes.items()}
+    done = laws.analysis.run(tx, _analysed(changes, opened, result), cache, now) if laws.analysis else NOTHING
+    commit = _note_changes(tx, changes.values(), result, series, done.signals, now)
+    for key, change in changes.items():
+        cache.put(key, change.state.version, Known(opened[key], *done.positions.get(key, (None, -1))))
     return Committed(commit, sum(len(c.changed) for c in changes.values()), sum(c.records for c in result.counts))
 
 
@@ -111,7 +101,8 @@ def _stored_minutes(
     for key, series in batch.items():
         state = states[key]
         since = open_from(state.clock, limits.settle)
-        known = cache.get(key, state.version)
+        kept = cache.get(key, state.version)
+        known = kept.minutes if kept is not None else None
         # A series without a row yet has nothing to read; nor has one whose open minutes are at hand.
         older = tuple(m for m in series.starts if m < since) if state.first_minute is not None else ()
         found[key] = dict(known) if known is not None else {}
@@ -152,13 +143,14 @@ def _note_changes(
     changes: Iterable[MinutesChange],
     result: FoldResult,
     series: Mapping[SeriesKey, int],
+    signals: Sequence[str],
     now: int,
 ) -> int:
     keys = [(c.state.id, "1m", bar.fold.start) for c in changes for bar in c.changed if _shows(bar)]
     for item in result.provider_bars:
         keys.append((series[item.bar.source, item.bar.symbol], item.bar.interval, item.bar.start))
     commit = tx.next_commit()
-    save.changes(tx, commit, now, keys, [])
+    save.changes(tx, commit, now, keys, signals)
     return commit
 
 
@@ -167,16 +159,21 @@ def _shows(bar: Bar) -> bool:
     return bar.fold.trades > 0 or bar.state != "forming"
 
 
-def _remember(
-    cache: Cache,
-    changes: Mapping[SeriesKey, MinutesChange],
-    minutes: Mapping[SeriesKey, Minutes],
-    limits: Limits,
-) -> None:
-    for key, change in changes.items():
-        since = open_from(change.state.clock, limits.settle)
-        known = {start: fold for start, fold in minutes[key].items() if start >= since}
-        known.update({bar.fold.start: bar.fold for bar in change.changed if bar.fold.start >= since})
-        for start in change.deleted:
-            known.pop(start, None)
-        cache.put(key, change.state.version, known)
+def _open_minutes(stored: Minutes, change: MinutesChange, limits: Limits) -> Minutes:
+    """The minutes of a series that are not final after the change, in order."""
+    since = open_from(change.state.clock, limits.settle)
+    known = {start: fold for start, fold in stored.items() if start >= since}
+    known.update({bar.fold.start: bar.fold for bar in change.changed if bar.fold.start >= since})
+    for start in change.deleted:
+        known.pop(start, None)
+    return dict(sorted(known.items()))
+
+
+def _analysed(
+    changes: Mapping[SeriesKey, MinutesChange], opened: Mapping[SeriesKey, Minutes], result: FoldResult
+) -> list[Changed]:
+    provided: dict[SeriesKey, set[int]] = {}
+    for item in result.provider_bars:
+        if item.bar.interval == "1m" and item.bar.closed and item.bar.adjustment == "raw":
+            provided.setdefault((item.bar.source, item.bar.symbol), set()).add(item.bar.start)
+    return [Changed(key, change, opened[key], provided.get(key, set())) for key, change in changes.items()]

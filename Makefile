@@ -1,0 +1,50 @@
+# The two commands a newcomer needs: `make up` and `make test`. Everything they use lies in .venv, the user's cache
+# and the home that `up` names; nothing else on the machine is touched.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+UV := $(shell command -v uv 2>/dev/null)
+BIN := .venv/bin
+UP ?=
+INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+
+.PHONY: up setup test test-all bench lint lock clean
+
+up: .venv/.installed
+	@exec $(BIN)/sparktrends up $(UP)
+
+setup: .venv/.installed
+
+test: .venv/.tested
+	@$(BIN)/python tests/run.py quick
+
+test-all: .venv/.tested
+	@$(BIN)/python tests/run.py all
+
+bench: .venv/.tested
+	@for name in throughput latency startup memory kernel; do $(BIN)/sparktrends bench $$name || exit 1; done
+
+lint: .venv/.tested
+	@$(BIN)/python tests/run.py lint
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "SparkTrends needs Python 3.11, 3.12 or 3.13 with its venv module"; exit 3; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment: install its venv module"; exit 3; }
+
+.venv/.installed: requirements.txt requirements-build.txt pyproject.toml | .venv/bin/python
+	@echo "installing Python packages into .venv (about a minute the first time)"
+	@$(INSTALL) --require-hashes -r requirements-build.txt
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.tested: .venv/.installed requirements-dev.txt
+	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Lock files hold names, versions and hashes, and no address.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,245 @@
+"""Kernel, detectors and rules as one step from final bars to metrics, signals, alerts and the next state. Pure.
+
+A state is one row of floats per series: kernel, then detectors, then the memory of the rules. The same bars give the
+same bits however they are cut into calls, so live, replay, repair and a batch over history agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparktrends.detectors import Detectors
+from sparktrends.indicators import BAR_COLUMNS, Kernel
+from sparktrends.model import DAY, PRICE_SCALE, Alert, PartialBar, Signal
+from sparktrends.rules import Names, Rules
+
+Floats = NDArray[np.float64]
+SeriesKey = tuple[str, str]
+SessionOf = Callable[[SeriesKey, int], float]
+"""A number that changes when a series' session does, for the bar that starts at a time (microseconds)."""
+
+TURNOVER_SCALE = PRICE_SCALE * PRICE_SCALE
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Final bars of one series to go on with: ``rows`` are (m, bar columns) at ``starts``, oldest first.
+
+    ``state`` is the row after the bar at ``last`` (-1 before the first one). States after bars from ``keep_from`` on
+    are wanted back, and so is the one after the first bar of each day.
+    """
+
+    key: SeriesKey
+    state: Floats
+    last: int
+    starts: tuple[int, ...]
+    rows: Floats
+    keep_from: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state after the bar at ``start``; ``daily`` ones are kept for ever."""
+
+    start: int
+    state: bytes
+    daily: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What some bars of one series came to; ``metrics`` has one row per start, NaN where not warm."""
+
+    key: SeriesKey
+    starts: tuple[int, ...]
+    metrics: Floats
+    signals: tuple[Signal, ...]
+    alerts: tuple[Alert, ...]
+    state: Floats
+    snapshots: tuple[Snapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What forming bars already show: one row of metrics for each key and start."""
+
+    metrics: Floats
+    signals: tuple[Signal, ...]
+
+
+class Chain:
+    """Kernel, detectors and rules of one interval. ``tags`` gives the tags of a symbol for rules that name some."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        detectors: Detectors,
+        rules: Rules,
+        interval: str = "1m",
+        tags: Callable[[str], Collection[str]] = lambda _: (),
+    ) -> None:
+        self.kernel = kernel
+        self.detectors = detectors
+        self.rules = rules.at(interval)
+        self.interval = interval
+        self._tags = tags
+        self._edges = (kernel.size, kernel.size + detectors.size)
+        self.size = self._edges[1] + self.rules.size
+        parts = (kernel.version, detectors.fingerprint, self.rules.fingerprint)
+        self.layout = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        """Names the meaning of a state row: another one must be recomputed, not used."""
+
+    @classmethod
+    def default(cls, interval: str = "1m") -> Chain:
+        """With everything that is shipped, at its default settings."""
+        kernel = Kernel()
+        detectors = Detectors(kernel.columns)
+        return cls(kernel, detectors, Rules.default(Names(kernel.columns, detectors.thresholds)), interval)
+
+    def new(self) -> Floats:
+        """The state of a series that has seen nothing."""
+        parts = (self.kernel.new(1), self.detectors.new(1), self.rules.new(1))
+        row: Floats = np.concatenate(parts, axis=1)[0]
+        return row
+
+    def advance(self, works: Sequence[Work]) -> list[Stepped]:
+        """Step every series over its bars, in the order of ``works``; single bars of many series go together."""
+        single = [w for w in works if len(w.starts) == 1]
+        done = {s.key: s for s in self._step(single)} if single else {}
+        return [done.get(work.key) or self._run(work) for work in works]
+
+    def peek(self, keys: Sequence[SeriesKey], starts: Sequence[int], states: Floats, rows: Floats) -> Peeked:
+        """Metrics and early signals of forming bars; no state changes, no rule is asked."""
+        kernel, detectors, _ = self._split(states)
+        metrics = self.kernel.peek(kernel, rows)
+        found = self.detectors.peek(detectors, rows, metrics)
+        names = [(*key, self.interval, start) for key, start in zip(keys, starts, strict=True)]
+        return Peeked(metrics, tuple(self.detectors.signals(names, found)))
+
+    def assume(self, states: Floats, rows: Floats) -> Floats:
+        """Copies of ``states`` as if the forming bars ``rows`` were final: what a bar after them is peeked from."""
+        kernel, detectors, memory = self._split(states.copy())
+        metrics = self.kernel.step(kernel, rows)
+        self.detectors.step(detectors, rows, metrics)
+        after: Floats = np.concatenate((kernel, detectors, memory), axis=1)
+        return after
+
+    def _split(self, states: Floats) -> tuple[Floats, Floats, Floats]:
+        a, b = self._edges
+        kernel, detectors = np.ascontiguousarray(states[:, :a]), np.ascontiguousarray(states[:, a:b])
+        return kernel, detectors, np.ascontiguousarray(states[:, b:])
+
+    def _step(self, works: Sequence[Work]) -> list[Stepped]:
+        kernel, detectors, memory = self._split(np.stack([w.state for w in works]))
+        rows = np.concatenate([w.rows for w in works])
+        starts = np.array([w.starts[0] for w in works], dtype=np.int64)
+        metrics = self.kernel.step(kernel, rows)
+        found = self.detectors.step(detectors, rows, metrics)
+        scores = np.ascontiguousarray(found[:, :, 0])
+        applies = np.stack([self._applies(w.key) for w in works])
+        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies)
+        keys = [(*w.key, self.interval, w.starts[0]) for w in works]
+        signals = self.detectors.signals(keys, found)
+        alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
+        states = np.concatenate((kernel, detectors, memory), axis=1)
+        return [
+            Stepped(w.key, w.starts, metrics[j : j + 1], of_signals, of_alerts, states[j], _snapshots(w, states[j]))
+            for j, (w, of_signals, of_alerts) in enumerate(
+                zip(works, _grouped(works, signals), _grouped(works, alerts), strict=True)
+            )
+        ]
+
+    def _run(self, work: Work) -> Stepped:
+        """Many bars of one series, cut where a state is wanted back."""
+        state, pieces, last = work.state, [], work.last
+        for first, end in _cuts(work):
+            starts, rows = work.starts[first:end], work.rows[first:end]
+            pieces.append(self._piece(Work(work.key, state, last, starts, rows, work.keep_from)))
+            state, last = pieces[-1].state, starts[-1]
+        if not pieces:
+            return Stepped(work.key, (), np.empty((0, len(self.kernel.columns))), (), (), state, ())
+        return Stepped(
+            work.key,
+            work.starts,
+            np.concatenate([piece.metrics for piece in pieces]),
+            tuple(signal for piece in pieces for signal in piece.signals),
+            tuple(alert for piece in pieces for alert in piece.alerts),
+            state,
+            tuple(snapshot for piece in pieces for snapshot in piece.snapshots),
+        )
+
+    def _piece(self, work: Work) -> Stepped:
+        kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        metrics = self.kernel.run(kernel, work.rows)
+        found = self.detectors.run(detectors, work.rows, metrics)
+        scores = np.ascontiguousarray(found[:, :, 0])
+        starts = np.array(work.starts, dtype=np.int64)
+        fired = self.rules.run(memory, starts, work.rows, metrics, scores, self._applies(work.key))
+        keys = [(*work.key, self.interval, start) for start in work.starts]
+        signals = self.detectors.signals(keys, found)
+        alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
+        state = np.concatenate((kernel, detectors, memory))
+        return Stepped(work.key, work.starts, metrics, tuple(signals), tuple(alerts), state, _snapshots(work, state))
+
+    def _applies(self, key: SeriesKey) -> NDArray[np.bool_]:
+        return self.rules.applies(key[1], self._tags(key[1]))
+
+
+def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:
+    """A minute with prices as a row of bar columns: each figure the nearest double to its exact value."""
+    assert fold.open is not None
+    assert fold.high is not None
+    assert fold.low is not None
+    assert fold.close is not None
+    return (
+        fold.open / PRICE_SCALE,
+        fold.high / PRICE_SCALE,
+        fold.low / PRICE_SCALE,
+        fold.close / PRICE_SCALE,
+        fold.volume / PRICE_SCALE,
+        fold.turnover / TURNOVER_SCALE,
+        session,
+        0.0,
+    )
+
+
+def utc_day(_key: SeriesKey, start: int) -> float:
+    """The session of a market that never closes: the day, UTC."""
+    return float(start // DAY)
+
+
+def _snapshots(work: Work, state: Floats) -> tuple[Snapshot, ...]:
+    start = work.starts[-1]
+    daily = _new_day(work.starts[-2] if len(work.starts) > 1 else work.last, start)
+    return (Snapshot(start, state.tobytes(), daily),) if daily or start >= work.keep_from else ()
+
+
+def _new_day(before: int, start: int) -> bool:
+    return before < 0 or before // DAY != start // DAY
+
+
+def _cuts(work: Work) -> list[tuple[int, int]]:
+    """Pieces of the bars, each ending where a state is wanted back."""
+    ends = [
+        j + 1
+        for j, start in enumerate(work.starts)
+        if start >= work.keep_from or _new_day(work.starts[j - 1] if j else work.last, start)
+    ]
+    if not ends or ends[-1] != len(work.starts):
+        ends.append(len(work.starts))
+    return [(first, end) for first, end in zip([0, *ends], ends, strict=False) if end > first]
+
+
+def _grouped(works: Sequence[Work], items: Sequence[Signal] | Sequence[Alert]) -> list[tuple]:  # type: ignore[type-arg]
+    by_key: dict[SeriesKey, list[Signal | Alert]] = {}
+    for item in items:
+        by_key.setdefault((item.source, item.symbol), []).append(item)
+    return [tuple(by_key.get(work.key, ())) for work in works]
+
+
+__all__ = ["BAR_COLUMNS", "Chain", "Peeked", "Snapshot", "Stepped", "Work", "bar_row", "utc_day"]

@@ -1,0 +1,43 @@
+"""What the last batch knew of each series, so that the next one need not read it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sparktrends.analysis.chain import Floats
+from sparktrends.model import PartialBar
+from sparktrends.store.writer import SeriesKey
+
+Minutes = dict[int, PartialBar]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The minutes of a series that are not final, and its analysis after the bar at ``last`` (None: read it)."""
+
+    minutes: Minutes
+    state: Floats | None = None
+    last: int = -1
+
+
+@dataclass(slots=True)
+class Cache:
+    """`Known` of each series as of a version of its state.
+
+    Another writer (repair, backfill) makes the version differ, and the entry is not used. A cache must be thrown
+    away when the transaction that filled it fails.
+    """
+
+    limit: int = 20_000
+    entries: dict[SeriesKey, tuple[int, Known]] = field(default_factory=dict)
+
+    def get(self, key: SeriesKey, version: int) -> Known | None:
+        """What is known, if it is of this version."""
+        found = self.entries.get(key)
+        return found[1] if found is not None and found[0] == version else None
+
+    def put(self, key: SeriesKey, version: int, known: Known) -> None:
+        """Remember; the whole cache starts anew when it is full."""
+        if len(self.entries) >= self.limit:
+            self.entries.clear()
+        self.entries[key] = (version, known)

