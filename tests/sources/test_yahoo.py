@@ -1,0 +1,118 @@
+"""Yahoo: padded arrays, live points, sessions, loud emptiness."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sparktrends.errors import RateLimited, Unavailable
+from sparktrends.model import DAY, SECOND, CorporateAction, ProviderBar
+from sparktrends.sources.base import Answer, Ask, Reject, Reply
+from sparktrends.sources.yahoo import Yahoo
+
+SOURCE = Yahoo()
+OPEN = 1_732_199_400  # 2024-11-21 14:30 UTC: the bell in New York
+
+
+def chart(stamps: list[int], closes: list[Any], **result: Any) -> dict[str, Any]:
+    quote: dict[str, list[Any]] = dict.fromkeys(("open", "high", "low", "close"), closes) | {
+        "volume": [None if c is None else 7 for c in closes]
+    }
+    regular = {"start": OPEN, "end": OPEN + 23_400}
+    meta = {"exchangeTimezoneName": "America/New_York", "currentTradingPeriod": {"regular": regular}}
+    made = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [quote]}} | result
+    return {"chart": {"result": [made], "error": None}}
+
+
+def answer(body: object, now: int, interval: str = "1m", what: Any = "bars") -> Answer:
+    ask = Ask(what, ("AAPL",), interval, (OPEN - 3600) * SECOND, (OPEN + 86_400) * SECOND)
+    reply = Reply(200, json.dumps(body).encode(), now * SECOND)
+    return SOURCE.parse_rest(SOURCE.requests(ask)[0], reply)
+
+
+def bars(body: object, now: int, interval: str = "1m") -> list[tuple[int, bool, str]]:
+    return [
+        (e.start // SECOND, e.closed, str(e.close))
+        for e in answer(body, now, interval).events
+        if isinstance(e, ProviderBar)
+    ]
+
+
+def test_padding_is_skipped_and_the_running_minute_is_forming() -> None:
+    body = chart([OPEN, OPEN + 60, OPEN + 120], [1, None, 3])
+    assert bars(body, OPEN + 130) == [(OPEN, True, "1"), (OPEN + 120, False, "3")]
+
+
+def test_a_live_point_beside_its_own_minute_is_dropped() -> None:
+    body = chart([OPEN, OPEN + 60, OPEN + 107], [1, 2, 9])
+    assert bars(body, OPEN + 110) == [(OPEN, True, "1"), (OPEN + 60, False, "2")]
+
+
+def test_a_live_point_alone_is_the_forming_bar_of_its_minute() -> None:
+    assert bars(chart([OPEN, OPEN + 107], [1, 9]), OPEN + 110) == [(OPEN, True, "1"), (OPEN + 60, False, "9")]
+
+
+@pytest.mark.parametrize(
+    ("now", "closed"),
+    [(OPEN + 3600, False), (OPEN + 23_399, False), (OPEN + 23_400, True), (OPEN + DAY // SECOND, True)],
+)
+def test_a_day_is_closed_when_its_session_is_over(now: int, closed: bool) -> None:
+    midnight = OPEN - OPEN % 86_400
+    body = chart([OPEN - 86_400, OPEN], [1, 2])
+    assert bars(body, now, "1d") == [(midnight - 86_400, True, "1"), (midnight, closed, "2")]
+
+
+def test_a_days_live_point_replaces_the_bar_of_the_day() -> None:
+    assert [close for _, _, close in bars(chart([OPEN, OPEN + 5000], [1, 2]), OPEN + 5000, "1d")] == ["2"]
+
+
+def test_hours_that_begin_at_half_past_are_not_passed_off_as_ours() -> None:
+    events = answer(chart([OPEN, OPEN + 3600, OPEN + 7200], [1, 2, 3]), OPEN + 99_999, "1h").events
+    assert [e.reason for e in events if isinstance(e, Reject)] == ["unaligned_start", "unaligned_start"]
+
+
+@pytest.mark.parametrize("body", [{"chart": {"result": [], "error": None}}, chart([], []), chart([OPEN], [None])])
+def test_emptiness_is_unknown_and_loud(body: object) -> None:
+    with pytest.raises(Unavailable, match="unknown, not 'no trades'"):
+        answer(body, OPEN)
+
+
+@pytest.mark.parametrize("text", [b"Too Many Requests\r\n", b"<p>too many requests</p>"])
+def test_a_text_that_asks_for_patience_is_a_rate_limit_whatever_the_status(text: bytes) -> None:
+    with pytest.raises(RateLimited):
+        SOURCE.parse_rest(SOURCE.requests(Ask("quote", ("AAPL",)))[0], Reply(200, text, 0))
+
+
+def test_splits_and_dividends() -> None:
+    events = {
+        "splits": {
+            "1": {"date": OPEN, "numerator": 1, "denominator": 3},
+            "2": {"date": OPEN - DAY // SECOND, "numerator": 4, "denominator": 1},
+        },
+        "dividends": {"3": {"date": OPEN, "amount": 0.25}},
+    }
+    told = [
+        e
+        for e in answer(chart([OPEN], [1], events=events), OPEN, "1d", "actions").events
+        if isinstance(e, CorporateAction)
+    ]
+    assert [(e.kind, e.value) for e in told] == [
+        ("split", Decimal(4)),
+        ("split", Decimal("0.333333333333333333")),
+        ("dividend", Decimal("0.25")),
+    ]
+
+
+def test_intraday_is_asked_no_further_back_than_it_reaches() -> None:
+    request = SOURCE.requests(Ask("bars", ("AAPL",), "1m", 0, OPEN * SECOND))[0]
+    assert int(request.params["period1"]) == OPEN - 8 * 86_400
+    assert SOURCE.requests(Ask("bars", ("^GSPC",), "1d", 0, OPEN * SECOND))[0].path == "/v8/finance/chart/%5EGSPC"
+
+
+def test_seconds_and_milliseconds_of_the_socket_lead_to_the_same_time() -> None:
+    frames = ("CgRBQVBMFT2KZ0MY9oGmwOlk", "CgRBQVBMFT2KZ0MYgODz8ww=")
+    times = [SOURCE.parse(json.dumps({"message": f}), 0, SOURCE.memory(["AAPL"]))[0].ts for f in frames]  # type: ignore[union-attr]
+    assert times[0] // SECOND == times[1] // SECOND
