@@ -129,7 +129,7 @@ def test_a_heartbeat_without_a_word_is_ok(verdict):
 def test_quarantine_keeps_a_part_and_the_hash_of_all(verdict):
     value = b"x" * 70_000
     answer = verdict(value)
-    assert (answer.reason, len(answer.payload), answer.size) == ("not_json", 65_536, 70_000)
+    assert (answer.reason, len(answer.payload), answer.size) == ("too_large", 65_536, 70_000)
     assert answer.sha256 == hashlib.sha256(value).digest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from sparktrends.bars import RAW_TRADES
+from sparktrends.bars.record import MAX_BYTES
 from sparktrends.model import Coordinates
 
 NOW = 1_732_147_200_000_000
@@ -137,15 +139,19 @@ class Maker:
         ]
 
     def batch(self, records: Sequence[Record]) -> pa.RecordBatch:
-        """Records as Spark hands them over."""
+        """Records as Spark hands them over: the long ones cut, with size and hash of the whole."""
         places = [at for _, at in records]
         columns = {
             "topic": pa.array([at.topic for at in places], pa.string()),
             "partition": pa.array([at.partition for at in places], pa.int32()),
             "offset": pa.array([at.offset for at in places], pa.int64()),
             "timestamp": pa.array([at.appended for at in places], pa.timestamp("us", "UTC")),
-            "value": pa.array([value for value, _ in records], pa.binary()),
+            "value": pa.array([value and value[:MAX_BYTES] for value, _ in records], pa.binary()),
         }
+        long = [value if value and len(value) > MAX_BYTES else None for value, _ in records]
+        if any(long):
+            columns["size"] = pa.array([value and len(value) for value in long], pa.int32())
+            columns["sha256"] = pa.array([value and hashlib.sha256(value).digest() for value in long], pa.binary())
         return pa.RecordBatch.from_pydict(columns)
 
 

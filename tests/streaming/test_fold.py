@@ -6,11 +6,15 @@ import dataclasses
 import random
 
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from sparktrends.bars import FoldResult, Limits, fold_records, merge_results
+from sparktrends.bars.record import MAX_BYTES
 from sparktrends.streaming.fold import (
+    CUT,
     DRIVER_RECORDS,
+    SHORT_BYTES,
     decode_results,
     encode_result,
     fold_batches,
@@ -25,16 +29,28 @@ class Frame:
     def __init__(self, batches, ran):
         self.batches, self.ran = batches, ran
 
-    def select(self, *columns):
-        return Frame([batch.select(columns) for batch in self.batches], self.ran)
+    def selectExpr(self, *columns):
+        limit = MAX_BYTES if columns[4:] == CUT else SHORT_BYTES
+        return Frame([with_sizes(batch, limit) for batch in self.batches], self.ran)
 
     def mapInArrow(self, task, schema):
         self.ran.append(schema)
         halves = self.batches[::2], self.batches[1::2]
         return Frame([answer for half in halves for answer in task(iter(half))], self.ran)
 
+    def coalesce(self, tasks):
+        return self
+
     def toArrow(self):
         return pa.Table.from_batches(self.batches)
+
+
+def with_sizes(batch, limit):
+    """What the SQL of `fold` adds: the length of values beyond ``limit``."""
+    length = pa.compute.binary_length(batch.column("value"))
+    size = pa.compute.if_else(pa.compute.greater(length, limit), length, None)
+    columns = [*batch.columns[:5], size, pa.nulls(batch.num_rows, pa.binary())]
+    return pa.RecordBatch.from_arrays(columns, [*batch.schema.names[:5], "size", "sha256"])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -59,6 +75,21 @@ def test_driver_and_executors_answer_alike(make):
     assert ran == []
     assert fold_dataframe(frame, DRIVER_RECORDS + 1, Limits()) == small == fold_records(records, Limits())
     assert ran == ["result binary"]
+
+
+def test_a_long_record_is_never_collected_into_the_driver(make):
+    records, ran = make.trades({}, {"x": "a" * 2_048}, {}), []
+    assert fold_dataframe(Frame([make.batch(records)], ran), 3, Limits()) == fold_records(records, Limits())
+    assert ran == ["result binary"]
+
+
+def test_what_was_cut_keeps_size_and_hash_of_the_whole(make):
+    records = [(b"y" * 300_000, at) for _, at in make.trades({}, {})] + make.trades({})
+    result = fold_batches([make.batch(records)], Limits())
+    assert result == fold_records(records, Limits())
+    assert [(bad.reason, bad.size, len(bad.payload)) for bad in result.quarantined] == [
+        ("too_large", 300_000, 65_536)
+    ] * 2
 
 
 def test_results_survive_the_way_back(make):

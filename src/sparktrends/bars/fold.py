@@ -25,6 +25,8 @@ from sparktrends.model import (
 )
 
 Record = tuple[bytes | None, Coordinates]
+Whole = tuple[int, bytes]
+"""Size and SHA-256 of a record that was cut."""
 
 
 def bar_of(accepted: Accepted) -> PartialBar:
@@ -46,6 +48,12 @@ def bar_of(accepted: Accepted) -> PartialBar:
     return merge_bars(sums, prices)
 
 
+def too_large(value: bytes | None, at: Coordinates, whole: Whole) -> Quarantined:
+    """What `judge` would have said of the whole record."""
+    size, digest = whole
+    return Quarantined("too_large", at, (value or b"")[:PAYLOAD_BYTES], digest, size)
+
+
 class Fold:
     """Takes records one by one, of any topics and partitions, offsets rising within a partition."""
 
@@ -59,9 +67,12 @@ class Fold:
         self._counts: dict[tuple[str, int], dict[str, int]] = {}
         self._payloads: dict[tuple[str, int], int] = {}
 
-    def add(self, value: bytes | None, at: Coordinates) -> None:
-        """Judge one record and put it where it belongs; ``value`` None is a tombstone."""
-        verdict = judge(value, at, self._limits)
+    def add(self, value: bytes | None, at: Coordinates, whole: Whole | None = None) -> None:
+        """Judge one record and put it where it belongs; ``value`` None is a tombstone.
+
+        ``whole`` is the size and SHA-256 of a record beyond `record.MAX_BYTES` of which ``value`` is the beginning.
+        """
+        verdict = judge(value, at, self._limits) if whole is None else too_large(value, at, whole)
         counts = self._counts.setdefault((at.topic, at.partition), {})
         kind = self._place(verdict)
         counts[kind] = counts.get(kind, 0) + 1

@@ -1,6 +1,6 @@
 """Bytes to fields: the JSON that is accepted, and the checks that fields of every kind of record share.
 
-A record is one JSON object (RFC 8259) in UTF-8, at most 1 MiB, nested at most 64 deep. Refused, though ``json``
+A record is one JSON object (RFC 8259) in UTF-8, at most 64 KiB, nested at most 64 deep. Refused, though ``json``
 would take it: a byte order mark, UTF-16, NaN and Infinity. Of a name that occurs twice the last one counts, as
 ``json`` has it. Unknown fields are ignored. An optional field that is ``null`` is absent.
 """
@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import NoReturn
 
-from sparktrends.bars.limits import Limits
+from sparktrends.bars.limits import PAYLOAD_BYTES, Limits
 from sparktrends.bars.numbers import FRACTION_DIGITS, INTEGER_DIGITS, Number, integer_of, units_of
 from sparktrends.errors import BadRecord
 from sparktrends.model import Coordinates, check_name
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = PAYLOAD_BYTES
+"""A longer record is never looked into, so that readers may cut it to what quarantine keeps."""
 MAX_DEPTH = 64
 MAX_TEXT = 128
 """Longest id or condition, in characters."""
