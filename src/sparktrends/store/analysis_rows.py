@@ -55,15 +55,15 @@ def final_bars(tx: Transaction, interval: str, after: Mapping[int, int]) -> dict
 
 _FINAL_BARS = """
 WITH k AS (SELECT * FROM unnest(%(series)s::integer[], %(after)s::bigint[]) AS k(series, after))
-SELECT k.series, (extract(epoch FROM b.start) * 1000000)::bigint AS start, b.after_final, b.open::float8, b.high::float8,
-    b.low::float8, b.close::float8, b.volume::float8, b.turnover::float8, 0::float8
+SELECT k.series, (extract(epoch FROM b.start) * 1000000)::bigint AS start, b.after_final, b.open::float8,
+    b.high::float8, b.low::float8, b.close::float8, b.volume::float8, b.turnover::float8, 0::float8
 FROM k JOIN core.bars b ON b.series = k.series AND b.interval = %(interval)s AND b.start > core.at(k.after)
 WHERE b.state <> 'forming' AND b.open IS NOT NULL AND (b.reason IS NULL OR NOT EXISTS (
     SELECT FROM core.provider_bars p WHERE p.series = b.series AND p.interval = b.interval AND p.start = b.start
        AND p.adjustment = 'raw' AND p.closed))
 UNION ALL
-SELECT k.series, (extract(epoch FROM p.start) * 1000000)::bigint, 0::bigint, p.open::float8, p.high::float8, p.low::float8,
-    p.close::float8, p.volume::float8, coalesce(p.turnover, 0)::float8, 1::float8
+SELECT k.series, (extract(epoch FROM p.start) * 1000000)::bigint, 0::bigint, p.open::float8, p.high::float8,
+    p.low::float8, p.close::float8, p.volume::float8, coalesce(p.turnover, 0)::float8, 1::float8
 FROM k JOIN core.provider_bars p ON p.series = k.series AND p.interval = %(interval)s AND p.start > core.at(k.after)
 WHERE p.adjustment = 'raw' AND p.closed AND NOT EXISTS (
     SELECT FROM core.bars b WHERE b.series = p.series AND b.interval = p.interval AND b.start = p.start

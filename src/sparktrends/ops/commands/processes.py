@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 
+if TYPE_CHECKING:
+    from sparktrends.spark import Settings as SparkSettings
+
 
 @click.command()
 @click.option("--shard", default="1/1", show_default=True, help="Take a share of the partitions: K/N.")
@@ -27,6 +31,7 @@ from sparktrends.ops.settings import Settings
 @pass_context
 def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> None:
     """Fold the log into bars with Spark until stopped."""
+    from sparktrends import spark
     from sparktrends.analysis.chain import Chain
     from sparktrends.commit import Analysis
     from sparktrends.streaming.run import Stream, StreamConfig
@@ -38,7 +43,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     config = StreamConfig(
         where.kafka, where.owner_dsn, scratch, shard=shard, accept_gap=accept_gap, max_records=max_records
     )
-    session = _spark(settings, home)
+    session = spark.session("sparktrends", _spark_settings(settings, home))
     analysis = Analysis(Chain.default(), config.limits)
     running = Stream(config, session, stopping, analysis)
     try:
@@ -47,15 +52,14 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         session.stop()
 
 
-def _spark(settings: Settings, home: Home) -> SparkSession:
-    from sparktrends import spark
+def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
+    from sparktrends.spark import Settings as SparkSettings
 
     found = java.find(settings.env, settings.cache)
     os.environ.update(java.spark_env(found, settings.env))
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
-    ours = spark.Settings(settings.spark_master, connector, home.scratch, int(port) if port else None)
-    return spark.session("sparktrends", ours)
+    return SparkSettings(settings.spark_master, connector, home.scratch, int(port) if port else None)
 
 
 @click.command()
