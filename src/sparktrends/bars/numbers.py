@@ -13,6 +13,7 @@ FRACTION_DIGITS = 18
 # bare point or digit outside ASCII. What Python's Decimal would take beyond it is refused.
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _EXPONENT = 8
+_INTEGER = 20
 
 
 class Number(str):
@@ -56,8 +57,8 @@ def _exponent(text: str) -> int:
 
 
 def integer_of(value: object, what: str) -> int:
-    """A JSON integer of at most 19 digits, never a string, a boolean or ``1.0``; else BadRecord ``bad_<what>``."""
-    if not isinstance(value, Number) or len(value) > _EXPONENT + 12:
+    """A JSON integer of at most 20 characters, never a string, a boolean or ``1.0``; else BadRecord ``bad_<what>``."""
+    if not isinstance(value, Number) or len(value) > _INTEGER:
         raise BadRecord(f"bad_{what}")
     if not value.removeprefix("-").isdecimal():
         raise BadRecord(f"bad_{what}")
