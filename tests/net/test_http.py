@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -194,6 +197,47 @@ def test_no_error_shows_a_key_a_path_or_a_query(http: Http, base: str) -> None:
             attempt(http)
         assert CANARY not in str(caught.value) + repr(caught.value)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """A TLS server whose certificate is for feed.test, and a context that trusts it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=feed.test"]
+    subprocess.run([*made, "-addext", "subjectAltName=DNS:feed.test", "-keyout", key, "-out", cert], check=True,
+                   capture_output=True, timeout=60)  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = Server(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield str(server.server_port), ssl.create_default_context(cafile=cert)
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.mark.parametrize(("host", "works"), [("feed.test", True), ("other.test", False)])
+def test_the_certificate_must_be_the_names_although_an_address_is_called(
+    tls: tuple[str, ssl.SSLContext], host: str, works: bool
+) -> None:
+    guard = AddressGuard(allowed={host}, resolver=lambda host, port: ["127.0.0.1"])
+    with Http(system_clock, guard, trust=tls[1]) as client:
+        if works:
+            assert client.get(f"https://{host}:{tls[0]}/plain").status == 200
+        else:
+            with pytest.raises(Unavailable):
+                client.get(f"https://{host}:{tls[0]}/plain")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_taken(tls: tuple[str, ssl.SSLContext], http: Http) -> None:
+    with pytest.raises(Unavailable):
+        http.get(f"https://feed.test:{tls[0]}/plain")
 
 
 def test_the_environment_changes_nothing(http: Http, base: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.sources import make_source, spellings
-from sparktrends.sources.base import Reply, Usage, bar_start, check_status, collect, retry_after
+from sparktrends.sources.base import Reply, Source, Usage, bar_start, check_status, collect, retry_after
+from sparktrends.sources.binance import Binance
 
 
 def reply(status: int, **headers: str) -> Reply:
@@ -35,9 +36,12 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 
 
 def test_a_429_without_a_header_blocks_for_the_smallest_window() -> None:
-    source = make_source("yahoo")
-    assert source.usage(reply(429)) == (Usage(1, blocked=1.0),)
-    assert source.usage(reply(200)) == ()
+    class Plain(Binance):
+        usage = Source.usage
+
+    assert Plain().usage(reply(429)) == (Usage(60, blocked=60.0),)
+    assert Plain().usage(reply(418, retry_after="5")) == (Usage(60, blocked=5.0),)
+    assert Plain().usage(reply(200)) == ()
 
 
 def test_one_bad_row_does_not_cost_the_others() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sparktrends.errors import RateLimited, Unavailable
 from sparktrends.model import DAY, SECOND, CorporateAction, ProviderBar
-from sparktrends.sources.base import Answer, Ask, Reject, Reply
+from sparktrends.sources.base import Answer, Ask, Reject, Reply, Usage
 from sparktrends.sources.yahoo import Yahoo
 
 SOURCE = Yahoo()
@@ -84,6 +84,7 @@ def test_emptiness_is_unknown_and_loud(body: object) -> None:
 def test_a_text_that_asks_for_patience_is_a_rate_limit_whatever_the_status(text: bytes) -> None:
     with pytest.raises(RateLimited):
         SOURCE.parse_rest(SOURCE.requests(Ask("quote", ("AAPL",)))[0], Reply(200, text, 0))
+    assert SOURCE.usage(Reply(200, text, 0)) == (Usage(60, blocked=60.0),)
 
 
 def test_splits_and_dividends() -> None:

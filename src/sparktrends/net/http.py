@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -47,13 +48,20 @@ class Limits:
 class Http:
     """One client for one process; safe to use from several threads. Close it, or use it as a context manager."""
 
-    def __init__(self, clock: Clock, guard: AddressGuard | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        guard: AddressGuard | None = None,
+        limits: Limits | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """Without ``trust`` the certificates of certifi are trusted; give a context for an authority of your own."""
         self._clock = clock
         self._guard = guard or AddressGuard()
         self._limits = limits or Limits()
         timeout = httpx.Timeout(self._limits.read, connect=self._limits.connect)
         # trust_env=False: no proxy, netrc or certificate file of the environment changes where a key goes.
-        self._client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
+        self._client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, verify=trust or True)
 
     def __enter__(self) -> Http:
         return self

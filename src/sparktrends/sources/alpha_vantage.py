@@ -268,6 +268,10 @@ class AlphaVantage(Source):
 
         return collect(reversed(rows), read)
 
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:
+        """Only splits and dividends do not say themselves what they are; the rest is read by its keys."""
+        return Ask("actions", (symbol,)) if type(body) is dict and "data" in body else self.default_ask(symbol)
+
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """There are no headers: only the words of a refusal tell that the day's or the second's calls are spent."""
         try:

@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, Unavailable
-from sparktrends.model import INTERVALS, MINUTE, Company, CorporateAction, NewsItem, ProviderBar, Trade
+from sparktrends.model import DAY, INTERVALS, MINUTE, Company, CorporateAction, NewsItem, ProviderBar, Trade
 from sparktrends.sources.decoding import quote
 
 
@@ -274,6 +274,14 @@ class Source(ABC):
     def probes(self) -> list[Probe]:
         """Cheap requests that tell what the key and its plan allow."""
         return []
+
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:  # noqa: ARG002
+        """What a recorded answer seems to answer; None when it is none of this provider's (then it may be a frame)."""
+        return None
+
+    def default_ask(self, symbol: str) -> Ask:
+        """What a recorded text that `ask_of` does not know is read as."""
+        return Ask(self.endpoints[0].what, (symbol,), start=DAY, end=2 * DAY)
 
     def endpoint(self, what: What) -> Endpoint:
         """The call that answers ``what``; BadSetting naming what the provider has."""

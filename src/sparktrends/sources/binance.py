@@ -221,6 +221,16 @@ class Binance(Source):
             return Answer(kept)
         return Answer(kept, self._page(self.endpoints[1], ask, symbol, from_id=str(last + 1)))
 
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:
+        """Arrays of arrays are klines (their interval is the step between two), arrays of objects are trades."""
+        if type(body) is not list or not body:
+            return None
+        if type(body[0]) is dict:
+            return Ask("trades", (symbol,))
+        opens = [_time(row[0]) for row in body[:2] if type(row) is list and row]
+        step = opens[-1] - opens[0] if len(opens) == 2 else 0
+        return Ask("bars", (symbol,), next((name for name, length in INTERVALS.items() if length == step), "1m"))
+
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """The weight used in this minute is in every answer's header."""
         used = reply.headers.get("x-mbx-used-weight-1m", "")

@@ -251,6 +251,16 @@ class Finnhub(Source):
         ts = micros(row["t"], SECOND) if row.get("t") else received
         return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
 
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:
+        """Told by the fields; frames have a ``type``."""
+        if type(body) is list:
+            return Ask("news", (symbol,), start=DAY, end=2 * DAY)
+        if type(body) is not dict or "type" in body:
+            return None
+        if "s" in body:
+            return Ask("bars", (symbol,), start=DAY, end=2 * DAY)
+        return Ask("company" if "name" in body else "quote", (symbol,))
+
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """Limit and remainder of the minute, where the headers say them; a 429 blocks for a minute."""
         limit, left = (reply.headers.get(f"x-ratelimit-{word}", "") for word in ("limit", "remaining"))

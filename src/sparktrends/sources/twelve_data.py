@@ -208,6 +208,18 @@ class TwelveData(Source):
             self.name, symbol, ts, number(body.get("close"), "bad_price"), ZERO, received=received, kind="price"
         )
 
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:
+        """Told by the fields; frames have an ``event``."""
+        if type(body) is not dict or "event" in body:
+            return None
+        parts = [part for part in body.values() if type(part) is dict and "values" in part]
+        if "values" in body or parts:
+            meta = (body if "values" in body else parts[0]).get("meta")
+            told = meta.get("interval") if type(meta) is dict else None
+            interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == told), "1m")
+            return Ask("bars", tuple(body)[:_BATCH] if parts else (symbol,), interval)
+        return Ask("quote", (symbol,))
+
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """Credits used and left this minute, from the headers; what a 429 says, from the body."""
         used, left = (reply.headers.get(f"api-credits-{word}", "") for word in ("used", "left"))

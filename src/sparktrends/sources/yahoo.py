@@ -7,6 +7,7 @@ row of a chart is live: it is a forming bar, and where it stands beside its own 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,7 @@ from sparktrends.sources.base import (
     Request,
     Source,
     Stream,
+    Usage,
     bar_start,
     check_status,
     collect,
@@ -196,6 +198,24 @@ class Yahoo(Source):
             dividends, lambda row: read("dividend", row)
         )
         return sorted(actions, key=lambda e: e.day.toordinal() if isinstance(e, CorporateAction) else 0)
+
+    def ask_of(self, body: Any, symbol: str) -> Ask | None:
+        """A chart, of the granularity it names."""
+        if type(body) is not dict or "chart" not in body:
+            return None
+        told = re.search(r'"dataGranularity": "([0-9a-z]{2,3})"', json.dumps(body)[:65536])
+        interval = next((ours for ours, theirs in _INTERVALS.items() if told and theirs == told[1]), "1m")
+        return Ask("bars", (symbol,), interval, DAY, 2 * DAY)
+
+    def usage(self, reply: Reply) -> tuple[Usage, ...]:
+        """A refusal, by status or by text, holds for a minute unless it says otherwise."""
+        try:
+            _chart(reply)
+        except RateLimited as error:
+            return (Usage(60, blocked=error.delay),)
+        except SparkTrendsError:
+            return ()  # parse_rest tells the same error to whoever asked
+        return ()
 
     def probes(self) -> list[Probe]:
         """Whether this address is answered at all (no key is involved)."""

@@ -1,0 +1,65 @@
+"""A recorded payload, or recorded frames, read by a source's parser and told as JSON lines: ``sparktrends parse``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sparktrends.errors import BadRecord, SparkTrendsError
+from sparktrends.sources.base import Event, Reply, Source
+from sparktrends.sources.decoding import load_json
+
+
+def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> Iterator[Event | SparkTrendsError]:
+    """Yield what the parser makes of an answer (one JSON document or table) or of frames, one per line.
+
+    ``symbol`` is used where an answer does not say whose it is. Errors are yielded, so one bad line ends nothing.
+    """
+    try:
+        ask = source.ask_of(load_json(data), symbol)
+    except BadRecord:
+        ask = None
+    if ask is None and source.stream:
+        yield from _frames(source, data, received)
+        return
+    try:
+        request = source.requests(ask or source.default_ask(symbol))[0]
+        yield from source.parse_rest(request, Reply(200, data, received)).events
+    except SparkTrendsError as error:
+        yield error
+
+
+def _frames(source: Source, data: bytes, received: int) -> Iterator[Event | SparkTrendsError]:
+    memory = source.memory()
+    for line in data.splitlines():
+        if not line.strip():
+            continue
+        try:
+            yield from source.parse(line, received, memory)
+        except SparkTrendsError as error:
+            yield error
+
+
+def json_line(item: Event | SparkTrendsError) -> str:
+    """One line of JSON: the class under ``event`` or ``error``, then the fields; decimals keep their digits as text.
+
+    >>> json_line(BadRecord("bad_price"))
+    '{"error": "BadRecord", "reason": "bad_price", "message": "bad_price"}'
+    """
+    if isinstance(item, SparkTrendsError):
+        reason = {"reason": item.reason} if isinstance(item, BadRecord) else {}
+        return json.dumps({"error": type(item).__name__, **reason, "message": str(item)})
+    fields = {f.name: getattr(item, f.name) for f in dataclasses.fields(item)}
+    return json.dumps({"event": type(item).__name__, **fields}, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,54 @@
+"""Recorded payloads as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparktrends.errors import SparkTrendsError
+from sparktrends.sources import PROVIDERS, make_source
+from sparktrends.sources.reading import json_line, read_recorded
+
+PAYLOADS = Path(__file__).resolve().parent.parent / "payloads"
+RECEIVED = 1_732_200_000_000_000
+
+
+def lines(provider: str, data: bytes) -> list[dict[str, object]]:
+    symbol = "BTC/USDT" if provider == "binance" else "AAPL"
+    return [json.loads(json_line(item)) for item in read_recorded(make_source(provider), data, symbol, RECEIVED)]
+
+
+def body_of(path: Path) -> bytes:
+    told = json.loads(path.read_text("utf-8"))
+    return (told["text"] if "text" in told else json.dumps(told["body"], indent=1)).encode()
+
+
+@pytest.mark.parametrize("provider", [p for p in PROVIDERS if make_source(p).stream])
+def test_every_recorded_frame_gives_a_line_and_errors_have_their_class(provider: str) -> None:
+    told = lines(provider, (PAYLOADS / provider / "frames.jsonl").read_bytes())
+    assert {"Trade"} <= {line.get("event") for line in told}
+    assert {"BadRecord"} <= {line.get("error") for line in told}
+    assert all(isinstance(line["price"], str) for line in told if line.get("event") == "Trade")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PAYLOADS.glob("*/rest/*.json")), ids=lambda path: f"{path.parts[-3]}-{path.stem}"
+)
+def test_every_recorded_answer_is_recognised(path: Path) -> None:
+    expected = json.loads((path.parent.parent / "expected.json").read_text())[f"rest/{path.name}"]
+    told = {str(line.get("event") or line.get("error")) for line in lines(path.parts[-3], body_of(path))}
+    if path.stem.startswith(("error", "profile_none", "empty")) or not expected:
+        assert not told & {"Trade", "ProviderBar", "NewsItem", "Company", "CorporateAction"}
+    elif path.stem not in ("actions", "quote", "intraday", "no_rows", "dividends"):
+        assert told & {kind.partition(":")[0] for kind in expected}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xfe", b"[]", b"7", b"null", b"[[]]", b"[[1]]", b"[1,2]", b'{"values":5}', b"{}\n{}"]
+)
+def test_nonsense_is_told_as_errors(provider: str, data: bytes) -> None:
+    events = list(read_recorded(make_source(provider), data, "BTC/USDT", RECEIVED))
+    assert all(isinstance(item, SparkTrendsError) or json_line(item) for item in events)

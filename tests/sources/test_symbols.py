@@ -1,0 +1,43 @@
+"""One name for each symbol."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadRecord, BadSetting
+from sparktrends.sources import symbols
+
+CODES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=6)
+
+
+@given(CODES, st.sampled_from(["FDUSD", "USDT", "USDC", "BTC", "ETH", "EUR"]))
+def test_a_pair_written_together_is_split_again(base: str, quote: str) -> None:
+    # "…FD" + "USD" and "…FDUSD" are the same letters: only the longest currency is read, so such bases are left out.
+    if not (base + quote).removesuffix(quote).endswith(("FD", "T")):
+        assert symbols.split_pair(base + quote) == f"{base}/{quote}"
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_name_or_an_error_of_the_tree(text: str) -> None:
+    for read in (symbols.split_pair, symbols.ticker_name):
+        with contextlib.suppress(BadRecord):
+            assert read(text)
+
+
+@pytest.mark.parametrize("symbol", ["", "aapl", "BTC/USD", "A B", "A" * 21, "\u0410", "../x", "A&B"])
+def test_what_is_no_stock_is_a_bad_setting(symbol: str) -> None:
+    with pytest.raises(BadSetting):
+        symbols.ticker_of(symbol, "x")
+
+
+def test_two_currencies_of_states_are_foreign_exchange() -> None:
+    assert [symbols.is_exchange_rate(s) for s in ("EUR/USD", "BTC/USD", "AAPL")] == [True, False, False]
+
+
+@pytest.mark.parametrize(("wire", "name"), [("BTC-USD", "BTC/USD"), ("BRK-B", None), ("USD", None), ("-USD", None)])
+def test_a_dash_before_a_currency_makes_a_pair(wire: str, name: str | None) -> None:
+    assert symbols.dashed_pair(wire) == name
