@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-import orjson
-
 from sparktrends.model import Signal
 from sparktrends.store.writer import SeriesKey, Transaction
 
@@ -117,8 +115,8 @@ def save_metrics(tx: Transaction, interval: str, rows: Sequence[MetricsRow]) -> 
         copy.set_types(_METRIC_TYPES)
         for row in rows:
             values = [v if isfinite(v) else None for v in row.values]
-            extra = orjson.dumps({name: v for name, v in row.extra.items() if isfinite(v)})
-            copy.write_row((row.series, row.start, *values, row.warm, row.revision, row.final, extra.decode()))
+            extra = {name: v for name, v in row.extra.items() if isfinite(v)}
+            copy.write_row((row.series, row.start, *values, row.warm, row.revision, row.final, extra))
     tx.cursor.execute(_UPSERT_METRICS, (interval,))
 
 
