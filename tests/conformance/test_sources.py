@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import random
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparktrends.errors import BadRecord, BadSetting, SparkTrendsError
+from sparktrends.errors import BadRecord, BadSetting, RateLimited, SparkTrendsError
 from sparktrends.model import NewsItem, ProviderBar, Trade
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Ask, Event, Memory, Notice, Reject, Reply, Request, Source
@@ -81,7 +83,7 @@ def everything(provider: str) -> dict[str, tuple[list[Event], list[SparkTrendsEr
 
 
 def test_the_counts_neither_miss_nor_outlive_a_provider() -> None:
-    assert {folder.name for folder in PAYLOADS.iterdir() if (folder / "expected.json").exists()} >= set(PROVIDERS)
+    assert {folder.name for folder in PAYLOADS.iterdir() if (folder / "expected.json").exists()} == set(PROVIDERS)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -220,6 +222,47 @@ def test_the_declaration_is_complete(provider: str) -> None:
         assert source.stream.idle > 0
     assert source.volume_only <= set(source.conditions)
     assert ">>>" in (type(source).__doc__ or "")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_an_answer_says_of_the_quota_is_about_a_declared_window(provider: str) -> None:
+    source = make_source(provider)
+    said = [usage for path in recorded(provider) for usage in source.usage(load(source, path)[1])]
+    assert said
+    assert {usage.window for usage in said} <= {allowance.window for allowance in source.allowances}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_rate_limit_says_how_long_and_the_planner_hears_it_too(provider: str) -> None:
+    source = make_source(provider)
+    replies = [(load(source, path)[1], answered(source, path)[1]) for path in recorded(provider)]
+    limits = [(reply, error) for reply, errors in replies for error in errors if isinstance(error, RateLimited)]
+    assert limits
+    for reply, error in limits:
+        assert error.delay
+        assert error.delay in [usage.blocked for usage in source.usage(reply)]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_source_opens_no_socket_and_reads_no_clock(provider: str) -> None:
+    module = sys.modules[PROVIDERS[provider].__module__]
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    roots = {name.partition(".")[0] for name in imported}
+    assert not roots & {
+        "socket",
+        "ssl",
+        "asyncio",
+        "httpx",
+        "websockets",
+        "urllib3",
+        "requests",
+        "time",
+        "os",
+        "random",
+    }
+    assert {n.split(".")[1] for n in imported if n.startswith("sparktrends.")} <= {"sources", "model", "errors"}
 
 
 # -- mutations: whatever comes, only an error of the tree -------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +145,21 @@ def test_a_block_holds_until_it_is_over() -> None:
     assert planner.wait() == 17.0
     clock.move(17)
     assert planner.wait() == 0.0
+
+
+def test_many_threads_together_spend_no_more_than_is_allowed() -> None:
+    planner = Planner([Window(50, 60)], Time())
+
+    def try_ten(_: int) -> int:
+        done = 0
+        for _ in range(10):
+            with contextlib.suppress(RateLimited):
+                planner.spend()
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(try_ten, range(16))) == 50
 
 
 def test_forty_symbols_need_two_days_on_a_plan_of_25_a_day() -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, Unavailable
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import INTERVALS, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -234,10 +234,14 @@ class Binance(Source):
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
         """The weight used in this minute is in every answer's header."""
         used = reply.headers.get("x-mbx-used-weight-1m", "")
-        blocked = _delay(reply, _said(reply)) if reply.status in (418, 429) else None
-        if not used.isdigit() and blocked is None:
-            return ()
-        return (Usage(60, int(used) if used.isascii() and used.isdigit() else None, blocked=blocked),)
+        counted = (Usage(60, int(used)),) if used.isascii() and used.isdigit() else ()
+        try:
+            _body(reply)
+        except RateLimited as error:
+            return (*counted, Usage(60, blocked=error.delay))
+        except SparkTrendsError:
+            return counted  # parse_rest tells the same error to whoever asked
+        return counted
 
     def probes(self) -> list[Probe]:
         """Whether this address may read market data at all (no key is involved)."""
