@@ -28,6 +28,10 @@ COMMANDS = {
     "audit": "inspecting",
     "ingest": "processes",
     "stream": "processes",
+    "alerts": "alerting",
+    "rules": "alerting",
+    "metrics": "offline",
+    "signals": "offline",
     "bench": "benching",
 }
 

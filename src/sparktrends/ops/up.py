@@ -33,7 +33,7 @@ class Plan:
     ingest: Sequence[str] = ()
     exit_when_done: bool = False
     for_s: float = 0.0
-    parts: Sequence[str] = ("stream", "ingest")
+    parts: Sequence[str] = ("stream", "ingest", "alerts")
     accept_gap: bool = False
 
 

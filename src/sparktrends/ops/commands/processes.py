@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> None:
     """Fold the log into bars with Spark until stopped."""
     from sparktrends import spark
-    from sparktrends.analysis.chain import Chain
     from sparktrends.commit import Analysis
+    from sparktrends.ops.analysing import chain_of
     from sparktrends.streaming.run import Stream, StreamConfig
 
     telemetry.configure_logging()
@@ -44,7 +44,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         where.kafka, where.owner_dsn, scratch, shard=shard, accept_gap=accept_gap, max_records=max_records
     )
     session = spark.session("sparktrends", _spark_settings(settings, home))
-    analysis = Analysis(Chain.default(), config.limits)
+    analysis = Analysis(chain_of(settings), config.limits)
     running = Stream(config, session, stopping, analysis)
     try:
         running.run()

@@ -1,0 +1,143 @@
+"""Alerts: the process that sends them, and what a person does with them. Rules: checking a file."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sparktrends import telemetry
+from sparktrends.alerts.channels import Channel, Tools, build
+from sparktrends.alerts.dispatch import Dispatcher, Policy, Surroundings
+from sparktrends.alerts.manual import acknowledge, send_test
+from sparktrends.alerts.manual import silence as silence_alerts
+from sparktrends.alerts.operational import Monitor, Thresholds, Watched
+from sparktrends.alerts.transport import guarded_post
+from sparktrends.bus.admin import Admin
+from sparktrends.net.addresses import AddressGuard
+from sparktrends.net.redaction import Redactor, Secret
+from sparktrends.ops.analysing import channel_blocks, names_of, rules_of
+from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
+from sparktrends.ops.endpoints import Endpoints, endpoints
+from sparktrends.ops.settings import Settings
+from sparktrends.rules import check as check_rules
+from sparktrends.store.conditions import Conditions
+from sparktrends.store.deliveries import Limits
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def alerts(click_context: click.Context) -> None:
+    """Send alerts until stopped; or test, acknowledge and silence them."""
+    if click_context.invoked_subcommand is None:
+        _run(click_context.find_object(Context) or Context(None))
+
+
+def _run(context: Context) -> None:
+    settings, stopping = context.settings, stop_event()
+    telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
+    where = endpoints(settings)
+    around = Surroundings(
+        where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
+    )
+    channels = _channels(settings)
+    cooldowns = {rule.name: rule.cooldown / 1e6 for rule in rules_of(settings, names_of(settings)).rules}
+    policy = Policy(Limits(cooldown_s=cooldowns), link=str(settings.table("alerts").get("link", "")))
+    dispatcher = Dispatcher(channels, policy, around)
+    stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
+    monitor = Monitor(
+        Conditions(where.owner_dsn),
+        telemetry.system_clock,
+        _operational_channels(settings, channels),
+        dispatcher.broadcast,
+        Thresholds(stale_after_s=stale),
+        Watched([str(settings.home)], {"broker": lambda: _ask(where)}),
+    )
+    dispatcher.run(stopping, monitor.run)
+
+
+def _ask(where: Endpoints) -> None:
+    """Raises Unavailable when the broker does not answer."""
+    Admin(where.kafka, timeout_s=5).names()
+
+
+def _channels(settings: Settings) -> Sequence[Channel]:
+    allowed = [str(host) for host in settings.table("net").get("allow", [])]
+    post = guarded_post(telemetry.system_clock, AddressGuard(allowed))
+    return build(channel_blocks(settings), Tools(post, telemetry.system_clock, _to_console))
+
+
+def _to_console(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _operational_channels(settings: Settings, channels: Sequence[Channel]) -> list[str]:
+    """A demo's troubles are nobody's business but its own: only a home that takes live data sends them outside."""
+    live = bool(settings.table("alerts").get("operational", settings.env.get("SPARKTRENDS_LIVE")))
+    return [channel.name for channel in channels] if live else ["console"]
+
+
+@alerts.command()
+@click.option("--channel", "only", help="One channel instead of all.")
+@json_option
+@pass_context
+@click.pass_context
+def test(click_context: click.Context, context: Context, only: str | None, as_json: bool) -> None:
+    """Send one test alert through every channel."""
+    said = send_test(_channels(context.settings), telemetry.system_clock, only)
+    if as_json:
+        print_json(said)
+    else:
+        for name, error in said.items():
+            click.echo(f"{name}: {error or 'sent'}")
+    click_context.exit(1 if any(said.values()) else 0)
+
+
+@alerts.command()
+@click.argument("alert")
+@pass_context
+def ack(context: Context, alert: str) -> None:
+    """Say that you have seen an alert."""
+    acknowledge(endpoints(context.settings).owner_dsn, alert, getpass.getuser(), telemetry.system_clock)
+    click.echo("acknowledged")
+
+
+@alerts.command()
+@click.option("--rule", default="")
+@click.option("--source", default="")
+@click.option("--symbol", default="")
+@click.option("--hours", default=1.0, show_default=True)
+@pass_context
+def silence(context: Context, rule: str, source: str, symbol: str, hours: float) -> None:
+    """Send nothing of a rule, a source or a symbol for some hours."""
+    match = {name: value for name, value in (("rule", rule), ("source", source), ("symbol", symbol)) if value}
+    number = silence_alerts(
+        endpoints(context.settings).owner_dsn, match, hours, getpass.getuser(), telemetry.system_clock
+    )
+    click.echo(f"silence {number} holds for {hours:g} hours")
+
+
+@click.group()
+def rules() -> None:
+    """Alert rules."""
+
+
+@rules.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@json_option
+@pass_context
+@click.pass_context
+def check(click_context: click.Context, context: Context, file: Path, as_json: bool) -> None:
+    """Say everything that is wrong with a rules file, with line and column."""
+    findings = check_rules(file, names_of(context.settings))
+    if as_json:
+        print_json({"file": str(file), "findings": [str(finding) for finding in findings]})
+    else:
+        click.echo("\n".join(map(str, findings)) or f"{file}: every rule is good")
+    click_context.exit(1 if findings else 0)

@@ -1,0 +1,101 @@
+"""What works on a file alone, without any stack: the same kernel, detectors and rules as live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import polars as pl
+
+from sparktrends.analysis.chain import Chain, Work, utc_day
+from sparktrends.errors import BadFile
+from sparktrends.indicators import Kernel, compute
+from sparktrends.model import DAY, ProviderBar
+from sparktrends.ops.analysing import chain_of
+from sparktrends.ops.commands.context import Context, pass_context
+from sparktrends.sources.replay import Replay
+
+_OUTPUT = click.option("-o", "output", type=click.Path(path_type=Path), help="A .parquet or .csv file instead.")
+_PRICES = ("open", "high", "low", "close", "volume")
+_FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+def _on_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    decorated: Callable[..., Any] = _FILE(_OUTPUT(pass_context(command)))
+    return decorated
+
+
+@click.command()
+@_on_file
+def metrics(context: Context, file: Path, output: Path | None) -> None:
+    """The metrics of a file of bars (CSV or Parquet)."""
+    settings = context.settings
+    kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
+    _write(compute(read_bars(file), kernel=kernel), output)
+
+
+@click.command()
+@_on_file
+def signals(context: Context, file: Path, output: Path | None) -> None:
+    """The signals that detectors find in a file of bars."""
+    chain = chain_of(context.settings)
+    found = [
+        row
+        for key, bars in read_bars(file).partition_by("source", "symbol", as_dict=True).items()
+        for row in _signals_of(chain, (str(key[0]), str(key[1])), bars)
+    ]
+    _write(pl.DataFrame(found, infer_schema_length=None), output)
+
+
+def read_bars(file: Path) -> pl.DataFrame:
+    """Bars of a file as columns source, symbol, interval, start (UTC) and float prices; raises BadFile."""
+    recording = Replay(file)
+    if not recording.bars:
+        raise BadFile(f"{file} holds trades, not bars", hint="give open, high, low, close and volume")
+    events = [bar for bar in recording.events({}) if isinstance(bar, ProviderBar)]
+    return pl.DataFrame(
+        {
+            "source": [bar.source for bar in events],
+            "symbol": [bar.symbol for bar in events],
+            "interval": [bar.interval for bar in events],
+            "start": pl.Series([bar.start for bar in events], dtype=pl.Int64),
+            **{
+                name: [float(getattr(bar, name)) for bar in events]
+                for name in ("open", "high", "low", "close", "volume")
+            },
+        }
+    )
+
+
+def _signals_of(chain: Chain, key: tuple[str, str], bars: pl.DataFrame) -> list[dict[str, Any]]:
+    starts = tuple(bars["start"].to_list())
+    table = bars.select("open", "high", "low", "close", "volume").to_numpy()
+    rest = [[0.0, utc_day(key, start), 1.0] for start in starts]
+    work = Work(key, chain.new(), -1, starts, np.hstack([table, np.array(rest)]), keep_from=starts[-1] + DAY)
+    (stepped,) = chain.advance([work])
+    return [
+        {
+            "symbol": s.symbol,
+            "start": s.start,
+            "kind": s.kind,
+            "name": s.name,
+            "direction": s.direction,
+            "score": s.score,
+            "severity": s.severity,
+        }
+        for s in stepped.signals
+    ]
+
+
+def _write(frame: pl.DataFrame, output: Path | None) -> None:
+    if "start" in frame.columns:
+        frame = frame.with_columns(pl.from_epoch("start", time_unit="us").dt.replace_time_zone("UTC"))
+    if output is None:
+        click.echo(frame.write_csv(), nl=False)
+    elif output.suffix == ".parquet":
+        frame.write_parquet(output)
+    else:
+        frame.write_csv(output)
