@@ -1,7 +1,7 @@
 """Anomalies, patterns and trends found bar by bar; one file each, score then learn.
 
-To add one: write ``detectors/<name>.py`` (see `base.Detector`) and put its class into `registry.REGISTRY`. The conformance
-suite in ``tests/conformance/test_detectors.py`` covers it from then on.
+To add one: write ``detectors/<name>.py`` (see `base.Detector`) and put its class into `registry.REGISTRY`. The
+conformance suite in ``tests/conformance/test_detectors.py`` covers it from then on.
 """
 
 from __future__ import annotations

@@ -64,10 +64,10 @@ class Detector:
     warning: ClassVar[float] = 1.0
     critical: ClassVar[float] = 2.5
 
-    score: ClassVar[Callable[[Row, Row, Row, Row], Verdict]]
+    score: ClassVar[staticmethod[[Row, Row, Row, Row], Verdict]]
     """``score(p, state, bar, seen)``: how remarkable the bar is, positive upwards, negative downwards. Leaves the
     state alone."""
-    learn: ClassVar[Callable[[Row, Row, Row, Row], None]]
+    learn: ClassVar[staticmethod[[Row, Row, Row, Row], None]]
     """``learn(p, state, bar, seen)``: take the bar into the state, in place."""
 
     @classmethod

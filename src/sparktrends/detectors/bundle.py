@@ -10,13 +10,15 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import types
 
 from sparktrends.detectors import rarity
 from sparktrends.detectors.base import BARS, BASELINE, SCALE, SCORE, THRESHOLD, VALUE, WARM, Detector, Floats
+from sparktrends.detectors.compiling import CUBE, READ_TABLE, READ_TIMES, READ_VECTOR, TABLE, compile_kept
 from sparktrends.detectors.feed import Key
 from sparktrends.detectors.registry import REGISTRY
-from sparktrends.errors import BadSetting
+from sparktrends.errors import BadSetting, IntegrityError
+from sparktrends.indicators.layout import usable
 from sparktrends.model import Signal
 
 Settings = Mapping[str, Mapping[str, float]]
@@ -26,36 +28,37 @@ Settings = Mapping[str, Mapping[str, float]]
 def fingerprint_of(kind: type[Detector]) -> str:
     """A hash of the code that a detector is made of: its state means nothing to another version of it."""
     modules = [inspect.getmodule(kind), rarity, inspect.getmodule(Detector), inspect.getmodule(Detectors)]
-    text = "".join(inspect.getsource(module) for module in modules if module is not None)
+    text = "".join(inspect.getsource(module) for module in modules if module is not None) + inspect.getsource(usable)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _driver(score: Callable[..., Any], learn: Callable[..., Any], version: str) -> Callable[..., None]:
     """Compile the loop of one detector over rows; row j belongs to the series ``rows[j]`` of ``state``.
 
-    Numba caches it on disk by this file and by what the closure holds: ``version`` is held so that a change in the
+    Numba files compiled code by this file and by what the closure holds: ``version`` is held so that a change in the
     detector's own file compiles anew.
     """
 
-    @njit(cache=True, fastmath=False, error_model="numpy")
-    def drive(  # type: ignore[no-untyped-def]
-        p, at, size, rows, state, bars, seen, found, column, learning
-    ):
+    def drive(
+        p: Any, at: int, size: int, rows: Any, state: Any, bars: Any, seen: Any, found: Any, column: int, learning: bool
+    ) -> None:
         version  # noqa: B018
         for j in range(len(rows)):
             own = state[rows[j], at : at + size]
-            if own[0] >= p[1]:
+            there = usable(bars[j])
+            if there and own[0] >= p[1]:
                 verdict = score(p, own, bars[j], seen[j])
                 for i in range(4):
                     found[j, column, i] = verdict[i]
             else:
                 found[j, column, :4] = math.nan
             found[j, column, 4] = own[0]
-            if learning:
+            if learning and there:
                 learn(p, own, bars[j], seen[j])
                 own[0] += 1.0
 
-    return drive
+    i = types.int64
+    return compile_kept(drive, READ_VECTOR, i, i, READ_TIMES, TABLE, READ_TABLE, READ_TABLE, CUBE, i, types.boolean)
 
 
 class Detectors:
@@ -100,7 +103,11 @@ class Detectors:
         return np.zeros((n, self.size))
 
     def step(self, state: Floats, bars: Floats, metrics: Floats) -> Floats:
-        """One bar for each of n series: returns ``found[n, k, 5]`` (see `base.SCORE`) and learns in place."""
+        """One bar for each of n series: returns ``found[n, k, 5]`` (see `base.SCORE`) and learns in place.
+
+        A row that holds no bar (a price that is NaN or not above 0) is no opinion and teaches nothing. Raises
+        `IntegrityError` for state of another layout.
+        """
         return self._drive(np.arange(len(bars)), state, bars, metrics, learning=True)
 
     def peek(self, state: Floats, bars: Floats, metrics: Floats) -> Floats:
@@ -114,7 +121,9 @@ class Detectors:
         return self._drive(np.zeros(len(bars), dtype=np.int64), state[None, :], bars, metrics, learning=True)
 
     def _drive(self, rows: Any, state: Floats, bars: Floats, metrics: Floats, *, learning: bool) -> Floats:
-        bars = np.ascontiguousarray(bars)
+        if state.shape[1] != self.size or not state.flags.c_contiguous or len(metrics) != len(bars):
+            raise IntegrityError(f"state of {state.shape[1]} floats a series: these detectors keep {self.size}")
+        bars = np.ascontiguousarray(bars, dtype=np.float64)
         found = np.empty((len(bars), len(self._kinds), 5))
         for column, (kind, drive) in enumerate(zip(self._kinds, self._drivers, strict=True)):
             seen = np.ascontiguousarray(metrics[:, self._reads[column]])

@@ -33,6 +33,9 @@ PRIOR_RATE, PRIOR_TAIL = 0.05, 0.25
 LEAST_RATE, LEAST_TAIL, MOST_EXCESS = 0.02, 0.17, 1.5
 """No market is taken to have thinner tails than a Gaussian (0.17 at two deviations); one bar moves the tail little."""
 
+MOST_SCORE = 100.0
+"""Beyond it the number says nothing more."""
+
 
 @compiled
 def distance(state: Row, at: int, value: float, floor: float) -> float:
@@ -42,7 +45,7 @@ def distance(state: Row, at: int, value: float, floor: float) -> float:
 
 @compiled
 def rarity(state: Row, at: int, z: float) -> float:
-    """−log10 of the chance of ``|z|`` or more; below the knee a straight line from 0.
+    """−log10 of the chance of ``|z|`` or more, at most `MOST_SCORE`; below the knee a straight line from 0.
 
     >>> round(rarity([0.0, 1.0, 0.05, 0.25], 0, 20.0), 2)
     5.3
@@ -50,7 +53,8 @@ def rarity(state: Row, at: int, z: float) -> float:
     size = abs(z)
     if not size > KNEE:
         return -math.log10(max(state[at + RATE], LEAST_RATE)) * size / KNEE
-    return -math.log10(max(state[at + RATE], LEAST_RATE)) + math.log10(size / KNEE) / max(state[at + TAIL], LEAST_TAIL)
+    score = -math.log10(max(state[at + RATE], LEAST_RATE)) + math.log10(size / KNEE) / max(state[at + TAIL], LEAST_TAIL)
+    return min(score, MOST_SCORE)
 
 
 @compiled

@@ -1,0 +1,10 @@
+"""Alert rules: a TOML file of conditions over bars, metrics and signals; read, checked, evaluated; never `eval`."""
+
+from __future__ import annotations
+
+from sparktrends.rules.bundle import Rules, check
+from sparktrends.rules.document import Finding
+from sparktrends.rules.names import Names
+from sparktrends.rules.rule import Rule
+
+__all__ = ["Finding", "Names", "Rule", "Rules", "check"]
