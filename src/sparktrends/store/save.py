@@ -11,6 +11,8 @@ from sparktrends.store.writer import SeriesKey, Transaction
 
 TopicIds = Mapping[str, str]
 """The id of each topic of the batch, by name."""
+CHANNEL = "sparktrends_changes"
+"""Who listens here is told ``shard:commit`` of every commit."""
 
 
 def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]]) -> None:
@@ -116,13 +118,16 @@ def _provider_values(item: StoredProviderBar) -> tuple[object, ...]:
 def changes(
     tx: Transaction, commit: int, at: int, keys: Sequence[tuple[int, str, int]], signals: Sequence[str]
 ) -> None:
-    """Say in one row what this transaction changed: (series, interval, start) of bars, and ids of signals."""
+    """Say in one row, and to listeners of `CHANNEL`, what this transaction changed: (series, interval, start) of
+    bars, and ids of signals."""
     tx.cursor.execute(
         "INSERT INTO core.changes (shard, commit, at, series, intervals, starts, signals) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (tx.shard, commit, datetime.fromtimestamp(at / 1_000_000, UTC))
         + ([k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys], list(signals)),
     )
+    # Heard when the transaction has committed, and only then.
+    tx.cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{tx.shard}:{commit}"))
 
 
 def _place(at: Coordinates, ids: TopicIds) -> tuple[str, str, int, int, int]:

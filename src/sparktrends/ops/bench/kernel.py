@@ -1,30 +1,26 @@
 """The kernel alone, one core: bars a second through every output, one step of 5,000 series, and talipp beside it.
 
-``python bench/kernel.py``. ``talipp_ratio`` is the same indicators on the same bars, those that talipp has;
+``talipp_ratio`` is the same indicators on the same bars, those that talipp has (it is no dependency of the product:
+without it that part is left out);
 ``talipp_ratio_all`` lets the kernel compute everything else as well. ``start_s`` is what a new process waits for
 imports and a kernel, with compiled code on disk and without.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
-from talipp import indicators as ta
-from talipp.ohlcv import OHLCV
 
+from sparktrends.errors import IntegrityError
 from sparktrends.indicators import EXTRAS, METRICS, Kernel
 
 Floats = NDArray[np.float64]
@@ -32,27 +28,6 @@ RUN_BARS, SERIES, TALIPP_BARS = 500_000, 5_000, 10_000
 START = (
     "import sys; from pathlib import Path; from sparktrends.indicators import Kernel; Kernel(cache=Path(sys.argv[1]))"
 )
-
-CLOSES: dict[str, Callable[[], Any]] = {
-    **{f"sma_{n}": partial(ta.SMA, n) for n in (20, 50, 200)},
-    **{f"ema_{n}": partial(ta.EMA, n) for n in (12, 20, 26, 50, 200)},
-    "rsi_14": lambda: ta.RSI(14),
-    "macd": lambda: ta.MACD(12, 26, 9),
-    "bb_upper": lambda: ta.BB(20, 2),
-    "roc_10": lambda: ta.ROC(10),
-}
-BARS: dict[str, Callable[[], Any]] = {
-    "atr_14": lambda: ta.ATR(14),
-    "adx_14": lambda: ta.ADX(14, 14),
-    "stoch_k": lambda: ta.Stoch(14, 3),
-    "obv": lambda: ta.OBV(),
-    "vwap_session": lambda: ta.VWAP(),
-    "cci_20": lambda: ta.CCI(20),
-    "willr_14": lambda: ta.Williams(14),
-    "kc_upper": lambda: ta.KeltnerChannels(20, 10, 2, 2),
-    "dc_upper": lambda: ta.DonchianChannels(20),
-}
-"""talipp's indicators by the kernel's first output for the same thing, those over closes and those over bars."""
 
 EQUAL = ("sma_200", "ema_200", "rsi_14", "atr_14", "roc_10")
 """Figures whose last values must agree, or the comparison compares nothing."""
@@ -91,36 +66,68 @@ def run_rate(kernel: Kernel, bars: Floats) -> float:
     return len(bars) / best(work)
 
 
+def over_closes() -> dict[str, Any]:
+    """talipp's indicators over closes, by the kernel's first output for the same thing."""
+    from talipp import indicators as ta
+
+    return {
+        **{f"sma_{n}": ta.SMA(n) for n in (20, 50, 200)},
+        **{f"ema_{n}": ta.EMA(n) for n in (12, 20, 26, 50, 200)},
+        "rsi_14": ta.RSI(14),
+        "macd": ta.MACD(12, 26, 9),
+        "bb_upper": ta.BB(20, 2),
+        "roc_10": ta.ROC(10),
+    }
+
+
+def over_bars() -> dict[str, Any]:
+    """Those over whole bars."""
+    from talipp import indicators as ta
+
+    return {
+        "atr_14": ta.ATR(14),
+        "adx_14": ta.ADX(14, 14),
+        "stoch_k": ta.Stoch(14, 3),
+        "obv": ta.OBV(),
+        "vwap_session": ta.VWAP(),
+        "cci_20": ta.CCI(20),
+        "willr_14": ta.Williams(14),
+        "kc_upper": ta.KeltnerChannels(20, 10, 2, 2),
+        "dc_upper": ta.DonchianChannels(20),
+    }
+
+
 def talipp_rate(bars: Floats) -> tuple[float, dict[str, float]]:
     """Bars a second of talipp fed bar by bar, and the last values of `EQUAL`."""
+    from talipp.ohlcv import OHLCV
+
     rows = [OHLCV(*row) for row in bars[:, :5].tolist()]
     closes = bars[:, 3].tolist()
-    over_closes = {name: make() for name, make in CLOSES.items()}
-    over_bars = {name: make() for name, make in BARS.items()}
+    of_closes, of_bars = over_closes(), over_bars()
     begin = time.perf_counter()
     for row, close in zip(rows, closes, strict=True):
-        for indicator in over_closes.values():
+        for indicator in of_closes.values():
             indicator.add(close)
-        for indicator in over_bars.values():
+        for indicator in of_bars.values():
             indicator.add(row)
     span = time.perf_counter() - begin
-    return len(bars) / span, {name: (over_closes | over_bars)[name][-1] for name in EQUAL}
+    return len(bars) / span, {name: (of_closes | of_bars)[name][-1] for name in EQUAL}
 
 
 def same_indicators() -> Kernel:
     """A kernel of what talipp has too, and nothing else."""
-    wanted = {*CLOSES, *BARS}
+    wanted = {*over_closes(), *over_bars()}
     return Kernel(metrics=[i for i in (*METRICS, *EXTRAS) if i.names[0] in wanted], extras=())
 
 
 def talipp_ratios(kernel: Kernel) -> dict[str, float]:
-    """How many times faster; raises SystemExit when the two do not compute the same."""
+    """How many times faster; raises IntegrityError when the two do not compute the same."""
     bars = walk(TALIPP_BARS)
     theirs, last = talipp_rate(bars)
     out = kernel.run(kernel.new(1)[0], bars)[-1]
     for name, value in last.items():
         if not np.isclose(out[kernel.columns.index(name)], value, rtol=1e-6):
-            raise SystemExit(f"{name}: talipp says {value}, the kernel {out[kernel.columns.index(name)]}")
+            raise IntegrityError(f"{name}: talipp says {value}, the kernel {out[kernel.columns.index(name)]}")
     long = walk(RUN_BARS)
     return {
         "talipp_bars_per_s": round(theirs),
@@ -152,23 +159,14 @@ def starts() -> dict[str, float]:
     return {"cold_start_s": round(cold, 2), "warm_start_s": round(warm, 2)}
 
 
-def main() -> None:
-    """Print one JSON line."""
+def run() -> dict[str, Any]:
+    """The figures."""
     kernel = Kernel()
-    figures: dict[str, Any] = {
-        "bench": "kernel",
+    return {
         "bars_per_s": round(run_rate(kernel, walk(RUN_BARS))),
         "outputs": len(kernel.columns),
         "state_floats": kernel.size,
         **steps(kernel),
-        **talipp_ratios(kernel),
+        **(talipp_ratios(kernel) if find_spec("talipp") else {}),
         **starts(),
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "versions": {"python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__},
     }
-    print(json.dumps(figures))
-
-
-if __name__ == "__main__":
-    main()

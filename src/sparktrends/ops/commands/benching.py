@@ -1,0 +1,80 @@
+"""`sparktrends bench NAME`: how fast this machine does it."""
+
+from __future__ import annotations
+
+import click
+
+from sparktrends.ops.bench.report import line
+from sparktrends.ops.commands.context import Context, pass_context
+from sparktrends.telemetry import system_clock
+
+
+@click.group()
+def bench() -> None:
+    """Measure the real parts in a home of their own; one JSON line each."""
+
+
+@bench.command()
+@click.option("--trades", default=10_000_000, show_default=True, help="Records in the topic.")
+@click.option("--symbols", default=500, show_default=True)
+@pass_context
+def throughput(context: Context, trades: int, symbols: int) -> None:
+    """From a full topic to committed bars, beside a loop written by hand."""
+    from sparktrends.ops.bench import throughput as measured
+
+    click.echo(line("throughput", measured.run(context.settings, system_clock, trades, symbols)))
+
+
+@bench.command()
+@click.option("--seconds", default=60.0, show_default=True, help="Measured, after the warm-up.")
+@click.option("--warm-up", default=20.0, show_default=True)
+@click.option("--rate", default=5_000.0, show_default=True, help="Trades a second.")
+@click.option("--symbols", default=500, show_default=True)
+@pass_context
+def latency(context: Context, seconds: float, warm_up: float, rate: float, symbols: int) -> None:
+    """From the moment a trade is due to the commit that holds it."""
+    from sparktrends.ops.bench import latency as measured
+
+    click.echo(line("latency", measured.run(context.settings, system_clock, seconds, warm_up, rate, symbols)))
+
+
+@bench.command()
+@click.option("--runs", default=3, show_default=True)
+@pass_context
+def startup(context: Context, runs: int) -> None:
+    """From typing `sparktrends up` to the first bar, with everything downloaded and compiled."""
+    from sparktrends.ops.bench import whole
+
+    click.echo(line("startup", whole.startup(context.settings, runs)))
+
+
+@bench.command()
+@click.option("--minutes", default=10.0, show_default=True)
+@click.option("--every", default=10.0, show_default=True, help="Seconds between samples.")
+@click.option("--rate", default=5_000.0, show_default=True, help="Trades a second.")
+@click.option("--symbols", default=500, show_default=True)
+@pass_context
+def memory(context: Context, minutes: float, every: float, rate: float, symbols: int) -> None:
+    """What all processes of `sparktrends up` take together under load."""
+    from sparktrends.ops.bench import whole
+
+    click.echo(line("memory", whole.memory(context.settings, minutes, every, rate, symbols)))
+
+
+@bench.command()
+@click.option("--symbols", default=5_000, show_default=True, help="Series that change in every batch.")
+@click.option("--minutes", default=8, show_default=True, help="Of bars, three batches each; the first two warm up.")
+@pass_context
+def analysis(context: Context, symbols: int, minutes: int) -> None:
+    """The analysis of one micro-batch."""
+    from sparktrends.ops.bench import analysing
+
+    click.echo(line("analysis", analysing.run(context.settings, symbols, minutes)))
+
+
+@bench.command()
+def kernel() -> None:
+    """The indicators alone on one core, beside talipp."""
+    from sparktrends.ops.bench import kernel as measured
+
+    click.echo(line("kernel", measured.run()))
