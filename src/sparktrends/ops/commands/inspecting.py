@@ -189,9 +189,10 @@ _CHECKS = {
 def audit(click_context: click.Context, context: Context, as_json: bool) -> None:
     """Recompute every bar from the log, by an independent way, and compare with what is stored."""
     from sparktrends.audit import run
+    from sparktrends.ops.laws import laws_of
 
     with started(context.settings) as where, Reader(where.kafka) as reader:
-        report = run(reader, AuditDatabase(where.owner_dsn), _progress_line())
+        report = run(reader, AuditDatabase(where.owner_dsn), _progress_line(), laws_of(context.settings))
     if as_json:
         print_json(report.to_json())
     else:

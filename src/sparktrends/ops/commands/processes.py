@@ -34,17 +34,25 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends import spark
     from sparktrends.commit import Analysis
     from sparktrends.ops.analysing import chain_of
+    from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.run import Stream, StreamConfig
 
     telemetry.configure_logging()
     settings, stopping = context.settings, stop_event()
     where, home = endpoints(settings), Home.open(settings.home)
     scratch = home.scratch / f"stream-{shard.replace('/', '-of-')}"
+    limits = limits_of(settings)
     config = StreamConfig(
-        where.kafka, where.owner_dsn, scratch, shard=shard, accept_gap=accept_gap, max_records=max_records
+        where.kafka,
+        where.owner_dsn,
+        scratch,
+        limits,
+        shard=shard,
+        accept_gap=accept_gap,
+        max_records=max_records,
     )
     session = spark.session("sparktrends", _spark_settings(settings, home))
-    analysis = Analysis(chain_of(settings), config.limits)
+    analysis = Analysis(chain_of(settings), limits)
     running = Stream(config, session, stopping, analysis)
     try:
         running.run()

@@ -1,0 +1,34 @@
+"""The limits of law 2 as the settings and the sources' declarations have them; stream and audit are told the same."""
+
+from __future__ import annotations
+
+from sparktrends.audit import Laws
+from sparktrends.bars import Limits
+from sparktrends.errors import BadSetting
+from sparktrends.model import SECOND
+from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS
+
+_TIMES = ("grace", "settle", "future")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """``[limits]`` in seconds (``grace``, ``settle``, ``future``), and each source's own grace and conditions."""
+    asked = settings.table("limits")
+    if unknown := set(asked) - set(_TIMES):
+        raise BadSetting(f"[limits] {', '.join(sorted(unknown))}", hint=f"there are {', '.join(_TIMES)}")
+    usual = Limits(**{name: int(float(value) * SECOND) for name, value in asked.items()})
+    graces = tuple(
+        (name + suffix, source.grace)
+        for name, source in PROVIDERS.items()
+        for suffix in ("", "~sim")
+        if source.grace != Limits().grace
+    )
+    conditions = tuple((name, source.volume_only) for name, source in PROVIDERS.items() if source.volume_only)
+    return Limits(usual.grace, usual.settle, usual.future, graces, volume_only=usual.volume_only + conditions)
+
+
+def laws_of(settings: Settings) -> Laws:
+    """The same limits for the audit."""
+    limits = limits_of(settings)
+    return Laws(limits.grace, limits.settle, limits.future, dict(limits.graces), dict(limits.volume_only))
