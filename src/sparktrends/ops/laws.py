@@ -17,15 +17,24 @@ def limits_of(settings: Settings) -> Limits:
     asked = settings.table("limits")
     if unknown := set(asked) - set(_TIMES):
         raise BadSetting(f"[limits] {', '.join(sorted(unknown))}", hint=f"there are {', '.join(_TIMES)}")
-    usual = Limits(**{name: int(float(value) * SECOND) for name, value in asked.items()})
+    usual = Limits()
+    grace, settle, future = (_micros(asked.get(name), getattr(usual, name)) for name in _TIMES)
     graces = tuple(
         (name + suffix, source.grace)
         for name, source in PROVIDERS.items()
         for suffix in ("", "~sim")
-        if source.grace != Limits().grace
+        if source.grace != usual.grace
     )
     conditions = tuple((name, source.volume_only) for name, source in PROVIDERS.items() if source.volume_only)
-    return Limits(usual.grace, usual.settle, usual.future, graces, volume_only=usual.volume_only + conditions)
+    return Limits(grace, settle, future, graces, volume_only=usual.volume_only + conditions)
+
+
+def _micros(seconds: object, otherwise: int) -> int:
+    if seconds is None:
+        return otherwise
+    if not isinstance(seconds, int | float):
+        raise BadSetting(f"[limits] {seconds!r} is no number of seconds")
+    return int(seconds * SECOND)
 
 
 def laws_of(settings: Settings) -> Laws:

@@ -23,6 +23,7 @@ from sparktrends.ops.workers import Worker
 from sparktrends.store.migrate import migrate, set_reader_password
 
 _TICK_S = 0.25
+_DRAIN_S = 5.0
 RESTARTS = "restart-"
 
 
@@ -62,7 +63,9 @@ class Up:
                 self._prepare(home, stack)
                 try:
                     self._start_workers(home, stack)
-                    return self._watch(home, stack)
+                    status = self._watch(home, stack)
+                    self._drain(home, stack)
+                    return self._collect(home, stack) or status
                 finally:
                     self._stop_workers()
 
@@ -101,13 +104,22 @@ class Up:
             keeper.start()
         self._record(home, stack)
 
+    def _drain(self, home: Home, stack: Stack) -> None:
+        """No new data, and a moment for what was taken in to be stored: the figures then say what there is."""
+        self._stop("ingest")
+        deadline = time.monotonic() + _DRAIN_S
+        while time.monotonic() < deadline and (status := self._collect(home, stack)) and status.behind:
+            time.sleep(_TICK_S)
+
+    def _stop(self, name: str) -> None:
+        if (keeper := self.keepers.get(name)) is not None and keeper.process is not None:
+            self.say(f"stopping {name}")
+            keeper.stop()
+
     def _stop_workers(self) -> None:
         # From the source to the sink: what was taken in is still folded by those that stop later.
-        for name in ("ingest", "stream", "alerts", "api", "dashboard"):
-            keeper = self.keepers.get(name)
-            if keeper is not None:
-                self.say(f"stopping {name}")
-                keeper.stop()
+        for name in ("ingest", "stream", "alerts", "api", "dashboard", "sandbox"):
+            self._stop(name)
 
     def _watch(self, home: Home, stack: Stack) -> Status:
         shown, status = 0.0, None
@@ -121,7 +133,7 @@ class Up:
                 if status is not None:
                     self.show(status)
             if self.stopping() or self._over(status):
-                return self._collect(home, stack) or status or Status()
+                return status or Status()
             time.sleep(_TICK_S)
 
     def _tend(self, keeper: Keeper) -> None:
