@@ -23,6 +23,8 @@ SeriesKey = tuple[str, str]
 SessionOf = Callable[[SeriesKey, int], float]
 """A number that changes when a series' session does, for the bar that starts at a time (microseconds)."""
 
+# A call over many series costs little more than one over a single series; longer stretches are faster one by one.
+_ROUNDS = 16
 TURNOVER_SCALE = PRICE_SCALE * PRICE_SCALE
 
 
@@ -108,9 +110,8 @@ class Chain:
         return row
 
     def advance(self, works: Sequence[Work]) -> list[Stepped]:
-        """Step every series over its bars, in the order of ``works``; single bars of many series go together."""
-        single = [w for w in works if len(w.starts) == 1]
-        done = {s.key: s for s in self._step(single)} if single else {}
+        """Step every series over its bars, in the order of ``works``; where they are few, all series go together."""
+        done = self._rounds([work for work in works if 0 < len(work.starts) <= _ROUNDS])
         return [done.get(work.key) or self._run(work) for work in works]
 
     def peek(self, keys: Sequence[SeriesKey], starts: Sequence[int], states: Floats, rows: Floats) -> Peeked:
@@ -148,11 +149,21 @@ class Chain:
         alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
         states = np.concatenate((kernel, detectors, memory), axis=1)
         return [
-            Stepped(w.key, w.starts, metrics[j : j + 1], of_signals, of_alerts, states[j], _snapshots(w, states[j]))
-            for j, (w, of_signals, of_alerts) in enumerate(
-                zip(works, _grouped(works, signals), _grouped(works, alerts), strict=True)
+            # A copy of each state: whoever keeps one must not keep the table of all.
+            Stepped(w.key, w.starts, metrics[j : j + 1], of_signals, of_alerts, state.copy(), _snapshots(w, state))
+            for j, (w, state, of_signals, of_alerts) in enumerate(
+                zip(works, states, _grouped(works, signals), _grouped(works, alerts), strict=True)
             )
         ]
+
+    def _rounds(self, works: Sequence[Work]) -> dict[SeriesKey, Stepped]:
+        """The first bar of every series in one call, then the second of those that have one, and so on."""
+        pieces: dict[SeriesKey, list[Stepped]] = {work.key: [] for work in works}
+        for j in range(max((len(work.starts) for work in works), default=0)):
+            left = [_bar_of(work, j, pieces[work.key]) for work in works if j < len(work.starts)]
+            for piece in self._step(left):
+                pieces[piece.key].append(piece)
+        return {work.key: _joined(work, pieces[work.key]) for work in works}
 
     def _run(self, work: Work) -> Stepped:
         """Many bars of one series, cut where a state is wanted back."""
@@ -163,15 +174,7 @@ class Chain:
             state, last = pieces[-1].state, starts[-1]
         if not pieces:
             return Stepped(work.key, (), np.empty((0, len(self.kernel.columns))), (), (), state, ())
-        return Stepped(
-            work.key,
-            work.starts,
-            np.concatenate([piece.metrics for piece in pieces]),
-            tuple(signal for piece in pieces for signal in piece.signals),
-            tuple(alert for piece in pieces for alert in piece.alerts),
-            state,
-            tuple(snapshot for piece in pieces for snapshot in piece.snapshots),
-        )
+        return _joined(work, pieces)
 
     def _piece(self, work: Work) -> Stepped:
         kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
@@ -211,6 +214,27 @@ def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:
 def utc_day(_key: SeriesKey, start: int) -> float:
     """The session of a market that never closes: the day, UTC."""
     return float(start // DAY)
+
+
+def _bar_of(work: Work, j: int, before: Sequence[Stepped]) -> Work:
+    """The work of one bar, after those that are done."""
+    state, last = (before[-1].state, work.starts[j - 1]) if before else (work.state, work.last)
+    return Work(work.key, state, last, work.starts[j : j + 1], work.rows[j : j + 1], work.keep_from)
+
+
+def _joined(work: Work, pieces: Sequence[Stepped]) -> Stepped:
+    """What consecutive pieces of a work came to."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Stepped(
+        work.key,
+        work.starts,
+        np.concatenate([piece.metrics for piece in pieces]),
+        tuple(signal for piece in pieces for signal in piece.signals),
+        tuple(alert for piece in pieces for alert in piece.alerts),
+        pieces[-1].state,
+        tuple(snapshot for piece in pieces for snapshot in piece.snapshots),
+    )
 
 
 def _snapshots(work: Work, state: Floats) -> tuple[Snapshot, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparktrends.ops.home import Home
+from sparktrends.ops.home import Home, default_cache
 from sparktrends.ops.supervise import Spec
 
 
@@ -34,7 +34,7 @@ class Worker:
             name=self.name,
             argv=[sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), *self.command],
             output=self.home.logs / f"{self.name}.log",
-            env={**self.env, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONUNBUFFERED": "1"},
+            env={**keeping_bytecode(self.env), "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONUNBUFFERED": "1"},
             cwd=self.folder,
             grace=self.grace,
         )
@@ -42,3 +42,14 @@ class Worker:
     def ready(self) -> bool:
         """It is started by name; whether it does its work is what `check` and `status` say."""
         return True
+
+
+def keeping_bytecode(env: Mapping[str, str]) -> dict[str, str]:
+    """``env``, in which Python keeps its bytecode, in our cache where it must not lie beside the sources.
+
+    Compiling pandas, Numba and pyspark anew at each start, and again in each of Spark's workers, takes seconds.
+    """
+    kept = dict(env)
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept.setdefault("PYTHONPYCACHEPREFIX", str(default_cache(env) / "bytecode"))
+    return kept

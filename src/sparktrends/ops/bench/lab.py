@@ -16,7 +16,7 @@ from sparktrends.ops.home import Home
 from sparktrends.ops.settings import ALIASES, NAMES, Settings
 from sparktrends.ops.stack import External, Stack
 from sparktrends.ops.supervise import Process
-from sparktrends.ops.workers import Worker
+from sparktrends.ops.workers import Worker, keeping_bytecode
 from sparktrends.store.migrate import migrate
 
 NOWHERE = External(kafka="127.0.0.1:1")
@@ -54,7 +54,8 @@ def temporary_home() -> Iterator[Home]:
 
 def own_environment(settings: Settings) -> dict[str, str]:
     """The environment without anybody's broker, database or keys: a benchmark brings its own."""
-    return {name: value for name, value in settings.env.items() if name not in NAMES and name not in ALIASES}
+    own = {name: value for name, value in settings.env.items() if name not in NAMES and name not in ALIASES}
+    return keeping_bytecode(own)
 
 
 def free_ports() -> dict[str, int]:
