@@ -13,10 +13,11 @@ import click
 from sparktrends.errors import NotFound, Unavailable
 from sparktrends.ops import endpoints
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
-from sparktrends.ops.commands.sources import Choice, source_options
+from sparktrends.ops.commands.sources import Choice, require_usable, source_options
 from sparktrends.ops.home import Home
 from sparktrends.ops.up import RESTARTS, Plan, Up
 from sparktrends.ops.view import View
+from sparktrends.telemetry import system_clock
 
 _PATIENCE_S = 60.0
 
@@ -31,6 +32,7 @@ _PATIENCE_S = 60.0
 def up(context: Context, choice: Choice, exit_when_done: bool, for_s: float, accept_gap: bool, as_json: bool) -> None:
     """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
     stopping = stop_event()
+    require_usable(context.settings, system_clock, choice)
     plan = Plan(choice.arguments(), exit_when_done, for_s, accept_gap=accept_gap)
     began = time.monotonic()
     with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,16 @@ def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
     """What to play; raises BadSetting or BadFile."""
     pace = _speed(choice.speed)
     return [_track(settings, clock, source, choice, pace) for source in choice.wanted]
+
+
+def require_usable(settings: Settings, clock: Clock, choice: Choice) -> None:
+    """Read every file that was named, so that a bad one is refused before anything is started.
+
+    Raises BadSetting or BadFile. The recorded week is checked by its hash when it is fetched.
+    """
+    named = tuple(source for source in choice.wanted if source != DEMO)
+    if named:
+        tracks_of(settings, clock, replace(choice, sources=named))
 
 
 def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: float | None) -> Track:
