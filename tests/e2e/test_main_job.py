@@ -1,0 +1,246 @@
+"""The main job: a recording at full speed through the whole product, and what a person can then ask of it."""
+
+# ruff: noqa: S608 - statements of this file, put together from its own constants
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+
+from e2e.product import Product, until
+from sparktrends.ops import jars
+from sparktrends.sources.replay import DEMO_MEMBER
+
+pytestmark = pytest.mark.e2e
+
+RECORDS, TRADES, PRICES, BARS, EMPTY = 100_000, 99_982, 18, 9_399, 204
+WHOLE = ("trades", "bars", "signals", "alerts", "quarantined", "late", "lag_s", "processes")
+KEY = "source = 'bitstamp~replay' AND symbol = 'BTC/USD' AND interval = '1m'"
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    with Product.fresh() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(product: Product) -> dict[str, Any]:
+    """The summary of a run that ended by itself."""
+    return product.run("up", "--speed", "max", "--exit-when-done", "--json", seconds=180).json()
+
+
+@pytest.fixture(scope="module")
+def second(product: Product, first: dict[str, Any]) -> Iterator[Product]:
+    """The same command in the same home, running on."""
+    command = product.up("--speed", "max")
+    yield product
+    assert command.stop() == 0
+    assert not product.processes()
+
+
+@pytest.fixture(scope="module")
+def trades(resolver: jars.Resolver) -> pl.DataFrame:
+    """The recording as it lies in the jar: ts in seconds, price and amount as text; row is its place."""
+    (jar,) = resolver.ensure([jars.DEMO])[jars.DEMO]
+    content = zipfile.ZipFile(jar).read(DEMO_MEMBER)
+    frame = pl.read_csv(io.BytesIO(content), infer_schema=False).with_row_index("row")
+    return frame.with_columns(pl.col("timestamp").cast(pl.Int64))
+
+
+def expected_bars(trades: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """start (minutes since 1970), open, high, low, close, volume, turnover, trades: by Polars, from the file alone."""
+    digits = pl.Decimal(38, 12)
+    frame = (
+        trades.with_columns(pl.col("price").cast(digits), pl.col("amount").cast(digits))
+        .filter(pl.col("amount") > 0)
+        # 24 decimals do not fit into Polars' products: whole units do, as text they stay exact.
+        .with_columns(
+            turnover=pl.struct("price", "amount").map_elements(
+                lambda r: str(r["price"] * r["amount"]), return_dtype=pl.String
+            )
+        )
+        .sort("timestamp", "row")
+        .group_by(minute=pl.col("timestamp") // 60, maintain_order=True)
+        .agg(
+            open=pl.col("price").first(),
+            high=pl.col("price").max(),
+            low=pl.col("price").min(),
+            close=pl.col("price").last(),
+            volume=pl.col("amount").sum(),
+            turnover=pl.col("turnover"),
+            trades=pl.len(),
+        )
+        .sort("minute")
+    )
+    return [(*row[:6], sum(map(Decimal, row[6]), Decimal()), row[7]) for row in frame.iter_rows()]
+
+
+def test_the_summary_counts_exactly_what_was_recorded(first: dict[str, Any], trades: pl.DataFrame) -> None:
+    sizes = trades["amount"].cast(pl.Float64)
+    assert (len(trades), (sizes > 0).sum(), (sizes == 0).sum()) == (RECORDS, TRADES, PRICES)
+    assert {name: first[name] for name in ("trades", "bars", "late", "quarantined", "behind", "lag_s")} == {
+        "trades": TRADES, "bars": BARS, "late": 0, "quarantined": 0, "behind": 0, "lag_s": 0,
+    }  # fmt: skip
+    assert first["seconds"] > 0
+
+
+def test_stored_bars_are_those_that_polars_makes_of_the_file(second: Product, trades: pl.DataFrame) -> None:
+    stored = second.sql(
+        "SELECT (extract(epoch FROM start) / 60)::bigint, open, high, low, close, volume, turnover, trades, vwap,"
+        f" state, revision, origin FROM market.bars WHERE {KEY} AND trades > 0 ORDER BY start",
+        reader=True,
+    )
+    assert [row[:8] for row in stored] == expected_bars(trades)
+    assert {row[9:] for row in stored} == {("final", 0, "trades")}
+    assert all(abs(row[8] * row[5] - row[6]) <= row[5] * Decimal("0.5e-18") for row in stored)
+
+
+def test_a_minute_without_a_trade_is_a_row_that_says_so(second: Product) -> None:
+    empty = second.sql(
+        "SELECT DISTINCT open, high, low, close, vwap, volume, state, reason FROM market.bars"
+        f" WHERE {KEY} AND trades = 0"
+    )
+    assert empty == [(None, None, None, None, None, Decimal(0), "final", "no_trade")]
+    counted = second.sql(f"SELECT count(*), min(start), max(start) FROM market.bars WHERE {KEY} AND trades = 0")[0]
+    assert counted[0] == EMPTY
+    assert datetime(2013, 11, 25, tzinfo=UTC) < counted[1] < counted[2] < datetime(2013, 12, 2, tzinfo=UTC)
+
+
+def test_a_second_start_publishes_nothing_again(second: Product, first: dict[str, Any]) -> None:
+    second.wait_folded()
+    # The ingest process ends by itself when its recording is through: then nothing more can come.
+    until(lambda: second.pid("stream") and not second.pid("ingest"), 60, "the recording does not end")
+    assert second.published() == first["published"]
+    assert second.log("ingest").count('"published": 0, ') == 1
+    assert second.log("ingest").count(f'"published": {RECORDS}, ') == 1
+
+
+def test_the_audit_is_clean_and_has_seen_every_record(second: Product, first: dict[str, Any]) -> None:
+    report = second.audit()
+    assert report["ok"]
+    assert report["counts"] == {
+        "trades": TRADES, "prices": PRICES, "heartbeats": first["published"] - RECORDS,
+        "bars": 0, "late": 0, "quarantined": 0,
+    }  # fmt: skip
+    assert report["bars_checked"] == BARS + EMPTY
+    assert sum(span["records"] for span in report["spans"]) == first["published"]
+
+
+def test_an_altered_a_dropped_and_a_doubled_row_are_named(second: Product) -> None:
+    minutes = ["2013-11-26 10:00+00", "2013-11-27 11:00+00", "2013-11-28 12:00+00"]
+    altered, dropped, doubled = minutes
+    kept = "CREATE TABLE core.kept AS SELECT * FROM core.bars WHERE start = ANY(%s::timestamptz[])"
+    second.sql(kept, minutes)
+    # A row cannot be there twice with the key in place: what a broken index would let in is tried without it.
+    second.sql("ALTER TABLE core.bars DROP CONSTRAINT bars_pkey")
+    second.sql("UPDATE core.bars SET close = close + 0.000000000001 WHERE start = %s", altered)
+    second.sql("DELETE FROM core.bars WHERE start = %s", dropped)
+    second.sql("INSERT INTO core.bars SELECT * FROM core.bars WHERE start = %s", doubled)
+    try:
+        report = second.audit(code=1)
+    finally:
+        second.sql("DELETE FROM core.bars WHERE start = ANY(%s::timestamptz[])", minutes)
+        second.sql("INSERT INTO core.bars SELECT * FROM core.kept")
+        second.sql("DROP TABLE core.kept")
+        second.sql("ALTER TABLE core.bars ADD CONSTRAINT bars_pkey PRIMARY KEY (series, interval, start)")
+    told = "\n".join(f"{finding['kind']} {finding['key']}" for finding in report["findings"])
+    assert report["findings_total"] == len(minutes), told
+    assert all(minute[:16] in told.replace("T", " ") for minute in minutes), told
+
+
+def test_status_says_in_whole_numbers_what_runs(second: Product) -> None:
+    second.wait_folded()
+    status = second.run("status", "--json").json()
+    assert all(type(status[name]) is int for name in WHOLE)
+    assert (status["trades"], status["bars"], status["lag_s"]) == (TRADES, BARS, 0)
+    running = {process["name"] for process in status["process_list"] if process["running"]}
+    assert {"kafka", "postgres", "stream"} <= running
+    assert status["processes"] == len(running)
+    assert f"{TRADES:,} trades in {BARS:,} bars" in second.run("status").out
+
+
+def test_env_names_the_running_stack(second: Product) -> None:
+    values = dict(line.split("=", 1) for line in second.run("env").out.splitlines())
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", values["KAFKA_BOOTSTRAP"])
+    assert values["POSTGRES_USER"] == "sparktrends_reader"
+    with psycopg.connect(
+        host=values["POSTGRES_HOST"],
+        port=values["POSTGRES_PORT"],
+        dbname=values["POSTGRES_DB"],
+        user=values["POSTGRES_USER"],
+        password=values["POSTGRES_PASSWORD"],
+    ) as connection:
+        assert connection.execute("SELECT count(*) FROM bars WHERE trades > 0").fetchone() == (BARS,)
+    owner = dict(line.split("=", 1) for line in second.run("env", "--owner").out.splitlines())
+    assert owner["POSTGRES_USER"] == "sparktrends"
+    assert owner["POSTGRES_PASSWORD"] != values["POSTGRES_PASSWORD"]
+
+
+def test_addresses_of_this_home_in_a_dotenv_are_still_embedded(second: Product) -> None:
+    (second.folder / ".env").write_text(second.run("env").out)
+    (second.folder / ".env").chmod(0o600)
+    try:
+        assert second.run("status", "--json").json()["trades"] == TRADES
+    finally:
+        (second.folder / ".env").unlink()
+
+
+def test_the_reader_sees_market_and_nothing_else(second: Product) -> None:
+    seen = second.sql(
+        "SELECT DISTINCT table_schema FROM information_schema.table_privileges"
+        " WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
+        reader=True,
+    )
+    assert seen == [("market",)]
+    for statement in (
+        "SELECT * FROM core.bars",
+        "SELECT * FROM raw.payloads",
+        "SELECT * FROM core.ledger",
+        "SELECT core.ensure_month('bars', '2013-11-01')",
+        "CREATE TABLE public.mine (a int)",
+        "SET default_transaction_read_only = off; DELETE FROM core.bars",
+    ):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+            second.sql(statement, reader=True)
+
+
+def test_psql_topics_and_checks_say_that_all_is_well(second: Product) -> None:
+    asked = second.run("psql", "-Atc", "SELECT count(*) FROM bars WHERE trades > 0")
+    assert asked.out.strip() == str(BARS)
+    assert second.run("topics", "--json").json() == {"applied": False, "changes": []}
+    for what in ("kafka", "database", "stream"):
+        assert second.run("check", what, "--json").json() == {"check": what, "ok": True, "problem": ""}
+    assert second.run("check", "ingest", "--json", code=1).json()["problem"]
+
+
+def test_everything_listens_on_loopback_only(second: Product) -> None:
+    listening = {c.laddr.ip for p in second.processes() for c in p.net_connections("inet") if c.status == "LISTEN"}
+    assert listening
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_no_password_is_on_a_command_line_or_in_a_log(second: Product) -> None:
+    where = second.where().database
+    words = " ".join(word for process in second.processes() for word in process.cmdline())
+    logs = "".join(file.read_text(errors="replace") for file in (second.home / "logs").iterdir() if file.is_file())
+    for secret in (where.owner_password, where.reader_password):
+        assert len(secret) >= 16
+        assert secret not in words + logs
+
+
+def test_a_restarted_part_is_another_process_and_the_bars_stay(second: Product) -> None:
+    before = second.pid("postgres")
+    assert "was restarted" in second.run("restart", "postgres").out
+    assert second.pid("postgres") not in (None, before)
+    assert second.run("restart", "nothing", code=1).err.startswith("sparktrends: no part is called nothing")
+    assert os.path.exists(second.home / "run" / "stack.json")
