@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sparktrends.analysis import MinutesChange, advance, open_from, spans_needed
 from sparktrends.bars import FoldResult, Limits, vwap_of
-from sparktrends.commit.analysis import NOTHING, Analysis, Changed
+from sparktrends.commit.analysis import NOTHING, Analysis
 from sparktrends.commit.cache import Cache, Known, Minutes
+from sparktrends.commit.plan import Changed
 from sparktrends.model import MINUTE, Bar, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
 from sparktrends.store import save
 from sparktrends.store.writer import Request, SeriesKey, Transaction

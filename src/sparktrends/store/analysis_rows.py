@@ -60,8 +60,11 @@ WHERE b.state <> 'forming' AND b.open IS NOT NULL AND (b.reason IS NULL OR NOT E
     SELECT FROM core.provider_bars p WHERE p.series = b.series AND p.interval = b.interval AND p.start = b.start
        AND p.adjustment = 'raw' AND p.closed))
 UNION ALL
-SELECT k.series, (extract(epoch FROM p.start) * 1000000)::bigint, 0::bigint, p.open::float8, p.high::float8,
-    p.low::float8, p.close::float8, p.volume::float8, coalesce(p.turnover, 0)::float8, 1::float8
+SELECT k.series, (extract(epoch FROM p.start) * 1000000)::bigint,
+    coalesce((SELECT b.after_final FROM core.bars b
+        WHERE b.series = p.series AND b.interval = p.interval AND b.start = p.start), 0),
+    p.open::float8, p.high::float8, p.low::float8, p.close::float8, p.volume::float8, coalesce(p.turnover, 0)::float8,
+    1::float8
 FROM k JOIN core.provider_bars p ON p.series = k.series AND p.interval = %(interval)s AND p.start > core.at(k.after)
 WHERE p.adjustment = 'raw' AND p.closed AND NOT EXISTS (
     SELECT FROM core.bars b WHERE b.series = p.series AND b.interval = p.interval AND b.start = p.start
@@ -233,12 +236,12 @@ def retract_signals_since(tx: Transaction, interval: str, since: Mapping[int, in
     return [row[0] for row in tx.cursor.fetchall()]
 
 
-def standing_alerts(tx: Transaction, interval: str, judged: Sequence[tuple[int, int]]) -> list[str]:
-    """Ids of alerts that stand at these bars (series, start)."""
+def standing_alerts(tx: Transaction, interval: str, since: Mapping[int, int]) -> list[str]:
+    """Ids of alerts of bars that stand from the time given on of each series."""
     tx.cursor.execute(
-        "SELECT a.id FROM core.alerts a JOIN unnest(%s::integer[], %s::bigint[]) AS k(series, start) "
-        "ON a.series = k.series AND a.start = core.at(k.start) "
+        "SELECT a.id FROM core.alerts a JOIN unnest(%s::integer[], %s::bigint[]) AS k(series, since) "
+        "ON a.series = k.series AND a.start >= core.at(k.since) "
         "WHERE a.interval = %s AND a.status <> 'retracted' AND a.rule NOT LIKE 'ops.%%'",
-        ([series for series, _ in judged], [start for _, start in judged], interval),
+        (list(since), list(since.values()), interval),
     )
     return [row[0] for row in tx.cursor.fetchall()]

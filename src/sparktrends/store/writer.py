@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import LiteralString
 
+from psycopg import Error
+from psycopg.errors import LockNotAvailable
+
 from sparktrends.errors import Fenced, LogGap
 from sparktrends.model import OffsetRange, PartialBar, PartitionCounts, SeriesState, Span
 from sparktrends.store import rows
-from sparktrends.store.connect import Connection, Cursor, connect, translated
+from sparktrends.store.connect import Connection, Cursor, connect, translate, translated
 
 SeriesKey = tuple[str, str]
 """(source, symbol)"""
+_LOCK_PATIENCE_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,16 @@ class Writer:
 
 
 def _take_lock(connection: Connection, shard: str) -> None:
-    with translated():
-        got = connection.execute("SELECT pg_try_advisory_lock(hashtext('shard'), hashtext(%s))", (shard,)).fetchone()
-    if got is None or not got[0]:
-        raise Fenced(f"another process writes shard {shard}", hint="stop it first; `sparktrends status` names it")
+    """Take the shard's lock; the server needs a moment to notice that a process before us has died."""
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{_LOCK_PATIENCE_S}s",))
+            connection.execute("SELECT pg_advisory_lock(hashtext('shard'), hashtext(%s))", (shard,))
+    except LockNotAvailable as error:
+        hint = "stop it first; `sparktrends status` names it"
+        raise Fenced(f"another process writes shard {shard}", hint=hint) from error
+    except Error as error:
+        raise translate(error) from error
 
 
 class Transaction:

@@ -12,7 +12,8 @@ from typing import Any
 from sparktrends.analysis.chain import Chain, Floats, Peeked, SeriesKey, Stepped, Work
 from sparktrends.bars import FoldResult, Limits
 from sparktrends.commit import Analysis, Cache, Laws, commit_batch
-from sparktrends.commit.analysis import Analysed, Changed
+from sparktrends.commit.analysis import Analysed
+from sparktrends.commit.plan import Changed
 from sparktrends.detectors import Detectors
 from sparktrends.indicators import Kernel
 from sparktrends.model import MINUTE, PRICE_SCALE, SECOND, PartialBar, SeriesMark

@@ -1,0 +1,185 @@
+"""What of each series has to be stepped: the bars that became final, or everything since a bar that changed.
+
+Mostly a batch appends: the state of a series is at hand, and its new final bars go on from there. Where a bar before
+that state changed (a revision, a provider's bar, a repair), the series goes back to the newest snapshot before it and
+steps again over what is stored now; the result is the same as if everything had come in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sparktrends.analysis import MinutesChange
+from sparktrends.analysis.chain import Chain, Floats, SessionOf, Work, bar_row
+from sparktrends.bars import Limits
+from sparktrends.commit.cache import Cache, Minutes
+from sparktrends.model import MINUTE, Bar, State
+from sparktrends.store import analysis_rows as rows
+from sparktrends.store.analysis_rows import FinalBar
+from sparktrends.store.writer import SeriesKey, Transaction
+
+INTERVAL = "1m"
+Position = tuple[Floats | None, int]
+"""A state, and the start of the bar it was left by (-1: no bar yet)."""
+_NEVER = 2**55  # the year 3111, which PostgreSQL can still hold
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a batch did to one series. ``opened`` are its minutes that are not final, ``provided`` the starts of
+    providers' closed bars that came."""
+
+    key: SeriesKey
+    minutes: MinutesChange
+    opened: Minutes
+    provided: set[int]
+
+    @property
+    def final(self) -> list[Bar]:
+        """Changed minutes that are final."""
+        return [bar for bar in self.minutes.changed if bar.state is not State.FORMING]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to step, and what of the stored results is void.
+
+    ``works`` are the bars to step, ``revisions`` the revision of each. ``positions`` is where each series stands if
+    nothing is stepped. Of a series that goes back, metrics and signals from ``since`` on, alerts from
+    ``alerts_since`` on and snapshots behind ``bases`` stand only if they are made again.
+    """
+
+    works: list[Work] = field(default_factory=list)
+    revisions: dict[SeriesKey, list[int]] = field(default_factory=dict)
+    positions: dict[SeriesKey, Position] = field(default_factory=dict)
+    since: dict[SeriesKey, int] = field(default_factory=dict)
+    alerts_since: dict[SeriesKey, int] = field(default_factory=dict)
+    bases: dict[SeriesKey, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A series whose bars have to be read: what shows after its position, or from before ``touched`` on.
+
+    ``anew``: nothing that this chain understands is stored of it, so all its bars are stepped.
+    """
+
+    series: int
+    touched: int
+    position: Position
+    anew: bool = False
+
+    @property
+    def back(self) -> bool:
+        """Whether the series goes back behind its position."""
+        return self.anew or self.touched <= self.position[1]
+
+
+class Planner:
+    """Makes the `Plan` of a batch; reads snapshots and bars where the cache does not know enough."""
+
+    def __init__(self, chain: Chain, limits: Limits, session_of: SessionOf) -> None:
+        self._chain = chain
+        self._limits = limits
+        self._session_of = session_of
+
+    def plan(self, tx: Transaction, changes: Sequence[Changed], cache: Cache) -> Plan:
+        """What the changes of a batch, whose rows are written already, ask for."""
+        plan = Plan()
+        readings: dict[SeriesKey, _Reading] = {}
+        stored = self._read_positions(tx, [c for c in changes if _cached(c, cache) is None])
+        for change in changes:
+            known = _cached(change, cache) or stored[change.key]
+            # Bars from before the chain was changed (other rules, other parameters): no state fits them.
+            anew = known is None and change.minutes.state.version > 1
+            position = known or (self._chain.new(), -1)
+            plan.positions[change.key] = position
+            touched = min(_touched(change, position[1]), default=_NEVER)
+            if anew or touched <= position[1] or not _appends(change):
+                if anew or touched < _NEVER:
+                    readings[change.key] = _Reading(change.minutes.state.id, touched, position, anew)
+            elif touched < _NEVER:
+                self._append(plan, change, position)
+        self._read(tx, plan, readings)
+        return plan
+
+    def row(self, key: SeriesKey, bar: Bar) -> tuple[float, ...]:
+        """The bar columns of a minute with prices."""
+        return bar_row(bar.fold, self._session_of(key, bar.fold.start))
+
+    def keep_from(self, newest: int) -> int:
+        """States after bars from here on may be wanted by a revision within the grace."""
+        return newest - self._limits.grace - MINUTE
+
+    def _read_positions(self, tx: Transaction, changes: Sequence[Changed]) -> dict[SeriesKey, Position | None]:
+        newest = {c.minutes.state.id: _NEVER for c in changes}
+        found = rows.snapshots_before(tx, INTERVAL, self._chain.layout, newest)
+        return {c.key: _restored(found.get(c.minutes.state.id)) for c in changes}
+
+    def _append(self, plan: Plan, change: Changed, position: Position) -> None:
+        state, last = position
+        assert state is not None
+        bars = [bar for bar in change.final if _matters(bar)]
+        starts = tuple(bar.fold.start for bar in bars)
+        table = np.array([self.row(change.key, bar) for bar in bars])
+        plan.works.append(Work(change.key, state, last, starts, table, self.keep_from(starts[-1])))
+        plan.revisions[change.key] = [bar.fold.after_final for bar in bars]
+        plan.bases[change.key] = last
+
+    def _read(self, tx: Transaction, plan: Plan, readings: Mapping[SeriesKey, _Reading]) -> None:
+        """Go back to before the oldest change where needed, and step what shows from there on."""
+        behind = {r.series: r.touched for r in readings.values() if r.back and not r.anew}
+        snapshots = rows.snapshots_before(tx, INTERVAL, self._chain.layout, behind)
+        bases = {
+            key: (_restored(snapshots.get(r.series)) or (self._chain.new(), -1)) if r.back else r.position
+            for key, r in readings.items()
+        }
+        found = rows.final_bars(tx, INTERVAL, {readings[key].series: last for key, (_, last) in bases.items()})
+        for key, (state, last) in bases.items():
+            assert state is not None
+            reading, bars = readings[key], found[readings[key].series]
+            plan.positions[key], plan.bases[key] = (state, last), last
+            if reading.back:
+                plan.since[key] = 0 if reading.anew else reading.touched
+                # Old alerts were made by the rules of their day, and people have seen them.
+                plan.alerts_since[key] = reading.touched
+            if bars:
+                plan.works.append(self._stored_work(key, state, last, bars))
+                plan.revisions[key] = [bar[1] for bar in bars]
+
+    def _stored_work(self, key: SeriesKey, state: Floats, last: int, bars: Sequence[FinalBar]) -> Work:
+        starts = tuple(bar[0] for bar in bars)
+        table = np.array([(*bar[2:8], self._session_of(key, bar[0]), bar[8]) for bar in bars])
+        return Work(key, state, last, starts, table, self.keep_from(starts[-1]))
+
+
+def _cached(change: Changed, cache: Cache) -> Position | None:
+    known = cache.get(change.key, change.minutes.state.version - 1)
+    return None if known is None or known.state is None else (known.state, known.last)
+
+
+def _restored(snapshot: rows.StoredSnapshot | None) -> Position | None:
+    return None if snapshot is None else (np.frombuffer(snapshot.state, dtype=np.float64), snapshot.start)
+
+
+def _touched(change: Changed, last: int) -> set[int]:
+    """Minutes at which what shows may be another bar now. Up to ``last`` that includes one without prices: a
+    provider's bar that stood there may have to give way to it."""
+    return {b.fold.start for b in change.final if _matters(b) or b.fold.start <= last} | change.provided
+
+
+def _appends(change: Changed) -> bool:
+    return not change.provided and all(_plain(bar) for bar in change.final if _matters(bar))
+
+
+def _matters(bar: Bar) -> bool:
+    """Whether the minute may show as a bar with prices: its own trades, or a provider's bar in its place."""
+    return bar.fold.open is not None or bar.reason not in (None, "no_trade")
+
+
+def _plain(bar: Bar) -> bool:
+    """Whether nothing but its own trades can show there."""
+    return bar.fold.open is not None and bar.reason is None

@@ -1,0 +1,88 @@
+"""What is stored in the end, bit for bit: by the pipeline, and as the same chain makes it of the bars that show."""
+
+from __future__ import annotations
+
+import struct
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from commit.world import rows
+from sparktrends.analysis.chain import Chain, Work, utc_day
+from sparktrends.store.analysis_rows import METRIC_NAMES
+
+BARS = """
+SELECT source, symbol, interval, start, open, high, low, close, volume, turnover, vwap, trades, state, revision, reason,
+    origin, adjustment FROM market.bars_all ORDER BY source, symbol, interval, start, origin, adjustment
+"""
+METRICS = "SELECT source, symbol, start, {}, warm, revision, extra FROM market.metrics WHERE final ORDER BY 1, 2, 3"
+# A bar that still forms may have signals already: they are for those who look now.
+SIGNALS = """
+SELECT g.id, g.start, g.kind, g.name, g.direction, g.score, g.severity, g.detail FROM market.signals g
+JOIN market.bars b USING (source, symbol, interval, start)
+WHERE g.retracted_at IS NULL AND b.state <> 'forming' ORDER BY 1
+"""
+ALERTS = "SELECT id FROM core.alerts WHERE status <> 'retracted' ORDER BY 1"
+GAPS = "SELECT source, symbol, from_at, to_at, reason FROM market.gaps ORDER BY 1, 2, 3, 5"
+STATES = """
+SELECT source, symbol, clock, first_minute, last_minute
+FROM core.series_state JOIN core.series s ON s.id = series ORDER BY 1, 2
+"""
+LEDGER = "SELECT topic, partition, next_offset, records, trades, late FROM core.ledger ORDER BY 1, 2"
+
+
+def bits(value: object) -> object:
+    """A float by its bits: -0.0 is not 0.0."""
+    return struct.pack("<d", value) if isinstance(value, float) else value
+
+
+def everything(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every settled thing, without the times of writing."""
+    found = {"bars": rows(dsn, BARS), "metrics": metrics(dsn), "signals": signals(dsn)}
+    found |= {"alerts": rows(dsn, ALERTS), "gaps": rows(dsn, GAPS), "states": rows(dsn, STATES)}
+    found["late"] = rows(dsn, "SELECT topic, partition, log_offset FROM core.late_trades ORDER BY 1, 2, 3")
+    found["ledger"] = rows(dsn, LEDGER)
+    return found
+
+
+def metrics(dsn: str) -> list[tuple[Any, ...]]:
+    """Final metrics: series, start, named values as bits, warm, revision, extra as bits."""
+    names = ", ".join(f'"{name}"' for name in METRIC_NAMES)
+    found = rows(dsn, METRICS.format(names))
+    return [(*map(bits, row[:-1]), {name: bits(v) for name, v in row[-1].items()}) for row in found]
+
+
+def signals(dsn: str) -> list[tuple[Any, ...]]:
+    """Standing signals of final bars."""
+    return [tuple(map(bits, row)) for row in rows(dsn, SIGNALS)]
+
+
+def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str], set[str]]:
+    """Metrics (as `metrics`), ids of signals and ids of alerts, of the bars that people see, in one go."""
+    shown = rows(
+        dsn,
+        "SELECT source, symbol, (extract(epoch FROM start) * 1000000)::bigint, start, revision, open::float8, "
+        "high::float8, low::float8, close::float8, volume::float8, coalesce(turnover, 0)::float8, "
+        "(origin = 'provider')::integer::float8 FROM market.bars "
+        "WHERE state <> 'forming' AND open IS NOT NULL AND interval = '1m' ORDER BY 1, 2, 3",
+    )
+    made: list[tuple[Any, ...]] = []
+    found: set[str] = set()
+    alerts: set[str] = set()
+    for key, of_series in groupby(shown, lambda row: row[:2]):
+        bars = list(of_series)
+        table = np.array([(*bar[5:11], utc_day(key, bar[2]), bar[11]) for bar in bars])
+        done = chain.advance([Work(key, chain.new(), -1, tuple(bar[2] for bar in bars), table)])[0]
+        made += [_row(chain, bar, done.metrics[j].tolist()) for j, bar in enumerate(bars)]
+        found |= {signal.id for signal in done.signals}
+        alerts |= {alert.id for alert in done.alerts}
+    return made, found, alerts
+
+
+def _row(chain: Chain, bar: tuple[Any, ...], values: list[float]) -> tuple[Any, ...]:
+    named = len(METRIC_NAMES)
+    plain = [bits(v) if np.isfinite(v) else None for v in values[:named]]
+    pairs = zip(chain.kernel.extra_names, values[named:-1], strict=True)
+    extra = {name: bits(v) for name, v in pairs if np.isfinite(v)}
+    return (*bar[:2], bar[3], *plain, bool(values[-1]), bar[4], extra)
