@@ -1,0 +1,101 @@
+"""Market calendars: is an exchange open, is it a half day, when does it open and close next; crypto never closes.
+
+A thin layer over exchange_calendars, which knows holidays, half days, lunch breaks and daylight saving. Importing it
+takes seconds, so that happens at the first question about an exchange (never for ``24/7``). Times are microseconds
+since 1970, UTC; an exchange is named by its market identifier code (``XNYS``), currencies by ``24/5``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from sparktrends.errors import BadSetting
+
+ALWAYS = "24/7"
+STOCKS = "XNYS"
+"""The exchange whose hours hold for a stock unless somebody says otherwise: New York."""
+
+Kind = Literal["open", "half day", "closed", "24/7"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What an exchange does at a moment. Trading or not, ``opens`` and ``closes`` are of the span at hand or the next.
+
+    A lunch break is ``closed``, and ends with the afternoon; both are None for ``24/7``.
+    """
+
+    kind: Kind
+    opens: int | None = None
+    closes: int | None = None
+
+    @property
+    def trading(self) -> bool:
+        """Whether trades can happen at that moment."""
+        return self.kind != "closed"
+
+
+class Calendar:
+    """The trading spans of one exchange, about twenty years back and one ahead; make one with `calendar`."""
+
+    def __init__(self, exchange: str, opens: list[int], closes: list[int], half_days: frozenset[int]) -> None:
+        self.exchange = exchange
+        self._opens = opens
+        self._closes = closes
+        self._half_days = half_days
+
+    def at(self, ts: int) -> Session:
+        """What the exchange does at ``ts``; BadSetting outside of what the calendar knows."""
+        if self.exchange == ALWAYS:
+            return Session("24/7")
+        i = bisect_right(self._opens, ts) - 1
+        if i >= 0 and ts < self._closes[i]:
+            kind: Kind = "half day" if self._closes[i] in self._half_days else "open"
+            return Session(kind, self._opens[i], self._closes[i])
+        if i + 1 >= len(self._opens) or i < 0:
+            raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
+        return Session("closed", self._opens[i + 1], self._closes[i + 1])
+
+    def session_start(self, ts: int) -> int:
+        """When the day's session that holds or precedes ``ts`` began (before the break, if there is one): for VWAP."""
+        if self.exchange == ALWAYS:
+            return ts - ts % 86_400_000_000
+        i = bisect_right(self._opens, ts) - 1
+        # The afternoon follows its morning within hours, the next day's session does not.
+        while i > 0 and self._opens[i] - self._closes[i - 1] < 4 * 3_600_000_000:
+            i -= 1
+        if i < 0:
+            raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
+        return self._opens[i]
+
+
+@lru_cache(maxsize=32)
+def calendar(exchange: str = STOCKS) -> Calendar:
+    """The calendar of an exchange; BadSetting when nobody knows it.
+
+    >>> calendar("24/7").at(0)
+    Session(kind='24/7', opens=None, closes=None)
+    """
+    if exchange == ALWAYS:
+        return Calendar(ALWAYS, [], [], frozenset())
+    import exchange_calendars
+
+    try:
+        known = exchange_calendars.get_calendar(exchange)
+    except exchange_calendars.errors.InvalidCalendarName:
+        raise BadSetting(f"no exchange is called {exchange!r}", hint="give its code, such as XNYS or XLON") from None
+    opens: list[int] = []
+    closes: list[int] = []
+    for opened, pause, resumed, closed in known.schedule[["open", "break_start", "break_end", "close"]].itertuples(
+        index=False
+    ):
+        opens.append(opened.value // 1000)
+        if pause == pause:  # not a time at all where there is no break
+            closes.append(pause.value // 1000)
+            opens.append(resumed.value // 1000)
+        closes.append(closed.value // 1000)
+    early = known.schedule.loc[known.early_closes, "close"]
+    return Calendar(exchange, opens, closes, frozenset(moment.value // 1000 for moment in early))

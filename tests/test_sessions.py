@@ -1,0 +1,98 @@
+"""Market calendars against what the exchanges published: holidays, half days, lunch, daylight saving."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadSetting
+from sparktrends.model import DAY, HOUR, MINUTE, SECOND
+from sparktrends.sessions import calendar
+
+
+def at(zone: str, *when: int) -> int:
+    return int(datetime(*when, tzinfo=ZoneInfo(zone)).timestamp()) * SECOND
+
+
+def new_york(*when: int) -> int:
+    return at("America/New_York", *when)
+
+
+@pytest.mark.parametrize(
+    ("when", "kind"),
+    [
+        ((2026, 11, 20, 9, 29, 59), "closed"),
+        ((2026, 11, 20, 9, 30), "open"),
+        ((2026, 11, 20, 15, 59, 59), "open"),
+        ((2026, 11, 20, 16, 0), "closed"),
+        ((2026, 11, 21, 12, 0), "closed"),  # a Saturday
+        ((2026, 11, 26, 12, 0), "closed"),  # Thanksgiving
+        ((2026, 11, 27, 12, 59), "half day"),
+        ((2026, 11, 27, 13, 0), "closed"),
+        ((2026, 7, 3, 12, 0), "closed"),  # Independence Day, on a Saturday, observed on the Friday
+        ((2025, 1, 9, 12, 0), "closed"),  # a day of mourning: no rule makes it
+    ],
+)
+def test_new_york(when: tuple[int, ...], kind: str) -> None:
+    assert calendar("XNYS").at(new_york(*when)).kind == kind
+
+
+@pytest.mark.parametrize("day", [(2026, 3, 6), (2026, 3, 9), (2026, 10, 30), (2026, 11, 2)])
+def test_the_opening_follows_daylight_saving(day: tuple[int, int, int]) -> None:
+    session = calendar().at(new_york(*day, 12, 0))
+    assert session.opens == new_york(*day, 9, 30)
+    assert session.closes == new_york(*day, 16, 0)
+
+
+def test_utc_openings_differ_by_the_hour_of_daylight_saving() -> None:
+    before, after = (calendar().at(new_york(2026, 3, day, 12, 0)).opens or 0 for day in (6, 9))
+    assert (after - before) % DAY == DAY - HOUR
+
+
+def test_when_closed_the_next_session_is_named() -> None:
+    over_thanksgiving = calendar().at(new_york(2026, 11, 25, 18, 0))
+    assert over_thanksgiving.kind == "closed"
+    assert over_thanksgiving.opens == new_york(2026, 11, 27, 9, 30)
+    assert over_thanksgiving.closes == new_york(2026, 11, 27, 13, 0)
+
+
+def test_a_lunch_break_is_closed_and_belongs_to_the_session() -> None:
+    hong_kong = calendar("XHKG")
+    noon = hong_kong.at(at("Asia/Hong_Kong", 2026, 11, 20, 12, 30))
+    assert noon.kind == "closed"
+    assert noon.opens == at("Asia/Hong_Kong", 2026, 11, 20, 13, 0)
+    afternoon = at("Asia/Hong_Kong", 2026, 11, 20, 14, 0)
+    assert hong_kong.at(afternoon).kind == "open"
+    assert hong_kong.session_start(afternoon) == at("Asia/Hong_Kong", 2026, 11, 20, 9, 30)
+
+
+def test_crypto_never_closes() -> None:
+    session = calendar("24/7").at(12345)
+    assert (session.kind, session.trading, session.opens) == ("24/7", True, None)
+    assert calendar("24/7").session_start(3 * DAY + HOUR) == 3 * DAY
+
+
+def test_an_unknown_exchange_is_a_wrong_setting() -> None:
+    with pytest.raises(BadSetting, match="XNYS"):
+        calendar("MOON")
+
+
+@pytest.mark.parametrize("ts", [0, 10_000 * 365 * DAY])
+def test_beyond_the_calendar_nothing_is_claimed(ts: int) -> None:
+    with pytest.raises(BadSetting, match="does not reach"):
+        calendar().at(ts)
+
+
+@given(st.integers(new_york(2020, 1, 1), new_york(2026, 12, 31)))
+def test_a_moment_is_inside_its_span_or_before_the_next(ts: int) -> None:
+    session = calendar().at(ts)
+    assert session.opens is not None
+    assert session.closes is not None
+    assert (session.opens <= ts < session.closes) if session.trading else ts < session.opens
+    assert 3 * HOUR <= session.closes - session.opens <= 7 * HOUR
+    assert session.opens % MINUTE == 0
+    assert calendar().session_start(session.opens) == session.opens
