@@ -18,7 +18,7 @@ from sparktrends.model import INTERVALS, MINUTE, SECOND
 
 TRADES_TOPIC = "raw.trades"
 BARS_TOPIC = "raw.bars"
-LARGEST = 1024 * 1024
+LARGEST = 64 * 1024
 DEEPEST = 64
 TAPE = frozenset("BW4CNRHV7PZU")
 """The letters of the United States tapes for trades that are no price of the moment."""
@@ -88,7 +88,7 @@ _decode_literal = json.JSONDecoder(parse_float=Numeral, parse_int=Numeral, parse
 
 
 def fields_of(value: bytes | None) -> dict[str, Any]:
-    """The fields of a record; BadRecord unless it is one JSON object in UTF-8, of 1 MiB and 64 levels at most."""
+    """The fields of a record; BadRecord unless it is one JSON object in UTF-8, of 64 KiB and 64 levels at most."""
     if not value or len(value) > LARGEST:
         raise BadRecord("size")
     try:
