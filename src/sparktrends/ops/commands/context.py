@@ -41,9 +41,12 @@ def print_json(document: object) -> None:
     click.echo(json.dumps(document, default=str))
 
 
-def stop_event() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set: the command then ends in order, with exit code 0."""
-    event = threading.Event()
+def stop_event(event: threading.Event | None = None) -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set: the command then ends in order, with exit code 0.
+
+    Give the event again after something (Spark does) has taken Ctrl-C for itself.
+    """
+    event = event or threading.Event()
 
     def ask(_signum: int, _frame: FrameType | None) -> None:
         event.set()

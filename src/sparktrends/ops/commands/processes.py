@@ -35,6 +35,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends.commit import Analysis
     from sparktrends.ops.analysing import chain_of
     from sparktrends.ops.laws import limits_of
+    from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig
 
     telemetry.configure_logging()
@@ -52,10 +53,13 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         max_records=max_records,
     )
     session = spark.session("sparktrends", _spark_settings(settings, home))
+    stop_event(stopping)  # a Spark session takes Ctrl-C for itself
     analysis = Analysis(chain_of(settings), limits)
     running = Stream(config, session, stopping, analysis)
+    publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
     try:
-        running.run()
+        with publishing(publisher, failed=stopping.set):
+            running.run()
     finally:
         session.stop()
 
