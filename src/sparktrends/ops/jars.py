@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ from urllib.parse import urlsplit
 from sparktrends.errors import DiskFull, IntegrityError, NotFound, Unavailable
 from sparktrends.ops.java import Java, find
 from sparktrends.ops.supervise import tied
+
+_log = logging.getLogger(__name__)
 
 BROKER, CONNECTOR, DEMO = "broker", "connector", "demo"
 LOCK = Path(__file__).with_name("jars.lock")
@@ -123,8 +126,11 @@ class Resolver:
     def _one(self, name: str, entries: Mapping[str, Entry]) -> tuple[Path, ...]:
         folder = self.cache / "jars" / f"{name}-{_fingerprint(entries)}"
         with _only_one(folder.with_suffix(".lock")):
-            if folder.is_dir() and not faults(folder, entries):
-                return _paths(folder, entries)
+            if folder.is_dir():
+                wrong = faults(folder, entries)
+                if not wrong:
+                    return _paths(folder, entries)
+                _log.warning("%s is not the file that jars.lock names: fetching the %s again", wrong[0], name)
             self._fetch(name, entries, folder)
             if wrong := faults(folder, entries):
                 raise IntegrityError(
