@@ -32,6 +32,7 @@ COMMANDS = {
     "rules": "alerting",
     "metrics": "offline",
     "signals": "offline",
+    "sandbox": "twin",
     "bench": "benching",
 }
 

@@ -1,0 +1,72 @@
+"""``sparktrends sandbox``: the offline twin of the providers, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from sparktrends import telemetry
+from sparktrends.sandbox.faults import Plan, load
+from sparktrends.sandbox.instruments import chosen
+from sparktrends.sandbox.providers import PROVIDERS
+from sparktrends.sandbox.server import HOST, Config, Twin
+
+_MOST_BEFORE = 50_000  # trades made before the first call, at most: more would keep a person waiting
+
+
+@click.command()
+@click.option("--port", default=0, show_default=True, help="Port on loopback; 0 = any free one.")
+@click.option("--port-file", type=click.Path(path_type=Path), help="Write the port here when it is open.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same market and the same faults.")
+@click.option("--rate", default=50.0, show_default=True, help="Trades a second, all symbols together.")
+@click.option("--symbols", default="", help="Trade only these: AAPL,BTC,EUR/USD; all when left out.")
+@click.option("--faults", default="none", show_default=True, help="none, random, or a TOML or JSON file.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Append everything that was emitted to this file.")
+@click.option("--hostile", is_flag=True, help="Mix in headlines that try to break whoever shows them.")
+def sandbox(
+    port: int,
+    port_file: Path | None,
+    seed: int,
+    rate: float,
+    symbols: str,
+    faults: str,
+    ledger: Path | None,
+    hostile: bool,
+) -> None:
+    """Serve all five providers on this machine, from a simulated market, with their real shapes and failures."""
+    telemetry.configure_logging()
+    config = Config(
+        chosen(symbols), port, seed, rate, _plan(faults, seed), ledger, int(min(1800, _MOST_BEFORE / rate)), hostile
+    )
+    asyncio.run(_run(config, _announce(port_file)))
+
+
+def _plan(faults: str, seed: int) -> Plan:
+    if faults == "none":
+        return Plan()
+    names = tuple(PROVIDERS)
+    return Plan(seed=seed, providers=names) if faults == "random" else Plan(load(Path(faults)), None, names)
+
+
+def _announce(port_file: Path | None) -> Callable[[int], None]:
+    def ready(port: int) -> None:
+        if port_file:
+            # Under another name first: whoever waits for the file never reads half a number.
+            part = port_file.with_name(port_file.name + ".part")
+            part.write_text(f"{port}\n")
+            os.replace(part, port_file)
+        click.echo(f"the sandbox serves {', '.join(PROVIDERS)} at http://{HOST}:{port}/<provider>", err=True)
+
+    return ready
+
+
+async def _run(config: Config, ready: Callable[[int], None]) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await Twin(config, telemetry.system_clock).run(stopping, ready)
