@@ -5,11 +5,13 @@ from __future__ import annotations
 from sparktrends.model import State, Statuses
 
 # From bad to worse, as law 6 lists them; the last one that is set gives the reason.
+# Plain integers: `&` of a Flag costs a microsecond, and this is asked for every bar.
 _REASONS = (
-    (Statuses.STALE, "feed_stale"),
-    (Statuses.THROTTLED, "throttled"),
-    (Statuses.START, "partial_start"),
+    (int(Statuses.STALE), "feed_stale"),
+    (int(Statuses.THROTTLED), "throttled"),
+    (int(Statuses.START), "partial_start"),
 )
+_OK = int(Statuses.OK)
 
 
 def state_of(end: int, clock: int, settle: int, after_final: int = 0) -> State:
@@ -39,5 +41,5 @@ def reason_of(statuses: int, trades: int) -> str | None:
         if statuses & status:
             worst = reason
     if worst is None and not trades:
-        return "no_trade" if statuses & Statuses.OK else "feed_stale"
+        return "no_trade" if statuses & _OK else "feed_stale"
     return worst

@@ -106,10 +106,18 @@ def waited(place: Lab, seen: Sequence[Seen], since: int, until: int) -> tuple[li
         for partition in reader.partitions(RAW_TRADES):
             ends = np.array([commit.positions.get((RAW_TRADES, partition), 0) for commit in seen], np.int64)
             offsets, due = _sent(reader, partition, since, until)
-            # The first commit whose ledger stands behind the record.
-            first = np.searchsorted(ends, offsets, side="right")
-            found += ((commits[first] - due) / 1000).tolist()
+            found += ((committed_at(commits, ends, offsets) - due) / 1000).tolist()
     return found, int(((commits >= since) & (commits < until)).sum())
+
+
+def committed_at(commits: Ints, ends: Ints, offsets: Ints) -> Ints:
+    """When each record was committed: ``ends`` is the next offset of its partition after each of ``commits``.
+
+    >>> committed_at(np.array([100, 200]), np.array([5, 9]), np.array([4, 5, 8])).tolist()
+    [100, 200, 200]
+    """
+    found: Ints = commits[np.searchsorted(ends, offsets, side="right")]
+    return found
 
 
 def _sent(reader: Reader, partition: int, since: int, until: int) -> tuple[Ints, Ints]:
