@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
+# A backlog comes in large pieces; a live batch is as small as it is.
+_FETCH = {
+    "max.poll.records": "20000",
+    "max.partition.fetch.bytes": str(8 * 2**20),
+    "receive.buffer.bytes": str(2**20),
+}
+
 Positions = Mapping[tuple[str, int], int]
 """Next offset by (topic, partition)."""
 
@@ -34,7 +41,7 @@ def start_query(
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.mkdir(parents=True)
     reader = spark.readStream.format("kafka")
-    for name, value in kafka.items():
+    for name, value in {**_FETCH, **kafka}.items():
         reader = reader.option(f"kafka.{name}", value)
     frame = (
         reader.option("assign", _assignment(start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -82,6 +83,9 @@ class Stream:
 
     def run(self) -> None:
         """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest."""
+        # What was imported stays for ever: the collector need not go through it in the middle of a batch.
+        gc.collect()
+        gc.freeze()
         delay = 0.2
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -112,7 +116,10 @@ class Stream:
             limits = config.limits.shared_by(len(start))
             laws = Laws(limits, self._analysis)
             sink = Sink(writer, offsets, laws, self._clock, self._stopping.wait, self._on_commit)
-            self._watch(sink, start)
+            try:
+                self._watch(sink, start)
+            finally:
+                sink.close()
         finally:
             writer.close()
 
@@ -127,9 +134,9 @@ class Stream:
             max_records=self._config.max_records,
             trigger_ms=self._config.trigger_ms,
         )
-        while query.isActive and not self._stopping.is_set():
+        while query.isActive and not self._stopping.is_set() and not sink.failed:
             self._stopping.wait(0.2)
-        self._end(query)
+        self._end(query, sink)
 
     def _guarded(self, sink: Sink) -> Callable[[DataFrame, int], None]:
         """The sink, made safe to stop: a query that is stopped inside a batch ends in a StackOverflowError."""
@@ -146,16 +153,20 @@ class Stream:
 
         return process
 
-    def _end(self, query: StreamingQuery) -> None:
+    def _end(self, query: StreamingQuery, sink: Sink) -> None:
         failed = None if query.isActive else query.exception()
         if query.isActive:
             with self._between_batches:
                 pass
             query.stop()
+        try:
+            sink.settle()
+        except SparkTrendsError as error:
+            self._failure = self._failure or error
         if isinstance(self._failure, Fenced | LogGap | IntegrityError | Terminal):
             raise self._failure
-        if failed is not None:
-            log.warning("the Spark query ended: %s", _first_line(self._failure or failed))
+        if ended := self._failure or failed:
+            log.warning("the Spark query ended: %s", _first_line(ended))
 
 
 def _client_options(connection: Connection) -> dict[str, str]:

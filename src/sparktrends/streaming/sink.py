@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,9 @@ class OffsetLog:
 class Sink:
     """The function given to ``foreachBatch``. A batch ends committed, or the query ends with an error.
 
-    While PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
+    One batch is committed while the next one is folded: one thread commits them in order, and the ledger refuses
+    whatever does not begin where it stands. What Spark believes to have done is scratch, so it may be ahead. Call
+    `settle` after the last batch. While PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
     """
 
     writer: Writer
@@ -78,19 +81,40 @@ class Sink:
     on_commit: Callable[[Committed], None] = lambda _: None
     fold: Fold = fold_dataframe
     cache: Cache | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commit"))
+    _under_way: Future[None] | None = None
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
-        """Fold and commit one micro-batch."""
+        """Fold one micro-batch and hand it to be committed; raises what the batch before it met."""
         ranges = self.offsets.ranges(batch_id)
         records = sum(r.end - r.start for r in ranges)
         if records == 0:
             return
+        with telemetry.correlated(f"batch-{batch_id}"), BATCHES.labels("fold").time():
+            result = self.fold(frame, records, self.laws.limits)
+        self.settle()
+        self.offsets.advance(ranges)
+        self._under_way = self._thread.submit(self._store, batch_id, ranges, result)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a batch could not be committed; `settle` raises why."""
+        return self._under_way is not None and self._under_way.done() and self._under_way.exception() is not None
+
+    def settle(self) -> None:
+        """Return when the last batch is committed; raises what kept it from that, once."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def close(self) -> None:
+        """Let the thread go; what is under way comes to its end first."""
+        self._thread.shutdown()
+
+    def _store(self, batch_id: int, ranges: Sequence[OffsetRange], result: FoldResult) -> None:
         with telemetry.correlated(f"batch-{batch_id}"):
-            with BATCHES.labels("fold").time():
-                result = self.fold(frame, records, self.laws.limits)
             with BATCHES.labels("commit").time():
                 committed = self._commit_patiently(ranges, result)
-            self.offsets.advance(ranges)
             if committed is not None:
                 RECORDS.inc(committed.records)
                 self.on_commit(committed)

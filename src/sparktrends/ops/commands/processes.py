@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import click
@@ -37,6 +38,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig
+    from sparktrends.streaming.scan import warm_scanner
 
     telemetry.configure_logging()
     settings, stopping = context.settings, stop_event()
@@ -52,10 +54,13 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         accept_gap=accept_gap,
         max_records=max_records,
     )
-    session = spark.session("sparktrends", _spark_settings(settings, home))
+    # What is compiled is loaded while Java starts.
+    with ThreadPoolExecutor(1) as beside:
+        analysis = beside.submit(lambda: Analysis(chain_of(settings), limits))
+        beside.submit(warm_scanner)
+        session = spark.session("sparktrends", _spark_settings(settings, home))
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
-    analysis = Analysis(chain_of(settings), limits)
-    running = Stream(config, session, stopping, analysis)
+    running = Stream(config, session, stopping, analysis.result())
     publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
     try:
         with publishing(publisher, failed=stopping.set):
