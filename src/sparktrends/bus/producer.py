@@ -54,6 +54,10 @@ class Producer:
         """Records taken and not yet acknowledged."""
         return len(self._pending)
 
+    def unacknowledged(self) -> list[tuple[str, str, bytes]]:
+        """(topic, key, value) of every record taken and not acknowledged, in the order of `send`."""
+        return list(self._pending.values())
+
     def send(self, topic: str, key: str, value: bytes) -> None:
         """Take one record. Raises Unavailable when there is no room for ``patience_s`` seconds: it was not taken."""
         if self._broken or self._refusal is not None:

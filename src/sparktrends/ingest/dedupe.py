@@ -70,12 +70,16 @@ def recall(door: Door, reader: Reader, topic: str, count: int = 100_000) -> int:
 
 
 def last_seen(
-    reader: Reader, topic: str, wanted: Collection[Series], report: Callable[[str], None] = lambda _: None
+    reader: Reader,
+    topic: str,
+    wanted: Collection[Series],
+    report: Callable[[str], None] = lambda _: None,
+    deepest: int | None = None,
 ) -> Seen:
     """The end of each wanted series in the log, read backwards from its end until all are found.
 
     A series that was never published makes it read the whole log (half a million records a second); ``report`` is
-    told how far it is.
+    told how far it is. With ``deepest`` no partition is read further back than that many records.
     """
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
     found: dict[Series, LastSeen] = {}
@@ -83,6 +87,8 @@ def last_seen(
     bars = topic == "raw.bars"
     depth = 0
     while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, bars):
+        if deepest is not None and depth >= deepest:
+            break
         for partition, (low, high) in ends.items():
             chunk = reader.range(topic, partition, max(low, high - depth - _CHUNK), max(low, high - depth))
             _merge(found, _latest(_rows(chunk, markers), frozenset(wanted)))

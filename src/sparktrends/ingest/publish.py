@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sparktrends.bus.codec import Event, encode
-from sparktrends.bus.kafka import Producer
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ingest.dedupe import Door
 from sparktrends.model import Trade
@@ -16,6 +16,23 @@ _PUBLISHED = counter("published", "events handed to Kafka, by source", ["source"
 _REPEATED = counter("repeated", "trades whose id was published before, by source", ["source"])
 
 
+class Sender(Protocol):
+    """Where records go: a `bus.Producer`, or the `Outlet` that spools while Kafka is away."""
+
+    @property
+    def positions(self) -> dict[tuple[str, int], int]:
+        """The next offset after the last acknowledged record of each (topic, partition)."""
+
+    def send(self, topic: str, key: str, value: bytes) -> None:
+        """Take one record."""
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Serve delivery reports."""
+
+    def flush(self, deadline_s: float = 30.0) -> None:
+        """Return when everything taken is acknowledged."""
+
+
 @dataclass(slots=True)
 class Publisher:
     """Publishes events with their symbol as key. Without a ``door`` (recordings know where they are) ids pass as is.
@@ -23,7 +40,7 @@ class Publisher:
     ``published`` and ``repeated`` count by source.
     """
 
-    producer: Producer
+    producer: Sender
     door: Door | None = None
     published: Counter[str] = field(default_factory=Counter)
     repeated: Counter[str] = field(default_factory=Counter)

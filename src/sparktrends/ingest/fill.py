@@ -1,0 +1,198 @@
+"""Fills gaps by REST: exactly, by id, where a source has ids; else the provider's bars of the minutes that suffered.
+
+A range of missing ids is a *debt*: it is paid however long the provider refuses, over restarts too, while live trades
+go on after a short wait. Only when the provider answers and does not have them are trades counted as lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sparktrends.errors import AccessDenied, BadRecord, Retryable, Terminal
+from sparktrends.ingest.heartbeats import minute_end
+from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.seam import Seam
+from sparktrends.model import MINUTE, SECOND, Heartbeat, ProviderBar, Trade
+from sparktrends.net.quota import Store
+from sparktrends.sources.base import Ask, Event, Reject
+from sparktrends.telemetry import Clock, counter
+
+_log = logging.getLogger(__name__)
+_GAPS = counter("gaps", "gaps in the trades of a source, and how they ended", ["source", "outcome"])
+_FILLED = counter("gap_trades", "trades that were fetched afterwards", ["source"])
+REORDER = 300_000
+"""A trade that comes this much (µs) late on the socket is no gap yet."""
+HOLD = 10 * SECOND
+"""As long (µs) live trades wait for the missing ones, so that all come in order; then they go first."""
+_TRIES = 3
+
+Debt = tuple[int, int | None]
+"""Missing ids [first, end); None: to the newest there is."""
+
+
+@dataclass(slots=True)
+class Gaps:
+    """Gaps found between trades, those paid, trades fetched for them, and trades the provider did not have."""
+
+    found: int = 0
+    filled: int = 0
+    trades: int = 0
+    lost: int = 0
+
+
+@dataclass(eq=False)
+class Filler:
+    """The fetching side of one source. ``publish`` takes events in order; jobs run as tasks of ``group``.
+
+    ``store`` keeps the debts over a restart; ``partial`` hears of symbols whose present minute will not be whole.
+    """
+
+    rest: Rest
+    seam: Seam
+    publish: Callable[[Trade | ProviderBar | Heartbeat], bool]
+    clock: Clock
+    group: asyncio.TaskGroup
+    store: Store | None = None
+    partial: Callable[[str], None] = lambda _: None
+    gaps: Gaps = field(default_factory=Gaps)
+    _debts: dict[str, list[Debt]] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+    _bars_from: dict[str, int] = field(default_factory=dict)
+    _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+
+    def restore(self, symbols: Iterable[str]) -> None:
+        """Take up the debts that an earlier run left."""
+        left = (self.store.load() if self.store else None) or {}
+        for symbol in symbols:
+            for first, end in left.get(symbol, ()):
+                self._owe(symbol, (int(first), None if end is None else int(end)))
+
+    def look(self, now: int) -> None:
+        """Owe every gap that did not close by itself; let go on what has waited for too long."""
+        for symbol in self.seam.waiting(now - REORDER):
+            gap = self.seam.gap(symbol)
+            if gap and not self._owed(symbol, gap):
+                self.gaps.found += 1
+                self._owe(symbol, gap)
+        for symbol in {*self.seam.waiting(now - HOLD), *self.seam.crowded()}:
+            self._let_go(symbol)
+
+    def catch_up(self, symbol: str) -> None:
+        """Fetch what came after the last trade: a connection was opened, or the symbol has been silent for long."""
+        if first := self.seam.next_id(symbol):
+            self._owe(symbol, (int(first), None))
+
+    def _owed(self, symbol: str, gap: tuple[int, int]) -> bool:
+        return any(first <= gap[0] and (end is None or end >= gap[1]) for first, end in self._debts.get(symbol, ()))
+
+    def _owe(self, symbol: str, debt: Debt) -> None:
+        debts = self._debts.setdefault(symbol, [])
+        if debt[1] is None:
+            debts[:] = [d for d in debts if d[1] is not None]  # one question to the newest is enough
+        debts.append(debt)
+        self._save()
+        if symbol not in self._busy:
+            self._busy.add(symbol)
+            self.group.create_task(self._pay(symbol))
+
+    def _save(self) -> None:
+        if self.store:
+            self.store.save({symbol: debts for symbol, debts in self._debts.items() if debts})
+
+    async def _pay(self, symbol: str) -> None:
+        attempt = 0
+        debts = self._debts[symbol]
+        while debts:
+            debt = debts[0]
+            try:
+                async with self._lanes:
+                    left, got = await self._fetch(symbol, debt)
+                attempt = 0 if got else attempt + 1
+            except (Retryable, AccessDenied, BadRecord) as error:
+                attempt += 1
+                _log.info("%s %s: the gap waits: %s", self.rest.source.name, symbol, error)
+                await asyncio.sleep(self.rest.backoff.wait(attempt, getattr(error, "delay", None)))
+                continue
+            if left is not None and attempt < _TRIES:
+                self._replace(symbol, debt, left)
+                await asyncio.sleep(self.rest.backoff.wait(attempt))
+                continue
+            self._settle(symbol, debt, left)
+        self._busy.discard(symbol)
+
+    async def _fetch(self, symbol: str, debt: Debt) -> tuple[Debt | None, int]:
+        """Ask for a range: (what is still missing, how many trades came)."""
+        first, end = debt
+        got, spoiled = 0, False
+        question = Ask("trades", (symbol,), from_id=str(first), to_id="" if end is None else str(end))
+        async for events in self.rest.ask(question, attempts=1):
+            trades = sorted((e for e in events if isinstance(e, Trade)), key=lambda t: int(t.id))
+            for trade in trades:
+                # A row that could not be read leaves a hole in the answer: ask for it again.
+                spoiled |= int(trade.id) > first
+                first = first if spoiled else int(trade.id) + 1
+                got += self._take(trade)
+            spoiled |= any(isinstance(e, Reject) for e in events)
+        done = not spoiled and (end is None or first >= end)
+        return (None if done else (first, end)), got
+
+    def _take(self, trade: Trade) -> int:
+        return sum(self.publish(ready) and ready.fill for ready in self.seam.take(trade, self.clock()))
+
+    def _replace(self, symbol: str, debt: Debt, left: Debt) -> None:
+        debts = self._debts[symbol]
+        debts[debts.index(debt) if debt in debts else 0] = left
+        self._save()
+
+    def _settle(self, symbol: str, debt: Debt, left: Debt | None) -> None:
+        """A debt is paid, or the provider has said often enough that it does not have the rest."""
+        debts = self._debts[symbol]
+        if debt in debts:
+            debts.remove(debt)
+        self._save()
+        missing = (left[1] - left[0]) if left and left[1] is not None else 0
+        self.gaps.lost += missing
+        self.gaps.filled += not missing
+        _GAPS.labels(self.rest.source.name, "lost" if missing else "filled").inc()
+        gap = self.seam.gap(symbol)
+        if missing:
+            _log.warning("%s %s: %d trades exist nowhere any more", self.rest.source.name, symbol, missing)
+        if gap and missing and left and gap[0] >= left[0]:
+            self._let_go(symbol)
+
+    def _let_go(self, symbol: str) -> None:
+        """Live trades go on without the missing ones; the minute is not whole until these have come."""
+        ready = self.seam.give_up(symbol)
+        self.partial(symbol)
+        for trade in ready:
+            self.publish(trade)
+
+    def bars(self, symbols: Iterable[str], since: int) -> None:
+        """Fetch the provider's bars from the minute of ``since`` (µs) to the one that is not over yet, once it is."""
+        begun = bool(self._bars_from)
+        for symbol in symbols:
+            self._bars_from[symbol] = min(since, self._bars_from.get(symbol, since))
+        if self._bars_from and not begun:
+            self.group.create_task(self._bars())
+
+    async def _bars(self) -> None:
+        now = self.clock()
+        # Reconnects in a row make one question, when the minute is over and the provider has had time to make its bar.
+        await asyncio.sleep((minute_end(now) - now) / SECOND + 3.0)
+        starts, self._bars_from = self._bars_from, {}
+        end = self.clock() - self.clock() % MINUTE
+        start = min(starts.values())
+        try:
+            question = Ask("bars", tuple(starts), "1m", start - start % MINUTE, end)
+            async for events in self.rest.ask(question):
+                self._take_bars(events)
+        except (Retryable, Terminal) as error:
+            _log.info("%s: no bars for the gap: %s", self.rest.source.name, error)
+
+    def _take_bars(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, ProviderBar) and event.closed:
+                self.publish(event)

@@ -1,0 +1,234 @@
+"""One connection to a provider, held for ever by one owner: opened, subscribed, watched, and opened again.
+
+Nothing else reconnects. It waits with full jitter and a cap, never gives up, and never opens more than `CONNECTS`
+sockets a minute per source, however the other side behaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from websockets.asyncio.client import ClientConnection
+
+from sparktrends.errors import AccessDenied, Retryable, SparkTrendsError, Unavailable
+from sparktrends.ingest.dial import dial, translated
+from sparktrends.model import SECOND
+from sparktrends.net import AddressGuard, Backoff, Planner, Secret
+from sparktrends.sources.base import Source, Stream
+from sparktrends.telemetry import Clock, counter
+
+_log = logging.getLogger(__name__)
+_RECONNECTS = counter("reconnects", "connections that ended, by source and reason", ["source", "reason"])
+CONNECTS = 30
+"""Sockets that one source opens in a minute, at most."""
+_LOOK_S = 0.2
+_BREATH = 64
+_LONGEST_SILENCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a frame was: ``data`` (a price, a trade, a bar), a mere sign of life, or the word that the server leaves."""
+
+    data: bool = False
+    alive: bool = False
+    shutdown: bool = False
+
+
+class Listener(Protocol):
+    """Who takes what a link brings: called on the loop, never concurrently."""
+
+    def opened(self, symbols: Sequence[str]) -> None:
+        """A connection for these symbols stands; their subscriptions are being sent."""
+
+    def closed(self, symbols: Sequence[str]) -> None:
+        """It is gone: until it is opened again nothing comes for them."""
+
+    def frame(self, payload: bytes, received: int) -> Heard:
+        """One frame; raises what means that the connection should be given up."""
+
+    def unusable(self, error: SparkTrendsError) -> None:
+        """The connection ended by something that waiting does not mend, as a frame too large to be read."""
+
+    def trading(self, symbols: Iterable[str]) -> bool:
+        """Whether data can be expected for any of them now."""
+
+    async def room(self) -> None:
+        """Return when more may be taken in: at once, as a rule."""
+
+
+class _Over(Exception):
+    """A connection ends for a good reason; the next one need not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a link is handed: its clock, whom it may call, how it waits, and the sockets it may still open."""
+
+    clock: Clock
+    guard: AddressGuard
+    backoff: Backoff
+    gate: Planner
+    key: Secret | None = None
+
+
+@dataclass(eq=False)
+class Link:
+    """Holds one socket of ``source`` for the symbols of `carry`; `run` never returns by itself."""
+
+    source: Source
+    listener: Listener
+    around: Surroundings
+    symbols: list[str] = field(default_factory=list)
+    connects: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _again: set[str] = field(default_factory=set)
+    _heard: int = 0
+    _fruitful: bool = False
+    _silences: int = 0
+    _paused: bool = False
+    _next_word: float = 0.0
+
+    def carry(self, symbols: Iterable[str]) -> None:
+        """From now on these symbols; what changed is subscribed or unsubscribed on the open connection."""
+        self.symbols = list(dict.fromkeys(symbols))
+        self._changed.set()
+
+    def renew(self, symbol: str) -> None:
+        """Subscribe to one symbol again: nothing has come for it for long."""
+        self._again.add(symbol)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled; raises only what is no error of a connection."""
+        attempt = 0
+        while True:
+            await self._turn()
+            self._fruitful = False
+            error, at_once = await self._one()
+            attempt = 0 if self._fruitful else attempt + 1
+            reason = "planned" if at_once else type(error).__name__
+            _RECONNECTS.labels(self.source.name, reason).inc()
+            wait = 0.0 if at_once else self._wait(error, attempt)
+            _log.info("%s: connects again in %.1f s: %s", self.source.name, wait, error)
+            await asyncio.sleep(wait)
+
+    async def _turn(self) -> None:
+        while wait := self.around.gate.wait():
+            await asyncio.sleep(wait)
+        self.around.gate.spend()
+        self.connects += 1
+
+    def _wait(self, error: Exception, attempt: int) -> float:
+        asked = error.delay if isinstance(error, Retryable) else None
+        if isinstance(error, AccessDenied):
+            # A key may be put right, a plan extended: asking on is cheap, asking often is not.
+            asked = min(300.0, 5.0 * 2 ** min(attempt, 10))
+        return self.around.backoff.wait(attempt, asked)
+
+    async def _one(self) -> tuple[Exception, bool]:
+        """One connection from its opening to its end: why it ended, and whether to open the next at once."""
+        opened = False
+        try:
+            stream = self.source.stream
+            assert stream is not None
+            async with await dial(stream, self.around.key, self.around.guard) as socket:
+                opened = True
+                self._heard = self.around.clock()
+                self.listener.opened(self.symbols)
+                await _first(self._read(socket), self._talk(socket, stream), self._watch(stream))
+        except _Over as over:
+            return over, True
+        except Exception as error:
+            problem = translated(error, self.source.name)
+            if not isinstance(problem, (Retryable, AccessDenied)):
+                self.listener.unusable(problem)
+            return problem, False
+        finally:
+            if opened:
+                self.listener.closed(self.symbols)
+        raise AssertionError("a connection ends by an exception")
+
+    async def _read(self, socket: ClientConnection) -> None:
+        clock, take = self.around.clock, self.listener.frame
+        frames = 0
+        while True:
+            payload = await socket.recv(decode=False)
+            received = clock()
+            heard = take(payload, received)
+            if heard.data or (heard.alive and not self.listener.trading(self.symbols)):
+                self._heard, self._fruitful, self._silences = received, True, 0
+            if heard.shutdown:
+                raise _Over("the server announced that it leaves")
+            frames += 1
+            if not frames % _BREATH:
+                self._paused = True
+                await self.listener.room()
+                # Frames that lie ready never make `recv` wait: the others must get their turn.
+                await asyncio.sleep(0)
+                self._paused = False
+
+    async def _talk(self, socket: ClientConnection, stream: Stream) -> None:
+        """Subscriptions as they change, keep-alives and repeats, never faster than the provider allows."""
+        source, sent = self.source, set[str]()
+        now = asyncio.get_running_loop().time
+        alive_at, repeat_at = now() + stream.every, now() + stream.resubscribe
+        while True:
+            self._changed.clear()
+            wanted, again = set(self.symbols), self._again & sent
+            self._again.clear()
+            for message in source.unsubscribe(sorted(sent - wanted)) if sent - wanted else []:
+                await self._say(socket, stream, message)
+            for message in source.subscribe([s for s in self.symbols if s not in sent or s in again]):
+                await self._say(socket, stream, message)
+            sent = wanted
+            if stream.every and now() >= alive_at:
+                await self._say(socket, stream, stream.keepalive)
+                alive_at = now() + stream.every
+            if stream.resubscribe and now() >= repeat_at:
+                self._again |= sent
+                self._changed.set()
+                repeat_at = now() + stream.resubscribe
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), 0.5)
+
+    async def _say(self, socket: ClientConnection, stream: Stream, message: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._next_word > now:
+            await asyncio.sleep(self._next_word - now)
+        self._next_word = max(now, self._next_word) + 1.0 / stream.per_second
+        await socket.send(message)
+
+    async def _watch(self, stream: Stream) -> None:
+        """End a connection that is silent, or about as old as the server lets it become."""
+        began = self.around.clock()
+        # In a quiet market a new connection is as silent as the old one: each time it may be silent for longer.
+        idle = stream.idle * min(2**self._silences, _LONGEST_SILENCE)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = self.around.clock()
+            if self._paused or not self.symbols:
+                self._heard = now
+            elif now - self._heard > (idle if not self._fruitful else stream.idle) * SECOND:
+                self._silences += 1
+                raise Unavailable(f"{self.source.name}: the connection is silent", delay=0.0)
+            if stream.lifetime and now - began > stream.lifetime * SECOND:
+                raise _Over("the connection is as old as the server lets it become")
+
+
+async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first ends, end the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(c) for c in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,274 @@
+"""One live source: its links, its seam, its polls and its heartbeats, over one `Source` that knows the provider."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
+from sparktrends.ingest.fill import Filler, Gaps
+from sparktrends.ingest.heartbeats import EVERY_S, Feed, exchange_of, minute_end, status_of
+from sparktrends.ingest.link import Heard, Link, Surroundings
+from sparktrends.ingest.outlet import Outlet
+from sparktrends.ingest.polling import Poller
+from sparktrends.ingest.publish import Publisher
+from sparktrends.ingest.rejects import quarantined
+from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.seam import Seam
+from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade, is_simulated
+from sparktrends.net.quota import Store
+from sparktrends.sessions import calendar
+from sparktrends.sources.base import Notice, Reject, Source
+from sparktrends.sources.recording import LastSeen
+from sparktrends.telemetry import Clock, gauge
+
+_log = logging.getLogger(__name__)
+_AGE = gauge("data_age_seconds", "since the last record of a symbol came", ["source", "symbol"])
+_UP = gauge("feed_up", "1 while a connection or poll carries the symbol", ["source", "symbol"])
+_QUOTA = gauge("quota_ready", "1 when the quota would let the next call go now", ["source"])
+_PATIENCE = 15 * SECOND
+_SILENT_SYMBOL_S = 60.0
+_KEYLESS_LINKS = 10
+_NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True), Heard(shutdown=True)
+
+
+@dataclass(eq=False)
+class Live:
+    """Drives one source. `start` begins all of its tasks in a group; `add` brings symbols while it runs.
+
+    ``ends`` is what the log holds of its series: where an earlier run stopped.
+    """
+
+    source: Source
+    rest: Rest
+    outlet: Outlet
+    publisher: Publisher
+    around: Surroundings
+    ends: Mapping[tuple[str, str], LastSeen] = field(default_factory=dict)
+    debts: Store | None = None
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    seam: Seam = field(default_factory=Seam)
+    filler: Filler | None = None
+    _group: asyncio.TaskGroup | None = None
+
+    def __post_init__(self) -> None:
+        self._memory = self.source.memory([])
+        self._nudged: dict[str, int] = {}
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of everything here."""
+        return self.around.clock
+
+    @property
+    def gaps(self) -> Gaps:
+        """What became of the gaps so far."""
+        return self.filler.gaps if self.filler else Gaps()
+
+    # -- starting ----------------------------------------------------------------------------------------------
+
+    def start(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
+        """Begin; raises BadSetting when the provider cannot have a symbol or takes fewer of them."""
+        self._group = group
+        self.filler = Filler(
+            self.rest, self.seam, self.publisher.publish, self.clock, group, self.debts, self._mark_partial
+        )
+        self.add(symbols)
+        if self.source.ids:
+            self.filler.restore(symbols)
+        group.create_task(self._beat())
+        group.create_task(self._look())
+        if not self.source.tape:
+            poller = Poller(
+                self.rest, lambda: list(self.feeds), self.trading, self.publisher.publish, self.clock, self._polled
+            )
+            group.create_task(poller.run())
+
+    def add(self, symbols: Iterable[str]) -> None:
+        """Take these in as well; raises BadSetting as `start` does, and then takes none of them."""
+        fresh = [s for s in dict.fromkeys(symbols) if s not in self.feeds]
+        names = self.source.memory(fresh).names
+        if self.source.stream is not None:
+            self._spread(fresh)
+        self._memory.names.update(names)
+        now = self.clock()
+        for symbol in fresh:
+            last = self.ends.get((self.source.name, symbol))
+            self.feeds[symbol] = Feed(down_since=now, last_data=last.received if last else 0)
+            if last and last.id and self.source.ids and now - last.received < DAY:
+                self.seam.begin(symbol, last.id)
+            elif last:
+                # What came in that minute after the end of the last run is missing.
+                self.publisher.publish(Heartbeat(self.source.name, symbol, last.received, Status.STALE, now))
+
+    def _spread(self, fresh: Sequence[str]) -> None:
+        """Give each new symbol to a link with room, opening links as far as the provider allows."""
+        stream = self.source.stream
+        assert stream is not None
+        most = max(stream.connections, _KEYLESS_LINKS if stream.auth is None else 1)
+        if len(self.feeds) + len(fresh) > most * stream.max_symbols:
+            raise BadSetting(
+                f"{self.source.name} carries {most * stream.max_symbols} symbols at most",
+                hint=f"{len(self.feeds) + len(fresh)} were asked for",
+            )
+        left = list(fresh)
+        for link in [*self.links, *(None,) * most]:
+            if not left:
+                return
+            link_ = link or self._open()
+            room = stream.max_symbols - len(link_.symbols)
+            link_.carry([*link_.symbols, *left[:room]])
+            left = left[room:]
+
+    def _open(self) -> Link:
+        assert self._group is not None
+        link = Link(self.source, self, self.around)
+        self.links.append(link)
+        self._group.create_task(link.run())
+        return link
+
+    # -- what links say ----------------------------------------------------------------------------------------
+
+    def opened(self, symbols: Sequence[str]) -> None:
+        """See `Listener`: what was missed meanwhile is fetched."""
+        assert self.filler is not None
+        now, since = self.clock(), []
+        for symbol in symbols:
+            feed = self.feeds[symbol]
+            feed.up, self._nudged[symbol] = True, now
+            if self.source.ids and self.seam.next_id(symbol):
+                self.filler.catch_up(symbol)
+                continue
+            feed.partial_until = minute_end(now)
+            if feed.last_data:
+                since.append(feed.last_data)
+        if since:
+            # At most a day back: what lies before is the business of `batch backfill`.
+            self.filler.bars(symbols, max(min(since), now - DAY))
+
+    def closed(self, symbols: Sequence[str]) -> None:
+        """See `Listener`."""
+        now = self.clock()
+        for symbol in symbols:
+            if symbol in self.feeds:
+                self.feeds[symbol].up, self.feeds[symbol].down_since = False, now
+
+    def unusable(self, error: SparkTrendsError) -> None:
+        """See `Listener`."""
+        reason = error.reason if isinstance(error, BadRecord) else type(error).__name__
+        self._reject(reason, b"", str(error))
+
+    def frame(self, payload: bytes, received: int) -> Heard:
+        """See `Listener`: parse, judge what it is, publish."""
+        try:
+            events = self.source.parse(payload, received, self._memory)
+        except BadRecord as error:
+            self._reject(error.reason, payload, str(error))
+            return _NOTHING
+        except NotFound as error:
+            _log.warning("%s: %s", self.source.name, error)
+            return _ALIVE
+        heard = _NOTHING
+        for event in events:
+            kind = type(event)
+            if kind is Trade:
+                self._trade(event, received)  # type: ignore[arg-type]
+                heard = _DATA
+            elif kind is ProviderBar:
+                # Forming bars say nothing that the trades do not say; the closed one is the check on them.
+                if event.closed:  # type: ignore[union-attr]
+                    self.publisher.publish(event)  # type: ignore[arg-type]
+                heard = _DATA
+            elif kind is Reject:
+                self._reject(event.reason, event.payload, event.message)  # type: ignore[union-attr]
+            elif kind is Notice:
+                heard = self._notice(event, heard)  # type: ignore[arg-type]
+        return heard
+
+    def _trade(self, trade: Trade, received: int) -> None:
+        self.feeds[trade.symbol].last_data = received
+        if not self.source.ids:
+            self.publisher.publish(trade)
+            return
+        for ready in self.seam.take(trade, received):
+            self.publisher.publish(ready)
+
+    def _notice(self, notice: Notice, heard: Heard) -> Heard:
+        if notice.kind == "shutdown":
+            return _LEAVES
+        if notice.kind == "refused":
+            _log.warning(
+                "%s refuses %s: %s", self.source.name, ", ".join(notice.symbols) or "a request", notice.message
+            )
+        return heard if heard.data else _ALIVE
+
+    def _reject(self, reason: str, payload: str | bytes, message: str) -> None:
+        self.outlet.send(*quarantined(self.source.name, reason, payload, self.clock(), message))
+
+    async def room(self) -> None:
+        """See `Listener`: while the spool is full nothing more is read, and the provider's socket fills up."""
+        while self.outlet.full:
+            await asyncio.sleep(0.05)
+
+    def trading(self, symbols: Iterable[str]) -> bool:
+        """Whether the market of any of these is open now."""
+        if is_simulated(self.source.name):
+            return True  # the sandbox trades at night, so that a person sees something then
+        now = self.clock()
+        return any(calendar(exchange_of(symbol)).at(now).trading for symbol in symbols)
+
+    # -- what runs beside --------------------------------------------------------------------------------------
+
+    def _polled(self, symbols: Sequence[str], came: bool) -> None:
+        """A source without a socket is up while its polls bring bars."""
+        now = self.clock()
+        for symbol in symbols:
+            feed = self.feeds[symbol]
+            feed.throttled = self.rest.held or self.rest.planner.wait() > EVERY_S
+            if came:
+                feed.last_data = now
+            if self.source.stream is None and came != feed.up:
+                feed.up, feed.down_since = came, now
+
+    def _mark_partial(self, symbol: str) -> None:
+        self.feeds[symbol].partial_until = minute_end(self.clock())
+
+    async def _look(self) -> None:
+        assert self.filler is not None
+        while True:
+            await asyncio.sleep(0.1)
+            if self.source.ids:
+                self.filler.look(self.clock())
+
+    async def _beat(self) -> None:
+        while True:
+            now = self.clock()
+            for symbol, feed in list(self.feeds.items()):
+                self._say(symbol, feed, now)
+                self._nudge(symbol, feed, now)
+            _QUOTA.labels(self.source.name).set(self.rest.planner.wait() == 0)
+            await asyncio.sleep(EVERY_S)
+
+    def _say(self, symbol: str, feed: Feed, now: int) -> None:
+        patience = _PATIENCE if self.source.ids else 0
+        status = status_of(feed, now, self.source.tape, lambda: self.trading([symbol]), patience)
+        if status is not None:
+            self.publisher.publish(Heartbeat(self.source.name, symbol, now, status, now))
+        _AGE.labels(self.source.name, symbol).set((now - feed.last_data) / SECOND if feed.last_data else -1)
+        _UP.labels(self.source.name, symbol).set(feed.up)
+
+    def _nudge(self, symbol: str, feed: Feed, now: int) -> None:
+        """A symbol that is silent while its connection is not: subscribe again, and ask by id what it should have."""
+        limit = int(max(_SILENT_SYMBOL_S, 2 * self.source.stream.idle) * SECOND) if self.source.stream else 0
+        silent_since = max(feed.last_data, self._nudged.get(symbol, 0))
+        if not limit or not feed.up or now - silent_since <= limit or not self.trading([symbol]):
+            return
+        self._nudged[symbol] = now
+        for link in self.links:
+            if symbol in link.symbols:
+                link.renew(symbol)
+        if self.source.ids and self.filler:
+            self.filler.catch_up(symbol)

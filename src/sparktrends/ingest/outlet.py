@@ -1,0 +1,142 @@
+"""The way out to Kafka that never refuses: straight while the broker answers, through the spool while it does not.
+
+It stands where a `bus.Producer` stands: `Publisher` sends through either. Nothing overtakes: as long as the spool holds
+a record, new ones go behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sparktrends.bus.codec import decode
+from sparktrends.bus.kafka import Producer
+from sparktrends.errors import BadRecord, SparkTrendsError, Unavailable
+from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.spool import Outgoing, Spool
+from sparktrends.model import SECOND
+from sparktrends.telemetry import Clock, gauge
+
+_log = logging.getLogger(__name__)
+_SPOOLED = gauge("spooled", "records that wait on disk because Kafka does not take them")
+MOST_PENDING = 10_000
+"""As many records may be with Kafka and not acknowledged: what a kill in an outage can cost a source without ids."""
+_AWAY = SECOND
+_TURN = 2_000
+
+
+class Outlet:
+    """Takes every record; `tend` must be called often (every few milliseconds) from the thread that sends.
+
+    ``full`` asks the readers of sockets to pause: the spool has reached its size.
+    """
+
+    def __init__(self, producer: Producer, spool: Spool, clock: Clock) -> None:
+        self._producer = producer
+        self._spool = spool
+        self._clock = clock
+        self._progress = (0, clock())
+        self._away_since: int | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be taken in."""
+        return self._spool.full
+
+    @property
+    def waiting(self) -> int:
+        """Records on disk."""
+        return len(self._spool)
+
+    @property
+    def away_since(self) -> int | None:
+        """Since when records wait for a broker that acknowledges nothing (µs); None while it answers."""
+        return self._away_since
+
+    @property
+    def positions(self) -> dict[tuple[str, int], int]:
+        """As of `Producer`."""
+        return self._producer.positions
+
+    def send(self, topic: str, key: str, value: bytes) -> None:
+        """Take one record; raises only DiskFull, and Terminal errors that Kafka told of an earlier one."""
+        if self._spool or (self._producer.pending >= MOST_PENDING and not self._made_room()):
+            self._spool.append(topic, key, value)
+            return
+        try:
+            self._producer.send(topic, key, value)
+        except Unavailable:
+            self._spool.append(topic, key, value)
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Serve delivery reports."""
+        self._producer.poll(seconds)
+
+    def tend(self) -> None:
+        """Serve delivery reports, and send what waits on disk as far as Kafka takes it."""
+        try:
+            self._producer.poll(0.0)
+            self._drain()
+        except Unavailable as error:
+            # The producer keeps what it took, the spool what it did not: the next turn goes on.
+            _log.info("Kafka is away: %s", error)
+        self._watch()
+        if not self._spool and not self._producer.pending:
+            self._spool.clear()
+        _SPOOLED.set(len(self._spool))
+
+    def _drain(self) -> None:
+        for _ in range(_TURN):
+            record = self._spool.peek() if self._producer.pending < MOST_PENDING else None
+            if record is None:
+                return
+            self._producer.send(*record)
+            self._spool.pop()
+
+    def recover(self, door: Door) -> int:
+        """Keep of an earlier run's spool what the log does not hold; the door must know the log. How many wait."""
+        if self._spool:
+            self._spool.rewrite(lambda record: _is_new(door, record), iter(()))
+        return len(self._spool)
+
+    def flush(self, deadline_s: float = 30.0) -> None:
+        """Wait until Kafka has everything that is not on disk; as `Producer.flush`."""
+        self._producer.flush(deadline_s)
+
+    def close(self, deadline_s: float = 5.0) -> None:
+        """Hand over what Kafka takes within the deadline and keep the rest on disk for the next start."""
+        try:
+            self._producer.flush(deadline_s)
+            if not self._spool:
+                self._spool.clear()
+        except SparkTrendsError:
+            # They may have arrived: the next start compares their ids with the log.
+            self._spool.rewrite(lambda _: True, iter(self._producer.unacknowledged()))
+        finally:
+            self._spool.sync()
+            self._spool.close()
+
+    def _made_room(self) -> bool:
+        """Whether a broker that is merely slow acknowledged something: then waiting a moment is better than a disk."""
+        while self._producer.pending >= MOST_PENDING:
+            self._producer.poll(0.005)
+            self._watch()
+            if self._away_since is not None:
+                return False
+        return True
+
+    def _watch(self) -> None:
+        delivered, since = self._progress
+        now = self._clock()
+        if self._producer.delivered != delivered or not self._producer.pending:
+            self._progress = (self._producer.delivered, now)
+            self._away_since = None
+        elif now - since > _AWAY:
+            self._away_since = since
+
+
+def _is_new(door: Door, record: Outgoing) -> bool:
+    try:
+        row = decode(record[2])
+    except BadRecord:
+        return True
+    return door.admit(str(row.get("source")), str(row.get("symbol")), str(row.get("id") or ""))

@@ -1,0 +1,100 @@
+"""Asks for the newest bars again and again: for providers without a socket, and beside sockets that carry no trades."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Retryable
+from sparktrends.ingest.rest import Rest
+from sparktrends.model import INTERVALS, MINUTE, SECOND, ProviderBar
+from sparktrends.sources.base import Ask, Event, Source
+from sparktrends.telemetry import Clock
+
+_log = logging.getLogger(__name__)
+SHARE = 0.2
+"""As much of a quota goes into polling; the rest is for gaps and for the calls of the day."""
+_LEAST_S = 60.0
+_FALLBACK = "1d"
+
+
+def pace(source: Source, symbols: int, share: float = SHARE) -> float:
+    """Seconds between two rounds of bars of so many symbols, so that they spend that share of every window.
+
+    >>> from sparktrends.sources import make_source
+    >>> round(pace(make_source("yahoo"), 8)), round(pace(make_source("twelve_data"), 8)) // 60
+    (60, 72)
+    """
+    units = symbols * source.endpoint("bars").weight
+    return max([_LEAST_S, *(a.window * units / (a.units * share) for a in source.allowances)])
+
+
+@dataclass(eq=False)
+class Poller:
+    """Polls for as long as it runs. ``said`` hears (symbols, whether bars came) after each question."""
+
+    rest: Rest
+    symbols: Callable[[], Sequence[str]]
+    trading: Callable[[Iterable[str]], bool]
+    publish: Callable[[ProviderBar], object]
+    clock: Clock
+    said: Callable[[Sequence[str], bool], None] = lambda _symbols, _came: None
+    interval: str = "1m"
+    _last: dict[str, ProviderBar] = field(default_factory=dict)
+    _unknown: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            wanted = [s for s in self.symbols() if s not in self._unknown and self.trading([s])]
+            for batch in _batches(self.rest.source, wanted):
+                await self._ask(batch)
+            await asyncio.sleep(pace(self.rest.source, max(1, len(wanted))))
+
+    async def _ask(self, symbols: Sequence[str]) -> None:
+        try:
+            came = await self._bars(symbols)
+        except AccessDenied:
+            # Intraday is what free plans leave out; the day's bar is what they have.
+            if self.interval != _FALLBACK:
+                _log.info("%s: polls bars of a day instead of %s", self.rest.source.name, self.interval)
+                self.interval = _FALLBACK
+            came = False
+        except NotFound as error:
+            _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), error)
+            self._unknown.update(symbols)
+            came = False
+        except (Retryable, BadRecord, BadSetting) as error:
+            _log.info("%s: no bars of %s: %s", self.rest.source.name, ", ".join(symbols), error)
+            came = False
+        self.said(symbols, came)
+
+    async def _bars(self, symbols: Sequence[str]) -> bool:
+        now, came = self.clock(), False
+        length = INTERVALS[self.interval]
+        newest = min((self._last[s].start if s in self._last else now - 30 * MINUTE for s in symbols), default=now)
+        start = newest - newest % length - (length if self.interval == _FALLBACK else 0)
+        async for events in self.rest.ask(Ask("bars", tuple(symbols), self.interval, start, now + SECOND)):
+            came |= self._new(events)
+        return came
+
+    def _new(self, events: Iterable[Event]) -> bool:
+        """Publish the bars that say something new, oldest first; whether there was any bar."""
+        bars = sorted((e for e in events if isinstance(e, ProviderBar)), key=lambda b: b.start)
+        for bar in bars:
+            last = self._last.get(bar.symbol)
+            if last is None or bar.start > last.start or (bar.start == last.start and _differ(bar, last)):
+                self.publish(bar)
+                self._last[bar.symbol] = bar
+        return bool(bars)
+
+
+def _differ(bar: ProviderBar, last: ProviderBar) -> bool:
+    return replace(bar, received=None) != replace(last, received=None)
+
+
+def _batches(source: Source, symbols: Sequence[str]) -> list[Sequence[str]]:
+    size = source.endpoint("bars").batch
+    return [symbols[i : i + size] for i in range(0, len(symbols), size)]

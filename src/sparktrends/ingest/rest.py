@@ -1,0 +1,122 @@
+"""Asks a provider by REST: within its quota, with its key where the provider wants it, and never twice for a refusal.
+
+The HTTP client blocks, so a call runs on a worker thread; everything else runs on the loop of the ingest process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from sparktrends.errors import AccessDenied, Retryable, Terminal
+from sparktrends.model import SECOND
+from sparktrends.net import Backoff, Http, Planner, Secret
+from sparktrends.sources.base import Answer, Ask, Event, Reply, Request, Source
+from sparktrends.telemetry import Clock, counter, gauge
+
+_log = logging.getLogger(__name__)
+_CALLS = counter("rest_calls", "calls to a provider, by source and what became of them", ["source", "outcome"])
+_HELD = gauge("quota_wait_seconds", "how long the quota holds the next call of a source back", ["source"])
+
+
+@dataclass(slots=True)
+class Denial:
+    """An endpoint was refused: why, how often in a row, and until when (µs) it is not asked."""
+
+    why: str
+    until: int
+    times: int
+
+
+@dataclass(slots=True)
+class Rest:
+    """The REST side of one source. ``held`` is true while a call waits for the quota (or a 429 to pass)."""
+
+    source: Source
+    http: Http
+    planner: Planner
+    backoff: Backoff
+    executor: Executor
+    clock: Clock
+    key: Secret | None = None
+    held: bool = False
+    denied: dict[str, Denial] = field(default_factory=dict)
+
+    async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
+        """The events of each answer in order, page by page.
+
+        An endpoint that was refused is not asked for a day (AccessDenied at once, in the log the first time only);
+        where no key is involved it is asked again after 5, 10, 20 … seconds, at most an hour. A Retryable error is
+        raised after so many ``attempts``; other errors of the tree at once.
+        """
+        for first in self.source.requests(question):
+            request: Request | None = first
+            while request is not None:
+                self._remember(request)
+                answer = await self._answer(request, attempts)
+                yield answer.events
+                request = answer.next
+
+    async def _answer(self, request: Request, attempts: int) -> Answer:
+        for attempt in range(attempts):
+            await self._turn(request.weight)
+            try:
+                reply = await asyncio.get_running_loop().run_in_executor(self.executor, self._get, request)
+                self.planner.observe(self.source.usage(reply))
+                answer = self.source.parse_rest(request, reply)
+            except Retryable as error:
+                _CALLS.labels(self.source.name, type(error).__name__).inc()
+                if attempt + 1 == attempts:
+                    raise
+                await asyncio.sleep(self.backoff.wait(attempt, error.delay))
+            except AccessDenied as error:
+                self._deny(request, error)
+                raise
+            except Terminal as error:
+                _CALLS.labels(self.source.name, type(error).__name__).inc()
+                raise
+            else:
+                _CALLS.labels(self.source.name, "ok").inc()
+                self.denied.pop(request.endpoint, None)
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _turn(self, weight: int) -> None:
+        """Wait until the quota lets a call of that weight go, and spend it."""
+        try:
+            while wait := self.planner.wait(weight):
+                self.held = True
+                _HELD.labels(self.source.name).set(wait)
+                # In pieces: what a provider says meanwhile may shorten the wait.
+                await asyncio.sleep(min(wait, 5.0))
+        finally:
+            self.held = False
+        _HELD.labels(self.source.name).set(0)
+        self.planner.spend(weight)
+
+    def _get(self, request: Request) -> Reply:
+        params: dict[str, str | Secret] = dict(request.params)
+        headers: dict[str, str | Secret] = {}
+        auth = self.source.auth
+        if auth and self.key:
+            (params if auth.place == "query" else headers)[auth.name] = self.key.wrap(auth.template)
+        said = self.http.get(self.source.rest + request.path, params, headers)
+        return Reply(said.status, said.body, said.received, said.headers)
+
+    def _remember(self, request: Request) -> None:
+        denial = self.denied.get(request.endpoint)
+        if denial and self.clock() < denial.until:
+            raise AccessDenied(denial.why)
+
+    def _deny(self, request: Request, error: AccessDenied) -> None:
+        _CALLS.labels(self.source.name, "AccessDenied").inc()
+        before = self.denied.get(request.endpoint)
+        times = before.times + 1 if before else 1
+        # A plan does not change within a day; a country or a firewall in the way may.
+        wait = 86_400 if self.source.auth else min(3600, 5 * 2 ** min(times - 1, 12))
+        self.denied[request.endpoint] = Denial(str(error), self.clock() + wait * SECOND, times)
+        if before is None:
+            _log.warning("%s: %s is not asked for now: %s", self.source.name, request.endpoint, error)

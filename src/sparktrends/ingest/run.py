@@ -1,0 +1,185 @@
+"""The ingest process for live sources: one loop that runs every source, one way out, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparktrends.bus.kafka import Connection, Producer, Reader
+from sparktrends.bus.topics import RAW_TRADES
+from sparktrends.errors import BadSetting, SparkTrendsError
+from sparktrends.ingest.alarm import Alarm
+from sparktrends.ingest.dedupe import Door, Seen, last_seen, recall
+from sparktrends.ingest.heartbeats import exchange_of
+from sparktrends.ingest.link import CONNECTS, Surroundings
+from sparktrends.ingest.live import Live
+from sparktrends.ingest.outlet import Outlet
+from sparktrends.ingest.publish import Publisher
+from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.spool import MOST_BYTES, Spool
+from sparktrends.ingest.wanted import Wanted
+from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Limits, Planner, Secret
+from sparktrends.sessions import calendar
+from sparktrends.sources.base import Allowance, Source
+from sparktrends.store.conditions import Conditions
+from sparktrends.telemetry import Clock
+
+_log = logging.getLogger(__name__)
+_TICK_S = 0.01
+_LOOK_S = 1.0
+_RECALL = 100_000
+_SEARCH = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """One source to run, with the symbols of the command line and the key its provider wants."""
+
+    source: Source
+    symbols: tuple[str, ...]
+    key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where records go and where state is kept: ``run`` is a folder that outlives the process.
+
+    ``hosts`` are hosts that may be called although their address is not public (the sandbox's); ``database`` is the
+    connection string of whoever may raise alerts, empty for none.
+    """
+
+    kafka: Connection
+    run: Path
+    feeders: Sequence[Feeder]
+    hosts: tuple[str, ...] = ()
+    database: str = ""
+    spool_bytes: int = MOST_BYTES
+
+
+class Ingest:
+    """Runs live sources until told to stop. ``told`` hears a sentence when something begins or ends."""
+
+    def __init__(
+        self, config: Config, clock: Clock, rng: random.Random, told: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._rng = rng
+        self._told = told
+        self._guard = AddressGuard(config.hosts)
+        self._http = Http(clock, self._guard, Limits(connect=5.0, read=8.0, total=15.0))
+        self._wanted = Wanted(config.run / "symbols.json")
+        self.lives: list[Live] = []
+
+    def run(self, stop: threading.Event) -> dict[str, int]:
+        """Take in until ``stop``; what was published, by source. Raises what no waiting mends."""
+        spool = Spool(self._config.run / "ingest.spool", self._clock, self._config.spool_bytes)
+        outlet = Outlet(Producer(self._config.kafka, patience_s=5.0), spool, self._clock)
+        publisher = Publisher(outlet, Door())
+        seen = self._recall(publisher, outlet)
+        alarm = self._alarm(outlet)
+        executor = ThreadPoolExecutor(8, thread_name_prefix="rest")
+        try:
+            self.lives = [self._live(feeder, outlet, publisher, seen, executor) for feeder in self._config.feeders]
+            asyncio.run(self._main(outlet, publisher, stop))
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            publisher.report()
+            outlet.close()
+            if alarm:
+                alarm.stop()
+            self._http.close()
+        return dict(publisher.published)
+
+    def _recall(self, publisher: Publisher, outlet: Outlet) -> Seen:
+        """What earlier runs published: their ids, where each series ended, and what they left on disk."""
+        began = time.monotonic()
+        series = {(f.source.name, symbol) for f in self._config.feeders for symbol in self._symbols(f)}
+        with Reader(self._config.kafka) as reader:
+            assert publisher.door is not None
+            learnt = recall(publisher.door, reader, RAW_TRADES, _RECALL)
+            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH)
+        left = outlet.recover(publisher.door)
+        self._told(f"{learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
+        return seen
+
+    def _symbols(self, feeder: Feeder) -> list[str]:
+        return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
+
+    def _alarm(self, outlet: Outlet) -> Alarm | None:
+        if not self._config.database:
+            return None
+        dsn = self._config.database
+        alarm = Alarm(lambda: Conditions(dsn, "ingest"), self._clock, lambda: outlet.away_since, lambda: outlet.waiting)
+        alarm.start()
+        return alarm
+
+    def _live(
+        self, feeder: Feeder, outlet: Outlet, publisher: Publisher, seen: Seen, executor: ThreadPoolExecutor
+    ) -> Live:
+        source, key = feeder.source, feeder.key
+        who = key.fingerprint() if key else "ip"
+        planner = Planner(
+            source.allowances, self._clock, JsonFile(self._config.run / f"quota-{source.name}-{who}.json")
+        )
+        backoff = Backoff(self._rng, time.sleep)
+        rest = Rest(source, self._http, planner, backoff, executor, self._clock, key)
+        gate = Planner([Allowance(CONNECTS, 60)], self._clock)
+        around = Surroundings(self._clock, self._guard, backoff, gate, key)
+        debts = JsonFile(self._config.run / f"gaps-{source.name}.json")
+        return Live(source, rest, outlet, publisher, around, seen.series, debts)
+
+    async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
+        work = asyncio.create_task(self._work())
+        reported = self._clock()
+        try:
+            while not stop.is_set() and not work.done():
+                outlet.tend()
+                if self._clock() - reported > 1_000_000:
+                    publisher.report()
+                    reported = self._clock()
+                await asyncio.sleep(_TICK_S)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            raise _innermost(error)
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for feeder, live in zip(self._config.feeders, self.lives, strict=True):
+                symbols = self._symbols(feeder)
+                for exchange in {exchange_of(symbol) for symbol in symbols}:
+                    await asyncio.to_thread(calendar, exchange)
+                live.start(group, symbols)
+                self._told(f"{live.source.name}: {', '.join(symbols)}")
+            group.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Take in what `symbols add` wanted while we run."""
+        refused: set[str] = set()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for live in self.lives:
+                try:
+                    fresh = [s for s in self._wanted.of(live.source) if s not in live.feeds and s not in refused]
+                    if fresh:
+                        live.add(fresh)
+                        self._told(f"{live.source.name}: {', '.join(fresh)} as well")
+                except SparkTrendsError as error:
+                    _log.warning("%s: %s", live.source.name, error)
+                    refused.update(fresh if isinstance(error, BadSetting) else ())
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first error of a group of tasks: the others were ended because of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

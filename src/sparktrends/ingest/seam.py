@@ -1,0 +1,91 @@
+"""Where live trades and fetched ones meet: by contiguous ids, each once and in order, with no gap and no overlap. Pure.
+
+A trade that does not follow the one before it opens a gap. It and what comes after wait until the missing ones are
+there (a little late on the socket, or fetched), or until somebody gives the gap up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sparktrends.model import Trade
+
+MOST_HELD = 20_000
+
+
+@dataclass(slots=True)
+class _Line:
+    """One symbol: the id that comes next, and what waits for it."""
+
+    next: int
+    held: dict[int, Trade] = field(default_factory=dict)
+    since: int = 0
+
+
+class Seam:
+    """The ids of one source's symbols.
+
+    >>> from decimal import Decimal
+    >>> def trade(id_): return Trade("x", "A", 0, Decimal(1), Decimal(1), id_)
+    >>> seam = Seam()
+    >>> [[t.id for t in seam.take(trade(id_), now=0)] for id_ in ("7", "8", "10", "11", "9")]
+    [['7'], ['8'], [], [], ['9', '10', '11']]
+    """
+
+    def __init__(self, most_held: int = MOST_HELD) -> None:
+        self._lines: dict[str, _Line] = {}
+        self._most = most_held
+
+    def begin(self, symbol: str, last_id: str) -> None:
+        """Go on behind a trade that was published by an earlier run."""
+        self._lines[symbol] = _Line(int(last_id) + 1)
+
+    def next_id(self, symbol: str) -> str:
+        """The id that is wanted next; empty before the first trade."""
+        line = self._lines.get(symbol)
+        return str(line.next) if line else ""
+
+    def take(self, trade: Trade, now: int) -> list[Trade]:
+        """What may be published now, in order. An older trade passes: the door knows whether it is a repeat."""
+        id_ = int(trade.id)
+        line = self._lines.get(trade.symbol)
+        if line is None:
+            self._lines[trade.symbol] = _Line(id_ + 1)
+            return [trade]
+        if id_ == line.next and not line.held:
+            line.next += 1
+            return [trade]
+        if id_ < line.next:
+            return [trade]
+        if not line.held:
+            line.since = now
+        line.held.setdefault(id_, trade)
+        return _drain(line)
+
+    def gap(self, symbol: str) -> tuple[int, int] | None:
+        """[first missing id, first held id) of a symbol that waits; None of one that does not."""
+        line = self._lines.get(symbol)
+        return (line.next, min(line.held)) if line and line.held else None
+
+    def waiting(self, before: int) -> list[str]:
+        """Symbols whose gap is open since that time (µs) or longer."""
+        return [symbol for symbol, line in self._lines.items() if line.held and line.since <= before]
+
+    def crowded(self) -> list[str]:
+        """Symbols for which so much waits that it has to go on without the missing ones."""
+        return [symbol for symbol, line in self._lines.items() if len(line.held) >= self._most]
+
+    def give_up(self, symbol: str) -> list[Trade]:
+        """Leave the first gap open and go on behind it: what may be published now. What comes for it later passes."""
+        line = self._lines[symbol]
+        if line.held:
+            line.next = min(line.held)
+        return _drain(line)
+
+
+def _drain(line: _Line) -> list[Trade]:
+    ready = []
+    while (trade := line.held.pop(line.next, None)) is not None:
+        ready.append(trade)
+        line.next += 1
+    return ready

@@ -1,0 +1,148 @@
+"""What Kafka does not take now, in one append-only file: nothing lost while the broker is away, and all in order.
+
+A record is written (not buffered by us) before `Spool.append` returns, so a kill of the process loses none; the file is
+synced to the disk once a second, so a power failure loses a second at most. A torn end, left by a kill in the middle
+of a write, is recognised by its checksum and cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from sparktrends.errors import DiskFull
+from sparktrends.telemetry import Clock
+
+_HEAD = struct.Struct("<IHHI")  # checksum of what follows, lengths of topic, key and value
+_SYNC_EVERY = 1_000_000
+MOST_BYTES = 512 * 2**20
+
+Outgoing = tuple[str, str, bytes]
+"""Topic, key, value."""
+
+
+class Spool:
+    """A queue of records on disk, first in, first out. ``most_bytes`` is when `full` says to stop reading.
+
+    >>> import tempfile
+    >>> with Spool(Path(tempfile.mkdtemp()) / "spool", clock=lambda: 0) as spool:
+    ...     spool.append("raw.trades", "BTC/USDT", b"{}")
+    ...     len(spool), spool.peek()
+    (1, ('raw.trades', 'BTC/USDT', b'{}'))
+    """
+
+    def __init__(self, path: Path, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
+        self._path = path
+        self._clock = clock
+        self._most = most_bytes
+        self._synced = clock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._read_at = 0
+        self._next: Outgoing | None = None
+        self._end, self._count = self._survey()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def full(self) -> bool:
+        """Whether there is so much that nothing more should be taken in."""
+        return self._end >= self._most
+
+    def append(self, topic: str, key: str, value: bytes) -> None:
+        """Write one record behind all others; DiskFull when there is no room, and then nothing was written."""
+        record = _packed(topic, key, value)
+        try:
+            if os.write(self._file, record) != len(record):
+                raise OSError("a part was written")
+        except OSError as error:
+            os.ftruncate(self._file, self._end)
+            raise DiskFull(f"the spool {self._path} cannot grow ({error.strerror or error})") from error
+        self._end += len(record)
+        self._count += 1
+        if self._clock() - self._synced > _SYNC_EVERY:
+            self.sync()
+
+    def peek(self) -> Outgoing | None:
+        """The oldest record; None when there is none."""
+        if self._next is None and self._count:
+            head = _HEAD.unpack(os.pread(self._file, _HEAD.size, self._read_at))
+            body = os.pread(self._file, sum(head[1:]), self._read_at + _HEAD.size)
+            self._next = _unpacked(head, body)
+        return self._next
+
+    def pop(self) -> None:
+        """Go on to the record behind the oldest. It leaves the disk with `clear`, when Kafka has it."""
+        topic, key, value = self.peek() or ("", "", b"")
+        self._read_at += _HEAD.size + len(topic.encode()) + len(key.encode()) + len(value)
+        self._next = None
+        self._count -= 1
+
+    def clear(self) -> None:
+        """Forget everything that was popped, which must be all."""
+        if self._end and not self._count:
+            os.ftruncate(self._file, 0)
+            self._read_at = self._end = 0
+
+    def rewrite(self, keep: Callable[[Outgoing], bool], before: Iterator[Outgoing]) -> None:
+        """Replace the file in one step: first ``before``, then of what is there what ``keep`` says."""
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with Spool(fresh, self._clock) as other:
+            for record in before:
+                other.append(*record)
+            while (record_ := self.peek()) is not None:
+                if keep(record_):
+                    other.append(*record_)
+                self.pop()
+            other.sync()
+            os.replace(fresh, self._path)
+            os.close(self._file)
+            self._file, other._file = other._file, os.open(os.devnull, os.O_RDONLY)
+            self._end, self._count, self._read_at = other._end, other._count, 0
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        self._synced = self._clock()
+        os.fdatasync(self._file)
+
+    def close(self) -> None:
+        """Let go of the file; what is in it stays."""
+        os.close(self._file)
+
+    def _survey(self) -> tuple[int, int]:
+        """(where the last whole record ends, how many there are); what follows is cut off."""
+        at = count = 0
+        while True:
+            raw = os.pread(self._file, _HEAD.size, at)
+            if len(raw) < _HEAD.size:
+                break
+            head = _HEAD.unpack(raw)
+            body = os.pread(self._file, sum(head[1:]), at + _HEAD.size)
+            if len(body) < sum(head[1:]) or zlib.crc32(raw[4:] + body) != head[0]:
+                break
+            at, count = at + _HEAD.size + len(body), count + 1
+        os.ftruncate(self._file, at)
+        return at, count
+
+
+def _packed(topic: str, key: str, value: bytes) -> bytes:
+    names = topic.encode(), key.encode()
+    rest = _HEAD.pack(0, len(names[0]), len(names[1]), len(value))[4:] + names[0] + names[1] + value
+    return struct.pack("<I", zlib.crc32(rest)) + rest
+
+
+def _unpacked(head: tuple[int, ...], body: bytes) -> Outgoing:
+    _, topic, key, _ = head
+    return body[:topic].decode(), body[topic : topic + key].decode(), body[topic + key :]
