@@ -1,0 +1,184 @@
+"""Whatever dies by kill -9, nothing is lost and nothing is counted twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from e2e.product import Command, Product, log_of, services, until
+from sparktrends.bus.kafka import Producer
+from sparktrends.ops import jars
+
+pytestmark = pytest.mark.e2e
+
+LOAD = ("--source", "simulator", "--symbols", "50", "--rate", "2000")
+SEED = 20261121
+KILLS = 24
+
+
+@pytest.fixture
+def product() -> Iterator[Product]:
+    with Product.fresh() as made:
+        yield made
+
+
+def kill_and_see_it_go_on(product: Product, name: str, seconds: float = 90.0) -> None:
+    """Kill a part; return when another process has its name and the ledger has moved on."""
+    before = product.kill(name)
+    until(lambda: product.pid(name) not in (None, before), seconds, f"{name} does not come back")
+    # What the ledger says now, not before the kill: a batch that was under way may have come through.
+    stands: int = until(product.folded, seconds, "the database does not answer")
+    until(lambda: product.folded() > stands, seconds, lambda: f"after {name}: {product.log('stream')[-2000:]}")
+
+
+def settle(product: Product) -> None:
+    """End the source in order, then wait until everything it published is folded."""
+    product.kill("ingest", signal.SIGTERM)
+    until(lambda: product.pid("ingest") is None, 60, "ingest does not end")
+    product.wait_folded()
+
+
+def check_nothing_lost_or_doubled(product: Product) -> None:
+    """Every number that the simulator gave out is in the log once, and in a bar once; the audit agrees."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for _, record in log_of(product):
+        row = json.loads(record.value or b"")
+        if row.get("kind", "trade") == "trade":
+            numbers[row["symbol"]].append(int(row["id"].rpartition("-")[2]))
+    gaps = {s: found for s, found in numbers.items() if sorted(found) != list(range(min(found), max(found) + 1))}
+    assert not gaps
+    assert len({min(found) for found in numbers.values()}) == 1
+    stored = product.sql("SELECT symbol, sum(trades)::bigint FROM market.bars WHERE interval = '1m' GROUP BY symbol")
+    assert dict(stored) == {symbol: len(found) for symbol, found in numbers.items()}
+    assert product.audit()["counts"]["trades"] == sum(map(len, numbers.values()))
+
+
+def end(product: Product, up: Command) -> None:
+    assert up.stop() == 0, up.err[-3000:]
+    assert not product.processes()
+
+
+def test_three_kills_under_load_lose_and_double_nothing(product: Product) -> None:
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 2_000, 60, lambda: product.log("stream")[-2000:])
+    for name in ("stream", "kafka", "postgres"):
+        kill_and_see_it_go_on(product, name)
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, up)
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on(product: Product) -> None:
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    parts = product.processes()
+    assert len(parts) >= 6  # up, broker, database, stream and its JVM, ingest
+    up.process.kill()
+    up.wait()
+    until(lambda: not product.processes(), 20, lambda: [process.cmdline() for process in product.processes()])
+    again = product.up(*LOAD)
+    stands: int = until(product.folded, 30, "the database does not answer")
+    until(lambda: product.folded() > stands, 60, lambda: product.log("stream")[-2000:])
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, again)
+
+
+def kill_just_after_a_commit(product: Product) -> bool:
+    """Kill the stream when a transaction has just been committed; whether Spark had not finished that batch."""
+    stream: int = until(lambda: product.pid("stream"), 60, "the stream does not run")
+    where = product.where()
+    with psycopg.connect(where.owner_dsn, autocommit=True) as connection:
+        ask = "SELECT coalesce(sum(commit), 0) FROM core.shards"
+        before = connection.execute(ask).fetchone()
+        deadline = time.monotonic() + 60
+        while connection.execute(ask).fetchone() == before:
+            assert time.monotonic() < deadline, product.log("stream")[-2000:]
+        os.kill(stream, signal.SIGKILL)
+    checkpoint = product.home / "scratch" / "stream-1-of-1" / "checkpoint"
+    planned, done = ({int(file.name) for file in (checkpoint / name).glob("[0-9]*")} for name in ("offsets", "commits"))
+    # A trigger without a commit in Spark, whose end is where the ledger stands.
+    ends = json.loads((checkpoint / "offsets" / str(max(planned))).read_text().splitlines()[2])["raw.trades"]
+    ledger = dict(product.sql("SELECT partition::text, next_offset FROM core.ledger WHERE topic = 'raw.trades'"))
+    until(lambda: product.pid("stream") not in (None, stream), 90, "the stream does not come back")
+    return max(planned) not in done and ends == ledger
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_many_kills_at_random_moments(product: Product) -> None:
+    dice = random.Random(SEED)
+    names = ["stream"] * 8 + ["ingest"] * 5 + ["kafka"] * 5 + ["postgres"] * 6
+    dice.shuffle(names)
+    assert len(names) == KILLS
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    for name in names:
+        moment = product.folded() + dice.randrange(4_000)
+        until(lambda moment=moment: product.folded() > moment, 120, lambda: product.log("stream")[-2000:])
+        product.kill(name)
+    until(lambda: all(map(product.pid, set(names))), 90, "a part does not come back")
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, up)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kills_between_the_commit_and_the_end_of_sparks_batch(product: Product) -> None:
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    hits = [kill_just_after_a_commit(product) for _ in range(6)]
+    assert any(hits), "no kill came between the commit and the end of Spark's batch"
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, up)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_may_vanish_while_running_and_before_a_start(product: Product) -> None:
+    scratch = product.home / "scratch"
+    up = product.up(*LOAD)
+    for _ in range(3):
+        stands = product.folded()
+        until(lambda stands=stands: product.folded() > stands + 1_000, 60, lambda: product.log("stream")[-2000:])
+        shutil.rmtree(scratch / "stream-1-of-1" / "checkpoint", ignore_errors=True)
+    end(product, up)
+    shutil.rmtree(scratch)
+    again = product.up(*LOAD)
+    stands = until(product.folded, 30, "the database does not answer")
+    until(lambda: product.folded() > stands, 60, lambda: product.log("stream")[-2000:])
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, again)
+
+
+@pytest.mark.slow
+def test_of_two_writers_started_at_once_one_is_fenced(product: Product, resolver: jars.Resolver) -> None:
+    with services(product, resolver) as stack:
+        producer = Producer(product.where().kafka)
+        writers = [product.start("stream"), product.start("stream")]
+        for number in range(20_000):
+            ts = 1_700_000_000_000_000 + number * 1_000
+            row = {"source": "t", "symbol": "A", "ts": ts, "price": "1", "size": "1", "id": str(number), "received": ts}
+            producer.send("raw.trades", "A", json.dumps(row).encode())
+        producer.close()
+        loser = until(lambda: next((w for w in writers if w.process.poll() is not None), None), 90, "nobody is fenced")
+        assert loser.process.returncode == 1
+        assert "sparktrends: another process writes shard 1/1" in loser.err
+        product.wait_folded()
+        assert product.sql("SELECT sum(trades)::bigint FROM market.bars") == [(20_000,)]
+        product.audit()
+        (winner,) = (writer for writer in writers if writer is not loser)
+        assert winner.stop() == 0
+        assert stack.keepers["kafka"].restarts == 0
