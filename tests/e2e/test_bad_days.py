@@ -136,6 +136,7 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+@pytest.mark.slow
 def test_a_jar_with_one_flipped_bit_is_never_run(
     product: Product, damaged_cache: Path, nowhere: dict[str, str]
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_full_disk_is_said_before_anything_starts(
     assert not product.processes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_starting_ends_in_order(product: Product) -> None:
     up = product.start("up", "--source", "simulator")
     until(lambda: "starting broker and database" in up.err, 60, lambda: up.err)
