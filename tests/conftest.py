@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Fixtures of the real embedded stack: `stack`, `home`, `resolver`.
+# Fixtures of the real embedded stack (`stack`, `home`, `resolver`) and of databases on it (`database`).
 sys.path.insert(0, str(ROOT / "tests"))
-pytest_plugins = ["embedded"]
+pytest_plugins = ["embedded", "databases"]
 
 
 @pytest.fixture(scope="session")

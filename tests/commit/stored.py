@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -50,7 +51,7 @@ def metrics(dsn: str) -> list[tuple[Any, ...]]:
     """Final metrics: series, start, named values as bits, warm, revision, extra as bits."""
     names = ", ".join(f'"{name}"' for name in METRIC_NAMES)
     found = rows(dsn, METRICS.format(names))
-    return [(*map(bits, row[:-1]), {name: bits(v) for name, v in row[-1].items()}) for row in found]
+    return [(*map(bits, row[:-1]), _extra(row[-1].items())) for row in found]
 
 
 def signals(dsn: str) -> list[tuple[Any, ...]]:
@@ -84,5 +85,10 @@ def _row(chain: Chain, bar: tuple[Any, ...], values: list[float]) -> tuple[Any, 
     named = len(METRIC_NAMES)
     plain = [bits(v) if np.isfinite(v) else None for v in values[:named]]
     pairs = zip(chain.kernel.extra_names, values[named:-1], strict=True)
-    extra = {name: bits(v) for name, v in pairs if np.isfinite(v)}
+    extra = _extra((name, v) for name, v in pairs if np.isfinite(v))
     return (*bar[:2], bar[3], *plain, bool(values[-1]), bar[4], extra)
+
+
+def _extra(items: Iterable[tuple[str, float]]) -> dict[str, object]:
+    """JSON knows no -0.0, and writes 1.0 as 1."""
+    return {name: bits(float(v) + 0.0) for name, v in items}

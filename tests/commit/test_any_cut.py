@@ -32,14 +32,14 @@ def differences(one: dict[str, list[object]], two: dict[str, list[object]]) -> l
     return [(name, a, b) for name in one for a, b in zip(one[name], two[name], strict=False) if a != b][:3]
 
 
-def check(new_database: Callable[[], str], log: Log, seed: int, cuts: int) -> None:
-    whole = Road(new_database(), log)
+def check(migrated_database: Callable[[], str], log: Log, seed: int, cuts: int) -> None:
+    whole = Road(migrated_database(), log)
     whole.all()
     whole.close()
     expected = everything(whole.dsn)
     assert expected["metrics"]
     for number in range(cuts):
-        dsn = new_database()
+        dsn = migrated_database()
         travel(Road(dsn, log), random.Random(f"{seed} {number}"))
         found = everything(dsn)
         assert found == expected, (seed, number, differences(expected, found))
@@ -56,11 +56,11 @@ def compare_with_recomputation(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_cut_gives_the_same_bits(new_database: Callable[[], str], seed: int) -> None:
-    check(new_database, random_log(seed), seed, cuts=2)
+def test_any_cut_gives_the_same_bits(migrated_database: Callable[[], str], seed: int) -> None:
+    check(migrated_database, random_log(seed), seed, cuts=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6, 66))
-def test_any_cut_of_more_logs_gives_the_same_bits(new_database: Callable[[], str], seed: int) -> None:
-    check(new_database, random_log(seed, 200), seed, cuts=3)
+def test_any_cut_of_more_logs_gives_the_same_bits(migrated_database: Callable[[], str], seed: int) -> None:
+    check(migrated_database, random_log(seed, 200), seed, cuts=3)

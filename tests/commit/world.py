@@ -84,7 +84,7 @@ class Pen:
 
 
 def partition_of(symbol: str) -> int:
-    return ord(symbol) % 2
+    return ord(symbol[0]) % 2
 
 
 def random_log(seed: int, records: int = 120) -> Log:
