@@ -12,19 +12,20 @@ from typing import Any
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection, wait_ready
-from sparktrends.errors import Unavailable
+from sparktrends.errors import BadSetting, SparkTrendsError, Terminal, Unavailable
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Stack
 from sparktrends.ops.status import Status, collect
-from sparktrends.ops.supervise import Keeper
+from sparktrends.ops.supervise import Keeper, Process
 from sparktrends.ops.workers import Worker
 from sparktrends.store.migrate import migrate, set_reader_password
 
 _TICK_S = 0.25
 _DRAIN_S = 5.0
 RESTARTS = "restart-"
+_SENTENCE = "sparktrends: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Up:
         if process.exit_code == 0 and keeper.server.name == "ingest":
             return
         if process.exit_code in (1, 2) and process.uptime < 60 and keeper.server.name in ("stream", "ingest"):
-            raise process.failure(f"{keeper.server.name} cannot go on")
+            raise _refusal(process)
         restarts = keeper.restarts
         keeper.tick()
         if keeper.restarts != restarts:
@@ -201,6 +202,16 @@ class Up:
         pids = {item["name"]: item["pid"] for item in self._processes(stack)}
         if pids != endpoints.record(home.path).get("processes"):
             self._record(home, stack)
+
+
+def _refusal(process: Process) -> SparkTrendsError:
+    """Why a process of ours gave up: its own last sentence and exit code, which say what to do."""
+    name, log = process.spec.name, process.spec.output
+    said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(_SENTENCE)]
+    if not said:
+        return process.failure(f"{name} cannot go on")
+    kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
+    return kind(f"{name} cannot go on: {said[-1].removeprefix(_SENTENCE)}", hint=f"see {log}")
 
 
 def _listening(stack: Stack) -> dict[str, str]:
