@@ -97,6 +97,7 @@ def test_the_kernel_runs_over_plausible_bars() -> None:
     assert kernel.run_rate(kernel.Kernel(), bars) > 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_throughput_stores_every_trade_and_both_ways_agree() -> None:
     found = _bench("throughput", "--trades", "60000", "--symbols", "20")

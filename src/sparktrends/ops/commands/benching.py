@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 import click
 
 from sparktrends.ops.bench.report import line
@@ -12,6 +15,12 @@ from sparktrends.telemetry import system_clock
 @click.group()
 def bench() -> None:
     """Measure the real parts in a home of their own; one JSON line each."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    # As an exception, so that what was started is stopped and the home removed.
+    raise SystemExit(128 + number)
 
 
 @bench.command()
