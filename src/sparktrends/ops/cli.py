@@ -30,6 +30,8 @@ COMMANDS = {
     "stream": "processes",
     "alerts": "alerting",
     "rules": "alerting",
+    "api": "serving",
+    "keys": "serving",
     "metrics": "offline",
     "signals": "offline",
     "sandbox": "twin",

@@ -1,0 +1,133 @@
+"""A listing as a response: query to page, page to body, with the cursor of what follows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Request, Response
+
+from sparktrends.serve.api import paging, render
+from sparktrends.serve.api.problems import Problem
+from sparktrends.serve.api.query import BarsQuery, PageQuery, SignalsQuery, SpanQuery
+from sparktrends.serve.api.resources import Resource
+from sparktrends.store.serving import Catalog, Wanted, catalog, page
+from sparktrends.store.sessions import Sessions
+
+_NOT_METRICS = frozenset(
+    {"source", "symbol", "interval", "start", "revision", "updated_at", "series", "extra", "final", "warm"}
+)
+_MAX_DAYS = 366 * 30
+
+
+class Reader:
+    """Answers listings. The catalog of views is read once, and again when one is asked for that was not there."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._catalog: Catalog = {}
+        self._lock = threading.Lock()
+
+    def respond(
+        self, request: Request, resource: Resource, query: PageQuery, fixed: Mapping[str, Sequence[str]] | None = None
+    ) -> Response:
+        """One page; raises Problem, and Retryable while the database is away."""
+        known = self._known(resource)
+        kinds = dict(known[resource.listing.view])
+        columns = _columns(resource, query, kinds)
+        metrics = _metrics(query, known)
+        equal = {**_equal(resource, query, kinds), **(fixed or {})}
+        belongs = paging.print_of(resource.path, {**query.model_dump(exclude={"cursor", "limit", "format"}), **equal})
+        wanted = Wanted(
+            columns,
+            equal,
+            *_span(query),
+            self._after(resource, query, belongs, kinds),
+            query.limit + 1,
+            query.order == "desc",
+            ("retracted_at",) if isinstance(query, SignalsQuery) and query.retracted == "exclude" else (),
+            metrics,
+        )
+        found = self._sessions.read(lambda cursor: page(cursor, known, resource.listing, wanted))
+        following = None
+        if len(found) > query.limit:
+            found.pop()
+            following = paging.encode(belongs, found[-1], resource.listing.keys)
+        return _body(request, query, found, kinds, (*columns, *metrics), following)
+
+    def _known(self, resource: Resource) -> Catalog:
+        view, needed = resource.listing.view, set(resource.listing.keys)
+        if not needed <= self._catalog.get(view, {}).keys():
+            with self._lock:
+                self._catalog = self._sessions.read(catalog)
+        if not needed <= self._catalog.get(view, {}).keys():
+            raise Problem(404, f"{resource.path} is not part of this installation yet")
+        return self._catalog
+
+    @staticmethod
+    def _after(resource: Resource, query: PageQuery, belongs: str, kinds: Mapping[str, str]) -> list[Any] | None:
+        if query.cursor is None:
+            return None
+        return paging.decode(query.cursor, belongs, [kinds[key] for key in resource.listing.keys])
+
+
+def _columns(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> tuple[str, ...]:
+    shown = tuple(name for name in kinds if name not in resource.hidden)
+    if query.fields is None:
+        return shown
+    if unknown := [name for name in query.fields if name not in shown]:
+        raise Problem(422, f"no column {unknown[0]}: there are {', '.join(shown)}")
+    return tuple(dict.fromkeys(query.fields))
+
+
+def _metrics(query: PageQuery, known: Catalog) -> tuple[str, ...]:
+    if not isinstance(query, BarsQuery) or query.metrics is None:
+        return ()
+    there = [name for name in known.get("metrics", {}) if name not in _NOT_METRICS]
+    if unknown := [name for name in query.metrics if name not in there]:
+        raise Problem(422, f"no metric {unknown[0]}: there are {', '.join(there)}")
+    return tuple(dict.fromkeys(query.metrics))
+
+
+def _equal(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> dict[str, Sequence[Any]]:
+    equal: dict[str, Sequence[Any]] = {name: [value] for name, value in resource.fixed.items()}
+    for name in resource.filters:
+        value = getattr(query, name, None)
+        if value is None:
+            continue
+        if name not in kinds:
+            raise Problem(422, f"{resource.path} cannot be chosen by {name}")
+        equal[name] = list(dict.fromkeys(value)) if isinstance(value, list) else [value]
+    return equal
+
+
+def _span(query: PageQuery) -> tuple[Any, Any]:
+    if not isinstance(query, SpanQuery):
+        return None, None
+    since, until = query.from_, query.to
+    if since is not None and until is not None:
+        if since >= until:
+            raise Problem(422, "from must be before to")
+        if (until - since).days > _MAX_DAYS:
+            raise Problem(422, f"from and to are more than {_MAX_DAYS} days apart")
+    return since, until
+
+
+def _body(
+    request: Request,
+    query: PageQuery,
+    found: render.Rows,
+    kinds: Mapping[str, str],
+    columns: Sequence[str],
+    following: str | None,
+) -> Response:
+    if query.format == "json":
+        return render.respond(request, render.as_json(found, kinds, columns, following))
+    response = render.respond(request, render.as_csv(found, columns), "text/csv; charset=utf-8; header=present")
+    response.headers["Content-Disposition"] = f'attachment; filename="{request.path.rpartition("/")[2][:40]}.csv"'
+    if following is not None:
+        there = urlencode({**request.args.to_dict(), "cursor": following})
+        response.headers["Link"] = f'<{request.path}?{there}>; rel="next"'
+    return response

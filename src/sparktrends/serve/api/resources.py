@@ -1,0 +1,117 @@
+"""The listings of the API: path, view, query model and row model. Routes and the document are made from this table.
+
+Views that this release does not have yet are listed too: the answer is 404 "not part of this installation yet" until
+a migration makes the view with the key columns that are named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sparktrends.serve.api import query, rows
+from sparktrends.store.serving import Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One listing. ``filters`` are the parameters that a column of the same name must equal."""
+
+    path: str
+    summary: str
+    listing: Listing
+    query: type[query.PageQuery]
+    row: type[rows.Row]
+    filters: tuple[str, ...] = ("source", "symbol")
+    hidden: tuple[str, ...] = ("series",)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+
+BY_BAR = ("start", "source", "symbol")
+BARS = Resource(
+    "bars",
+    "Price bars",
+    Listing("bars", BY_BAR, "start", by_series=True),
+    query.BarsQuery,
+    rows.BarRow,
+    ("source", "symbol", "interval"),
+)
+SPLIT_BARS = Resource(
+    "bars",
+    "Price bars adjusted for splits",
+    Listing("bars_all", BY_BAR, "start", by_series=True),
+    query.BarsQuery,
+    rows.BarRow,
+    ("source", "symbol", "interval"),
+    fixed={"adjustment": "split"},
+)
+RESOURCES: tuple[Resource, ...] = (
+    Resource(
+        "symbols",
+        "Every series, with its newest price",
+        Listing("symbols", ("source", "symbol")),
+        query.SymbolsQuery,
+        rows.SymbolRow,
+    ),
+    BARS,
+    Resource(
+        "metrics",
+        "Indicators of each bar",
+        Listing("metrics", BY_BAR, "start", by_series=True),
+        query.MetricsQuery,
+        rows.MetricRow,
+        ("source", "symbol", "interval"),
+    ),
+    Resource(
+        "signals",
+        "What the detectors found",
+        Listing("signals", ("start", "id"), "start"),
+        query.SignalsQuery,
+        rows.SignalRow,
+        ("source", "symbol", "interval", "kind", "name", "severity"),
+    ),
+    Resource(
+        "alerts",
+        "Rules that fired",
+        Listing("alerts", ("start", "id"), "start"),
+        query.AlertsQuery,
+        rows.AlertRow,
+        ("source", "symbol", "rule", "severity", "status"),
+    ),
+    Resource(
+        "news",
+        "Stories with their sentiment",
+        Listing("news", ("published_at", "source", "id"), "published_at"),
+        query.SeriesQuery,
+        rows.SeriesRow,
+    ),
+    Resource("prices/daily", "Daily bars", Listing("daily_prices", BY_BAR, "start"), query.SeriesQuery, rows.SeriesRow),
+    Resource(
+        "trends/daily",
+        "What the daily run made of each day",
+        Listing("daily_trends", ("day", "source", "symbol"), "day"),
+        query.SeriesQuery,
+        rows.DayRow,
+    ),
+    Resource(
+        "volume-profile",
+        "Volume by price, a day",
+        Listing("volume_profile", ("day", "source", "symbol", "price"), "day"),
+        query.SeriesQuery,
+        rows.DayRow,
+    ),
+    Resource(
+        "quality",
+        "Quality scores with reasons",
+        Listing("quality", ("day", "source", "symbol"), "day"),
+        query.SeriesQuery,
+        rows.DayRow,
+    ),
+)
+COMPANIES = Resource(
+    "companies",
+    "What providers say of the company behind a symbol",
+    Listing("companies", ("source", "symbol")),
+    query.PageQuery,
+    rows.DayRow,
+)

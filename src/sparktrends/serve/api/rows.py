@@ -1,0 +1,167 @@
+"""The rows of each listing, as the document describes them. Prices and sums are exact decimals in text."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparktrends.serve.api.query import INTERVAL
+
+Decimal18 = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="An exact decimal number.")]
+Severity = Literal["info", "warning", "critical"]
+
+
+class Row(BaseModel):
+    """A row of a listing; views only grow, so readers must bear columns that they do not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SeriesRow(Row):
+    """A row of one series. With `fields` only those columns are there."""
+
+    source: str | None = Field(None, description="Ends in ~sim when simulated, in ~replay when replayed.")
+    symbol: str | None = None
+
+
+class BarRow(SeriesRow):
+    """A price bar."""
+
+    interval: INTERVAL | None = None
+    start: datetime | None = Field(None, description="Beginning, inclusive, UTC.")
+    open: Decimal18 | None = None
+    high: Decimal18 | None = None
+    low: Decimal18 | None = None
+    close: Decimal18 | None = None
+    volume: Decimal18 | None = None
+    turnover: Decimal18 | None = None
+    vwap: Decimal18 | None = None
+    trades: int | None = None
+    state: Literal["forming", "final", "revised"] | None = None
+    revision: int | None = None
+    reason: str | None = None
+    origin: Literal["trades", "provider", "pseudo"] | None = None
+    updated_at: datetime | None = None
+    adjustment: str | None = None
+    series: int | None = None
+
+
+class MetricRow(SeriesRow):
+    """Metrics of one bar; null until warm."""
+
+    interval: INTERVAL | None = None
+    start: datetime | None = None
+    return_: float | None = Field(None, alias="return")
+    warm: bool | None = None
+    revision: int | None = None
+    final: bool | None = None
+    extra: dict[str, Any] | None = None
+    updated_at: datetime | None = None
+
+
+class SignalRow(SeriesRow):
+    """Something that was found at one bar."""
+
+    id: str | None = None
+    interval: INTERVAL | None = None
+    start: datetime | None = None
+    kind: Literal["anomaly", "pattern", "trend", "sequence", "feed"] | None = None
+    name: str | None = None
+    direction: Literal["up", "down", "none"] | None = None
+    score: float | None = None
+    severity: Severity | None = None
+    detail: dict[str, Any] | None = Field(None, description="The numbers that explain it.")
+    detected_at: datetime | None = None
+    retracted_at: datetime | None = None
+
+
+class AlertRow(SeriesRow):
+    """A rule that fired."""
+
+    id: str | None = None
+    rule: str | None = None
+    interval: str | None = None
+    start: datetime | None = None
+    severity: Severity | None = None
+    title: str | None = None
+    channels: list[str] | None = None
+    signals: list[str] | None = None
+    values: dict[str, Any] | None = None
+    status: Literal["pending", "firing", "resolved", "retracted"] | None = None
+    silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
+
+
+class SymbolRow(SeriesRow):
+    """A series with its newest price."""
+
+    simulated: bool | None = None
+    replayed: bool | None = None
+    last_start: datetime | None = None
+    last_close: Decimal18 | None = None
+    last_state: str | None = None
+
+
+class DayRow(SeriesRow):
+    """A row of one series and day."""
+
+    day: date | None = None
+
+
+class Cursored(BaseModel):
+    """A page: rows, and where the next page begins (null: this was the last)."""
+
+    next: str | None
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"]
+    version: str
+
+
+class Ready(BaseModel):
+    """The database answers; ages in seconds tell how fresh what it holds is."""
+
+    status: Literal["ready"]
+    commits: int
+    commit_age_s: float | None = Field(description="Since the newest commit.")
+    append_age_s: float | None = Field(description="Since the broker appended the newest stored record.")
+    series: int
+    freshest_age_s: float | None = Field(description="By the clock of the freshest series.")
+    listeners: int = Field(description="Who follows the stream of this process.")
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Silence(BaseModel):
+    """Alerts to keep quiet: what is named must match, what is not matches everything."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    hours: float = Field(gt=0, le=8784, description="For how long, from now.")
+    rule: str | None = Field(None, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    source: str | None = Field(None, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")
+    symbol: str | None = Field(None, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")
+
+
+class Silenced(BaseModel):
+    """The silence that was made."""
+
+    id: int
+
+
+class Acknowledged(BaseModel):
+    """The alert that was marked as seen, and by whom: the name of the key, or `local`."""
+
+    id: str
+    acknowledged_by: str

@@ -1,0 +1,210 @@
+"""What the API asks: pages of the views in `market`, put together from identifiers of the catalog, never from text.
+
+A page goes by keyset: rows after the key of the last row of the page before, in the order of the listing's keys.
+Numerics come as text (exact, without zeros at the end), JSON as text, everything else as Python values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from sparktrends.store.connect import Cursor
+
+Catalog = Mapping[str, Mapping[str, str]]
+"""View → column → type, as PostgreSQL names it, of everything in `market`."""
+
+_JSON = ("json", "jsonb")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A view as pages of rows. ``keys`` order it and are unique together; ``time`` is what from and to bound.
+
+    ``by_series``: the view has a column ``series`` whose rows are read in order of ``start``, one series at a time;
+    so even a year of minutes is read no further than the page.
+    """
+
+    view: str
+    keys: tuple[str, ...]
+    time: str = ""
+    by_series: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One page: values each column may have, half-open span of time, the key it begins behind, how many, which way.
+
+    ``metrics`` are columns of `market.metrics` to put beside bars.
+    """
+
+    columns: Sequence[str]
+    equal: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+    after: Sequence[Any] | None = None
+    limit: int = 100
+    descending: bool = True
+    missing: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+
+
+def catalog(cursor: Cursor) -> Catalog:
+    """The views that this installation has."""
+    found: dict[str, dict[str, str]] = {}
+    cursor.execute(
+        "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL) FROM pg_class c "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+        "WHERE c.relnamespace = to_regnamespace('market') AND c.relkind IN ('v', 'm', 'r', 'p') "
+        "ORDER BY c.relname, a.attnum"
+    )
+    for view, column, kind in cursor:
+        found.setdefault(view, {})[column] = kind
+    return found
+
+
+def page(cursor: Cursor, known: Catalog, listing: Listing, wanted: Wanted) -> list[dict[str, Any]]:
+    """The rows of one page, as mappings from column to value; the keys of the listing are always among them."""
+    names = list(dict.fromkeys((*wanted.columns, *listing.keys)))
+    build = _series_page if listing.by_series else _flat_page
+    statement, values = build(known, listing, wanted, names)
+    cursor.execute(statement, values)
+    columns = (*names, *wanted.metrics)
+    return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+
+def is_json(kind: str) -> bool:
+    """Whether a column of this type comes as JSON text."""
+    return kind in _JSON
+
+
+def _flat_page(
+    known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]
+) -> tuple[sql.Composed, dict[str, Any]]:
+    conditions, values = _conditions(listing, wanted, wanted.equal, "v")
+    statement = sql.SQL("SELECT {} FROM {} v WHERE {} ORDER BY {} LIMIT %(limit)s").format(
+        _selected(known[listing.view], names, "v"),
+        sql.Identifier("market", listing.view),
+        sql.SQL(" AND ").join(conditions),
+        _order(listing.keys, wanted.descending, "v"),
+    )
+    return statement, values
+
+
+def _series_page(
+    known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]
+) -> tuple[sql.Composed, dict[str, Any]]:
+    """The newest (oldest) rows of each series by its index, merged: the order of the index does the work."""
+    naming = {name: wanted.equal[name] for name in ("source", "symbol") if name in wanted.equal}
+    inside = {name: allowed for name, allowed in wanted.equal.items() if name not in naming}
+    conditions, values = _conditions(listing, wanted, inside, "v")
+    which, more = _equal(naming, "k")
+    statement = sql.SQL(
+        "SELECT {columns}{metrics} FROM market.series k CROSS JOIN LATERAL ("
+        "SELECT v.* FROM {view} v WHERE v.series = k.series AND {conditions} "
+        "ORDER BY v.start {way} LIMIT %(limit)s) v {joined} WHERE {which} ORDER BY {order} LIMIT %(limit)s"
+    ).format(
+        columns=_selected(known[listing.view], names, "v"),
+        metrics=sql.SQL("").join(sql.SQL(", m.{}").format(sql.Identifier(name)) for name in wanted.metrics),
+        view=sql.Identifier("market", listing.view),
+        conditions=sql.SQL(" AND ").join(conditions),
+        way=_way(wanted.descending),
+        joined=sql.SQL(_METRICS if wanted.metrics else ""),
+        which=sql.SQL(" AND ").join(which),
+        order=_order(listing.keys, wanted.descending, "v"),
+    )
+    return statement, values | more
+
+
+_METRICS = (
+    "LEFT JOIN LATERAL (SELECT * FROM market.metrics n"
+    " WHERE n.series = v.series AND n.interval = v.interval AND n.start = v.start) m ON true"
+)
+
+
+def _conditions(
+    listing: Listing, wanted: Wanted, equal: Mapping[str, Sequence[Any]], alias: str
+) -> tuple[list[sql.Composable], dict[str, Any]]:
+    conditions, values = _equal(equal, alias)
+    values["limit"] = wanted.limit
+    name = sql.Identifier(alias, listing.time)
+    for bound, text in ((wanted.since, "{} >= %(since)s"), (wanted.until, "{} < %(until)s")):
+        if bound is not None and listing.time:
+            conditions.append(sql.SQL(text).format(name))
+    values |= {"since": wanted.since, "until": wanted.until}
+    conditions += [sql.SQL("{} IS NULL").format(sql.Identifier(alias, column)) for column in wanted.missing]
+    if wanted.after is not None:
+        keys = sql.SQL(", ").join(sql.Identifier(alias, key) for key in listing.keys)
+        than = sql.SQL("<" if wanted.descending else ">")
+        spots = sql.SQL(", ").join(sql.Placeholder(f"after_{i}") for i in range(len(listing.keys)))
+        conditions.append(sql.SQL("({}) {} ({})").format(keys, than, spots))
+        # The same for the first key alone: what an index can be entered by.
+        first = sql.SQL("{} {}= {}").format(sql.Identifier(alias, listing.keys[0]), than, sql.Placeholder("after_0"))
+        conditions.append(first)
+        values |= {f"after_{i}": value for i, value in enumerate(wanted.after)}
+    return conditions or [sql.SQL("true")], values
+
+
+def _equal(allowed: Mapping[str, Sequence[Any]], alias: str) -> tuple[list[sql.Composable], dict[str, Any]]:
+    conditions: list[sql.Composable] = []
+    values: dict[str, Any] = {}
+    for name, choices in allowed.items():
+        # One value as an equality: only so does the planner see that an index gives the order asked for.
+        one = len(choices) == 1
+        text = "{} = {}" if one else "{} = ANY({})"
+        conditions.append(sql.SQL(text).format(sql.Identifier(alias, name), sql.Placeholder(f"is_{name}")))
+        values[f"is_{name}"] = choices[0] if one else list(choices)
+    return conditions, values
+
+
+def _selected(kinds: Mapping[str, str], names: Sequence[str], alias: str) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.SQL(_AS_TEXT.get(kinds[name], "{}")).format(sql.Identifier(alias, name)) for name in names
+    )
+
+
+_AS_TEXT = {
+    "numeric": "trim_scale({})::text",
+    "json": "{}::text",
+    "jsonb": "{}::text",
+    "bytea": "encode({}, 'hex')",
+    "interval": "extract(epoch FROM {})::float8",
+}
+
+
+def _order(keys: Sequence[str], descending: bool, alias: str) -> sql.Composable:
+    way = _way(descending)
+    return sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(alias, key), way) for key in keys)
+
+
+def _way(descending: bool) -> sql.SQL:
+    return sql.SQL("DESC" if descending else "ASC")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """How fresh the store is. Ages in seconds; None before the first commit or series."""
+
+    commits: int
+    commit_age_s: float | None
+    append_age_s: float | None
+    series: int
+    freshest_age_s: float | None
+
+
+def readiness(cursor: Cursor) -> Readiness:
+    """Ages of the newest commit, of the newest stored record's append, and of the freshest series' clock."""
+    cursor.execute(
+        "SELECT (SELECT coalesce(sum(commit), 0)::bigint FROM market.shards),"
+        " (SELECT extract(epoch FROM now() - max(updated_at))::float8 FROM market.shards),"
+        " (SELECT extract(epoch FROM now() - max(appended_at))::float8 FROM market.progress),"
+        " (SELECT count(*) FROM market.series),"
+        " (SELECT extract(epoch FROM min(age))::float8 FROM market.freshness)"
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    return Readiness(*row)

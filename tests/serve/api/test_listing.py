@@ -1,0 +1,135 @@
+"""Listings: what they hold, how they are cut into pages, and in which forms they come."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from serve.api.world import HOSTILE, World
+
+pytestmark = pytest.mark.e2e
+
+
+def get(client: FlaskClient, path: str, **parameters: Any) -> Any:
+    answer = client.get(f"/api/v1/{path}", query_string=parameters or None)
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.data)
+
+
+def test_the_newest_bars_come_first_with_exact_decimals(client: FlaskClient) -> None:
+    found = get(client, "bars", symbol="BTC/USD", source="binance", limit=2)
+    newest = found["data"][0]
+    assert (newest["start"], newest["close"], newest["low"]) == ("2024-05-01T00:29:00Z", "129", "99.000000000000000001")
+    assert newest["volume"] == "2.5"
+    assert "series" not in newest
+    assert found["next"]
+
+
+def test_metrics_come_beside_bars_and_a_number_that_is_none_is_null(client: FlaskClient) -> None:
+    found = get(client, "bars", symbol="BTC/USD", source="binance", metrics="rsi_14,sma_20", fields="start", limit=1)
+    assert found["data"] == [{"start": "2024-05-01T00:29:00Z", "rsi_14": 55.5, "sma_20": None}]
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [("symbols", 3), ("metrics?symbol=BTC/USD", 30), ("signals", 1), ("signals?retracted=include", 2), ("alerts", 1)],
+)
+def test_each_listing_has_its_rows(client: FlaskClient, path: str, number: int) -> None:
+    assert len(get(client, path)["data"]) == number
+
+
+def test_json_columns_are_json(client: FlaskClient) -> None:
+    assert get(client, "signals")["data"][0]["detail"] == {"z": 6.5}
+
+
+def test_a_span_is_half_open(client: FlaskClient) -> None:
+    span = {"from": "2024-05-01T00:05:00Z", "to": "2024-05-01T02:10:00+02:00", "order": "asc"}
+    found = get(client, "bars", symbol="ETH/USD", **span)["data"]
+    assert [row["start"][14:16] for row in found] == ["05", "06", "07", "08", "09"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    limit=st.integers(1, 40),
+    order=st.sampled_from(["asc", "desc"]),
+    symbols=st.sampled_from(["BTC/USD", "BTC/USD,ETH/USD"]),
+)
+def test_the_pages_together_are_the_whole(client: FlaskClient, limit: int, order: str, symbols: str) -> None:
+    whole = get(client, "bars", symbol=symbols, order=order, limit=1000)["data"]
+    pages: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        found = get(client, "bars", symbol=symbols, order=order, limit=limit, **cursor)
+        pages += found["data"]
+        if found["next"] is None:
+            break
+        cursor = {"cursor": found["next"]}
+    assert pages == whole
+    keys = [(row["start"], row["source"], row["symbol"]) for row in whole]
+    assert keys == sorted(keys, reverse=order == "desc")
+
+
+def test_a_cursor_belongs_to_its_request(client: FlaskClient) -> None:
+    cursor = get(client, "bars", symbol="BTC/USD", limit=1)["next"]
+    for parameters in ({"symbol": "ETH/USD"}, {"symbol": "BTC/USD", "order": "asc"}):
+        answer = client.get("/api/v1/bars", query_string={**parameters, "cursor": cursor})
+        assert answer.status_code == 422
+        assert "begin again" in answer.json["detail"]
+
+
+def test_csv_runs_nothing_in_a_spreadsheet(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/alerts?format=csv&fields=id,title,start")
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert row["title"] == "'" + HOSTILE
+    assert row["start"] == "2024-05-01T00:00:00Z"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="alerts.csv"'
+
+
+def test_csv_follows_its_link(client: FlaskClient) -> None:
+    seen, address = [], "/api/v1/bars?symbol=ETH/USD&format=csv&fields=start&limit=7"
+    while address:
+        answer = client.get(address)
+        seen += answer.text.split()[1:]
+        address = answer.headers.get("Link", "").partition(">")[0].strip("<")
+    assert len(seen) == len(set(seen)) == 30
+
+
+def test_who_has_it_already_is_told_so(client: FlaskClient) -> None:
+    first = client.get("/api/v1/bars?symbol=BTC/USD")
+    again = client.get("/api/v1/bars?symbol=BTC/USD", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    packed = client.get("/api/v1/bars?symbol=BTC/USD", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(packed.data) == first.data
+    assert packed.headers["ETag"] == first.headers["ETag"]
+
+
+def test_what_does_not_exist_yet_is_said(client: FlaskClient, world: World) -> None:
+    answer = client.get("/api/v1/quality")
+    assert answer.status_code == 404
+    assert "not part of this installation yet" in answer.json["detail"]
+    world.run(
+        "CREATE VIEW market.quality AS SELECT DATE '2024-05-01' AS day, 'a' AS source, 'b' AS symbol, 0.5 AS score"
+    )
+    world.run("GRANT SELECT ON market.quality TO sparktrends_reader")
+    row = {"day": "2024-05-01", "source": "a", "symbol": "b", "score": "0.5"}
+    assert get(client, "quality") == {"data": [row], "next": None}
+
+
+def test_companies_have_slashes_in_their_names(client: FlaskClient) -> None:
+    assert client.get("/api/v1/companies/BTC/USD").json["detail"].startswith("companies is not part")
+
+
+def test_ready_tells_ages(client: FlaskClient, world: World) -> None:
+    world.commit([(1, 0)])
+    found = get(client, "ready")
+    assert found["status"] == "ready"
+    assert found["series"] == 3
+    assert 0 <= found["commit_age_s"] < 60
