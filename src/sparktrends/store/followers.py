@@ -44,10 +44,9 @@ def next_page(cursor: Cursor, reader: str, shard: str, keys: int) -> Page | None
     found = cursor.fetchall()
     if not found:
         return None
-    bars = {
-        key: None for _, series, intervals, starts, _ in found for key in zip(series, intervals, starts, strict=True)
-    }
-    signals = dict.fromkeys(name for *_, names in found for name in names)
+    changed = (zip(series, intervals, starts, strict=True) for _, series, intervals, starts, _ in found)
+    bars = dict.fromkeys(chain.from_iterable(changed))
+    signals = dict.fromkeys(chain.from_iterable(names for *_, names in found))
     return Page(shard, found[-1][0], tuple(bars), tuple(signals))
 
 
