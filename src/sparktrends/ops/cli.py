@@ -32,9 +32,11 @@ COMMANDS = {
     "rules": "alerting",
     "api": "serving",
     "keys": "serving",
+    "dashboard": "dashboarding",
     "metrics": "offline",
     "signals": "offline",
     "sandbox": "twin",
+    "parse": "parsing",
     "bench": "benching",
 }
 

@@ -1,0 +1,65 @@
+// A shared worker: one connection to the event stream for all tabs. A browser keeps at most six connections to one
+// host, so ten tabs with one each would leave four of them, and every fetch, waiting for ever.
+
+const SILENT_MS = 150_000; // background tabs may run a timer only once a minute
+const ports = new Map();
+let source = null;
+let followed = "";
+let state = "connecting";
+
+onconnect = (event) => {
+  const port = event.ports[0];
+  port.onmessage = ({ data }) => {
+    if (data.bye) ports.delete(port);
+    else ports.set(port, { ...(ports.get(port) || {}), ...(data.follow || {}), seen: Date.now() });
+    follow();
+    if (data.follow) port.postMessage({ state });
+  };
+};
+
+setInterval(() => {
+  for (const [port, wish] of ports) if (Date.now() - wish.seen > SILENT_MS) ports.delete(port);
+  follow();
+}, 30_000);
+
+// Follow what all tabs together want. The connection is made anew only when that has changed.
+function follow() {
+  const wishes = [...ports.values()].filter((wish) => wish.api);
+  const symbols = [...new Set(wishes.flatMap((wish) => wish.symbols))].sort();
+  const wanted = wishes.length ? JSON.stringify([wishes[0].api, symbols]) : "";
+  if (wanted === followed) return;
+  followed = wanted;
+  if (source) source.close();
+  source = wanted ? open(wishes[0].api, symbols) : null;
+}
+
+function open(api, symbols) {
+  // More names than the API takes at once: then everything, and each tab picks its own.
+  const nameable = symbols.length <= 50 && !symbols.some((symbol) => symbol.includes(","));
+  const query = nameable ? `?symbol=${encodeURIComponent(symbols.join(","))}` : "";
+  const opened = new EventSource(`${api}/api/v1/stream${query}`);
+  opened.onopen = () => tell("on");
+  opened.onerror = () => {
+    tell("off");
+    if (opened.readyState !== EventSource.CLOSED) return;
+    // The API answered with an error: the browser gives up then, we do not.
+    setTimeout(() => { if (source === opened) { followed = ""; follow(); } }, 2000);
+  };
+  for (const kind of ["bars", "signals"]) opened.addEventListener(kind, (event) => spread(kind, event.data));
+  opened.addEventListener("reset", () => tell("reset"));
+  opened.addEventListener("slow", () => tell("reset"));
+  return opened;
+}
+
+function tell(word) {
+  if (word !== "reset") state = word;
+  for (const port of ports.keys()) port.postMessage({ state: word });
+}
+
+function spread(kind, text) {
+  const commit = JSON.parse(text);
+  for (const [port, wish] of ports) {
+    const rows = commit[kind].filter((row) => wish.keys && wish.keys.includes(`${row.source}\n${row.symbol}`));
+    if (rows.length) port.postMessage({ kind, rows, at: commit.at });
+  }
+}

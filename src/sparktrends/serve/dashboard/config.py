@@ -1,0 +1,86 @@
+"""What the dashboard runs with: handed in by `sparktrends dashboard`, else asked of the running home."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sparktrends.bus.connection import Connection
+from sparktrends.errors import Unavailable
+from sparktrends.telemetry import Clock, system_clock
+
+_PATIENCE_S = 20
+
+
+class Actions(Protocol):
+    """What a person may do to alerts; only who may write hands these in."""
+
+    def acknowledge(self, alert: str) -> None:
+        """Say that somebody has seen an alert; raises NotFound."""
+
+    def silence(self, match: Mapping[str, str], hours: float) -> int:
+        """Send nothing that matches ``rule``, ``source``, ``symbol`` for some hours; the number of the silence."""
+
+
+@dataclass(frozen=True)
+class DashboardConfig:
+    """``reader`` is the connection string of `sparktrends_reader`, ``api`` the address the browser follows.
+
+    ``processes`` gives the process ids of our parts by name; ``disk`` is a folder of the disk to watch. Without
+    ``actions`` nobody can acknowledge or silence here.
+    """
+
+    reader: str = field(repr=False)
+    api: str
+    kafka: Connection | None = None
+    processes: Callable[[], Mapping[str, int]] = dict
+    disk: str = ""
+    actions: Actions | None = None
+    clock: Clock = system_clock
+
+
+_given: list[DashboardConfig] = []
+
+
+def configure(config: DashboardConfig) -> None:
+    """Use this from now on, in every session of this process."""
+    _given[:] = [config]
+
+
+def current() -> DashboardConfig:
+    """What was handed in, else what the home says; raises Unavailable when nothing runs."""
+    if not _given:
+        configure(discover())
+    return _given[0]
+
+
+def discover() -> DashboardConfig:
+    """Ask `sparktrends env`, as any outsider would: `streamlit run app.py` was typed by hand."""
+    asked = [sys.executable, "-m", "sparktrends.ops.cli", "env"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+    if done.returncode:
+        words = done.stderr.strip().splitlines()[-1:] or ["`sparktrends env` said nothing"]
+        raise Unavailable(words[0].removeprefix("sparktrends: "))
+    return from_env(done.stdout)
+
+
+def from_env(text: str) -> DashboardConfig:
+    """The configuration that the lines of `sparktrends env` describe.
+
+    >>> from_env("POSTGRES_HOST=127.0.0.1\\nPOSTGRES_PORT=5434\\nSPARKTRENDS_API_URL=http://127.0.0.1:8000").api
+    'http://127.0.0.1:8000'
+    """
+    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
+    parts = {key: said.get(f"POSTGRES_{name}", "") for key, name in names.items()}
+    dsn = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items() if value)
+    kafka = said.get("KAFKA_BOOTSTRAP")
+    return DashboardConfig(dsn, said.get("SPARKTRENDS_API_URL", ""), Connection(kafka) if kafka else None)
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

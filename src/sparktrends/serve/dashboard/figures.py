@@ -1,0 +1,132 @@
+"""Rows to Plotly figures. Pure: no Streamlit, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sparktrends.serve.dashboard.words import REASONS, mark, untagged
+
+Rows = Sequence[Mapping[str, Any]]
+UP, DOWN, SOFT = "#0f9d7a", "#d64550", "#8193a5"
+STILL = {"displayModeBar": False}
+"""Plotly's settings for figures without a tool bar."""
+HUES = ("#3b82f6", "#f59e0b", "#a855f7", "#ec4899", "#14b8a6", "#84cc16", "#f97316", "#6366f1")
+_REASON_HUES = {None: "#0f9d7a", "no_trade": "#9fb3c8", "feed_stale": "#d64550", "throttled": "#f59e0b"}
+_CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+
+
+def heat_map(rows: Rows) -> go.Figure:
+    """One tile a series, by kind of data; its size the number of signals, its colour the change of a day (±5 %)."""
+    kinds = [mark(row["source"]).capitalize() or "Live" for row in rows]
+    roots = sorted(set(kinds))
+    shares = [max(row["signals"] or 0, 1) ** 0.5 for row in rows]
+    changes = [row["change"] or 0.0 for row in rows]
+    tile = go.Treemap(
+        ids=[*roots, *(f"{row['source']}\n{row['symbol']}" for row in rows)],
+        labels=[*roots, *(untagged(row["symbol"]) for row in rows)],
+        parents=[*("" for _ in roots), *kinds],
+        values=[*(sum(s for s, k in zip(shares, kinds, strict=True) if k == root) for root in roots), *shares],
+        branchvalues="total",
+        customdata=[*(0.0 for _ in roots), *changes],
+        texttemplate="%{label}<br>%{customdata:+.2%}",
+        hovertemplate="%{label}: %{customdata:+.2%}<extra></extra>",
+        marker={
+            "colors": [*(0.0 for _ in roots), *changes],
+            "colorscale": [[0, DOWN], [0.5, "#5d6d7c"], [1, UP]],
+            "cmid": 0, "cmin": -0.05, "cmax": 0.05, "cornerradius": 3,
+        },
+        textfont={"color": "white"},
+        tiling={"pad": 2},
+    )  # fmt: skip
+    return go.Figure(tile, _layout(260))
+
+
+def candles(bars: Rows, marked: Any = None) -> go.Figure:
+    """Candles and volume; ``marked`` is the start of the bar to point at."""
+    x = [bar["start"] for bar in bars]
+    prices = {name: [bar[name] for bar in bars] for name in ("open", "high", "low", "close")}
+    figure = go.Figure(layout=_layout(360))
+    figure.add_candlestick(x=x, **prices, increasing_line_color=UP, decreasing_line_color=DOWN, name="price")
+    colors = [UP if bar["close"] >= bar["open"] else DOWN for bar in bars]
+    figure.add_bar(x=x, y=[bar["volume"] for bar in bars], yaxis="y2", marker_color=colors, opacity=0.5, name="volume")
+    figure.update_layout(
+        xaxis_rangeslider_visible=False,
+        yaxis={"domain": [0.25, 1], "side": "right"},
+        yaxis2={"domain": [0, 0.2], "side": "right", "nticks": 3},
+        showlegend=False,
+        hovermode="x",
+    )
+    if marked is not None:
+        figure.add_vline(x=marked, line_dash="dot", line_color=HUES[1])
+    return figure
+
+
+def lines(frame_x: Sequence[Any], named: Mapping[str, Sequence[float | None]], height: int = 220) -> go.Figure:
+    """Some named columns over time, in one picture."""
+    figure = go.Figure(layout=_layout(height))
+    for n, (name, values) in enumerate(named.items()):
+        style = {"color": HUES[n % len(HUES)], "width": 1.5}
+        figure.add_scatter(x=list(frame_x), y=list(values), name=untagged(name), mode="lines", line=style)
+    figure.update_layout(hovermode="x unified", yaxis_side="right", showlegend=True, legend=_ABOVE)
+    return figure
+
+
+def minutes_by_reason(rows: Rows) -> go.Figure:
+    """Minutes that lack something, an hour, by reason."""
+    figure = go.Figure(layout=_layout(260))
+    for reason, title in REASONS.items():
+        chosen = _summed(rows, "hour", "minutes", lambda row, reason=reason: row["reason"] == reason)
+        if chosen:
+            hue = _REASON_HUES.get(reason, HUES[2])
+            figure.add_bar(x=list(chosen), y=list(chosen.values()), name=title, marker_color=hue)
+    figure.update_layout(barmode="stack", yaxis_title="minutes", showlegend=True, legend=_ABOVE, hovermode="x unified")
+    return figure
+
+
+def counts(rows: Rows, value: str, by: str, title: str) -> go.Figure:
+    """Bars an hour, stacked by a column."""
+    figure = go.Figure(layout=_layout(220))
+    for n, name in enumerate(sorted({row[by] for row in rows})):
+        chosen = _summed(rows, "hour", value, lambda row, name=name: row[by] == name)
+        hue = HUES[n % len(HUES)]
+        figure.add_bar(x=list(chosen), y=list(chosen.values()), name=untagged(name), marker_color=hue)
+    figure.update_layout(barmode="stack", yaxis_title=title, showlegend=True, legend=_ABOVE)
+    return figure
+
+
+def pulse(rows: Rows) -> go.Figure:
+    """Commits a second and the bars they changed."""
+    figure = go.Figure(layout=_layout(220))
+    x = [row["at"] for row in rows]
+    figure.add_bar(x=x, y=[row["bars"] for row in rows], name="bars changed", marker_color=HUES[0], opacity=0.6)
+    commits = [row["commits"] for row in rows]
+    figure.add_scatter(x=x, y=commits, name="commits", mode="lines", line_color=HUES[1], yaxis="y2")
+    figure.update_layout(
+        yaxis={"title": "bars a second", "rangemode": "tozero"},
+        yaxis2={"title": "commits a second", "overlaying": "y", "side": "right", "rangemode": "tozero"},
+        yaxis2_showgrid=False,
+        yaxis2_tickformat=",d",
+        yaxis2_nticks=5,
+        showlegend=True,
+        legend=_ABOVE,
+        hovermode="x unified",
+    )
+    return figure
+
+
+_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+
+
+def _summed(rows: Rows, at: str, value: str, fits: Any) -> dict[Any, float]:
+    total: dict[Any, float] = {}
+    for row in rows:
+        if fits(row):
+            total[row[at]] = total.get(row[at], 0) + (row[value] or 0)
+    return dict(sorted(total.items()))
+
+
+def _layout(height: int) -> dict[str, Any]:
+    return {"height": height, "margin": {"l": 8, "r": 8, "t": 26, "b": 8}, **_CLEAR}

@@ -1,0 +1,74 @@
+"""The live chart as a Streamlit component: files of `browser/` and Plotly.js, served by the dashboard itself.
+
+The browser takes history and commits from the API directly, so a bar moves without a rerun, and a rerun with the
+same wish changes nothing on the screen.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v1 import declare_component
+
+OVERLAYS: Mapping[str, str] = {
+    "sma_20": "SMA 20",
+    "sma_50": "SMA 50",
+    "sma_200": "SMA 200",
+    "ema_12": "EMA 12",
+    "ema_20": "EMA 20",
+    "ema_26": "EMA 26",
+    "ema_50": "EMA 50",
+    "ema_200": "EMA 200",
+    "bb": "Bollinger 20",
+    "vwap_session": "VWAP",
+}
+"""What can lie over the candles, by the name that stands in the URL."""
+PANES: Mapping[str, str] = {"rsi": "RSI 14", "macd": "MACD", "roc": "Momentum (ROC 10)"}
+"""What can stand below them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the chart shows. ``compare`` holds (source, symbol) of other series; ``zone`` is a name of the tz data."""
+
+    api: str
+    source: str
+    symbol: str
+    interval: str
+    overlays: Sequence[str] = ()
+    panes: Sequence[str] = ()
+    compare: Sequence[Sequence[str]] = ()
+    log: bool = False
+    zone: str = "UTC"
+    mark: str = ""
+    withNews: bool = False
+
+
+def show(wish: Wish) -> None:
+    """Put the chart on the page."""
+    _component()(**asdict(wish), key="live", default=None)
+
+
+def assemble(target: Path) -> Path:
+    """Lay the chart's files and the Plotly.js of the installed plotly side by side in ``target``."""
+    for file in files("sparktrends.serve.dashboard").joinpath("browser").iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+    plotly = files("plotly").joinpath("package_data", "plotly.min.js")
+    (target / "plotly.min.js").write_bytes(plotly.read_bytes())
+    return target
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Any:
+    # Streamlit serves no file from outside the folder, not even through a link, hence a copy for each process.
+    folder = Path(tempfile.mkdtemp(prefix="sparktrends-chart-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return declare_component("live_chart", path=str(assemble(folder)))

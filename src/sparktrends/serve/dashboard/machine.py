@@ -1,0 +1,73 @@
+"""What the machine and the broker say of themselves: processes, disk, topics, records."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import TABLE
+
+_PATIENCE_S = 3.0
+_SHOWN = 2000
+
+
+def processes(pids: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
+    """Each part of ours: whether it runs, since when, its memory and threads."""
+    return [{"name": name, "pid": pid, **_process(pid, now_s)} for name, pid in pids.items()]
+
+
+def _process(pid: int, now_s: float) -> dict[str, Any]:
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            family = [process, *process.children(recursive=True)]
+            memory = sum(one.memory_info().rss for one in family)
+            cpu = sum(sum(one.cpu_times()[:2]) for one in family)
+            return {"state": "runs", "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return {"state": "does not run", "uptime_s": None, "memory": None, "cpu_s": None}
+
+
+def disk(folder: str) -> tuple[int, int]:
+    """(free, all) bytes of the disk that holds a folder."""
+    usage = shutil.disk_usage(folder or "/")
+    return usage.free, usage.total
+
+
+def topics(connection: Connection) -> list[dict[str, Any]]:
+    """Every partition of our topics: first offset held, next to be written; raises Unavailable."""
+    admin = Admin(connection, timeout_s=_PATIENCE_S)
+    there = admin.names()
+    return [
+        {"topic": topic.name, "what": topic.what, "partition": partition, "first": low, "next": high}
+        for topic in TABLE
+        if topic.name in there
+        for partition, (low, high) in admin.watermarks(topic.name).items()
+    ]
+
+
+def records(connection: Connection, topic: str, partition: int, count: int) -> list[dict[str, Any]]:
+    """The last records of a partition, newest first, as text; raises Unavailable."""
+    with Reader(connection, patience_s=_PATIENCE_S) as reader:
+        found = list(reader.tail(topic, partition, count))
+    return [
+        {"offset": r.offset, "appended": r.appended, "key": _text(r.key), "value": _text(r.value)} for r in found[::-1]
+    ]
+
+
+def _text(value: bytes | None) -> str:
+    """A record's bytes as one line: JSON without its blanks, anything else as it is."""
+    if value is None:
+        return "(null)"
+    text = value[:_SHOWN].decode("utf-8", "replace")
+    with contextlib.suppress(ValueError):  # cut off, or no JSON: shown as it came
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    return " ".join(text.split())

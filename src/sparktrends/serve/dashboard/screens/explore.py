@@ -1,0 +1,97 @@
+"""Explore: any indicator with any window over any series, by the kernel that computes the stored metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from sparktrends.indicators import FAMILIES, compute
+from sparktrends.indicators.registry import LONGEST, SHORTEST
+from sparktrends.serve.dashboard import figures, view, words
+from sparktrends.serve.dashboard.reading import ask
+from sparktrends.store import board
+
+_OVER_PRICE = ("sma", "ema", "wma", "bb")
+_MOST = 5000
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("Explore")
+    rows = ask(board.series)
+    if not rows:
+        st.info("**No data yet.** Start a source with `sparktrends up`; then come back.")
+        return
+    row, interval, count = _choose_series(rows)
+    wanted = _choose_indicators()
+    bars = [bar for bar in ask(board.bars, row["series"], interval, count) if bar["close"] is not None]
+    if not bars:
+        st.info("This series has no bars with trades of this interval yet.")
+        return
+    with st.spinner("Computing; new windows are compiled once, which takes some seconds …"):
+        frame = metrics_of(bars, wanted)
+    _draw(bars, frame, wanted)
+
+
+def _choose_series(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], str, int]:
+    left, middle, right = st.columns([3, 3, 2], vertical_alignment="bottom")
+    with left:
+        row = view.series_choice(rows)
+    with middle:
+        interval = view.one("Interval", ask(board.intervals, row["series"]) or ["1m"], "interval", "1m")
+    with right:
+        count = st.select_slider("Bars", [200, 500, 1000, 2000, _MOST], value=500)
+    return row, interval, int(count)
+
+
+def _choose_indicators() -> dict[str, list[int]]:
+    chosen = view.some("Indicators", {name: name for name in FAMILIES}, "indicators", ("sma", "rsi"))
+    wanted = {}
+    for name, column in zip(chosen, st.columns(max(len(chosen), 4)), strict=False):
+        with column:
+            first = int(view.said(f"n_{name}") or (50 if name in _OVER_PRICE else 14))
+            window = st.number_input(f"Window of {name}, bars", SHORTEST, LONGEST, first, key=f"window_{name}")
+            view.keep(f"n_{name}", str(window))
+            wanted[name] = [int(window)]
+    return wanted
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def metrics_of(bars: Sequence[Mapping[str, Any]], wanted: Mapping[str, Sequence[int]]) -> pl.DataFrame:
+    """Everything the kernel makes of the bars, one row a bar; columns of ``wanted`` are called like ``sma_50``."""
+    names = ("start", "open", "high", "low", "close", "volume", "turnover", "origin")
+    return compute(pl.DataFrame([{name: bar[name] for name in names} for bar in bars]), wanted)
+
+
+def columns_of(frame: pl.DataFrame, name: str, window: int) -> list[str]:
+    """The columns that a family with a window makes.
+
+    >>> columns_of(pl.DataFrame({"sma_50": [1.0], "sma_500": [1.0]}), "sma", 50)
+    ['sma_50']
+    """
+    exact = [c for c in frame.columns if c == f"{name}_{window}"]
+    many = [c for c in frame.columns if c.startswith(f"{name}_") and (c.endswith(f"_{window}") or f"_{window}_" in c)]
+    # The standard Bollinger bands carry no window in their names.
+    plain = [c for c in frame.columns if c.startswith(f"{name}_") and not any(ch.isdigit() for ch in c)]
+    return exact or many or plain
+
+
+def _draw(bars: Sequence[Mapping[str, Any]], frame: pl.DataFrame, wanted: Mapping[str, Sequence[int]]) -> None:
+    zone = words.zone_of(view.zone())
+    x = [row["start"] for row in words.localised([{"start": bar["start"]} for bar in bars], zone)]
+    picked = {name: columns_of(frame, name, windows[0]) for name, windows in wanted.items()}
+    over = {c: frame[c].to_list() for name in picked if name in _OVER_PRICE for c in picked[name]}
+    closes = {"close": [bar["close"] for bar in bars]}
+    st.plotly_chart(figures.lines(x, {**closes, **over}, 380), width="stretch", key="explore_price")
+    for name, columns in picked.items():
+        if name not in _OVER_PRICE:
+            made = figures.lines(x, {c: frame[c].to_list() for c in columns}, 200)
+            st.plotly_chart(made, width="stretch", key=f"explore_{name}", config=figures.STILL)
+    chosen = [c for columns in picked.values() for c in columns]
+    joined = pl.DataFrame([{"start": b["start"], "close": b["close"], "volume": b["volume"]} for b in bars]).hstack(
+        frame.select(chosen)
+    )
+    st.download_button("Download CSV", joined.write_csv(), "explore.csv", "text/csv", icon=":material/download:")

@@ -1,0 +1,75 @@
+"""Market: the live chart of one series, and its newest bars and signals as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from sparktrends.serve.dashboard import tables, view, words
+from sparktrends.serve.dashboard.config import current
+from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, Wish
+from sparktrends.serve.dashboard.live_chart import show as show_chart
+from sparktrends.serve.dashboard.reading import EVERY_S, ask, said_plainly
+from sparktrends.store import board
+
+_DEFAULT = ("sma_50", "sma_200", "bb")
+
+
+def show() -> None:
+    """Draw the page."""
+    rows = ask(board.series)
+    if not rows:
+        view.renewed(EVERY_S, _wait_for_first)
+        return
+    row = _choose(rows)
+    view.renewed(EVERY_S, lambda: _tables(row))
+
+
+def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    symbol, interval, look = st.columns([3, 3, 2], vertical_alignment="bottom")
+    with symbol:
+        row = view.series_choice(rows)
+    with interval:
+        offered = ask(board.intervals, row["series"]) or ["1m"]
+        length = view.one("Interval", offered, "interval", "1m")
+    with look:
+        log = view.switch("Log scale", "log")
+    others = {"|".join(view.key_of(other)): view.titled(view.key_of(other)) for other in rows if other is not row}
+    over, below, beside = st.columns([4, 2, 3])
+    with over:
+        overlays = view.some("Overlays", OVERLAYS, "overlays", _DEFAULT)
+    with below:
+        panes = view.some("Panes", PANES, "panes", ("rsi",))
+    with beside:
+        compare = view.some("Compare with", others, "compare")
+    pairs = [name.split("|", 1) for name in compare]
+    wish = Wish(
+        current().api, row["source"], row["symbol"], length, overlays, panes, pairs, log, view.zone(),
+        words.mark(row["source"]), "news" in ask(board.views),
+    )  # fmt: skip
+    show_chart(wish)
+    st.caption("Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home.")
+    return {**row, "interval": length}
+
+
+def _tables(row: Mapping[str, Any]) -> None:
+    with said_plainly():
+        bars, found = st.tabs(["Newest bars", "Signals of this series"])
+        with bars:
+            tables.bars(ask(board.bars, row["series"], row["interval"], 30)[::-1])
+        with found:
+            signals = ask(board.signals, row["series"])
+            if signals:
+                tables.signals(signals)
+            else:
+                st.caption("No signal yet. Detectors need some bars before they know what is usual.")
+
+
+def _wait_for_first() -> None:
+    with said_plainly():
+        if ask(board.series):
+            st.rerun()
+        st.info("**No data yet.** The first bar appears as soon as a trade is stored.")
+        st.caption("Nothing coming? `sparktrends check ingest` says whether a source is delivering.")

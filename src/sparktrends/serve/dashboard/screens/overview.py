@@ -1,0 +1,88 @@
+"""Overview: every series at a glance, and what moves most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from sparktrends.serve.dashboard import figures, tables, view, words
+from sparktrends.serve.dashboard.reading import EVERY_S, ask, said_plainly
+from sparktrends.store import board
+
+_KINDS = ("All", "Live", "Replayed", "Simulated")
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("Overview")
+    kind = view.one("Data", _KINDS, "data")
+    view.renewed(EVERY_S, lambda: _body(kind))
+
+
+def _body(kind: str) -> None:
+    with said_plainly():
+        found = [row for row in ask(board.overview) if kind == "All" or _kind(row) == kind]
+        if not found:
+            st.info("Nothing of this kind is stored yet. A series appears here with its first trade.")
+            return
+        _movers(found)
+        st.plotly_chart(figures.heat_map(found), width="stretch", key="heat", config=figures.STILL)
+        _table(found)
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return words.mark(row["source"]).capitalize() or "Live"
+
+
+def _movers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The three that rose and the three that fell most."""
+    known = sorted((row for row in rows if row["change"] is not None), key=lambda row: row["change"])
+    chosen = known[::-1][:3] + known[:3] if len(known) >= 6 else known[::-1]
+    for column, row in zip(st.columns(max(len(chosen), 1)), chosen, strict=False):
+        with column:
+            st.metric(
+                words.literal(row["symbol"]),
+                words.number(row["close"], 6),
+                words.percent(row["change"]),
+                border=True,
+                help=f"{_kind(row)}; change within the last day of its own time",
+            )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> None:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    shown = [
+        {
+            **row,
+            "link": words.link("market", symbol=row["symbol"], source=row["source"]),
+            "kind": _kind(row),
+            "trend": _trend(row),
+            "fresh": words.freshness(row),
+        }
+        for row in rows
+    ]
+    columns = {
+        "link": st.column_config.LinkColumn("", display_text="chart", width=60),
+        "symbol": "Symbol",
+        "closes": st.column_config.LineChartColumn("Last 60 minutes with trades", width="medium"),
+        "close": tables.price("Last"),
+        "change": number("Change, a day", format="percent"),
+        "volume_ratio": number("Volume ÷ usual", format="%.2f"),
+        "roc_10": number("Momentum, ROC 10 (%)", format="%.2f"),
+        "rsi_14": number("RSI 14", format="%.0f"),
+        "trend": text("Trend", help="SMA 50 against SMA 200 of one-minute bars"),
+        "signals": number("Signals, a day"),
+        "fresh": "Last word",
+        "kind": "Data",
+        "source": "Source",
+    }
+    tables.table(shown, columns, height=38 + 35 * min(len(shown), 24), key="overview")
+
+
+def _trend(row: Mapping[str, Any]) -> str:
+    short, long = row["sma_50"], row["sma_200"]
+    if short is None or long is None:
+        return "–"
+    return "up" if short > long else "down" if short < long else "flat"

@@ -1,0 +1,28 @@
+"""Runs the dashboard in this process, so that sessions share one configuration and one set of connections."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from sparktrends.serve.dashboard.config import DashboardConfig, configure
+
+APP = Path(__file__).with_name("app.py")
+
+
+def run(config: DashboardConfig, port: int) -> None:
+    """Serve on ``127.0.0.1:port`` until SIGTERM or Ctrl-C; raises SystemExit when the port is taken.
+
+    Everything else that Streamlit can be told stands in `.streamlit/config.toml` beside the script, where
+    `streamlit run` finds it too.
+    """
+    from streamlit import config as options
+    from streamlit.web import bootstrap
+
+    configure(config)
+    # What the pages need is read before the first visitor comes, who would otherwise wait for it.
+    importlib.import_module("sparktrends.serve.dashboard.app")
+    options._main_script_path = str(APP)
+    flags = {"server_port": port, "server_address": "127.0.0.1"}
+    bootstrap.load_config_options(flags)
+    bootstrap.run(str(APP), False, [], flags)

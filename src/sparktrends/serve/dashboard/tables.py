@@ -1,0 +1,79 @@
+"""Rows as tables. A Streamlit table draws text on a canvas, so whatever a name or headline holds stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from sparktrends.serve.dashboard import view, words
+
+Rows = Sequence[Mapping[str, Any]]
+Height = int | Literal["auto"]
+_COLUMN = st.column_config
+
+
+def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: str | None = None) -> None:
+    """The named columns, titled and formatted by ``columns``; times in the zone of the view."""
+    zone = words.zone_of(view.zone())
+    shown = [{name: _cell(row.get(name), zone) for name in columns} for row in rows]
+    frame = pd.DataFrame(shown, columns=list(columns))
+    st.dataframe(frame, hide_index=True, column_config=dict(columns), height=height, width="stretch", key=key)
+
+
+def _cell(value: Any, zone: Any) -> Any:
+    return words.moment(value, zone) if isinstance(value, datetime) else value
+
+
+def price(title: str) -> Any:
+    """A column of prices."""
+    return _COLUMN.NumberColumn(title, format="localized")
+
+
+def bars(rows: Rows) -> None:
+    """Bars, newest first, with what each one is: forming, revised, incomplete, a provider's."""
+    marked = [{**row, "note": _note(row)} for row in rows]
+    prices = {name: price(name.capitalize()) for name in ("open", "high", "low", "close", "volume")}
+    columns = {"start": "Start", **prices, "trades": "Trades", "state": "State", "note": "Note"}
+    table(marked, columns, height=300)
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    notes = [f"revised by {row['revision']} records"] if row["revision"] else []
+    if row["reason"]:
+        incomplete = row["trades"] and row["reason"] != "no_trade"
+        notes.append(f"{'incomplete: ' if incomplete else ''}{words.REASONS.get(row['reason'], row['reason'])}")
+    if row["origin"] != "trades":
+        notes.append("the provider's bar")
+    return "; ".join(notes)
+
+
+def signals(rows: Rows, height: Height = 300) -> None:
+    """Signals, newest first, each with a link to itself and the sentence that says why."""
+    shown = [
+        {
+            **row,
+            "link": words.link("signals", signal=row["id"]),
+            "why": words.why(row),
+            "kindred": words.mark(row["source"]) or "live",
+            "taken_back": "taken back" if row["retracted_at"] else "",
+        }
+        for row in rows
+    ]
+    columns = {
+        "link": _COLUMN.LinkColumn("", display_text="open", width=55),
+        "start": "Bar (start)",
+        "symbol": "Symbol",
+        "interval": _COLUMN.TextColumn("Interval", width=60),
+        "name": "Signal",
+        "direction": _COLUMN.TextColumn("Way", width=60),
+        "severity": "Severity",
+        "score": _COLUMN.NumberColumn("Score", format="%.2f", width=70),
+        "why": _COLUMN.TextColumn("Why", width="large"),
+        "kindred": "Data",
+        "taken_back": _COLUMN.TextColumn("", width=80),
+    }
+    table(shown, columns, height=height)

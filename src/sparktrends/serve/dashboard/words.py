@@ -1,0 +1,156 @@
+"""Rows in words: numbers, ages, marks, and why a signal fired. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sparktrends.model import is_replayed, is_simulated
+
+STALE_S = 120.0
+"""A live series that was silent for longer is shown as stale."""
+REASONS: Mapping[str, str] = {
+    "no_trade": "nobody traded",
+    "feed_stale": "the feed was silent",
+    "throttled": "the provider held us back",
+    "partial_start": "we began in the middle of it",
+}
+"""Why a minute is empty or incomplete."""
+
+
+def literal(text: object) -> str:
+    """Text from outside, made harmless where Streamlit reads Markdown.
+
+    >>> literal("[x](http://y) <b>")
+    '\\\\[x\\\\]\\\\(http\\\\:\\\\/\\\\/y\\\\) \\\\<b\\\\>'
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+
+
+def untagged(text: object) -> str:
+    """Text from outside, made harmless where Plotly reads tags."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure in as many digits as it needs.
+
+    >>> number(1163.5), number(0.00012345), number(None)
+    ('1,163.5', '0.0001234', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if abs(value) >= 1000:
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """A ratio as a signed percentage; – when it is not known."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:+.2%}"
+
+
+def size(count: float) -> str:
+    """Bytes as people read them.
+
+    >>> size(44_000_000)
+    '44.0 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def age(seconds: float | None) -> str:
+    """A length of time in its largest fitting unit.
+
+    >>> age(0.4), age(75), age(7300), age(400_000)
+    ('0 s', '75 s', '2 h', '5 days')
+    """
+    if seconds is None:
+        return "never"
+    for limit, unit, length in ((90, "s", 1), (5400, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def mark(source: str) -> str:
+    """What must never be mistaken: ``simulated``, ``replayed``, or nothing for a live series (law 9)."""
+    return "simulated" if is_simulated(source) else "replayed" if is_replayed(source) else ""
+
+
+def freshness(row: Mapping[str, Any]) -> str:
+    """How a series stands, from `board.series`: a recording is as fresh as its player, a live one as its clock."""
+    seconds = row["silent_s"] if mark(row["source"]) else max(row["age_s"] or 0.0, row["silent_s"] or 0.0)
+    if seconds is None:
+        return "no data yet"
+    return f"{'stale, ' if seconds > STALE_S else ''}{age(seconds)} ago"
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of that name; UTC when there is none."""
+    try:
+        return ZoneInfo(name) if name and name != "UTC" else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def moment(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """A time of the zone, to the minute (to the second where it has any)."""
+    if at is None:
+        return "–"
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+def localised(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> list[dict[str, Any]]:
+    """Rows whose times are the wall clock of a zone, without one: what Plotly draws as it is."""
+    return [
+        {name: v.astimezone(zone).replace(tzinfo=None) if isinstance(v, datetime) else v for name, v in row.items()}
+        for row in rows
+    ]
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """Why a signal fired, from its ``detail``, in one sentence."""
+    detail = row.get("detail") or {}
+    measure = str(detail.get("measure") or row["name"]).replace("_", " ")
+    parts = [f"{measure} was {number(detail['value'])}" if detail.get("value") is not None else measure]
+    if detail.get("baseline") is not None:
+        usual = f"usual is {number(detail['baseline'])}"
+        parts.append(f"{usual} ± {number(detail['scale'])}" if detail.get("scale") else usual)
+    if detail.get("bars"):
+        parts.append(f"seen over {number(detail['bars'], 6)} bars")
+    parts.append(f"score {number(abs(row['score']), 3)}, fires from {number(detail.get('threshold'), 3)}")
+    return "; ".join(parts)
+
+
+def followed(bars: list[dict[str, Any]], start: datetime) -> str:
+    """What happened after a signal, from the bars around it: change from its close, best and worst."""
+    at = next((bar for bar in bars if bar["start"] >= start), None)
+    after = [bar for bar in bars if bar["start"] > start]
+    if at is None or not after:
+        return "Nothing has followed yet."
+    base = at["close"]
+    top, bottom = max(bar["high"] for bar in after), min(bar["low"] for bar in after)
+    return (
+        f"In the {len(after)} bars that followed: {percent(after[-1]['close'] / base - 1)} at their end, "
+        f"at best {percent(top / base - 1)}, at worst {percent(bottom / base - 1)}."
+    )
+
+
+def link(page: str, **words: str) -> str:
+    """The address of a view of ours, relative to the dashboard.
+
+    >>> link("market", symbol="BTC/USD")
+    '/?page=market&symbol=BTC%2FUSD'
+    """
+    return f"/?{urlencode({'page': page, **words})}"

@@ -1,0 +1,146 @@
+"""What the dashboard asks: rows of the views in `market`, read as `sparktrends_reader`, each a mapping by column.
+
+Prices come as floats, because they are drawn; exact values are in the views and the API. Times are aware, UTC.
+"Within a day" and the like count back from a series' own newest minute, so that a recording has them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparktrends.model import INTERVALS
+from sparktrends.store.connect import Cursor
+
+Row = dict[str, Any]
+
+
+def views(cursor: Cursor) -> set[str]:
+    """The names of the views that this installation has."""
+    cursor.execute("SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = to_regnamespace('market')")
+    return {str(name) for (name,) in cursor}
+
+
+def series(cursor: Cursor) -> list[Row]:
+    """Every series: its key, what kind it is, its newest minute; ``silent_s`` since it was last heard of."""
+    return fetch(cursor, _SERIES)
+
+
+_SERIES = """
+SELECT y.series, y.source, y.symbol, y.simulated, y.replayed, y.last_start, y.last_close::float8 AS close,
+    y.last_state AS state, y.clock_at, extract(epoch FROM now() - y.clock_at)::float8 AS age_s,
+    extract(epoch FROM now() - y.updated_at)::float8 AS silent_s
+FROM market.symbols y ORDER BY y.source, y.symbol
+"""
+
+
+def overview(cursor: Cursor) -> list[Row]:
+    """`series` with change within a day, the newest metrics of one-minute bars, its last closes, its signals."""
+    return fetch(cursor, _OVERVIEW)
+
+
+_OVERVIEW = f"""
+SELECT y.*, y.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
+    m.volatility_20, m.sma_50, m.sma_200, g.signals
+FROM ({_SERIES}) y
+LEFT JOIN LATERAL (
+    SELECT b.open::float8 FROM market.bars b
+    WHERE b.series = y.series AND b.interval = '1m' AND b.trades > 0 AND b.start >= y.last_start - interval '1 day'
+    ORDER BY b.start LIMIT 1) d ON true
+LEFT JOIN LATERAL (
+    SELECT array_agg(c.close ORDER BY c.start) AS closes FROM (
+        SELECT b.close::float8, b.start FROM market.bars b
+        WHERE b.series = y.series AND b.interval = '1m' AND b.close IS NOT NULL
+        ORDER BY b.start DESC LIMIT 60) c) h ON true
+LEFT JOIN LATERAL (
+    SELECT n.* FROM market.metrics n WHERE n.series = y.series AND n.interval = '1m' AND n.final
+    ORDER BY n.start DESC LIMIT 1) m ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS signals FROM market.signals s
+    WHERE s.series = y.series AND s.retracted_at IS NULL AND s.start >= y.last_start - interval '1 day') g ON true
+ORDER BY y.source, y.symbol
+"""  # noqa: S608 - put together from constants
+
+
+def intervals(cursor: Cursor, key: int) -> list[str]:
+    """The intervals of which a series has bars, shortest first."""
+    cursor.execute(
+        "SELECT i FROM unnest(%s::text[]) WITH ORDINALITY AS k(i, n) WHERE EXISTS ("
+        "SELECT FROM market.bars b WHERE b.series = %s AND b.interval = k.i) ORDER BY n",
+        (list(INTERVALS), key),
+    )
+    return [str(name) for (name,) in cursor]
+
+
+def bars(cursor: Cursor, key: int, interval: str, limit: int) -> list[Row]:
+    """The newest ``limit`` bars of a series, oldest first; minutes without a trade have null prices."""
+    return fetch(cursor, _BARS, {"series": key, "interval": interval, "limit": limit})[::-1]
+
+
+_BARS = """
+SELECT b.start, b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8, b.vwap::float8,
+    b.turnover::float8, b.trades, b.state, b.revision, b.reason, b.origin
+FROM market.bars b WHERE b.series = %(series)s AND b.interval = %(interval)s ORDER BY b.start DESC LIMIT %(limit)s
+"""
+
+
+def signals(cursor: Cursor, key: int | None = None, severities: Sequence[str] = (), limit: int = 200) -> list[Row]:
+    """The newest signals (of one series, of some severities), retracted ones too, newest first."""
+    words = {"series": key, "severities": list(severities) or None, "limit": limit}
+    return fetch(cursor, _SIGNALS, words)
+
+
+_SIGNALS = """
+SELECT s.id, s.series, s.source, s.symbol, s.interval, s.start, s.kind, s.name, s.direction, s.score, s.severity,
+    s.detail, s.detected_at, s.retracted_at
+FROM market.signals s
+WHERE (%(series)s::integer IS NULL OR s.series = %(series)s)
+  AND (%(severities)s::text[] IS NULL OR s.severity = ANY(%(severities)s))
+ORDER BY s.detected_at DESC, s.start DESC, s.id LIMIT %(limit)s
+"""
+
+
+def signal(cursor: Cursor, signal_id: str) -> Row | None:
+    """One signal; None when there is none of that id."""
+    found = fetch(cursor, "SELECT s.* FROM market.signals s WHERE s.id = %(id)s", {"id": signal_id})
+    return found[0] if found else None
+
+
+def around(cursor: Cursor, key: int, interval: str, start: object, before: int = 30, after: int = 30) -> list[Row]:
+    """The bars with trades around a start, oldest first: what led to it, and what followed."""
+    words = {"series": key, "interval": interval, "start": start, "before": before, "after": after}
+    return fetch(cursor, _AROUND, words)
+
+
+_AROUND = """
+WITH b AS (
+    SELECT b.start, b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8
+    FROM market.bars b WHERE b.series = %(series)s AND b.interval = %(interval)s AND b.close IS NOT NULL
+      AND b.start BETWEEN %(start)s::timestamptz - interval '40 days' AND %(start)s::timestamptz + interval '40 days')
+SELECT * FROM (
+    (SELECT * FROM b WHERE b.start < %(start)s ORDER BY b.start DESC LIMIT %(before)s) UNION ALL
+    (SELECT * FROM b WHERE b.start >= %(start)s ORDER BY b.start LIMIT %(after)s + 1)) x
+ORDER BY start
+"""
+
+
+def alerts(cursor: Cursor, limit: int = 200) -> list[Row]:
+    """The newest alerts, with what they were made of, who has seen them and where they were sent."""
+    return fetch(cursor, "SELECT a.* FROM market.alerts a ORDER BY a.created_at DESC LIMIT %(limit)s", {"limit": limit})
+
+
+def news(cursor: Cursor, limit: int = 200) -> list[Row]:
+    """The newest stories; only where the view `news` exists."""
+    return fetch(cursor, "SELECT n.* FROM market.news n ORDER BY n.published_at DESC LIMIT %(limit)s", {"limit": limit})
+
+
+def daily_trends(cursor: Cursor, limit: int = 500) -> list[Row]:
+    """What the daily run made of the newest days; only where the view `daily_trends` exists."""
+    return fetch(cursor, "SELECT d.* FROM market.daily_trends d ORDER BY d.day DESC LIMIT %(limit)s", {"limit": limit})
+
+
+def fetch(cursor: Cursor, statement: str, words: Row | None = None) -> list[Row]:
+    """The rows that a statement of this package finds, as mappings by column."""
+    cursor.execute(statement.encode(), words)
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
