@@ -38,7 +38,8 @@ class Background:
 
     def candle(self, start: int, end: int) -> Candle:
         """The bar of [start, end), which lies before `end`: prices that follow each other without a jump."""
-        step = max(1, (end - start) // 8)
+        # A minute is nearly straight; a day has shape between its ends.
+        step = end - start if end - start <= MINUTE else max(1, (end - start) // 8)
         path = [self.price(t) for t in range(start, end, step)] + [self.price(end)]
         minutes = max(1, (end - start) // MINUTE)
         mean = sum(path) // len(path)

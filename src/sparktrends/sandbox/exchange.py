@@ -137,3 +137,13 @@ class Provider(ABC):
     def reverse(self, frame: Frame) -> Frame:
         """The frame with its rows newest first; as it is where a frame holds one trade."""
         return frame
+
+
+def key_refused(key: str) -> bool:
+    """Whether a key is none: every key is good but an empty one and those with ``wrong`` in them."""
+    return not key or "wrong" in key
+
+
+def premium(key: str) -> bool:
+    """Whether a key's plan has everything: those with ``premium`` in them."""
+    return "premium" in key

@@ -99,3 +99,12 @@ def number(units: int) -> float | int:
     (231.54, 3)
     """
     return units // UNIT if units % UNIT == 0 else units / UNIT
+
+
+def short(units: int) -> str:
+    """A price or size as a JSON number without an exponent or needless zeros.
+
+    >>> short(23_154_000_000), short(300_000_000), short(1_000)
+    ('231.54', '3', '0.00001')
+    """
+    return plain(units).rstrip("0").rstrip(".")

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from sparktrends.errors import Unavailable
 from sparktrends.model import SECOND
@@ -145,6 +146,9 @@ class Twin:
             self._serve(entry, faults[name])
 
     def _serve(self, entry: _Open, faults: Sequence[Fault]) -> None:
+        if entry.connection.state is not State.OPEN:  # the client is leaving: nothing sent now would be read
+            self._forget(entry, entry.connection.close_code or 1005)
+            return
         frames = entry.provider.tell(entry.session, self._world)
         for fault in faults:
             if fault.kind == "disconnect":

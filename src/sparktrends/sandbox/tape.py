@@ -98,6 +98,12 @@ class Series:
         """What was traded so far on the UTC day of ``ts``, in units, as far as the twin ran."""
         return self._days.get(ts - ts % DAY, 0)
 
+    def candles(self, first: int, last: int, length: int, most: int = 100_000) -> list[Candle]:
+        """The bars that begin in [first, last], oldest first, the newest ``most`` of them."""
+        begin = -(-first // length) * length
+        starts = range(begin, last + 1, length)
+        return [self.candle(start, length) for start in starts[max(0, len(starts) - most) :]]
+
     def candle(self, start: int, length: int) -> Candle:
         """The bar [start, start + length): trades where the twin ran, the past before it, flat without trades."""
         if start + length <= self.start:
