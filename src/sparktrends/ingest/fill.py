@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from sparktrends.errors import AccessDenied, BadRecord, Retryable, Terminal
+from sparktrends.errors import Retryable, Terminal
 from sparktrends.ingest.heartbeats import minute_end
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
@@ -21,8 +21,9 @@ from sparktrends.sources.base import Ask, Event, Reject
 from sparktrends.telemetry import Clock, counter
 
 _log = logging.getLogger(__name__)
-_GAPS = counter("gaps", "gaps in the trades of a source, and how they ended", ["source", "outcome"])
+_GAPS = counter("gaps", "gaps between the trades of a source", ["source"])
 _FILLED = counter("gap_trades", "trades that were fetched afterwards", ["source"])
+_LOST = counter("gap_trades_lost", "missing trades that the provider does not have either", ["source"])
 REORDER = 300_000
 """A trade that comes this much (µs) late on the socket is no gap yet."""
 HOLD = 10 * SECOND
@@ -35,10 +36,9 @@ Debt = tuple[int, int | None]
 
 @dataclass(slots=True)
 class Gaps:
-    """Gaps found between trades, those paid, trades fetched for them, and trades the provider did not have."""
+    """Gaps found between trades, trades fetched for them, and trades that the provider did not have."""
 
     found: int = 0
-    filled: int = 0
     trades: int = 0
     lost: int = 0
 
@@ -60,6 +60,7 @@ class Filler:
     gaps: Gaps = field(default_factory=Gaps)
     _debts: dict[str, list[Debt]] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+    _last_filled: dict[str, int] = field(default_factory=dict)
     _bars_from: dict[str, int] = field(default_factory=dict)
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
@@ -75,9 +76,8 @@ class Filler:
         for symbol in self.seam.waiting(now - REORDER):
             gap = self.seam.gap(symbol)
             if gap and not self._owed(symbol, gap):
-                self.gaps.found += 1
                 self._owe(symbol, gap)
-        for symbol in {*self.seam.waiting(now - HOLD), *self.seam.crowded()}:
+        for symbol in self.seam.stuck(now - HOLD):
             self._let_go(symbol)
 
     def catch_up(self, symbol: str) -> None:
@@ -86,12 +86,13 @@ class Filler:
             self._owe(symbol, (int(first), None))
 
     def _owed(self, symbol: str, gap: tuple[int, int]) -> bool:
-        return any(first <= gap[0] and (end is None or end >= gap[1]) for first, end in self._debts.get(symbol, ()))
+        return any(first <= gap[0] and (end is None or end > gap[0]) for first, end in self._debts.get(symbol, ()))
 
     def _owe(self, symbol: str, debt: Debt) -> None:
         debts = self._debts.setdefault(symbol, [])
         if debt[1] is None:
-            debts[:] = [d for d in debts if d[1] is not None]  # one question to the newest is enough
+            # One question to the newest is enough; the one that is being asked stays.
+            debts[1:] = [d for d in debts[1:] if d[1] is not None]
         debts.append(debt)
         self._save()
         if symbol not in self._busy:
@@ -109,9 +110,9 @@ class Filler:
             debt = debts[0]
             try:
                 async with self._lanes:
-                    left, got = await self._fetch(symbol, debt)
+                    left, got, absent = await self._fetch(symbol, debt)
                 attempt = 0 if got else attempt + 1
-            except (Retryable, AccessDenied, BadRecord) as error:
+            except (Retryable, Terminal) as error:
                 attempt += 1
                 _log.info("%s %s: the gap waits: %s", self.rest.source.name, symbol, error)
                 await asyncio.sleep(self.rest.backoff.wait(attempt, getattr(error, "delay", None)))
@@ -120,16 +121,17 @@ class Filler:
                 self._replace(symbol, debt, left)
                 await asyncio.sleep(self.rest.backoff.wait(attempt))
                 continue
-            self._settle(symbol, debt, left)
+            self._settle(symbol, debt, absent)
         self._busy.discard(symbol)
 
-    async def _fetch(self, symbol: str, debt: Debt) -> tuple[Debt | None, int]:
-        """Ask for a range: (what is still missing, how many trades came)."""
+    async def _fetch(self, symbol: str, debt: Debt) -> tuple[Debt | None, int, int]:
+        """Ask for a range: (what is left of it, how many trades were new, how many the answer does not have)."""
         first, end = debt
-        got, spoiled = 0, False
+        got, spoiled, seen = 0, False, set[int]()
         question = Ask("trades", (symbol,), from_id=str(first), to_id="" if end is None else str(end))
         async for events in self.rest.ask(question, attempts=1):
             trades = sorted((e for e in events if isinstance(e, Trade)), key=lambda t: int(t.id))
+            seen.update(int(trade.id) for trade in trades)
             for trade in trades:
                 # A row that could not be read leaves a hole in the answer: ask for it again.
                 spoiled |= int(trade.id) > first
@@ -137,35 +139,44 @@ class Filler:
                 got += self._take(trade)
             spoiled |= any(isinstance(e, Reject) for e in events)
         done = not spoiled and (end is None or first >= end)
-        return (None if done else (first, end)), got
+        last = max(seen, default=debt[0] - 1) + 1 if end is None else end
+        return (None if done else (first, end)), got, last - debt[0] - len(seen)
 
     def _take(self, trade: Trade) -> int:
-        return sum(self.publish(ready) and ready.fill for ready in self.seam.take(trade, self.clock()))
+        got = 0
+        for ready in self.seam.take(trade, self.clock()):
+            if self.publish(ready) and ready.fill:
+                got += 1
+                self._count(ready.symbol, int(ready.id))
+        return got
+
+    def _count(self, symbol: str, id_: int) -> None:
+        """Each run of ids that only the fetch brought is one gap."""
+        if self._last_filled.get(symbol) != id_ - 1:
+            self.gaps.found += 1
+            _GAPS.labels(self.rest.source.name).inc()
+        self._last_filled[symbol] = id_
+        self.gaps.trades += 1
+        _FILLED.labels(self.rest.source.name).inc()
 
     def _replace(self, symbol: str, debt: Debt, left: Debt) -> None:
         debts = self._debts[symbol]
-        debts[debts.index(debt) if debt in debts else 0] = left
+        debts[debts.index(debt)] = left
         self._save()
 
-    def _settle(self, symbol: str, debt: Debt, left: Debt | None) -> None:
+    def _settle(self, symbol: str, debt: Debt, absent: int) -> None:
         """A debt is paid, or the provider has said often enough that it does not have the rest."""
-        debts = self._debts[symbol]
-        if debt in debts:
-            debts.remove(debt)
+        self._debts[symbol].remove(debt)
         self._save()
-        missing = (left[1] - left[0]) if left and left[1] is not None else 0
-        self.gaps.lost += missing
-        self.gaps.filled += not missing
-        _GAPS.labels(self.rest.source.name, "lost" if missing else "filled").inc()
-        gap = self.seam.gap(symbol)
-        if missing:
-            _log.warning("%s %s: %d trades exist nowhere any more", self.rest.source.name, symbol, missing)
-        if gap and missing and left and gap[0] >= left[0]:
+        if absent:
+            self.gaps.lost += absent
+            _LOST.labels(self.rest.source.name).inc(absent)
+            _log.warning("%s %s: %d trades exist nowhere any more", self.rest.source.name, symbol, absent)
             self._let_go(symbol)
 
     def _let_go(self, symbol: str) -> None:
         """Live trades go on without the missing ones; the minute is not whole until these have come."""
-        ready = self.seam.give_up(symbol)
+        ready = self.seam.give_up(symbol, self.clock())
         self.partial(symbol)
         for trade in ready:
             self.publish(trade)

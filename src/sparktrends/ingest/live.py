@@ -142,7 +142,7 @@ class Live:
             if self.source.ids and self.seam.next_id(symbol):
                 self.filler.catch_up(symbol)
                 continue
-            feed.partial_until = minute_end(now)
+            self._mark_partial(symbol)
             if feed.last_data:
                 since.append(feed.last_data)
         if since:
@@ -153,8 +153,9 @@ class Live:
         """See `Listener`."""
         now = self.clock()
         for symbol in symbols:
-            if symbol in self.feeds:
-                self.feeds[symbol].up, self.feeds[symbol].down_since = False, now
+            feed = self.feeds[symbol]
+            feed.up, feed.down_since = False, now
+            self._say(symbol, feed, now)
 
     def unusable(self, error: SparkTrendsError) -> None:
         """See `Listener`."""
@@ -234,7 +235,10 @@ class Live:
                 feed.up, feed.down_since = came, now
 
     def _mark_partial(self, symbol: str) -> None:
-        self.feeds[symbol].partial_until = minute_end(self.clock())
+        """Trades of this minute may be missing: said at once, for the next heartbeat may be in the next minute."""
+        now, feed = self.clock(), self.feeds[symbol]
+        feed.partial_until = minute_end(now)
+        self._say(symbol, feed, now)
 
     async def _look(self) -> None:
         assert self.filler is not None

@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 SHARE = 0.2
 """As much of a quota goes into polling; the rest is for gaps and for the calls of the day."""
 _LEAST_S = 60.0
+_AFTER_FAILURE_S = 300.0
 _FALLBACK = "1d"
 
 
@@ -49,11 +50,11 @@ class Poller:
         """Poll until cancelled."""
         while True:
             wanted = [s for s in self.symbols() if s not in self._unknown and self.trading([s])]
-            for batch in _batches(self.rest.source, wanted):
-                await self._ask(batch)
-            await asyncio.sleep(pace(self.rest.source, max(1, len(wanted))))
+            came = [await self._ask(batch) for batch in _batches(self.rest.source, wanted)]
+            rest = pace(self.rest.source, max(1, len(wanted)))
+            await asyncio.sleep(rest if all(came) else min(rest, _AFTER_FAILURE_S))
 
-    async def _ask(self, symbols: Sequence[str]) -> None:
+    async def _ask(self, symbols: Sequence[str]) -> bool:
         try:
             came = await self._bars(symbols)
         except AccessDenied:
@@ -61,6 +62,7 @@ class Poller:
             if self.interval != _FALLBACK:
                 _log.info("%s: polls bars of a day instead of %s", self.rest.source.name, self.interval)
                 self.interval = _FALLBACK
+                return await self._ask(symbols)
             came = False
         except NotFound as error:
             _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), error)
@@ -70,13 +72,14 @@ class Poller:
             _log.info("%s: no bars of %s: %s", self.rest.source.name, ", ".join(symbols), error)
             came = False
         self.said(symbols, came)
+        return came
 
     async def _bars(self, symbols: Sequence[str]) -> bool:
         now, came = self.clock(), False
         length = INTERVALS[self.interval]
         newest = min((self._last[s].start if s in self._last else now - 30 * MINUTE for s in symbols), default=now)
         start = newest - newest % length - (length if self.interval == _FALLBACK else 0)
-        async for events in self.rest.ask(Ask("bars", tuple(symbols), self.interval, start, now + SECOND)):
+        async for events in self.rest.ask(Ask("bars", tuple(symbols), self.interval, start, now + SECOND), 2):
             came |= self._new(events)
         return came
 

@@ -15,11 +15,12 @@ MOST_HELD = 20_000
 
 @dataclass(slots=True)
 class _Line:
-    """One symbol: the id that comes next, and what waits for it."""
+    """One symbol: the id that comes next, and what waits for it, since when, and when it last went on (µs)."""
 
     next: int
     held: dict[int, Trade] = field(default_factory=dict)
     since: int = 0
+    moved: int = 0
 
 
 class Seam:
@@ -58,34 +59,39 @@ class Seam:
         if id_ < line.next:
             return [trade]
         if not line.held:
-            line.since = now
+            line.since = line.moved = now
         line.held.setdefault(id_, trade)
-        return _drain(line)
+        return _drain(line, now)
 
     def gap(self, symbol: str) -> tuple[int, int] | None:
-        """[first missing id, first held id) of a symbol that waits; None of one that does not."""
+        """[first missing id, newest held id) of a symbol that waits, further gaps within; None of one that does not."""
         line = self._lines.get(symbol)
-        return (line.next, min(line.held)) if line and line.held else None
+        return (line.next, max(line.held)) if line and line.held else None
 
     def waiting(self, before: int) -> list[str]:
-        """Symbols whose gap is open since that time (µs) or longer."""
+        """Symbols whose first held trade came at that time (µs) or before."""
         return [symbol for symbol, line in self._lines.items() if line.held and line.since <= before]
 
-    def crowded(self) -> list[str]:
-        """Symbols for which so much waits that it has to go on without the missing ones."""
-        return [symbol for symbol, line in self._lines.items() if len(line.held) >= self._most]
+    def stuck(self, before: int) -> list[str]:
+        """Symbols that have not gone on since that time (µs), or for which very much waits."""
+        lines = self._lines.items()
+        return [s for s, line in lines if line.held and (line.moved <= before or len(line.held) >= self._most)]
 
-    def give_up(self, symbol: str) -> list[Trade]:
+    def give_up(self, symbol: str, now: int) -> list[Trade]:
         """Leave the first gap open and go on behind it: what may be published now. What comes for it later passes."""
         line = self._lines[symbol]
         if line.held:
             line.next = min(line.held)
-        return _drain(line)
+        return _drain(line, now)
 
 
-def _drain(line: _Line) -> list[Trade]:
+def _drain(line: _Line, now: int) -> list[Trade]:
     ready = []
     while (trade := line.held.pop(line.next, None)) is not None:
         ready.append(trade)
         line.next += 1
+    if ready:
+        line.moved = now
+        if line.held:  # the next gap is as old as the first trade behind it
+            line.since = line.held[min(line.held)].received or now
     return ready

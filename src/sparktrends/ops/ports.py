@@ -10,8 +10,15 @@ from pathlib import Path
 
 from sparktrends.errors import Unavailable
 
-WANTED: Mapping[str, int] = {"postgres": 5434, "kafka": 9094, "spark_ui": 8081, "api": 8000, "dashboard": 8501}
-"""The ports of the public contract."""
+WANTED: Mapping[str, int] = {
+    "postgres": 5434,
+    "kafka": 9094,
+    "spark_ui": 8081,
+    "api": 8000,
+    "dashboard": 8501,
+    "sandbox": 8600,
+}
+"""The ports of the public contract, and the sandbox's."""
 
 LOOPBACK = "127.0.0.1"
 _NEIGHBOURS = 200

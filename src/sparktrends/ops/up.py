@@ -25,6 +25,8 @@ from sparktrends.store.migrate import migrate, set_reader_password
 _TICK_S = 0.25
 _DRAIN_S = 5.0
 RESTARTS = "restart-"
+PARTS = ("stream", "ingest", "alerts")
+"""What runs beside broker and database."""
 _SENTENCE = "sparktrends: "
 
 
@@ -35,8 +37,9 @@ class Plan:
     ingest: Sequence[str] = ()
     exit_when_done: bool = False
     for_s: float = 0.0
-    parts: Sequence[str] = ("stream", "ingest", "alerts")
+    parts: Sequence[str] = PARTS
     accept_gap: bool = False
+    seed: int = 7
 
 
 @dataclass(slots=True)
@@ -100,6 +103,8 @@ class Up:
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
         for name in self.plan.parts:
             arguments = list(self.plan.ingest) if name == "ingest" else []
+            if name == "sandbox":
+                arguments += ["--port", str(stack.ports["sandbox"].number), "--seed", str(self.plan.seed)]
             if name == "stream" and self.plan.accept_gap:
                 arguments.append("--accept-gap")
             keeper = Keeper(Worker(name, [name, *arguments], home, env, self.folder), self.say)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -14,15 +16,22 @@ from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.ingest.playback import Playback, Track
 from sparktrends.ingest.publish import Publisher
+from sparktrends.ingest.run import Config as LiveConfig
+from sparktrends.ingest.run import Ingest
+from sparktrends.net import Redactor, Secret
 from sparktrends.ops import jars, java
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
-from sparktrends.ops.endpoints import endpoints
+from sparktrends.ops.endpoints import endpoints, record
 from sparktrends.ops.home import Home
-from sparktrends.ops.settings import Settings
+from sparktrends.ops.ports import LOOPBACK, WANTED
+from sparktrends.ops.settings import Settings, port_number
 
 if TYPE_CHECKING:
     from sparktrends.spark import Settings as SparkSettings
+
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -84,12 +93,33 @@ def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
 @pass_context
 def ingest(context: Context, choice: Choice) -> None:
     """Take data in from the given sources and publish it until stopped (or until a recording ends)."""
-    telemetry.configure_logging()
     settings, stopping = context.settings, stop_event()
+    telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
+    feeders = choice.feeders(settings, _sandbox_port(settings) if choice.sandbox else 0)
     tracks = tracks_of(settings, telemetry.system_clock, choice)
     wait_ready(where.kafka, 60)
-    print_json(_play(where.kafka, tracks, stopping))
+    if not feeders:
+        print_json(_play(where.kafka, tracks, stopping))
+        return
+    home = Home.open(settings.home)
+    config = LiveConfig(where.kafka, home.run, feeders, (LOOPBACK,) * choice.sandbox, where.owner_dsn)
+    with ThreadPoolExecutor(1) as beside:
+        # A producer belongs to one thread: recordings are played by another one than the live sources.
+        played = beside.submit(_play, where.kafka, tracks, stopping) if tracks else None
+        if played:
+            played.add_done_callback(lambda future: stopping.set() if future.exception() else None)
+        try:
+            published = Ingest(config, telemetry.system_clock, random.Random(), _log.info).run(stopping)
+        finally:
+            stopping.set()
+        recorded = played.result() if played else {"published": 0}
+    print_json({"published": sum(published.values()) + int(str(recorded["published"])), "sources": published})
+
+
+def _sandbox_port(settings: Settings) -> int:
+    found = settings.env.get("SPARKTRENDS_PORT_SANDBOX") or record(settings.home).get("ports", {}).get("sandbox")
+    return port_number("the sandbox's port", str(found or WANTED["sandbox"]))
 
 
 def _play(kafka: Connection, tracks: list[Track], stopping: threading.Event) -> dict[str, object]:

@@ -15,7 +15,7 @@ from sparktrends.ops import endpoints
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, require_usable, source_options
 from sparktrends.ops.home import Home
-from sparktrends.ops.up import RESTARTS, Plan, Up
+from sparktrends.ops.up import PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
 from sparktrends.telemetry import system_clock
 
@@ -33,7 +33,8 @@ def up(context: Context, choice: Choice, exit_when_done: bool, for_s: float, acc
     """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
     stopping = stop_event()
     require_usable(context.settings, system_clock, choice)
-    plan = Plan(choice.arguments(), exit_when_done, for_s, accept_gap=accept_gap)
+    parts = ("sandbox",) * choice.sandbox + PARTS
+    plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed)
     began = time.monotonic()
     with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:
         last = Up(context.settings, plan, view.say, view.show, view.progress, stopping.is_set).run()

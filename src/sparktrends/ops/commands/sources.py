@@ -12,8 +12,10 @@ import click
 
 from sparktrends.errors import BadSetting
 from sparktrends.ingest.playback import Track
-from sparktrends.ops import jars, java
+from sparktrends.ingest.run import Feeder
+from sparktrends.ops import feeding, jars, java
 from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS
 from sparktrends.sources.replay import DEMO_MEMBER, Replay
 from sparktrends.sources.simulated import Simulated
 from sparktrends.telemetry import Clock
@@ -40,6 +42,9 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--speed", default="", metavar="N|max", help="How many times faster than life to replay."),
             click.option("--rate", default=0.0, metavar="N", help="Trades a second of the simulator, in all."),
             click.option("--seed", default=7, show_default=True, help="Seed of the simulator."),
+            click.option(
+                "--sandbox", is_flag=True, help="Live sources from the offline twin: no keys, made-up values."
+            ),
         )
     ):
         decorated = option(decorated)
@@ -55,23 +60,34 @@ class Choice:
     speed: str = ""
     rate: float = 0.0
     seed: int = 7
+    sandbox: bool = False
 
     def arguments(self) -> list[str]:
         """The same as arguments for a child."""
         arguments = [word for source in self.sources for word in ("--source", source)]
         named = (("--symbols", self.symbols), ("--speed", self.speed), ("--rate", self.rate), ("--seed", self.seed))
-        return arguments + [word for name, value in named if value for word in (name, str(value))]
+        arguments += [word for name, value in named if value for word in (name, str(value))]
+        return arguments + ["--sandbox"] * self.sandbox
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """The sources: by default the recorded week with simulated symbols beside it; at full speed the week alone."""
+        if self.sandbox:
+            return self.sources or tuple(PROVIDERS)
         return self.sources or ((DEMO,) if self.speed == "max" else (DEMO, SIMULATOR))
+
+    def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
+        """The live sources among them; raises BadSetting."""
+        live, _ = feeding.split(self.wanted)
+        # A number is how many symbols the simulator has: it says nothing to a provider.
+        symbols = [] if self.symbols.isdigit() else [s.strip() for s in self.symbols.split(",") if s.strip()]
+        return [feeding.feeder(settings, provider, symbols, sandbox_port) for provider in live]
 
 
 def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
     """What to play; raises BadSetting or BadFile."""
     pace = _speed(choice.speed)
-    return [_track(settings, clock, source, choice, pace) for source in choice.wanted]
+    return [_track(settings, clock, source, choice, pace) for source in feeding.split(choice.wanted)[1]]
 
 
 def require_usable(settings: Settings, clock: Clock, choice: Choice) -> None:
@@ -79,7 +95,8 @@ def require_usable(settings: Settings, clock: Clock, choice: Choice) -> None:
 
     Raises BadSetting or BadFile. The recorded week is checked by its hash when it is fetched.
     """
-    named = tuple(source for source in choice.wanted if source != DEMO)
+    choice.feeders(settings, sandbox_port=int(choice.sandbox))
+    named = tuple(source for source in feeding.split(choice.wanted)[1] if source != DEMO)
     if named:
         tracks_of(settings, clock, replace(choice, sources=named))
 
@@ -94,7 +111,8 @@ def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: 
     name, equals, file = source.partition("=")
     path = Path(file if equals else source)
     if not path.is_file():
-        raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, {DEMO} or {SIMULATOR}")
+        allowed = ", ".join([*PROVIDERS, DEMO, SIMULATOR])
+        raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, or one of {allowed}")
     return Track(Replay(path, source=name if equals else None, symbol=choice.symbols or None), pace)
 
 

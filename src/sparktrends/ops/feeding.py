@@ -1,0 +1,84 @@
+"""Which live sources the ingest process runs: by name, with keys from the settings, real or from the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from sparktrends.errors import BadSetting
+from sparktrends.ingest.run import Feeder
+from sparktrends.ingest.wanted import possible
+from sparktrends.net import Secret
+from sparktrends.ops.ports import LOOPBACK
+from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS, make_source
+from sparktrends.sources.base import Source
+
+STOCKS = ("TSLA", "MSFT", "GOOGL", "AAPL", "AMZN", "NVDA", "JPM", "SPY")
+CRYPTO = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+DEFAULTS: Mapping[str, Sequence[str]] = {
+    "binance": CRYPTO,
+    "finnhub": STOCKS,
+    "twelve_data": STOCKS,
+    "alpha_vantage": ("AAPL",),  # each symbol would cost one of 25 calls a day at every round
+    "yahoo": (*STOCKS, "BTC/USD", "ETH/USD"),
+}
+"""What each source takes in when nobody names symbols."""
+_SANDBOX_KEY = "sandbox"
+
+
+def key_name(provider: str) -> str:
+    """The setting that holds a provider's key.
+
+    >>> key_name("twelve_data")
+    'TWELVE_DATA_API_KEY'
+    """
+    return f"{provider.upper()}_API_KEY"
+
+
+def feeder(settings: Settings, provider: str, symbols: Sequence[str], sandbox_port: int = 0) -> Feeder:
+    """One source ready to run; BadSetting without the key it needs, or when it can have none of the symbols."""
+    source = source_of(provider, sandbox_port)
+    wanted = possible(source, symbols) if symbols else list(DEFAULTS[provider])
+    if not wanted:
+        raise BadSetting(
+            f"{provider} has none of {', '.join(symbols)}",
+            hint=f"try {', '.join(DEFAULTS[provider][:3])}",
+        )
+    return Feeder(source, tuple(dict.fromkeys(wanted)), key_of(settings, source, sandbox_port))
+
+
+def source_of(provider: str, sandbox_port: int = 0) -> Source:
+    """The provider itself, or (with a port) its twin in the sandbox, whose values are marked as made up."""
+    real = make_source(provider)
+    if not sandbox_port:
+        return real
+    place = f"{LOOPBACK}:{sandbox_port}/{provider}"
+    stream = f"ws://{place}{_path(real.stream.url)}" if real.stream else ""
+    return make_source(provider, rest=f"http://{place}{_path(real.rest)}", stream=stream, suffix="~sim")
+
+
+def key_of(settings: Settings, source: Source, sandbox_port: int = 0) -> Secret | None:
+    """The key for a source; None where it wants none, BadSetting where it is not set. A real key never goes to the
+    sandbox."""
+    needed = source.auth or (source.stream and source.stream.auth)
+    if not needed:
+        return None
+    if sandbox_port:
+        return Secret(_SANDBOX_KEY)
+    name = key_name(source.provider)
+    if not settings.get(name):
+        hint = f"set {name} in the environment or in .env, or try it without a key: --sandbox"
+        raise BadSetting(f"{source.provider} needs a key", hint=hint)
+    return Secret(settings.get(name))
+
+
+def split(sources: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(live providers, everything else) among the sources that a person named, each once."""
+    named = list(dict.fromkeys(sources))
+    return [s for s in named if s in PROVIDERS], [s for s in named if s not in PROVIDERS]
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
