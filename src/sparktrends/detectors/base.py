@@ -39,8 +39,11 @@ Verdict = tuple[float, float, float, float]
 
 
 def compiled(function: F) -> F:
-    """Mark a function of numbers as one that compiled code may call; from Python it stays what it is."""
-    return register_jitable(function)
+    """Mark a function of numbers as one that compiled code may call; from Python it stays what it is.
+
+    Compiled, a division by zero gives infinity or NaN, as in NumPy.
+    """
+    return register_jitable(fastmath=False, error_model="numpy", forceinline=True)(function)
 
 
 class Detector:
@@ -50,7 +53,8 @@ class Detector:
     ``defaults`` are its parameters in the order in which `score` and `learn` find them in ``p``: ``threshold``
     (a signal is made when ``|score|`` reaches it), ``warm`` (bars to learn first), then its own.
     ``reads`` names metrics. ``forming`` says that everything it reads moves one way only while a bar forms (law 4),
-    so that it may be asked early. ``measure`` says in words what the value is. ``warning`` and ``critical`` are how
+    so that it may be asked early. ``directed`` false: its
+    signals have no direction. ``measure`` says in words what the value is. ``warning`` and ``critical`` are how
     far beyond the threshold a score must lie for that severity.
     """
 
@@ -61,6 +65,7 @@ class Detector:
     measure: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     forming: ClassVar[bool] = False
+    directed: ClassVar[bool] = True
     warning: ClassVar[float] = 1.0
     critical: ClassVar[float] = 2.5
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from sparktrends.detectors import rarity
 from sparktrends.detectors.base import BARS, BASELINE, SCALE, SCORE, THRESHOLD, VALUE, WARM, Detector, Floats
 from sparktrends.detectors.compiling import CUBE, READ_TABLE, READ_TIMES, READ_VECTOR, TABLE, compile_kept
 from sparktrends.detectors.feed import Key
@@ -21,14 +20,23 @@ from sparktrends.errors import BadSetting, IntegrityError
 from sparktrends.indicators.layout import usable
 from sparktrends.model import Signal
 
+_PACKAGE = "sparktrends.detectors."
+
 Settings = Mapping[str, Mapping[str, float]]
 """Parameters by detector name, e.g. ``{"price_move": {"threshold": 5}}``."""
 
 
 def fingerprint_of(kind: type[Detector]) -> str:
-    """A hash of the code that a detector is made of: its state means nothing to another version of it."""
-    modules = [inspect.getmodule(kind), rarity, inspect.getmodule(Detector), inspect.getmodule(Detectors)]
-    text = "".join(inspect.getsource(module) for module in modules if module is not None) + inspect.getsource(usable)
+    """A hash of the code that a detector is made of: its state means nothing to another version of it.
+
+    That is its own file, the files of this package that it takes something from, and the loop here.
+    """
+    own = inspect.getmodule(kind)
+    used = [inspect.getmodule(value) for value in (*vars(own).values(), Detectors)]
+    modules = {m.__name__: m for m in (own, *used) if m is not None and m.__name__.startswith(_PACKAGE)}
+    if own is not None:
+        modules[own.__name__] = own
+    text = "".join(inspect.getsource(modules[name]) for name in sorted(modules)) + inspect.getsource(usable)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -145,7 +153,7 @@ class Detectors:
         figures = {"value": VALUE, "baseline": BASELINE, "scale": SCALE, "bars": BARS}
         detail: dict[str, Any] = {name: _plain(found[at]) for name, at in figures.items()}
         detail |= {"score": score, "threshold": threshold, "measure": kind.measure}
-        direction = "up" if score > 0 else "down"
+        direction = "none" if not kind.directed else "up" if score > 0 else "down"
         return Signal(*key, kind.kind, kind.name, direction, score, severity, detail)
 
 

@@ -50,5 +50,6 @@ class VolumeSpike(Detector):
     defaults = {"threshold": 4.2, "warm": 100, "span": 60, "floor": 0.25}  # noqa: RUF012
     measure = "natural logarithm of the bar's volume"
     forming = True
+    directed = False
     score = staticmethod(_score)
     learn = staticmethod(_learn)

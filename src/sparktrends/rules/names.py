@@ -22,7 +22,7 @@ _RANGES: tuple[tuple[str, Range], ...] = (
     ("stoch", (0.0, 100.0)),
     ("mfi", (0.0, 100.0)),
     ("adx", (0.0, 100.0)),
-    ("williams", (-100.0, 0.0)),
+    ("willr", (-100.0, 0.0)),
     ("volatility", (0.0, math.inf)),
     ("atr", (0.0, math.inf)),
     ("volume_sma", (0.0, math.inf)),

@@ -64,7 +64,7 @@ def _tree(text: str) -> Tree[Token]:
     try:
         return _grammar().parse(text)
     except UnexpectedCharacters as error:
-        at = error.pos_in_stream or 0
+        at: int = getattr(error, "pos_in_stream", 0)
         raise BadExpression(f"the character {text[at]!r} means nothing here", at) from None
     except UnexpectedToken as error:
         if error.token.type == "$END":
