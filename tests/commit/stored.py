@@ -17,14 +17,16 @@ BARS = """
 SELECT source, symbol, interval, start, open, high, low, close, volume, turnover, vwap, trades, state, revision, reason,
     origin, adjustment FROM market.bars_all ORDER BY source, symbol, interval, start, origin, adjustment
 """
-METRICS = "SELECT source, symbol, start, {}, warm, revision, extra FROM market.metrics WHERE final ORDER BY 1, 2, 3"
+METRICS = """
+SELECT source, symbol, interval, start, {}, warm, revision, extra FROM market.metrics WHERE final ORDER BY 1, 2, 3, 4
+"""
 # A bar that still forms may have signals already: they are for those who look now.
 SIGNALS = """
-SELECT g.id, g.start, g.kind, g.name, g.direction, g.score, g.severity, g.detail FROM market.signals g
+SELECT g.id, g.interval, g.start, g.kind, g.name, g.direction, g.score, g.severity, g.detail FROM market.signals g
 JOIN market.bars b USING (source, symbol, interval, start)
 WHERE g.retracted_at IS NULL AND b.state <> 'forming' ORDER BY 1
 """
-ALERTS = "SELECT id FROM core.alerts WHERE status <> 'retracted' ORDER BY 1"
+ALERTS = "SELECT id, interval FROM core.alerts WHERE status <> 'retracted' ORDER BY 1"
 GAPS = "SELECT source, symbol, from_at, to_at, reason FROM market.gaps ORDER BY 1, 2, 3, 5"
 STATES = """
 SELECT source, symbol, clock, first_minute, last_minute
@@ -48,7 +50,7 @@ def everything(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def metrics(dsn: str) -> list[tuple[Any, ...]]:
-    """Final metrics: series, start, named values as bits, warm, revision, extra as bits."""
+    """Final metrics: series, interval, start, named values as bits, warm, revision, extra as bits."""
     names = ", ".join(f'"{name}"' for name in METRIC_NAMES)
     found = rows(dsn, METRICS.format(names))
     return [(*map(bits, row[:-1]), _extra(row[-1].items())) for row in found]
@@ -59,6 +61,15 @@ def signals(dsn: str) -> list[tuple[Any, ...]]:
     return [tuple(map(bits, row)) for row in rows(dsn, SIGNALS)]
 
 
+def expect_as_recomputed(dsn: str, chain: Chain) -> None:
+    """What is stored of the chain's interval is what it makes of the bars that show."""
+    stored = everything(dsn)
+    made, found, alerts = recomputed(dsn, chain)
+    assert [row for row in stored["metrics"] if row[2] == chain.interval] == made
+    assert {row[0] for row in stored["signals"] if row[1] == chain.interval and row[3] != "feed"} == found
+    assert {row[0] for row in stored["alerts"] if row[1] == chain.interval} == alerts
+
+
 def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str], set[str]]:
     """Metrics (as `metrics`), ids of signals and ids of alerts, of the bars that people see, in one go."""
     shown = rows(
@@ -66,7 +77,8 @@ def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str],
         "SELECT source, symbol, (extract(epoch FROM start) * 1000000)::bigint, start, revision, open::float8, "
         "high::float8, low::float8, close::float8, volume::float8, coalesce(turnover, 0)::float8, "
         "(origin = 'provider')::integer::float8 FROM market.bars "
-        "WHERE state <> 'forming' AND open IS NOT NULL AND interval = '1m' ORDER BY 1, 2, 3",
+        "WHERE state <> 'forming' AND open IS NOT NULL AND interval = %s ORDER BY 1, 2, 3",
+        chain.interval,
     )
     made: list[tuple[Any, ...]] = []
     found: set[str] = set()
@@ -86,7 +98,7 @@ def _row(chain: Chain, bar: tuple[Any, ...], values: list[float]) -> tuple[Any, 
     plain = [bits(v) if np.isfinite(v) else None for v in values[:named]]
     pairs = zip(chain.kernel.extra_names, values[named:-1], strict=True)
     extra = _extra((name, v) for name, v in pairs if np.isfinite(v))
-    return (*bar[:2], bar[3], *plain, bool(values[-1]), bar[4], extra)
+    return (*bar[:2], chain.interval, bar[3], *plain, bool(values[-1]), bar[4], extra)
 
 
 def _extra(items: Iterable[tuple[str, float]]) -> dict[str, object]:

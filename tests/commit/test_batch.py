@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from commit.stored import everything, recomputed
+from commit.stored import everything, expect_as_recomputed, recomputed
 from commit.world import DAY, LAWS, LIMITS, MINUTE, SECOND, Pen, Road, T, chain, rows
 from sparktrends.commit import Analysis, Laws
 from sparktrends.errors import Fenced, LogGap
@@ -17,7 +17,15 @@ from sparktrends.store.writer import Writer
 pytestmark = pytest.mark.e2e
 
 PLACE = ("raw.trades", 1)
-ALERTS = "SELECT rule, (extract(epoch FROM start) * 1000000)::bigint, status FROM core.alerts ORDER BY 2, 1"
+REVISION = "SELECT revision FROM market.metrics WHERE interval = '1m' AND start = core.at(%s)"
+ALERTS = """
+SELECT rule, (extract(epoch FROM start) * 1000000)::bigint, status FROM core.alerts WHERE interval = '1m' ORDER BY 2, 1
+"""
+SHOWN = "SELECT origin, close FROM market.bars WHERE interval = '1m' AND start = core.at(%s)"
+MOVED = """
+SELECT retracted_at IS NULL FROM market.signals WHERE interval = '1m' AND name = 'price_move' AND start = core.at(%s)
+"""
+DAILY = "SELECT start FROM core.snapshots WHERE interval = '1m' AND daily ORDER BY start"
 
 
 def minutes(pen: Pen, count: int, price: float = 100.0) -> None:
@@ -42,16 +50,11 @@ def road(database: str, pen: Pen) -> Iterator[Road]:
 
 def close_at(road: Road, minute: int) -> tuple[object, ...]:
     """(origin, close) of the bar that people see."""
-    return rows(road.dsn, "SELECT origin, close FROM market.bars WHERE start = core.at(%s)", T + minute * MINUTE)[0]
-
-
-def expect_as_recomputed(road: Road) -> None:
-    assert road.laws.analysis is not None
-    made, signals, alerts = recomputed(road.dsn, road.laws.analysis._chain)
-    stored = everything(road.dsn)
-    assert stored["metrics"] == made
-    assert {row[0] for row in stored["signals"] if row[2] != "feed"} == signals
-    assert {row[0] for row in stored["alerts"]} == alerts
+    return rows(
+        road.dsn,
+        "SELECT origin, close FROM market.bars WHERE interval = '1m' AND start = core.at(%s)",
+        T + minute * MINUTE,
+    )[0]
 
 
 def test_a_repeated_batch_is_told_and_changes_nothing(road: Road) -> None:
@@ -105,8 +108,8 @@ def test_a_revised_bar_is_stepped_again_with_what_follows(road: Road, pen: Pen) 
     after = rows(road.dsn, ALERTS)
     assert ("up", T + 5 * MINUTE, "firing") in after
     assert ("up", T + 5 * MINUTE, "firing") not in before
-    assert rows(road.dsn, "SELECT revision FROM market.metrics WHERE start = core.at(%s)", T + 5 * MINUTE) == [(1,)]
-    expect_as_recomputed(road)
+    assert rows(road.dsn, REVISION, T + 5 * MINUTE) == [(1,)]
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 def test_signals_and_alerts_that_a_revision_undoes_are_retracted(road: Road, pen: Pen) -> None:
@@ -118,9 +121,8 @@ def test_signals_and_alerts_that_a_revision_undoes_are_retracted(road: Road, pen
     pen.trade("A", T + 12 * MINUTE + 50 * SECOND, "98.8", at=T + 15 * MINUTE)
     road.all()
     assert ("jump", T + 12 * MINUTE, "retracted") in rows(road.dsn, ALERTS)
-    moved = "SELECT retracted_at IS NULL FROM market.signals WHERE name = 'price_move' AND start = core.at(%s)"
-    assert rows(road.dsn, moved, T + 12 * MINUTE) == [(False,)]
-    expect_as_recomputed(road)
+    assert rows(road.dsn, MOVED, T + 12 * MINUTE) == [(False,)]
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 @pytest.mark.parametrize("first", ["trades", "bar"])
@@ -135,7 +137,7 @@ def test_a_providers_bar_stands_for_an_incomplete_one(road: Road, pen: Pen, stat
     road.commit(road.ranges({place: 99}))
     road.all()
     assert close_at(road, 6) == ("provider", 150)
-    expect_as_recomputed(road)
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 def open_bars(road: Road) -> None:
@@ -150,22 +152,22 @@ def test_a_providers_bar_gives_way_when_the_minute_was_only_quiet(road: Road, pe
     open_bars(road)
     road.all()
     assert close_at(road, 12) == ("provider", 150)
-    expect_as_recomputed(road)
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
     pen.beat("A", T + 12 * MINUTE + SECOND, at=T + 14 * MINUTE)
     road.all()
     assert close_at(road, 12) == ("trades", None)
-    expect_as_recomputed(road)
-    assert rows(road.dsn, "SELECT * FROM core.snapshots WHERE start = %s", T + 12 * MINUTE) == []
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    assert rows(road.dsn, "SELECT * FROM core.snapshots WHERE interval = '1m' AND start = %s", T + 12 * MINUTE) == []
     road.restart()
     pen.trade("A", T + 16 * MINUTE, 120)
     road.all()
-    expect_as_recomputed(road)
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 def test_a_session_that_was_closed_takes_its_feed_signals_back(road: Road, pen: Pen) -> None:
     pen.trade("A", T + 15 * MINUTE + 6 * SECOND, 99)
     road.all()
-    standing = "SELECT name FROM market.signals WHERE kind = 'feed' AND retracted_at IS NULL"
+    standing = "SELECT name FROM market.signals WHERE interval = '1m' AND kind = 'feed' AND retracted_at IS NULL"
     assert rows(road.dsn, standing) == [("feed_stale",)] * 3
     for minute in (12, 13, 14):
         pen.beat("A", T + minute * MINUTE, "closed", at=T + 15 * MINUTE)
@@ -186,8 +188,8 @@ def test_other_rules_step_the_history_again_and_leave_old_alerts(road: Road, pen
     road.all()
     made, signals, _ = recomputed(road.dsn, other)
     stored = everything(road.dsn)
-    assert stored["metrics"] == made
-    assert {row[0] for row in stored["signals"] if row[2] != "feed"} == signals
+    assert [row for row in stored["metrics"] if row[2] == "1m"] == made
+    assert {row[0] for row in stored["signals"] if row[1] == "1m" and row[3] != "feed"} == signals
     assert rows(road.dsn, ALERTS) == old
 
 
@@ -195,12 +197,12 @@ def test_a_fill_of_another_day_goes_back_to_the_days_snapshot(road: Road, pen: P
     for n in range(3):
         pen.trade("A", T + DAY + n * MINUTE, 90 + n)
     road.all()
-    kept = [row[0] for row in rows(road.dsn, "SELECT start FROM core.snapshots WHERE daily ORDER BY start")]
+    kept = [row[0] for row in rows(road.dsn, DAILY)]
     assert kept == [T, T + DAY]
     pen.trade("A", T + 8 * MINUTE, 500, at=T + DAY + 3 * MINUTE, fill=True)
     road.restart()
     road.all()
-    expect_as_recomputed(road)
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 def test_extra_metrics_can_be_asked_for_by_name(road: Road, pen: Pen) -> None:
@@ -228,7 +230,7 @@ def test_two_writers_of_one_series_take_turns(road: Road, pen: Pen) -> None:
             third.execute("SELECT * FROM core.series_state FOR UPDATE NOWAIT")
     other.close()
     road.all()
-    expect_as_recomputed(road)
+    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
 
 
 def test_bars_alone_can_be_written_and_analysed_later(road: Road, pen: Pen) -> None:
@@ -240,4 +242,4 @@ def test_bars_alone_can_be_written_and_analysed_later(road: Road, pen: Pen) -> N
     pen.trade("A", T + 13 * MINUTE, 99)
     road.all()
     made, _, _ = recomputed(road.dsn, chain())
-    assert everything(road.dsn)["metrics"] == made
+    assert [row for row in everything(road.dsn)["metrics"] if row[2] == "1m"] == made

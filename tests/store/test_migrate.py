@@ -85,10 +85,10 @@ def test_the_reader_reads_every_view(database: str, reader: str) -> None:
         "SELECT * FROM core.bars",
         "SELECT * FROM raw.payloads",
         "SELECT * FROM public.sparktrends_migrations",
-        "SET default_transaction_read_only = off; DELETE FROM market.quarantine",
-        "SET default_transaction_read_only = off; CREATE TABLE public.mine ()",
-        "SET default_transaction_read_only = off; CREATE TABLE market.mine ()",
-        "SET default_transaction_read_only = off; SELECT core.ensure_month('bars', '2024-01-01')",
+        "BEGIN READ WRITE; DELETE FROM market.quarantine",
+        "BEGIN READ WRITE; CREATE TABLE public.mine ()",
+        "BEGIN READ WRITE; CREATE TABLE market.mine ()",
+        "BEGIN READ WRITE; SELECT core.ensure_month('bars', '2024-01-01')",
     ],
 )
 def test_the_reader_touches_nothing_else(reader: str, statement: str) -> None:

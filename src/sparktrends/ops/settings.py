@@ -114,7 +114,8 @@ def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path 
 
 def port_number(name: str, text: str) -> int:
     """A TCP port from text; raises BadSetting naming the setting."""
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    # '²' is a digit to Python, and no number.
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 65536:
         raise BadSetting(f"{name} = {text!r} is no port", hint="give a number from 1 to 65535")
     return int(text)
 

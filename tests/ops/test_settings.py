@@ -1,0 +1,109 @@
+"""Settings: which of several wins, what an address means, and what is refused with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.errors import BadSetting
+from sparktrends.ops.settings import Settings, load, port_number
+
+PORTS = {"postgres": 5434, "kafka": 9094, "api": 8000}
+
+
+def made(folder: Path, dotenv: str = "", toml: str = "", **env: str) -> Settings:
+    for name, text in ((".env", dotenv), ("sparktrends.toml", toml)):
+        if text:
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o600)
+    return load(env, folder, folder / "home")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    found = made(tmp_path, "POSTGRES_DB=one\nPOSTGRES_USER=u\n", POSTGRES_DB="two")
+    assert (found.get("POSTGRES_DB"), found.get("POSTGRES_USER"), found.get("SPARK_MASTER")) == ("two", "u", "")
+
+
+def test_an_env_file_is_read_as_people_write_it(tmp_path: Path) -> None:
+    text = '# mine\n\nexport FINNHUB_API_KEY = "a=b#c"\nSLACK_WEBHOOK=\'https://x\'\nOTHER=1\nPOSTGRES_PASSWORD="\n'
+    found = made(tmp_path, text)
+    assert found.get("FINNHUB_API_KEY") == "a=b#c"
+    assert found.get("SLACK_WEBHOOK") == "https://x"
+    assert found.get("POSTGRES_PASSWORD") == '"'
+    assert "OTHER" not in found.values
+
+
+def test_an_alias_stands_behind_the_name(tmp_path: Path) -> None:
+    assert made(tmp_path, BIDANCE_API_KEY="alias").get("BINANCE_API_KEY") == "alias"
+    both = made(tmp_path, BIDANCE_API_KEY="alias", BINANCE_API_KEY="name")
+    assert both.get("BINANCE_API_KEY") == "name"
+
+
+def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
+    found = made(tmp_path, POSTGRES_PASSWORD="hush-hush", SLACK_WEBHOOK="https://hooks/hush-hush", POSTGRES_HOST="db")
+    assert "hush-hush" not in repr(found)
+    assert "hush-hush" not in repr(found.external())
+    assert set(found.secrets()) == {"hush-hush", "https://hooks/hush-hush"}
+
+
+def test_secrets_that_everybody_can_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("BIDANCE_API_KEY=k\n")
+    (tmp_path / ".env").chmod(0o644)
+    with pytest.raises(BadSetting, match="chmod 600"):
+        load({}, tmp_path)
+    (tmp_path / ".env").write_text("POSTGRES_PORT=1\nFINNHUB_API_KEY=\n")
+    assert load({}, tmp_path).get("POSTGRES_PORT") == "1"
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "toml", "said"),
+    [
+        ("POSTGRES_DB\n", "", "line 1: not NAME=value"),
+        ("", "[ports", "cannot be read"),
+        ("", "ports = 3", "is not a table"),
+        ("", "[ports]\ndatabase = 1", "there are"),
+        ("", "[ports]\napi = 70000", "is no port"),
+        ("POSTGRES_PORT=http\n", "", "POSTGRES_PORT = 'http' is no port"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, dotenv: str, toml: str, said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        made(tmp_path, dotenv, toml).wanted_ports(PORTS)
+
+
+def test_bare_ports_are_wishes(tmp_path: Path) -> None:
+    found = made(tmp_path, toml="[ports]\napi = 8001", POSTGRES_PORT="6000", KAFKA_BOOTSTRAP=":7000")
+    assert found.wanted_ports(PORTS) == {"postgres": 6000, "kafka": 7000, "api": 8001}
+    assert (found.external().kafka, found.external().database) == (None, None)
+
+
+def test_a_host_means_that_somebody_else_runs_it(tmp_path: Path) -> None:
+    found = made(tmp_path, POSTGRES_HOST="db", POSTGRES_USER="me", KAFKA_BOOTSTRAP="k1:9092,k2:9092")
+    database = found.external().database
+    assert database is not None
+    assert (database.host, database.port, database.name, database.owner) == ("db", 5432, "sparktrends", "me")
+    assert found.external().kafka == "k1:9092,k2:9092"
+    assert found.wanted_ports(PORTS) == PORTS
+
+
+def test_spark_runs_here_unless_told(tmp_path: Path) -> None:
+    assert made(tmp_path).spark_master == "local[*]"
+    assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_master == "spark://m:7077"
+
+
+def test_the_home_is_that_of_the_command_line_then_of_the_settings(tmp_path: Path) -> None:
+    env = {"SPARKTRENDS_HOME": str(tmp_path / "b")}
+    assert load(env, tmp_path, tmp_path / "a").home == tmp_path / "a"
+    assert load(env, tmp_path).home == tmp_path / "b"
+
+
+@given(st.text(max_size=8) | st.integers(-5, 70_000).map(str))
+def test_a_port_is_a_number_or_a_sentence(text: str) -> None:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+        assert port_number("X", text) == int(text)
+    else:
+        with pytest.raises(BadSetting, match="X = "):
+            port_number("X", text)

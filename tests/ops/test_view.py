@@ -1,0 +1,61 @@
+"""What a person sees while it runs: sentences and figures, with made-up prices named as such."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sparktrends.ops.settings import load
+from sparktrends.ops.status import Status
+from sparktrends.ops.view import View
+from sparktrends.store.queries import NewestBar
+
+BAR = NewestBar("demo~sim", "A", datetime(2024, 1, 1, tzinfo=UTC), Decimal("1E+2"), Decimal("0.5"), 3, "forming", 0.5)
+STATUS = Status(trades=1234567, bars=5, behind=8, lag_s=2, newest=(BAR,))
+
+
+def quiet_view(folder: Path) -> View:
+    return View(load({}, folder, folder / "home"), live=False)
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet_view(tmp_path) as view:
+        view.show(STATUS)
+        view.show(STATUS)
+        view.say("[bold]not markup[/]")
+    written = capsys.readouterr().err
+    assert written.count("1,234,567 trades") == 1
+    assert "8 behind (2 s) · newest A 2024-01-01 00:00 100" in written
+    assert "[bold]not markup[/]" in written
+
+
+def test_nothing_yet_is_a_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet_view(tmp_path) as view:
+        view.show(Status())
+    assert "0 trades · 0 bars" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"), [("demo~sim", "simulated"), ("x~replay", "recorded"), ("binance", "binance")]
+)
+def test_the_table_says_where_each_price_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, kind: str
+) -> None:
+    live = View(load({}, tmp_path, tmp_path / "home"), live=True)
+    live._console.width = 200
+    with live:
+        live.show(replace(STATUS, newest=(replace(BAR, source=source),)))
+        live._live.refresh()  # type: ignore[union-attr]
+        live._console.print(live._live.get_renderable())  # type: ignore[union-attr]
+    assert f"forming · {kind}" in capsys.readouterr().out
+
+
+def test_status_is_plain_json() -> None:
+    document = STATUS.to_json()
+    assert (document["trades"], document["lag_s"], document["processes"]) == (1234567, 2, 0)
+    assert document["newest"][0]["start"] == "2024-01-01T00:00:00+00:00"
+    assert document["newest"][0]["volume"] == "0.5"

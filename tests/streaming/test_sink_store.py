@@ -1,0 +1,126 @@
+"""The sink on a real database that goes away, comes back, and refuses."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from commit.stored import everything
+from commit.world import LAWS, Road, T, random_log, rows
+from sparktrends.bars import fold_records
+from sparktrends.errors import LogGap
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
+from sparktrends.store.writer import Writer
+from sparktrends.streaming.sink import OffsetLog, Sink
+
+pytestmark = pytest.mark.e2e
+
+
+class Feed:
+    """Hands a log to a sink as Spark would: a planned batch in the offset log, then the call."""
+
+    def __init__(self, road: Road, folder: Path) -> None:
+        self.road, self.folder, self.batch = road, folder, 0
+        (folder / "offsets").mkdir()
+        self.writer = Writer(road.dsn, "1/1", [TEMPORARY_METRICS])
+        self.waits: list[float] = []
+        self.stopping = threading.Event()
+        offsets = OffsetLog(folder, road.ids, dict(road.next))
+        self.sink = Sink(self.writer, offsets, LAWS, lambda: T, self.wait, fold=self.fold)
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return self.stopping.wait(min(seconds, 0.1))
+
+    def fold(self, _frame: object, _records: int, limits: Any) -> Any:
+        ranges = self.sink.offsets.ranges(self.batch)
+        log = self.road.log
+        return fold_records([x for r in ranges for x in log[r.topic, r.partition][r.start : r.end]], limits)
+
+    def give(self, count: int) -> None:
+        """The next so many records of each partition."""
+        planned: dict[str, dict[str, int]] = {}
+        for r in self.road.ranges(dict.fromkeys(self.road.log, count)):
+            planned.setdefault(r.topic, {})[str(r.partition)] = r.end
+            self.road.next[r.topic, r.partition] = r.end
+        (self.folder / "offsets" / str(self.batch)).write_text(f"v1\n{{}}\n{json.dumps(planned)}")
+        self.sink(None, self.batch)  # type: ignore[arg-type]
+        self.batch += 1
+
+    def close(self) -> None:
+        self.stopping.set()
+        self.sink.close()
+        self.writer.close()
+
+
+@pytest.fixture
+def feed(database: str, tmp_path: Path) -> Iterator[Feed]:
+    road = Road(database, random_log(1))
+    road.close()
+    made = Feed(road, tmp_path)
+    yield made
+    made.close()
+
+
+def away(dsn: str, *, gone: bool) -> None:
+    """Shut the database to everybody, or open it."""
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(psycopg.conninfo.make_conninfo(dsn, dbname="postgres"), autocommit=True) as other:
+        other.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {'false' if gone else 'true'}".encode())
+        if gone:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+
+def test_a_database_that_is_away_is_waited_for(feed: Feed, migrated_database: Any) -> None:
+    feed.give(10)
+    feed.sink.settle()
+    away(feed.road.dsn, gone=True)
+    feed.give(10)
+    end = time.monotonic() + 30
+    while len(feed.waits) < 5:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert feed.waits[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
+    away(feed.road.dsn, gone=False)
+    feed.give(10**6)
+    feed.sink.settle()
+    whole = Road(migrated_database(), feed.road.log)
+    whole.all()
+    whole.close()
+    assert everything(feed.road.dsn) == everything(whole.dsn)
+
+
+def test_what_a_failed_transaction_taught_is_forgotten(feed: Feed) -> None:
+    feed.give(10)
+    feed.sink.settle()
+    known = feed.sink.cache
+    assert known is not None
+    rows(feed.road.dsn, "UPDATE core.ledger SET next_offset = next_offset + 1")
+    feed.give(10)
+    with pytest.raises(LogGap):
+        feed.sink.settle()
+    assert feed.sink.cache is None
+
+
+def test_a_batch_that_was_committed_after_all_is_passed_over(feed: Feed) -> None:
+    told: list[object] = []
+    feed.sink.on_commit = told.append
+    start = dict(feed.sink.offsets.next_offsets)
+    feed.give(10)
+    feed.sink.settle()
+    feed.sink.offsets.next_offsets = start
+    feed.batch = 0
+    feed.sink(None, feed.batch)  # type: ignore[arg-type]
+    feed.sink.settle()
+    assert len(told) == 1
+    feed.batch = 1
+    feed.give(10)
+    feed.sink.settle()
+    assert len(told) == 2
