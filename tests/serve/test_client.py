@@ -56,6 +56,7 @@ def test_every_listing_answers(url: str) -> None:
         assert counts == [3, 1, 1]
         assert len(client.metrics("BTC/USD", **span)) == 3
         assert client.signals(severity="critical").is_empty()
+        assert client.signals()["detail"].to_list() == ['{"z":6.5}']
 
 
 @pytest.mark.e2e

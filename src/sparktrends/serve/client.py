@@ -31,6 +31,7 @@ _TIMES = frozenset(
     {"start", "updated_at", "detected_at", "retracted_at", "created_at", "resolved_at", "acknowledged_at"}
     | {"first_sent_at", "clock_at", "first_minute", "last_minute", "last_start", "published_at"}
 )
+_JSON = frozenset({"detail", "values", "extra"})
 _PATIENCE_S = 30.0
 
 
@@ -51,7 +52,7 @@ class Client:
     """Asks one API. Raises Unavailable, RateLimited, AccessDenied, NotFound and BadSetting with the API's own words.
 
     ``frame`` is what listings come as, ``polars`` or ``pandas``. Prices and sums are floats; ``exact=True`` leaves
-    them as the text of exact decimals. Times are UTC.
+    them as the text of exact decimals. Times are UTC; ``detail``, ``values`` and ``extra`` are JSON text.
     """
 
     def __init__(
@@ -171,6 +172,10 @@ class Client:
     def _framed(self, rows: list[dict[str, Any]]) -> pl.DataFrame | pd.DataFrame:
         import polars as pl
 
+        for row in rows:
+            for name in _JSON & row.keys():
+                # As text: each signal explains itself by other numbers, and one struct of all would be mostly holes.
+                row[name] = None if row[name] is None else orjson.dumps(row[name]).decode()
         frame = pl.DataFrame(rows, infer_schema_length=None)
         casts = [pl.col(name).str.to_datetime(time_zone="UTC") for name in frame.columns if name in _TIMES]
         if not self._exact:

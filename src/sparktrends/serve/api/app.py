@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from importlib import resources
 from time import perf_counter
@@ -13,7 +14,7 @@ from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
 
 from sparktrends import __version__
-from sparktrends.model import HOUR
+from sparktrends.model import HOUR, MAX_NAME
 from sparktrends.serve.api import problems, render, rows
 from sparktrends.serve.api.config import PREFIX, ApiConfig
 from sparktrends.serve.api.document import build_document
@@ -36,6 +37,7 @@ _POLICY = (
 )
 _STATIC = {"docs": ("docs.html", "text/html; charset=utf-8"), "docs.js": ("docs.js", "text/javascript; charset=utf-8"),
            "docs.css": ("docs.css", "text/css; charset=utf-8")}  # fmt: skip
+_ALERT = re.compile(r"[0-9a-f]{32}\Z", re.ASCII)
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -124,6 +126,8 @@ def _listing(api: Api, resource: Resource) -> Response:
 
 def _company(api: Api, symbol: str) -> Response:
     query = parse_query(COMPANIES.query, request.args)
+    if not 0 < len(symbol) <= MAX_NAME or not symbol.isprintable():
+        raise Problem(404, "no symbol has this name")
     return api.pages.respond(request, COMPANIES, query, {"symbol": [symbol]})
 
 
@@ -167,7 +171,7 @@ def _stream(api: Api) -> Response:
 def _acknowledge(api: Api, alert: str) -> Response:
     parse_query(Query, request.args)
     caller: Caller = g.caller
-    if not (0 < len(alert) <= 64 and alert.isalnum() and alert.isascii()):
+    if not _ALERT.match(alert):
         raise Problem(404, "no alert has this id")
     _checked_body(Query, optional=True)
     conditions = Conditions(api.config.owner, "api")

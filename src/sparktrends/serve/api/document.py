@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sparktrends import __version__
+from sparktrends.model import MAX_NAME
 from sparktrends.serve.api import query, rows
 from sparktrends.serve.api.config import PREFIX
 from sparktrends.serve.api.problems import TYPE
@@ -150,7 +151,7 @@ def _parameter(name: str, found: Json, required: bool) -> Json:
 
 
 def _symbol() -> Json:
-    schema = {"type": "string", "minLength": 1, "maxLength": 64}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^[A-Za-z0-9./:_-]+$"}
     return {"name": "symbol", "in": "path", "required": True, "schema": schema, "description": "Such as AAPL."}
 
 
