@@ -1,0 +1,79 @@
+"""Opening the ledger: where each partition goes on, and gaps that nobody passes over in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from sparktrends.errors import LogGap
+from sparktrends.store.ledger import PartitionLog, open_ledger
+
+pytestmark = pytest.mark.e2e
+
+PLACE = ("raw.trades", 0)
+
+
+def log(low: int, high: int, topic_id: str = "one") -> list[PartitionLog]:
+    return [PartitionLog(*PLACE, topic_id, low, high)]
+
+
+def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def at_50(database: str) -> str:
+    """A ledger that stands at 50 after 40 records, with a late trade at 45."""
+    open_ledger(database, "1/1", log(10, 50))
+    rows(database, "UPDATE core.ledger SET next_offset = 50, records = 40, trades = 39, late = 1")
+    rows(database, "INSERT INTO core.series (source, symbol) VALUES ('s', 'A')")
+    rows(database, "INSERT INTO core.late_trades VALUES ('raw.trades', 'one', 0, 45, 1, 0, 0, 0, 1, 1, '')")
+    return database
+
+
+def test_a_new_partition_begins_where_the_log_does(database: str) -> None:
+    assert open_ledger(database, "1/1", log(10, 50)) == {PLACE: 10}
+    assert rows(database, "SELECT first_offset, next_offset, shard FROM core.ledger") == [(10, 10, "1/1")]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 50), (50, 60), (10, 99)])
+def test_it_goes_on_where_it_stands(at_50: str, low: int, high: int) -> None:
+    assert open_ledger(at_50, "2/2", log(low, high)) == {PLACE: 50}
+    assert rows(at_50, "SELECT shard FROM core.ledger") == [("2/2",)]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (log(55, 60), r"raw.trades\[0\]: records 50 to 54 are no longer in the log"),
+        (log(0, 47), "stands at 50, but the log ends at 47"),
+        (log(0, 60, "two"), "another topic than the ledger's"),
+    ],
+)
+def test_a_gap_is_refused_with_its_range(at_50: str, found: list[PartitionLog], said: str) -> None:
+    with pytest.raises(LogGap, match=said):
+        open_ledger(at_50, "1/1", found)
+    assert rows(at_50, "SELECT next_offset, shard FROM core.ledger") == [(50, "1/1")]
+    assert rows(at_50, "SELECT * FROM core.log_gaps") == []
+
+
+def test_a_trimmed_gap_can_be_accepted(at_50: str) -> None:
+    assert open_ledger(at_50, "1/1", log(55, 60), accept_gap=True) == {PLACE: 55}
+    assert rows(at_50, "SELECT from_offset, to_offset FROM core.log_gaps") == [(50, 55)]
+    assert rows(at_50, "SELECT first_offset, records FROM core.ledger") == [(10, 40)]
+
+
+def test_a_lost_end_frees_its_offsets(at_50: str) -> None:
+    assert open_ledger(at_50, "1/1", log(0, 44), accept_gap=True) == {PLACE: 44}
+    assert rows(at_50, "SELECT topic_id FROM core.late_trades") == [("one~lost",)]
+    assert rows(at_50, "SELECT first_offset, next_offset, records FROM core.ledger") == [(44, 44, 0)]
+
+
+def test_another_topic_of_the_name_begins_anew(at_50: str) -> None:
+    assert open_ledger(at_50, "1/1", log(0, 60, "two"), accept_gap=True) == {PLACE: 0}
+    assert rows(at_50, "SELECT topic_id, records FROM core.ledger") == [("two", 0)]
+    assert open_ledger(at_50, "1/1", log(0, 60, "two")) == {PLACE: 0}
