@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sparktrends.bus.connection import Connection
 from sparktrends.errors import Unavailable
+from sparktrends.model import SECOND
 from sparktrends.telemetry import Clock, system_clock
 
 _PATIENCE_S = 20
+_HOLDS = 10 * SECOND
 
 
 class Actions(Protocol):
@@ -40,6 +42,7 @@ class DashboardConfig:
     disk: str = ""
     actions: Actions | None = None
     clock: Clock = system_clock
+    discovered_at: int | None = None
 
 
 _given: list[DashboardConfig] = []
@@ -57,6 +60,13 @@ def current() -> DashboardConfig:
     return _given[0]
 
 
+def doubt() -> None:
+    """What was asked of the home a while ago did not help: ask it again, its ports may be others now."""
+    for known in _given:
+        if known.discovered_at is not None and known.clock() - known.discovered_at > _HOLDS:
+            _given.clear()
+
+
 def discover() -> DashboardConfig:
     """Ask `sparktrends env`, as any outsider would: `streamlit run app.py` was typed by hand."""
     asked = [sys.executable, "-m", "sparktrends.ops.cli", "env"]
@@ -64,7 +74,7 @@ def discover() -> DashboardConfig:
     if done.returncode:
         words = done.stderr.strip().splitlines()[-1:] or ["`sparktrends env` said nothing"]
         raise Unavailable(words[0].removeprefix("sparktrends: "))
-    return from_env(done.stdout)
+    return replace(from_env(done.stdout), discovered_at=system_clock())
 
 
 def from_env(text: str) -> DashboardConfig:

@@ -15,33 +15,42 @@ STILL = {"displayModeBar": False}
 """Plotly's settings for figures without a tool bar."""
 HUES = ("#3b82f6", "#f59e0b", "#a855f7", "#ec4899", "#14b8a6", "#84cc16", "#f97316", "#6366f1")
 _REASON_HUES = {None: "#0f9d7a", "no_trade": "#9fb3c8", "feed_stale": "#d64550", "throttled": "#f59e0b"}
-_CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+_NONE = "rgba(0,0,0,0)"
+_CLEAR = {"paper_bgcolor": _NONE, "plot_bgcolor": _NONE}
 
 
 def heat_map(rows: Rows) -> go.Figure:
-    """One tile a series, by kind of data; its size the number of signals, its colour the change of a day (±5 %)."""
+    """One tile a series, by kind of data; its colour the change of a day, full at ±5 %."""
     kinds = [mark(row["source"]).capitalize() or "Live" for row in rows]
     roots = sorted(set(kinds))
-    shares = [max(row["signals"] or 0, 1) ** 0.5 for row in rows]
     changes = [row["change"] or 0.0 for row in rows]
     tile = go.Treemap(
         ids=[*roots, *(f"{row['source']}\n{row['symbol']}" for row in rows)],
         labels=[*roots, *(untagged(row["symbol"]) for row in rows)],
         parents=[*("" for _ in roots), *kinds],
-        values=[*(sum(s for s, k in zip(shares, kinds, strict=True) if k == root) for root in roots), *shares],
+        values=[*(kinds.count(root) for root in roots), *(1 for _ in rows)],
         branchvalues="total",
-        customdata=[*(0.0 for _ in roots), *changes],
-        texttemplate="%{label}<br>%{customdata:+.2%}",
-        hovertemplate="%{label}: %{customdata:+.2%}<extra></extra>",
-        marker={
-            "colors": [*(0.0 for _ in roots), *changes],
-            "colorscale": [[0, DOWN], [0.5, "#5d6d7c"], [1, UP]],
-            "cmid": 0, "cmin": -0.05, "cmax": 0.05, "cornerradius": 3,
-        },
-        textfont={"color": "white"},
+        text=[*("" for _ in roots), *(f"{change:+.2%}" for change in changes)],
+        textinfo="label+text",
+        hoverinfo="label+text",
+        marker={"colors": [*(_NONE for _ in roots), *map(shade, changes)], "cornerradius": 3},
+        textfont={"color": [*(SOFT for _ in roots), *("white" for _ in rows)]},
+        root={"color": _NONE},
         tiling={"pad": 2},
-    )  # fmt: skip
-    return go.Figure(tile, _layout(260))
+    )
+    return go.Figure(tile, _layout(240))
+
+
+def shade(change: float, full: float = 0.05) -> str:
+    """Grey at no change, towards green or red as it grows; full at ``full``.
+
+    >>> shade(0.0), shade(0.05), shade(-9.0)
+    ('rgb(93,109,124)', 'rgb(15,157,122)', 'rgb(214,69,80)')
+    """
+    share = min(abs(change) / full, 1.0)
+    end = (15, 157, 122) if change > 0 else (214, 69, 80)
+    mixed = (round(grey + (color - grey) * share) for grey, color in zip((93, 109, 124), end, strict=True))
+    return f"rgb({','.join(map(str, mixed))})"
 
 
 def candles(bars: Rows, marked: Any = None) -> go.Figure:

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from sparktrends.errors import AccessDenied, Retryable, SparkTrendsError
-from sparktrends.serve.dashboard.config import current
+from sparktrends.serve.dashboard.config import current, doubt
 from sparktrends.store import board
 from sparktrends.store.sessions import Sessions
 
@@ -84,6 +84,7 @@ def _draw_again() -> None:
 def tell(error: SparkTrendsError, asked: str = "database") -> None:
     """Say an error in words. The text itself may hold names from outside, so it is never Markdown."""
     if isinstance(error, Retryable):
+        doubt()
         st.warning(f"**Waiting for the {asked}.** This page asks again by itself; nothing that was stored is lost.")
         st.text(str(error))
         st.caption("Not running? Start everything with `sparktrends up`. `sparktrends status` says what runs.")

@@ -7,6 +7,13 @@ from pathlib import Path
 
 from sparktrends.serve.dashboard.config import DashboardConfig, configure
 
+_HEAVY = (
+    "pandas",
+    "plotly.graph_objects",
+    "sparktrends.indicators",
+    "sparktrends.bus.admin",
+    "sparktrends.store.sessions",
+)
 APP = Path(__file__).with_name("app.py")
 
 
@@ -21,7 +28,8 @@ def run(config: DashboardConfig, port: int) -> None:
 
     configure(config)
     # What the pages need is read before the first visitor comes, who would otherwise wait for it.
-    importlib.import_module("sparktrends.serve.dashboard.app")
+    for name in _HEAVY:
+        importlib.import_module(name)
     options._main_script_path = str(APP)
     flags = {"server_port": port, "server_address": "127.0.0.1"}
     bootstrap.load_config_options(flags)

@@ -21,7 +21,9 @@ def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: 
     zone = words.zone_of(view.zone())
     shown = [{name: _cell(row.get(name), zone) for name in columns} for row in rows]
     frame = pd.DataFrame(shown, columns=list(columns))
-    st.dataframe(frame, hide_index=True, column_config=dict(columns), height=height, width="stretch", key=key)
+    st.dataframe(
+        frame, hide_index=True, column_config=dict(columns), height=height, width="stretch", key=key, placeholder="–"
+    )
 
 
 def _cell(value: Any, zone: Any) -> Any:

@@ -17,7 +17,7 @@ export const metricsOf = (view) => [
   ...view.panes.flatMap((name) => PANES[name] || []),
 ];
 
-export const heightOf = (view, width) => (width < 600 ? 340 : 430) + 90 + 100 * view.panes.filter((p) => PANES[p]).length;
+export const heightOf = (view, width) => (width < 600 ? 340 : 430) + 104 + 100 * view.panes.filter((p) => PANES[p]).length;
 
 // `zoom` is {x: [from, to]} of wall-clock texts once a person has moved the chart; null while it follows.
 export function figure(series, view, zoom, clock, theme, others = []) {
@@ -144,7 +144,7 @@ function layout({ series, bars, x, span, rows, view, zoom, theme, data, compared
   return {
     ...axes, shapes, annotations: tag, uirevision: `${series.source}|${series.symbol}|${series.interval}`,
     xaxis: { ...grid, type: "date", range: span || undefined, anchor: rows[rows.length - 1].axis, rangeslider: { visible: false }, rangebreaks: breaks(bars, series.interval, clock), showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: theme.soft, spikedash: "dot" },
-    margin: { l: 8, r: 74, t: 8, b: 26 }, dragmode: "pan", hovermode: "x", hoverlabel: { font: { size: 12 } }, bargap: 0.15,
+    margin: { l: 8, r: 74, t: 8, b: 40 }, dragmode: "pan", hovermode: "x", hoverlabel: { font: { size: 12 } }, bargap: 0.15,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: theme.text, family: "Source Sans, system-ui, sans-serif" },
     showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "top", bgcolor: "rgba(0,0,0,0)", font: { size: 11 } }, height: theme.height,
   };

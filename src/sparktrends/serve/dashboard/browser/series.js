@@ -28,6 +28,7 @@ export class Series {
       if (row.retracted_at) this.signals.delete(row.id);
       else this.signals.set(row.id, { ...row, t: Date.parse(row.start) });
     }
+    while (this.signals.size > 500) this.signals.delete(this.signals.keys().next().value);
   }
 
   sorted() {

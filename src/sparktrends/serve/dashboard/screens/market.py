@@ -36,7 +36,7 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         length = view.one("Interval", offered, "interval", "1m")
     with look:
         log = view.switch("Log scale", "log")
-    others = {"|".join(view.key_of(other)): view.titled(view.key_of(other)) for other in rows if other is not row}
+    others = {"|".join(view.key_of(other)): view.titled(view.key_of(other)) for other in _kindred(rows, row)}
     over, below, beside = st.columns([4, 2, 3])
     with over:
         overlays = view.some("Overlays", OVERLAYS, "overlays", _DEFAULT)
@@ -52,6 +52,11 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     show_chart(wish)
     st.caption("Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home.")
     return {**row, "interval": length}
+
+
+def _kindred(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The series that can be compared: a recording of another year has no minute in common with today's."""
+    return [one for one in rows if one is not row and words.mark(one["source"]) == words.mark(row["source"])]
 
 
 def _tables(row: Mapping[str, Any]) -> None:

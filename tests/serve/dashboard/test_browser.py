@@ -1,0 +1,276 @@
+"""The dashboard in a real browser: it opens clean, moves by itself, keeps its zoom, and shows hostile text as text."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from serve.api.world import World, serving
+from serve.dashboard import hostile
+from sparktrends.ops import ports
+from sparktrends.ops.stack import Stack
+from sparktrends.serve.dashboard.app import PAGES
+
+pytestmark = pytest.mark.e2e
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+]
+HARMLESS = "Unrecognized feature"
+"""Streamlit's frame asks for browser features that Chromium does not know; a warning of its own making."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium with an empty profile."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield started
+        started.close()
+
+
+@dataclass
+class Site:
+    """A running dashboard on a market of its own."""
+
+    world: World
+    address: str
+    allowed: frozenset[str]
+    minute: int = 29
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, context: Any, page: str, **query: str) -> Any:
+        """A tab on a page, whose console errors and requests to other hosts are noted."""
+        tab = context.new_page()
+        tab.on("console", lambda said: self._note(said.type, said.text))
+        tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        tab.on("request", lambda asked: self._check(asked.url))
+        tab.on("dialog", lambda dialog: self.problems.append(f"dialog {dialog.message}"))
+        tab.goto(f"{self.address}/?{urlencode({'page': page, **query})}")
+        tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=30_000)
+        return tab
+
+    def commit(self, close: float) -> None:
+        """A trade moved the newest bar of the first series."""
+        self.world.run(
+            "UPDATE core.bars SET close = %s, high = greatest(high, %s), low = least(low, %s), state = 'forming'"
+            " WHERE series = 1 AND start = (SELECT max(start) FROM core.bars WHERE series = 1)",
+            close,
+            close,
+            close,
+        )
+        self.world.commit([(1, self.minute)])
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and HARMLESS not in text:
+            self.problems.append(text)
+
+    def _check(self, url: str) -> None:
+        if url.startswith(("http:", "https:", "ws:", "wss:")) and url.split("/")[2] not in self.allowed:
+            self.problems.append(f"asked {url}")
+
+
+@pytest.fixture(scope="module")
+def site(database: tuple[Stack, Callable[[], World]]) -> Iterator[Site]:
+    """API and dashboard, as two processes would run them."""
+    world = database[1]()
+    hostile.add(world)
+    port = ports.any_free()
+    address = f"http://127.0.0.1:{port}"
+    with serving(world, origins=(address,)) as (_, api), _dashboard(world, api, port):
+        allowed = frozenset({f"127.0.0.1:{port}", api.removeprefix("http://")})
+        yield Site(world, address, allowed)
+
+
+@contextmanager
+def _dashboard(world: World, api: str, port: int) -> Iterator[None]:
+    script = Path(__file__).with_name("served.py")
+    process = subprocess.Popen([sys.executable, str(script), api, str(port)], stdin=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(f"{world.reader}\n")
+    process.stdin.close()
+    try:
+        _until(lambda: _answers(port), 60)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/_stcore/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _until(true: Callable[[], Any], seconds: float, pause: Callable[[], Any] = lambda: time.sleep(0.05)) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        pause()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A browser without memory."""
+    made = browser.new_context(viewport={"width": 1300, "height": 950}, timezone_id="America/New_York")
+    yield made
+    made.close()
+
+
+def charted(tab: Any, seconds: float = 40) -> Any:
+    """The frame of the live chart, once it has drawn bars."""
+    found: list[Any] = []
+
+    def drawn() -> bool:
+        found[:] = [frame for frame in tab.frames if "live_chart" in frame.url]
+        return bool(found) and bool(found[0].evaluate("window.sparktrends && window.sparktrends.draws > 0"))
+
+    _until(drawn, seconds, lambda: tab.wait_for_timeout(20))
+    return found[0]
+
+
+def last_close(frame: Any) -> float:
+    return float(frame.evaluate("sparktrends.last.close"))
+
+
+def followed(tab: Any, frame: Any) -> None:
+    """Wait until the chart hears commits."""
+    _until(
+        lambda: "live" in frame.inner_text("#live") or "quiet" in frame.inner_text("#live"),
+        20,
+        lambda: tab.wait_for_timeout(50),
+    )
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_every_page_opens_clean_and_asks_no_other_host(site: Site, context: Any, page: str) -> None:
+    site.problems.clear()
+    tab = site.open(context, page, symbol="BTC/USD", source="binance")
+    if page == "market":
+        charted(tab)
+    tab.wait_for_timeout(2500)  # a renewal of the tables among it
+    assert not site.problems
+    assert tab.locator("[data-testid=stException]").count() == 0
+
+
+def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, context: Any) -> None:
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    frame = charted(tab)
+    followed(tab, frame)
+    waits = []
+    for close in (131.5, 129.25, 133.75):
+        site.commit(close)
+        began = time.monotonic()
+        _until(lambda close=close: last_close(frame) == close, 10, lambda: tab.wait_for_timeout(10))
+        waits.append(time.monotonic() - began)
+        drawn = frame.evaluate("chart.data.find((t) => t.type === 'candlestick').close.at(-1)")
+        assert drawn == close
+    assert sorted(waits)[1] < 1.0, waits
+
+
+def test_zoom_survives_ten_updates_and_home_follows_again(site: Site, context: Any) -> None:
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    frame = charted(tab)
+    followed(tab, frame)
+    frame.focus("#chart")
+    for key in ("ArrowLeft", "+", "+"):
+        tab.keyboard.press(key)
+    tab.wait_for_timeout(500)
+    zoomed = frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))")
+    for n in range(10):
+        site.commit(120 + n)
+        _until(lambda n=n: last_close(frame) == 120 + n, 10, lambda: tab.wait_for_timeout(20))
+    assert frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))") == zoomed
+    tab.keyboard.press("Home")
+    tab.wait_for_timeout(500)
+    assert frame.evaluate("String(chart.layout.xaxis.range[1]).slice(0, 10)") == "2024-05-01"
+    assert frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))") != zoomed
+
+
+def test_a_rerun_of_the_page_leaves_the_chart_alone(site: Site, context: Any) -> None:
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    frame = charted(tab)
+    frame.evaluate("window.planted = true")
+    tab.get_by_text("Signals of this series").click()
+    tab.wait_for_timeout(5000)
+    assert frame.evaluate("window.planted") is True
+
+
+@pytest.mark.parametrize("page", ["overview", "signals", "quality", "market"])
+def test_hostile_text_is_text(site: Site, context: Any, page: str) -> None:
+    site.problems.clear()
+    tab = site.open(context, page, symbol=hostile.SYMBOLS[0], source="evil")
+    frame = charted(tab) if page == "market" else tab
+    tab.wait_for_timeout(2500)
+    assert tab.evaluate("window.hurt === undefined")
+    assert frame.evaluate("window.hurt === undefined")
+    assert tab.locator("a[href*='evil.example'], img[src*='evil.example'], img[src='x']").count() == 0
+    assert not site.problems
+    if page == "market":
+        assert frame.inner_text("#name") == hostile.SYMBOLS[0]
+
+
+def test_without_the_api_the_chart_says_so_and_comes_back(
+    database: tuple[Stack, Callable[[], World]], browser: Any, context: Any
+) -> None:
+    world, port, api_port = database[1](), ports.any_free(), ports.any_free()
+    address, api = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{api_port}"
+    with _dashboard(world, api, port):
+        site = Site(world, address, frozenset({f"127.0.0.1:{port}", f"127.0.0.1:{api_port}"}))
+        tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+        _until(lambda: any("live_chart" in frame.url for frame in tab.frames), 30, lambda: tab.wait_for_timeout(50))
+        frame = next(frame for frame in tab.frames if "live_chart" in frame.url)
+        frame.wait_for_selector("#words:not([hidden])", timeout=20_000)
+        _until(lambda: "does not answer" in frame.inner_text("#words"), 20, lambda: tab.wait_for_timeout(50))
+        assert "sparktrends up" in frame.inner_text("#words")
+        with serving(world, origins=(address,), port=api_port):
+            assert charted(tab)
+            assert not frame.is_visible("#words")
+
+
+@pytest.mark.slow
+def test_two_tabs_for_a_minute_stay_live_and_small(site: Site, context: Any) -> None:
+    tabs = [site.open(context, "market", symbol="BTC/USD", source="binance") for _ in range(2)]
+    frames = [charted(tab) for tab in tabs]
+    for tab, frame in zip(tabs, frames, strict=True):
+        followed(tab, frame)
+    sizes: list[float] = []
+    end = time.monotonic() + 60
+    close = 100.0
+    while time.monotonic() < end:
+        close += 0.25
+        site.commit(close)
+        tabs[0].wait_for_timeout(200)
+        sizes.append(max(float(frame.evaluate("performance.memory.usedJSHeapSize")) for frame in frames) / 1e6)
+    for tab, frame in zip(tabs, frames, strict=True):
+        tab.bring_to_front()
+        _until(lambda frame=frame: last_close(frame) == close, 10, lambda tab=tab: tab.wait_for_timeout(50))
+    third = len(sizes) // 3
+    assert min(sizes[-third:]) < min(sizes[:third]) + 30, (sizes[0], sizes[-1])

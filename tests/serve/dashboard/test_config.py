@@ -1,0 +1,75 @@
+"""Where the dashboard gets its addresses from, and the chart's files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import plotly
+import psycopg
+import pytest
+
+from sparktrends.errors import Unavailable
+from sparktrends.serve.dashboard import config, machine
+from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, assemble
+
+BROWSER = Path(config.__file__).with_name("browser")
+
+
+def test_the_lines_of_env_become_a_connection_string() -> None:
+    text = "POSTGRES_HOST=h\nPOSTGRES_PORT=1\nPOSTGRES_DB=d\nPOSTGRES_USER=u\nPOSTGRES_PASSWORD=it's \\ p=1\n"
+    made = config.from_env(text + "KAFKA_BOOTSTRAP=k:9\n")
+    known = psycopg.conninfo.conninfo_to_dict(made.reader)
+    assert known == {"host": "h", "port": "1", "dbname": "d", "user": "u", "password": "it's \\ p=1"}
+    assert made.kafka is not None
+    assert made.kafka.bootstrap == "k:9"
+
+
+def test_the_password_does_not_show() -> None:
+    assert "secret" not in repr(config.from_env("POSTGRES_PASSWORD=secret"))
+
+
+def test_nothing_running_is_said_in_the_words_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 3, "", "sparktrends: nothing runs in /x: start it\n")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(Unavailable, match=r"^nothing runs in /x: start it$"):
+        config.discover()
+
+
+def test_the_chart_is_laid_out_with_the_plotly_of_the_package(tmp_path: Path) -> None:
+    assemble(tmp_path)
+    assert {file.name for file in BROWSER.iterdir()} | {"plotly.min.js"} == {file.name for file in tmp_path.iterdir()}
+    head = (tmp_path / "plotly.min.js").read_text()[:300]
+    assert "plotly.js v" in head, plotly.__version__
+
+
+@pytest.mark.parametrize("file", sorted(BROWSER.iterdir()), ids=lambda file: file.name)
+def test_no_file_of_the_chart_names_another_host_or_makes_html_of_text(file: Path) -> None:
+    text = file.read_text()
+    assert "https://" not in text
+    assert "http://" not in text
+    assert "innerHTML" not in text
+
+
+def test_browser_and_page_know_the_same_overlays_and_panes() -> None:
+    drawn = (BROWSER / "figure.js").read_text()
+    missing = [name for name in (*OVERLAYS, *PANES) if f"{name}: [" not in drawn and f'"{name}"' not in drawn]
+    assert not missing
+
+
+def test_a_process_that_is_gone_is_said_to_be() -> None:
+    mine, gone = machine.processes({"me": os.getpid(), "gone": 2**22 + 1}, now_s=4e9)
+    assert mine["state"] == "runs"
+    assert mine["memory"] > 1e6
+    assert gone["state"] == "does not run"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [(None, "(null)"), (b'{"a":  1}', '{"a": 1}'), (b"\xff\xfe", "\ufffd\ufffd"), (b"two\nlines", "two lines")],
+)
+def test_a_record_is_one_line_whatever_it_holds(raw: bytes | None, shown: str) -> None:
+    assert machine._text(raw) == shown

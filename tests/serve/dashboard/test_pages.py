@@ -1,0 +1,189 @@
+"""Every page, run by Streamlit's own test harness on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from serve.api.world import World
+from serve.dashboard import hostile
+from sparktrends.model import stable_id
+from sparktrends.ops.stack import Stack
+from sparktrends.serve.dashboard import config as config_module
+from sparktrends.serve.dashboard.app import PAGES
+from sparktrends.serve.dashboard.config import DashboardConfig, configure
+from sparktrends.store import board, board_health
+from sparktrends.store.sessions import Sessions
+
+pytestmark = pytest.mark.e2e
+APP = Path(config_module.__file__).with_name("app.py")
+
+
+class Seen:
+    """Notes what a person did."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    def acknowledge(self, alert: str) -> None:
+        self.done.append(("acknowledge", alert))
+
+    def silence(self, match: Any, hours: float) -> int:
+        self.done.append(("silence", dict(match), hours))
+        return 1
+
+
+@pytest.fixture(scope="module")
+def filled(database: tuple[Stack, Callable[[], World]]) -> World:
+    """A market with hostile names in it."""
+    world = database[1]()
+    hostile.add(world)
+    return world
+
+
+@pytest.fixture
+def configured(filled: World) -> Iterator[DashboardConfig]:
+    """The dashboard on that market; no API, no broker."""
+    config = DashboardConfig(filled.reader, "http://127.0.0.1:9", actions=Seen())
+    configure(config)
+    yield config
+    config_module._given.clear()
+
+
+def opened(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in {"page": page, **query}.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def text_of(app: AppTest) -> str:
+    return "\n".join(
+        str(one.value) for kind in (app.markdown, app.text, app.caption, app.info, app.warning) for one in kind
+    )
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_every_page_draws_without_an_error(configured: DashboardConfig, page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert not app.error
+    assert not [one for one in app.warning if "Waiting" in one.value]
+
+
+def test_the_url_chooses_the_view(configured: DashboardConfig) -> None:
+    app = opened("market", symbol="ETH/USD", source="binance", overlays="ema_50,vwap_session", panes="macd", log="1")
+    assert app.selectbox(key="series_choice").value == ("binance", "ETH/USD")
+    assert app.multiselect(key="some_overlays").value == ["ema_50", "vwap_session"]
+    assert app.multiselect(key="some_panes").value == ["macd"]
+    assert app.toggle(key="switch_log").value is True
+
+
+def test_a_choice_is_written_into_the_url(configured: DashboardConfig) -> None:
+    app = opened("market", symbol="ETH/USD")
+    app.multiselect(key="some_panes").set_value(["roc"]).run()
+    assert app.query_params["panes"] == ["roc"]
+    assert app.query_params["symbol"] == ["ETH/USD"]
+
+
+def test_nonsense_in_the_url_is_passed_over(configured: DashboardConfig) -> None:
+    app = opened("market", symbol="NO/SUCH", interval="3y", overlays="nothing,sma_50", zone="Mars")
+    assert not app.exception
+    assert app.multiselect(key="some_overlays").value == ["sma_50"]
+
+
+def test_a_choice_is_kept_from_page_to_page(configured: DashboardConfig) -> None:
+    app = opened("market", symbol="ETH/USD", source="binance")
+    app.button(key="to_explore").click().run()
+    assert app.title[0].value == "Explore"
+    assert app.selectbox(key="series_choice").value == ("binance", "ETH/USD")
+
+
+def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:
+    shown = opened("overview").dataframe[0].value
+    kinds = dict(zip(shown["source"], shown["kind"], strict=True))
+    assert kinds["demo~sim"] == "Simulated"
+    assert kinds["binance"] == "Live"
+
+
+def test_one_signal_has_a_page_that_says_why(configured: DashboardConfig) -> None:
+    app = opened("signals", signal=stable_id("price_move"))
+    assert "Why: price move; score 6.5" in text_of(app)
+    assert "bars that followed" in text_of(app)
+
+
+def test_a_signal_that_was_taken_back_says_so(configured: DashboardConfig) -> None:
+    assert "Taken back" in text_of(opened("signals", signal=stable_id("gone")))
+
+
+def test_an_unknown_signal_is_no_crash(configured: DashboardConfig) -> None:
+    assert "no signal of this id" in text_of(opened("signals", signal="'; DROP TABLE--"))
+
+
+def test_an_alert_is_acknowledged_and_a_rule_silenced(configured: DashboardConfig) -> None:
+    app = opened("signals")
+    app.selectbox[0].select(stable_id("alert"))
+    app.button[[one.label for one in app.button].index("Acknowledge")].click().run()
+    app.selectbox[1].select("jump")
+    app.button[[one.label for one in app.button].index("Silence")].click().run()
+    seen = configured.actions
+    assert isinstance(seen, Seen)
+    assert seen.done == [("acknowledge", stable_id("alert")), ("silence", {"rule": "jump"}, 1.0)]
+
+
+def test_without_the_owners_rights_it_says_how(filled: World) -> None:
+    configure(DashboardConfig(filled.reader, ""))
+    assert "sparktrends alerts ack" in text_of(opened("signals"))
+
+
+@pytest.mark.parametrize("number", range(len(hostile.SYMBOLS)))
+def test_a_hostile_name_is_escaped_wherever_markdown_is_read(configured: DashboardConfig, number: int) -> None:
+    app = opened("signals", signal=f"evil{number}")
+    (heading,) = [one.value for one in app.subheader]
+    assert "http://" not in heading
+    assert "<" not in heading.replace("\\<", "")
+    assert hostile.SYMBOLS[number].split("]")[0].split(" ")[0] in text_of(app)
+
+
+def test_a_database_that_is_away_is_said_and_shown_when_it_is_back(filled: World) -> None:
+    configure(DashboardConfig("host=127.0.0.1 port=1 user=x dbname=x password=x", ""))
+    for page in PAGES:
+        app = opened(page.name)
+        assert not app.exception
+        assert "Waiting for the database" in text_of(app), page.name
+        assert not app.dataframe, "old data must not show as new"
+    configure(DashboardConfig(filled.reader, ""))
+    assert not app.run().warning
+
+
+def test_nothing_running_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config_module._given.clear()
+    monkeypatch.setenv("SPARKTRENDS_HOME", str(tmp_path / "empty"))
+    said = text_of(opened("market"))
+    assert "nothing runs in" in said
+    assert "sparktrends up" in said
+
+
+def test_the_questions_are_answered_to_the_reader(filled: World) -> None:
+    sessions = Sessions(filled.reader, "test")
+    questions: list[Callable[..., Any]] = [
+        board.series, board.overview, board.signals, board.alerts, board_health.late, board_health.quarantined,
+        board_health.quarantine_counts, board_health.gaps, board_health.progress, board_health.commits,
+        board_health.sizes,
+    ]  # fmt: skip
+    for question in questions:
+        assert isinstance(sessions.read(question), list), question.__name__
+    assert sessions.read(lambda c: board.intervals(c, 1)) == ["1m"]
+    bars = sessions.read(lambda c: board.bars(c, 1, "1m", 5))
+    assert [bar["close"] for bar in bars] == [125.0, 126.0, 127.0, 128.0, 129.0]
+    (found,) = {
+        row["minutes"]
+        for row in sessions.read(lambda c: board_health.completeness(c, 24))
+        if row["source"] == "demo~sim"
+    }
+    assert found == 30
+    sessions.close()

@@ -1,0 +1,100 @@
+"""Numbers, ages and reasons in words; text of strangers stays text."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparktrends.serve.dashboard import config as config_module
+from sparktrends.serve.dashboard import figures, words
+from sparktrends.serve.dashboard.screens import explore, quality
+
+AT = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("module", [words, figures, config_module, explore, quality])
+def test_examples_run(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+@given(st.text(max_size=80))
+def test_no_punctuation_of_a_stranger_means_anything_to_markdown(text: str) -> None:
+    made = words.literal(text)
+    assert "\n" not in made
+    # Every ASCII punctuation mark stands behind a backslash of its own, and nothing else was changed.
+    assert not re.search(r"[!-/:-@\[-`{-~]", re.sub(r"\\[!-/:-@\[-`{-~]", "", made))
+    assert re.sub(r"\\(.)", r"\1", made) == " ".join(text.split())
+
+
+@given(st.text(max_size=80))
+def test_no_tag_reaches_plotly(text: str) -> None:
+    made = words.untagged(text)
+    assert "<" not in made
+    assert ">" not in made
+
+
+@pytest.mark.parametrize(
+    ("source", "mark"), [("binance", ""), ("simulator~sim", "simulated"), ("bitstamp~replay", "replayed")]
+)
+def test_made_up_and_recorded_series_are_marked(source: str, mark: str) -> None:
+    assert words.mark(source) == mark
+
+
+def test_a_live_series_is_as_old_as_its_clock() -> None:
+    row = {"source": "binance", "age_s": 500.0, "silent_s": 1.0}
+    assert words.freshness(row) == "stale, 8 min ago"
+
+
+def test_a_recording_is_as_old_as_its_last_word() -> None:
+    row = {"source": "bitstamp~replay", "age_s": 4e8, "silent_s": 1.0}
+    assert words.freshness(row) == "1 s ago"
+
+
+def test_a_series_without_data_says_so() -> None:
+    assert words.freshness({"source": "a~sim", "age_s": None, "silent_s": None}) == "no data yet"
+
+
+def test_why_names_measure_usual_and_limit() -> None:
+    detail = {"measure": "log return", "value": 0.0331, "baseline": 0.0001, "scale": 0.002, "bars": 120, "threshold": 5}
+    said = words.why({"name": "price_move", "score": -6.5, "detail": detail})
+    assert said == "log return was 0.0331; usual is 0.0001 ± 0.002; seen over 120 bars; score 6.5, fires from 5"
+
+
+def test_why_bears_a_signal_without_detail() -> None:
+    assert words.why({"name": "price_move", "score": 1.0, "detail": None}).startswith("price move; score 1")
+
+
+def _bar(minute: int, close: float) -> dict[str, object]:
+    return {"start": AT + timedelta(minutes=minute), "close": close, "high": close + 1, "low": close - 1}
+
+
+def test_what_followed_counts_from_the_close_of_the_bar() -> None:
+    said = words.followed([_bar(0, 100.0), _bar(1, 101.0), _bar(2, 103.0)], AT)
+    assert said == "In the 2 bars that followed: +3.00% at their end, at best +4.00%, at worst +0.00%."
+
+
+def test_what_followed_when_nothing_has() -> None:
+    assert words.followed([_bar(-1, 100.0), _bar(0, 100.0)], AT) == "Nothing has followed yet."
+
+
+def test_times_are_of_the_zone() -> None:
+    assert words.moment(AT, ZoneInfo("America/New_York")) == "2024-05-01 08:00"
+    (row,) = words.localised([{"start": AT, "close": 1.0}], ZoneInfo("America/New_York"))
+    assert row == {"start": datetime(2024, 5, 1, 8), "close": 1.0}
+
+
+@pytest.mark.parametrize("name", ["", "UTC", "Nowhere/Land", "../etc/passwd"])
+def test_an_unknown_zone_is_utc(name: str) -> None:
+    assert words.zone_of(name) is UTC
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_what_is_not_known_is_a_dash(value: float | None) -> None:
+    assert words.number(value) == "–"
+    assert words.percent(value) == "–"
