@@ -34,6 +34,7 @@ from sparktrends.sandbox.instruments import Instrument
 from sparktrends.sandbox.ledger import SYNC_EVERY, Writer
 from sparktrends.sandbox.meters import Meters
 from sparktrends.sandbox.providers import PROVIDERS
+from sparktrends.sandbox.recordings import Recordings
 from sparktrends.sandbox.tape import Tape
 from sparktrends.telemetry import Clock
 
@@ -60,6 +61,7 @@ class Config:
     ledger: Path | None = None
     history: int = 600
     hostile: bool = False
+    recordings: Recordings = field(default_factory=Recordings)
 
 
 @dataclass(slots=True)
@@ -216,6 +218,7 @@ class Twin:
             self._close(oldest, 1008, "another connection was opened with this key")
         self._open[connection] = entry
         self._ledger.write("opened", at=self._world.now, provider=provider.name, connection=session.number)
+        self._send(entry, self._config.recordings.frames.get(provider.name, ()))
         try:
             async for message in connection:
                 self._hear(entry, message if isinstance(message, str) else message.decode("utf-8", "replace"))
@@ -272,7 +275,8 @@ class Twin:
             answer = instead(fault, provider, call, self._world)
             if answer:
                 return answer
-        return changed(provider.answer(call, self._world), rest)
+        recorded = self._config.recordings.answer(provider.name, call)
+        return changed(recorded or provider.answer(call, self._world), rest)
 
     def _told_fault(self, provider: Provider, fault: Fault) -> None:
         self._ledger.write(

@@ -14,6 +14,8 @@ from sparktrends import telemetry
 from sparktrends.sandbox.faults import Plan, load
 from sparktrends.sandbox.instruments import chosen
 from sparktrends.sandbox.providers import PROVIDERS
+from sparktrends.sandbox.recordings import Recordings
+from sparktrends.sandbox.recordings import load as load_recordings
 from sparktrends.sandbox.server import HOST, Config, Twin
 
 _MOST_BEFORE = 50_000  # trades made before the first call, at most: more would keep a person waiting
@@ -27,6 +29,9 @@ _MOST_BEFORE = 50_000  # trades made before the first call, at most: more would 
 @click.option("--symbols", default="", help="Trade only these: AAPL,BTC,EUR/USD; all when left out.")
 @click.option("--faults", default="none", show_default=True, help="none, random, or a TOML or JSON file.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Append everything that was emitted to this file.")
+@click.option(
+    "--recordings", type=click.Path(path_type=Path), help="A JSON file of answers and frames to give instead."
+)
 @click.option("--hostile", is_flag=True, help="Mix in headlines that try to break whoever shows them.")
 def sandbox(
     port: int,
@@ -36,12 +41,15 @@ def sandbox(
     symbols: str,
     faults: str,
     ledger: Path | None,
+    recordings: Path | None,
     hostile: bool,
 ) -> None:
     """Serve all five providers on this machine, from a simulated market, with their real shapes and failures."""
     telemetry.configure_logging()
+    recorded = load_recordings(recordings) if recordings else Recordings()
+    history = int(min(1800, _MOST_BEFORE / rate))
     config = Config(
-        chosen(symbols), port, seed, rate, _plan(faults, seed), ledger, int(min(1800, _MOST_BEFORE / rate)), hostile
+        chosen(symbols), port, seed, rate, _plan(faults, seed), ledger, history, hostile=hostile, recordings=recorded
     )
     asyncio.run(_run(config, _announce(port_file)))
 
