@@ -56,8 +56,8 @@ SELECT s.id, '1m', timestamptz '2024-05-01Z' + n * interval '1 minute', 97123.45
     12.3456, 1199000.123456789, 97119.123456789012345678, 42, 0, 1, 'final', now()
 FROM core.series s, generate_series(0, %(minutes)s - 1) n;
 INSERT INTO core.metrics SELECT series, interval, start,
-    random(), random(), random(), random(), random(), random(), random(), random(), random(), random(), random(),
-    random(), random(), random(), random(), random(), random(), random(), random(), random(), random(), random(),
+    random(), random(), random(), random(), random(), random(), random(), random(), random(), random(),
+    random(), random(), random(), random(), random(), random(), random(), random(), random(), random(),
     random(), random(), random(), random(), random(), random(), random(), random(), random(), random(),
     true, 0, true, '{}', now() FROM core.bars;
 ANALYZE;

@@ -82,12 +82,14 @@ class Sessions:
         try:
             with translated(), use.connection.transaction(), use.connection.cursor(binary=True) as cursor:
                 return work(cursor)
-        except Unavailable as error:
-            if use.until != _CUT:
-                raise
-            # It was alive and silent: asking once more would only double the wait.
-            self._quiet_until = time.monotonic() + _QUIET_S
-            raise Retryable("PostgreSQL does not answer in time") from error
+        except Retryable as error:
+            if use.until == _CUT:
+                # It was alive and silent: asking once more would only double the wait.
+                self._quiet_until = time.monotonic() + _QUIET_S
+                raise Retryable("PostgreSQL does not answer in time") from error
+            if use.connection.closed:
+                raise Unavailable(f"this connection has ended: {error}") from error
+            raise
         finally:
             self._give_back(use)
 

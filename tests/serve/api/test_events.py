@@ -13,7 +13,6 @@ from sparktrends.store.changes import Change
 places = st.dictionaries(
     st.from_regex(r"[0-9]{1,2}/[0-9]{1,2}", fullmatch=True),
     st.tuples(st.integers(1, 10**15), st.integers(0, 99)),
-    min_size=1,
 )
 row = st.tuples(st.sampled_from(["binance", "demo~sim"]), st.sampled_from(["BTC/USD", "ETH/USD"]), st.just(b"{}"))
 parts = st.lists(

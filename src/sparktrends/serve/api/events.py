@@ -17,6 +17,7 @@ import orjson
 from sparktrends.store.changes import Change
 
 BARS_A_PART = 500
+NOWHERE = "-"
 _ID = re.compile(r"[^\s,:]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)
 
 Place = tuple[int, int]
@@ -105,11 +106,13 @@ def notice(event: str, hint: str, places: Mapping[str, Place]) -> bytes:
 
 
 def write_id(places: Mapping[str, Place]) -> str:
-    """The id of a position.
+    """The id of a position; ``-`` stands before the first commit of all.
 
     >>> write_id({"1/2": (43, 0), "2/2": (17, 3)})
     '1/2:42,2/2:17.3'
     """
+    if not places:
+        return NOWHERE
     return ",".join(
         f"{shard}:{commit - 1}" if not sent else f"{shard}:{commit}.{sent}"
         for shard, (commit, sent) in sorted(places.items())
@@ -125,6 +128,8 @@ def read_id(text: str) -> dict[str, Place] | None:
     True
     """
     places: dict[str, Place] = {}
+    if text == NOWHERE:
+        return places
     for word in text.split(","):
         if not _ID.match(word):
             return None

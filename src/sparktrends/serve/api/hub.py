@@ -100,7 +100,7 @@ class Hub:
         if last_id and places is None:
             raise Problem(400, "Last-Event-ID is not an id of this stream")
         # The head of this moment, from the store: what is committed after this line is told.
-        return Listener(self, choice, places or self._sessions.read(_places))
+        return Listener(self, choice, self._sessions.read(_places) if places is None else places)
 
     def admit(self, listener: Listener) -> None:
         """Take a listener over from the server."""
