@@ -92,6 +92,7 @@ class Product:
         # A person's own stack and settings must neither disturb the test nor be disturbed by it.
         wanted = "\n".join(f"{name} = {number}" for name, number in free_ports().items())
         (self.folder / "sparktrends.toml").write_text(f"[ports]\n{wanted}\n")
+        self.commands: list[Command] = []
         self.env = {k: v for k, v in os.environ.items() if k not in NAMES} | dict(env or {})
 
     @classmethod
@@ -106,12 +107,16 @@ class Product:
                 for process in product.processes():
                     with contextlib.suppress(psutil.Error):
                         process.kill()
+                for command in product.commands:
+                    command.process.kill()
+                    command.process.wait()
                 psutil.wait_procs(product.processes(), timeout=10)
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> Command:
         """Type a command and leave it running."""
         argv = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home), *words]
-        return Command(argv, self.folder, {**self.env, **(env or {})})
+        self.commands.append(Command(argv, self.folder, {**self.env, **(env or {})}))
+        return self.commands[-1]
 
     def run(self, *words: str, code: int | None = 0, seconds: float = 120.0, env: Any = None) -> Command:
         """Type a command and wait for its end, which must be ``code`` (None: any)."""

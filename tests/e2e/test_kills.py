@@ -23,6 +23,7 @@ pytestmark = pytest.mark.e2e
 LOAD = ("--source", "simulator", "--symbols", "50", "--rate", "2000")
 SEED = 20261121
 KILLS = 24
+START_S = 150.0  # a Spark session on a machine that does other things too
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def product() -> Iterator[Product]:
         yield made
 
 
-def kill_and_see_it_go_on(product: Product, name: str, seconds: float = 90.0) -> None:
+def kill_and_see_it_go_on(product: Product, name: str, seconds: float = 150.0) -> None:
     """Kill a part; return when another process has its name and the ledger has moved on."""
     before = product.kill(name)
     until(lambda: product.pid(name) not in (None, before), seconds, f"{name} does not come back")
@@ -69,7 +70,7 @@ def end(product: Product, up: Command) -> None:
 
 def test_three_kills_under_load_lose_and_double_nothing(product: Product) -> None:
     up = product.up(*LOAD)
-    until(lambda: product.folded() > 2_000, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > 2_000, START_S, lambda: product.log("stream")[-2000:])
     for name in ("stream", "kafka", "postgres"):
         kill_and_see_it_go_on(product, name)
     settle(product)
@@ -80,7 +81,7 @@ def test_three_kills_under_load_lose_and_double_nothing(product: Product) -> Non
 @pytest.mark.slow
 def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on(product: Product) -> None:
     up = product.up(*LOAD)
-    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > 1_000, START_S, lambda: product.log("stream")[-2000:])
     parts = product.processes()
     assert len(parts) >= 6  # up, broker, database, stream and its JVM, ingest
     up.process.kill()
@@ -88,7 +89,7 @@ def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on(product: Product)
     until(lambda: not product.processes(), 20, lambda: [process.cmdline() for process in product.processes()])
     again = product.up(*LOAD)
     stands: int = until(product.folded, 30, "the database does not answer")
-    until(lambda: product.folded() > stands, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > stands, START_S, lambda: product.log("stream")[-2000:])
     settle(product)
     check_nothing_lost_or_doubled(product)
     end(product, again)
@@ -110,7 +111,7 @@ def kill_just_after_a_commit(product: Product) -> bool:
     # A trigger without a commit in Spark, whose end is where the ledger stands.
     ends = json.loads((checkpoint / "offsets" / str(max(planned))).read_text().splitlines()[2])["raw.trades"]
     ledger = dict(product.sql("SELECT partition::text, next_offset FROM core.ledger WHERE topic = 'raw.trades'"))
-    until(lambda: product.pid("stream") not in (None, stream), 90, "the stream does not come back")
+    until(lambda: product.pid("stream") not in (None, stream), START_S, "the stream does not come back")
     return max(planned) not in done and ends == ledger
 
 
@@ -122,12 +123,12 @@ def test_many_kills_at_random_moments(product: Product) -> None:
     dice.shuffle(names)
     assert len(names) == KILLS
     up = product.up(*LOAD)
-    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > 1_000, START_S, lambda: product.log("stream")[-2000:])
     for name in names:
         moment = product.folded() + dice.randrange(4_000)
         until(lambda moment=moment: product.folded() > moment, 120, lambda: product.log("stream")[-2000:])
         product.kill(name)
-    until(lambda: all(map(product.pid, set(names))), 90, "a part does not come back")
+    until(lambda: all(map(product.pid, set(names))), START_S, "a part does not come back")
     settle(product)
     check_nothing_lost_or_doubled(product)
     end(product, up)
@@ -137,7 +138,7 @@ def test_many_kills_at_random_moments(product: Product) -> None:
 @pytest.mark.timeout(900)
 def test_kills_between_the_commit_and_the_end_of_sparks_batch(product: Product) -> None:
     up = product.up(*LOAD)
-    until(lambda: product.folded() > 1_000, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > 1_000, START_S, lambda: product.log("stream")[-2000:])
     hits = [kill_just_after_a_commit(product) for _ in range(6)]
     assert any(hits), "no kill came between the commit and the end of Spark's batch"
     settle(product)
@@ -151,13 +152,13 @@ def test_a_checkpoint_may_vanish_while_running_and_before_a_start(product: Produ
     up = product.up(*LOAD)
     for _ in range(3):
         stands = product.folded()
-        until(lambda stands=stands: product.folded() > stands + 1_000, 60, lambda: product.log("stream")[-2000:])
+        until(lambda stands=stands: product.folded() > stands + 1_000, START_S, lambda: product.log("stream")[-2000:])
         shutil.rmtree(scratch / "stream-1-of-1" / "checkpoint", ignore_errors=True)
     end(product, up)
     shutil.rmtree(scratch)
     again = product.up(*LOAD)
     stands = until(product.folded, 30, "the database does not answer")
-    until(lambda: product.folded() > stands, 60, lambda: product.log("stream")[-2000:])
+    until(lambda: product.folded() > stands, START_S, lambda: product.log("stream")[-2000:])
     settle(product)
     check_nothing_lost_or_doubled(product)
     end(product, again)
