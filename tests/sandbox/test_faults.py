@@ -12,7 +12,7 @@ import pytest
 from sparktrends.errors import BadFile
 from sparktrends.sandbox.distortion import changed, distort, instead
 from sparktrends.sandbox.exchange import Answer, Call, Frame
-from sparktrends.sandbox.faults import INSTANT, KINDS, Fault, Plan, load
+from sparktrends.sandbox.faults import INSTANT, KINDS, MILD, Fault, Plan, load
 from sparktrends.sandbox.providers import PROVIDERS
 from twin import still_world
 
@@ -48,6 +48,14 @@ def test_every_kind_is_drawn_in_time() -> None:
     kinds = {f.kind for p in range(300) for f in plan._at(p * 10.0)}
     assert kinds == set(KINDS)
     assert set(KINDS) >= INSTANT
+
+
+def test_bans_are_drawn_only_after_the_mild_minutes() -> None:
+    plan = Plan(seed=4, providers=("binance",))
+    drawn = [(f.at, f.status, f.retry_after) for p in range(400) for f in plan._at(p * 10.0) if f.kind == "status"]
+    early = [row for row in drawn if row[0] < MILD]
+    assert all(status in (429, 500, 503) and wait for _, status, wait in early)
+    assert {status for _, status, _ in drawn} == {401, 403, 418, 429, 451, 500, 503}
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".json"])

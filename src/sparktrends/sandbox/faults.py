@@ -48,6 +48,8 @@ INSTANT = frozenset({"disconnect", "shutdown"})
 """Kinds that happen at a moment; the others last."""
 PERIOD = 10.0
 """A random schedule is drawn for this many seconds at a time."""
+MILD = 120.0
+"""A random schedule has no bans, no refused keys and no waits of unknown length in its first seconds, this many."""
 _METADATA = "http://169.254.169.254/latest/meta-data/"
 
 
@@ -129,14 +131,16 @@ def _draw(seed: int, period: int, provider: str) -> list[Fault]:
 def _random_fault(random: Random, kind: str, provider: str, begin: float) -> Fault:
     lasts = random.uniform(0.2, 3.0)
     refusing = kind == "refuse"
+    # What makes a good client stay away for minutes, or for ever, is not for the runs of seconds.
+    severe = begin >= MILD and random.randrange(4) == 0
     return Fault(
         kind,
         provider,
         at=begin + random.uniform(0.1, PERIOD - lasts - 0.1),
         lasts=lasts,
         share=random.uniform(0.02, 0.3),
-        status=random.choice((429, 503) if refusing else (429, 429, 418, 500, 503, 401, 403, 451)),
-        retry_after=random.choice((None, 1.0, 2.0)),
+        status=random.choice((429, 503) if refusing else (401, 403, 418, 451) if severe else (429, 429, 500, 503)),
+        retry_after=None if severe else random.choice((1.0, 2.0)),
         seconds=random.uniform(0.2, 2.0),
         code=random.choice((1006, 1006, 1011, 1013, 1001)),
         location=random.choice((_METADATA, "https://example.com/", "/elsewhere")),
