@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 
 import pytest
+
 import sparktrends.sandbox
 
 MODULES = [m.name for m in pkgutil.iter_modules(sparktrends.sandbox.__path__, "sparktrends.sandbox.")]
