@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from serve.api.world import World
 from serve.dashboard import hostile
 from sparktrends.model import stable_id
+from sparktrends.ops.commands.dashboarding import ByOwner
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.dashboard import config as config_module
 from sparktrends.serve.dashboard.app import PAGES
@@ -133,6 +134,15 @@ def test_an_alert_is_acknowledged_and_a_rule_silenced(configured: DashboardConfi
     seen = configured.actions
     assert isinstance(seen, Seen)
     assert seen.done == [("acknowledge", stable_id("alert")), ("silence", {"rule": "jump"}, 1.0)]
+
+
+def test_the_owner_writes_down_who_has_seen_an_alert(filled: World) -> None:
+    by_owner = ByOwner(filled.owner)
+    by_owner.acknowledge("evil0")
+    assert filled.run("SELECT acknowledged_by IS NOT NULL FROM market.alerts WHERE id = 'evil0'") == [(True,)]
+    number = by_owner.silence({"rule": "jump"}, 2.0)
+    (found,) = filled.run("SELECT rule, until_at > now() FROM core.silences WHERE id = %s", number)
+    assert found == ("jump", True)
 
 
 def test_without_the_owners_rights_it_says_how(filled: World) -> None:

@@ -29,6 +29,7 @@ OVERLAYS: Mapping[str, str] = {
     "ema_200": "EMA 200",
     "bb": "Bollinger 20",
     "vwap_session": "VWAP",
+    "profile": "Volume profile",
 }
 """What can lie over the candles, by the name that stands in the URL."""
 PANES: Mapping[str, str] = {"rsi": "RSI 14", "macd": "MACD", "roc": "Momentum (ROC 10)"}

@@ -29,7 +29,10 @@ export function figure(series, view, zoom, clock, theme, others = []) {
   const data = compared ? lines([series, ...others], clock, span) : candles(bars, x, view, series.signals, clock);
   data.push(...volume(bars, x), ...oscillators(bars, x, rows));
   if (view.news && !compared) data.push(...stories(view.news, bars, clock));
-  return { data, layout: layout({ series, bars, x, span, rows, view, zoom, theme, data, compared, clock }), bars };
+  const layed = layout({ series, bars, x, span, rows, view, zoom, theme, data, compared, clock });
+  // Behind the fit of the price axis: its bars lie along the price, not along time.
+  if (view.overlays.includes("profile") && !compared) data.push(...profile(bars, span, clock, layed));
+  return { data, layout: layed, bars };
 }
 
 function follow(bars, interval, clock) {
@@ -81,6 +84,20 @@ function stories(news, bars, clock) {
   return [{
     type: "scatter", mode: "markers", name: "news", showlegend: false, x: inside.map((item) => clock(item.t)), y: inside.map(() => base), yaxis: "y",
     marker: { symbol: "square", size: 8, color: "#6366f1" }, text: inside.map((item) => plain(item.headline).slice(0, 160)), hoverinfo: "text+x",
+  }];
+}
+
+// Volume by price of what is in view, each bar at its own mean price.
+function profile(bars, span, clock, layed) {
+  const shown = bars.filter((bar) => bar.vwap && (!span || (clock(bar.t) >= span[0] && clock(bar.t) <= span[1])));
+  if (!shown.length) return [];
+  const low = Math.min(...shown.map((bar) => bar.vwap)), high = Math.max(...shown.map((bar) => bar.vwap));
+  const count = 32, step = (high - low) / count || high * 1e-6, sums = new Array(count).fill(0);
+  for (const bar of shown) sums[Math.min(count - 1, Math.floor((bar.vwap - low) / step))] += bar.volume;
+  layed.xaxis2 = { overlaying: "x", side: "top", visible: false, fixedrange: true, range: [0, 4 * Math.max(...sums)] };
+  return [{
+    type: "bar", orientation: "h", x: sums, y: sums.map((_, n) => low + (n + 0.5) * step), width: step * 0.9, name: "volume profile", showlegend: false,
+    xaxis: "x2", yaxis: "y", marker: { color: "rgba(99,102,241,.22)" }, hoverinfo: "skip",
   }];
 }
 

@@ -195,7 +195,7 @@ function status() {
   const bars = series.traded(), last = bars[bars.length - 1], live = at("live");
   const first = bars[Math.max(0, bars.length - 140)];
   at("words").hidden = !problem && bars.length > 0;
-  at("words").textContent = problem || (!loaded ? "Loading …" : `No ${view.interval} bars of ${view.symbol} yet. They appear here as soon as the first trade is stored.`);
+  at("words").textContent = at("words").hidden ? "" : problem || (!loaded ? "Loading …" : `No ${view.interval} bars of ${view.symbol} yet. They appear here as soon as the first trade is stored.`);
   if (last) {
     const change = first ? last.close / first.open - 1 : 0;
     at("last").textContent = price(last.close);
