@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, PayloadTooBig, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 
 from sparktrends.errors import AccessDenied, BadRecord, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.net import AddressGuard, Secret
@@ -78,7 +79,7 @@ def translated(error: Exception, provider: str) -> SparkTrendsError:
             after = error.response.headers.get("Retry-After", "")
             return RateLimited(words, delay=float(after) if after.isdecimal() else 60.0)
         return Unavailable(words)
-    if isinstance(error, PayloadTooBig):
+    if isinstance(error, ConnectionClosed) and error.sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
         return BadRecord("too_large", f"{provider} sent a frame of more than {MAX_FRAME} bytes")
     if isinstance(error, (OSError, TimeoutError, EOFError, WebSocketException)):
         return Unavailable(f"{provider}: the connection is gone ({type(error).__name__})")

@@ -35,6 +35,7 @@ COMMANDS = {
     "dashboard": "dashboarding",
     "metrics": "offline",
     "signals": "offline",
+    "symbols": "listing",
     "sandbox": "twin",
     "parse": "parsing",
     "bench": "benching",

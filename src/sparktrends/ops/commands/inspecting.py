@@ -24,6 +24,7 @@ from sparktrends.ops.status import collect
 from sparktrends.store import queries
 from sparktrends.store.audit_queries import AuditDatabase
 from sparktrends.store.connect import connect
+from sparktrends.telemetry import system_clock
 
 LAG_LIMIT_S = 60
 
@@ -125,9 +126,9 @@ def topics(context: Context, apply_: bool, as_json: bool) -> None:
 @click.pass_context
 def check(click_context: click.Context, context: Context, what: str, as_json: bool) -> None:
     """Whether one part does its work; exit 0 when it does, 1 when not, 3 when it is not there."""
-    where = endpoints(context.settings)
     try:
-        problem = _CHECKS[what](context, where)
+        # Keys are asked at their providers: nothing of ours has to run for that.
+        problem = _check_keys(context) if what == "keys" else _CHECKS[what](context, endpoints(context.settings))
     except Unavailable:
         raise
     except SparkTrendsError as error:
@@ -163,8 +164,19 @@ def _check_ingest(context: Context, _where: Endpoints) -> str:
     return _not_running(context, "ingest")
 
 
-def _check_keys(_context: Context, _where: Endpoints) -> str:
-    return ""
+def _check_keys(context: Context) -> str:
+    """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem."""
+    from sparktrends.net import Http, Redactor, Secret
+    from sparktrends.ops.keys import probe_all
+    from sparktrends.sources import PROVIDERS, make_source
+
+    redact = Redactor(map(Secret, context.settings.secrets()))
+    with Http(system_clock) as http:
+        found = probe_all(
+            context.settings, map(make_source, PROVIDERS), http, lambda f: click.echo(redact(str(f)), err=True)
+        )
+    works = {finding.provider for finding in found if finding.ok}
+    return redact("; ".join(str(f) for f in found if f.provider not in works))
 
 
 def _not_running(context: Context, name: str) -> str:
@@ -178,7 +190,6 @@ _CHECKS = {
     "database": _check_database,
     "stream": _check_stream,
     "ingest": _check_ingest,
-    "keys": _check_keys,
 }
 
 

@@ -1,0 +1,58 @@
+"""Which provider keys work and what their plans allow, by the cheap requests that each source names (`probes`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sparktrends.errors import BadSetting, SparkTrendsError
+from sparktrends.net import Http, Secret
+from sparktrends.ops.feeding import key_of
+from sparktrends.ops.settings import Settings
+from sparktrends.sources.base import Probe, Reply, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one probe found: ``ok`` when the answer was data, else ``problem`` says what the provider said."""
+
+    provider: str
+    capability: str
+    ok: bool
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.provider}, {self.capability}: {self.problem or 'well'}"
+
+
+def probe_all(
+    settings: Settings, sources: Iterable[Source], http: Http, told: Callable[[Finding], None] = lambda _: None
+) -> list[Finding]:
+    """Try every source's probes, one after the other; ``told`` hears each finding at once.
+
+    A source whose key is not set is left out: nobody asked for it.
+    """
+    found = []
+    for source in sources:
+        try:
+            key = key_of(settings, source)
+        except BadSetting:
+            continue
+        for probe in source.probes():
+            finding = _try(source, probe, key, http)
+            told(finding)
+            found.append(finding)
+    return found
+
+
+def _try(source: Source, probe: Probe, key: Secret | None, http: Http) -> Finding:
+    params: dict[str, str | Secret] = dict(probe.request.params)
+    headers: dict[str, str | Secret] = {}
+    if source.auth and key:
+        (params if source.auth.place == "query" else headers)[source.auth.name] = key.wrap(source.auth.template)
+    try:
+        said = http.get(source.rest + probe.request.path, params, headers)
+        source.parse_rest(probe.request, Reply(said.status, said.body, said.received, said.headers))
+    except SparkTrendsError as error:
+        return Finding(source.provider, probe.capability, False, str(error))
+    return Finding(source.provider, probe.capability, True)
