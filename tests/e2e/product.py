@@ -28,6 +28,7 @@ from sparktrends.ops.jars import Resolver
 from sparktrends.ops.ports import WANTED
 from sparktrends.ops.settings import NAMES, load
 from sparktrends.ops.stack import Stack
+from sparktrends.ops.supervise import tied
 from sparktrends.store.migrate import migrate, set_reader_password
 
 TRADES = "raw.trades"
@@ -43,14 +44,23 @@ def until(done: Callable[[], Any], seconds: float, what: str | Callable[[], obje
 
 
 class Command:
-    """A running command. Standard output and error go to files of their own, so that nothing ever blocks."""
+    """A running command. Standard output and error go to files of their own, so that nothing ever blocks.
+
+    It is tied to the test's life: also a test run that is killed leaves nothing behind.
+    """
 
     def __init__(self, argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         number = len(list(folder.glob("*.err")))
         self.said, self.complained = folder / f"{number}.out", folder / f"{number}.err"
         with self.said.open("wb") as out, self.complained.open("wb") as err:
             self.process = subprocess.Popen(
-                argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+                tied(argv),
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
 
     @property
