@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -161,31 +162,36 @@ def trades_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row.get("kind", "trade") == "trade"]
 
 
-def missing_of(w: World, symbol: str) -> set[int]:
+def missing_of(seen: Seen, ledger: Ledger, symbol: str) -> set[int]:
     """Ids of the twin's trades that should be in the log and are not: from the first published to the last."""
-    ids = {int(row["id"]) for row in trades_of(w.published()["binance~sim", symbol])}
-    made = w.ledger().made[symbol.partition("/")[0]]
-    return {i for i in made if min(ids) <= i <= max(ids)} - ids
+    ids = {int(row["id"]) for row in trades_of(seen["binance~sim", symbol])}
+    made = ledger.made[symbol.partition("/")[0]]
+    return {i for i in range(min(ids), max(ids)) if i in made} - ids
 
 
 def assert_whole(w: World) -> None:
     """Binance: every emitted trade is published once, with its values."""
+    deadline = time.monotonic() + 40
+    while True:
+        seen, ledger = w.published(), w.ledger()
+        missing = {symbol: missing_of(seen, ledger, symbol) for symbol in CRYPTO}
+        if not any(missing.values()):
+            break
+        assert time.monotonic() < deadline, missing
     for symbol in CRYPTO:
-        until(lambda symbol=symbol: not missing_of(w, symbol), 30)
-        rows, made = trades_of(w.published()["binance~sim", symbol]), w.ledger().made[symbol.partition("/")[0]]
+        rows, made = trades_of(seen["binance~sim", symbol]), ledger.made[symbol.partition("/")[0]]
         assert len(rows) > 100
         assert set(Counter(row["id"] for row in rows).values()) == {1}
-        for row in rows:
-            truth = made[int(row["id"])]
-            assert (row["ts"], float(row["price"]), float(row["size"])) == (
-                truth.ts, float(truth.price), float(truth.size)
-            )  # fmt: skip
+        told = {(int(row["id"]), row["ts"], Decimal(row["price"]), Decimal(row["size"])) for row in rows}
+        assert told <= {(i, *trade) for i, trade in made.items()}
 
 
 def assert_in_order(w: World) -> None:
+    seen = w.published()
     for symbol in CRYPTO:
-        ids = [int(row["id"]) for row in trades_of(w.published()["binance~sim", symbol])]
-        assert ids == sorted(ids)
+        ids = [int(row["id"]) for row in trades_of(seen["binance~sim", symbol])]
+        # What stands before the very first trade is not known: a shuffled start is told from there on.
+        assert ids[100:] == sorted(ids[100:])
 
 
 def fault(kind: str, **fields: Any) -> str:
@@ -219,7 +225,8 @@ def test_twenty_rough_seconds_of_every_source(tmp_path: Path) -> None:
         assert_in_order(w)
         assert_delivered(w, "finnhub")
         assert_delivered(w, "twelve_data", first_ones=20)
-        prices = [row for s in STOCKS for row in w.published()["yahoo~sim", s] if row.get("kind") == "price"]
+        seen = w.published()
+        prices = [row for s in STOCKS for row in seen["yahoo~sim", s] if row.get("kind") == "price"]
         assert len(prices) > 30
         assert {row["size"] for row in prices} == {"0"}
         assert not [line for line in words if line.startswith("END") and not line.endswith(" 0]")]
@@ -256,9 +263,9 @@ def test_a_gap_is_found_and_counted_exactly(tmp_path: Path) -> None:
         time.sleep(9)
         assert_whole(w)
         found = next(line for line in w.end(child) if line.startswith("END"))
-        withheld = w.ledger().withheld("binance")
-        seen = {(s.replace("/", ""), r["id"]): r for s in CRYPTO for r in w.published()["binance~sim", s]
-                if r.get("kind") is None}  # fmt: skip
+        withheld, log = w.ledger().withheld("binance"), w.published()
+        rows = [row for symbol in CRYPTO for row in trades_of(log["binance~sim", symbol])]
+        seen = {(row["symbol"].replace("/", ""), row["id"]): row for row in rows}
         wanted = {key for key in withheld if key in seen}
         runs = sum((wire, str(int(i) - 1)) not in wanted for wire, i in wanted)
         assert found == f"END binance~sim [{runs}, {len(wanted)}, 0]"

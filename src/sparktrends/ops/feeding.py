@@ -55,7 +55,8 @@ def source_of(provider: str, sandbox_port: int = 0) -> Source:
         return real
     place = f"{LOOPBACK}:{sandbox_port}/{provider}"
     stream = f"ws://{place}{_path(real.stream.url)}" if real.stream else ""
-    return make_source(provider, rest=f"http://{place}{_path(real.rest)}", stream=stream, suffix="~sim")
+    # The twin has the paths of the calls below each provider's name, without the base that some put before them.
+    return make_source(provider, rest=f"http://{place}", stream=stream, suffix="~sim")
 
 
 def key_of(settings: Settings, source: Source, sandbox_port: int = 0) -> Secret | None:

@@ -1,0 +1,76 @@
+"""The way out: straight while the broker answers, over the disk while it does not, and nothing overtakes."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from librdkafka_broker import Broker
+from sparktrends.bus.codec import decode, encode
+from sparktrends.bus.kafka import Connection, Producer, Reader
+from sparktrends.ingest import outlet as module
+from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.outlet import Outlet
+from sparktrends.ingest.spool import Spool
+from sparktrends.model import Trade
+from sparktrends.telemetry import system_clock
+
+NOWHERE = Connection("127.0.0.1:1")
+
+
+def outlet(connection: Connection, folder: Path) -> Outlet:
+    return Outlet(Producer(connection, patience_s=0.1), Spool(folder / "spool", system_clock), system_clock)
+
+
+def trade(i: int) -> tuple[str, str, bytes]:
+    return encode(Trade("out", "A", i, Decimal(1), Decimal(1), str(i)))
+
+
+def ids(broker: Broker) -> list[str]:
+    with Reader(broker.connection) as reader:
+        found = [r for p in reader.partitions("raw.trades") for r in reader.tail("raw.trades", p, 10**6)]
+    return [str(decode(record.value)["id"]) for record in found]
+
+
+def test_while_the_broker_answers_the_disk_is_not_touched(broker: Broker, tmp_path: Path) -> None:
+    broker.topic("raw.trades")
+    way = outlet(broker.connection, tmp_path)
+    for i in range(100):
+        way.send(*trade(i))
+    way.flush()
+    assert (way.waiting, (tmp_path / "spool").stat().st_size, way.away_since) == (0, 0, None)
+    assert ids(broker) == [str(i) for i in range(100)]
+    way.close()
+
+
+def test_what_a_broker_that_is_away_does_not_take_waits_for_the_next_start(broker: Broker, tmp_path: Path) -> None:
+    broker.topic("raw.trades")
+    way = outlet(NOWHERE, tmp_path)
+    wanted = module.MOST_PENDING + 500
+    for i in range(wanted):
+        way.send(*trade(i))
+    assert way.waiting == 500
+    assert way.away_since is not None
+    way.close(0.1)
+    again = outlet(broker.connection, tmp_path)
+    assert again.recover(Door()) == wanted
+    again.send(*trade(wanted))  # new data goes behind
+    deadline = time.monotonic() + 20
+    while again.waiting and time.monotonic() < deadline:
+        again.tend()
+    again.close()
+    assert ids(broker) == [str(i) for i in range(wanted + 1)]
+    assert (tmp_path / "spool").stat().st_size == 0
+
+
+def test_what_the_log_holds_already_is_not_sent_again(broker: Broker, tmp_path: Path) -> None:
+    way = outlet(NOWHERE, tmp_path)
+    for i in range(5):
+        way.send(*trade(i))
+    way.close(0.1)
+    door = Door()
+    for i in (0, 1):
+        door.admit("out", "A", str(i))
+    assert outlet(broker.connection, tmp_path).recover(door) == 3
+    assert not door.admit("out", "A", "4")
