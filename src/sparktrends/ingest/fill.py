@@ -85,6 +85,10 @@ class Filler:
         if first := self.seam.next_id(symbol):
             self._owe(symbol, (int(first), None))
 
+    def owes(self, symbol: str) -> bool:
+        """Whether something is still to be fetched for a symbol."""
+        return bool(self._debts.get(symbol))
+
     def _owed(self, symbol: str, gap: tuple[int, int]) -> bool:
         return any(first <= gap[0] and (end is None or end > gap[0]) for first, end in self._debts.get(symbol, ()))
 

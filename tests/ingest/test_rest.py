@@ -1,0 +1,184 @@
+"""Asking by REST: the key where it belongs, refusals remembered, the quota obeyed, gaps paid whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from loopback import Answerer, http_server, until
+from sparktrends.errors import AccessDenied, Unavailable
+from sparktrends.ingest.fill import Filler
+from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.seam import Seam
+from sparktrends.model import Heartbeat, ProviderBar, Trade
+from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner, Secret
+from sparktrends.sources import make_source
+from sparktrends.sources.base import Allowance, Ask
+from sparktrends.telemetry import system_clock
+
+pytestmark = pytest.mark.anyio
+BARS = Ask("bars", ("AAPL",), "1d", 86_400_000_000 * 20_000, 86_400_000_000 * 20_005)
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def rest_at(url: str, provider: str, executor: ThreadPoolExecutor, *, units: int = 1000, key: str = "") -> Rest:
+    source = make_source(provider, rest=url)
+    planner = Planner([Allowance(units, 1)], system_clock)
+    backoff = Backoff(random.Random(2), time.sleep, base=0.01, cap=0.05)
+    http = Http(system_clock, AddressGuard(["127.0.0.1"]))
+    return Rest(source, http, planner, backoff, executor, system_clock, Secret(key) if key else None)
+
+
+async def asked(rest: Rest, question: Ask) -> list[object]:
+    return [event async for events in rest.ask(question) for event in events]
+
+
+async def test_a_plan_that_leaves_something_out_is_asked_once(executor: ThreadPoolExecutor) -> None:
+    words = json.dumps({"error": "You don't have access to this resource."}).encode()
+    with http_server(lambda *_: (403, {}, words)) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, key="tiger-canary")
+        for _ in range(3):
+            with pytest.raises(AccessDenied, match="plan does not include"):
+                await asked(rest, BARS)
+    assert len(paths) == 1
+
+
+async def test_the_key_is_in_its_header_alone(executor: ThreadPoolExecutor) -> None:
+    seen: list[dict[str, str]] = []
+
+    def answer(_path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        seen.append(headers)
+        return 200, {}, b'{"s":"no_data"}'
+
+    with http_server(answer) as (url, paths):
+        await asked(rest_at(url, "finnhub", executor, key="tiger-canary"), BARS)
+    assert seen[0]["x-finnhub-token"] == "tiger-canary"
+    assert "tiger" not in paths[0]
+
+
+async def test_what_fails_for_now_is_tried_again(executor: ThreadPoolExecutor) -> None:
+    replies = iter([(503, {}, b""), (500, {}, b""), (200, {}, b'{"s":"no_data"}')])
+    with http_server(lambda *_: next(replies)) as (url, paths):
+        assert await asked(rest_at(url, "finnhub", executor), BARS) == []
+    assert len(paths) == 3
+
+
+async def test_and_given_up_when_it_goes_on_failing(executor: ThreadPoolExecutor) -> None:
+    with http_server(lambda *_: (503, {}, b"")) as (url, paths), pytest.raises(Unavailable):
+        await asked(rest_at(url, "finnhub", executor), BARS)
+    assert len(paths) == 4
+
+
+async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) -> None:
+    with http_server(lambda *_: (200, {}, b'{"s":"no_data"}')) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, units=3)
+        began = time.monotonic()
+        await asyncio.gather(*(asked(rest, BARS) for _ in range(7)))
+        assert time.monotonic() - began >= 2.0
+    assert len(paths) == 7
+
+
+@dataclass
+class Shelf:
+    """A Binance that has trades 1 to ``newest`` but not those in ``gone``; ``fails`` answers go wrong first."""
+
+    newest: int = 5000
+    gone: frozenset[int] = frozenset()
+    fails: int = 0
+    published: list[Trade] = field(default_factory=list)
+
+    def answer(self, path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if self.fails:
+            self.fails -= 1
+            return 503, {}, b'{"code":-1008,"msg":"overloaded"}'
+        query = parse_qs(urlsplit(path).query)
+        first = int(query["fromId"][0])
+        found = [i for i in range(first, self.newest + 1) if i not in self.gone][:1000]
+        rows = [{"a": i, "p": "1", "q": "1", "f": i, "l": i, "T": 1000 + i, "m": True} for i in found]
+        return 200, {}, json.dumps(rows).encode()
+
+    def publish(self, event: Trade | ProviderBar | Heartbeat) -> bool:
+        assert isinstance(event, Trade)
+        known = any(event.id == t.id for t in self.published)
+        if not known:
+            self.published.append(event)
+        return not known
+
+    @property
+    def ids(self) -> list[int]:
+        return [int(t.id) for t in self.published]
+
+
+def live(i: int) -> Trade:
+    return Trade("binance", "BTC/USDT", i, Decimal(1), Decimal(1), str(i), system_clock())
+
+
+async def filled(
+    shelf: Shelf, arrivals: list[int], executor: ThreadPoolExecutor, last: str, answer: Answerer
+) -> Filler:
+    """Trades arrive behind ``last``; look until nothing waits."""
+    with http_server(answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest, seam = rest_at(url, "binance", executor, units=100_000), Seam()
+            filler = Filler(rest, seam, shelf.publish, system_clock, group)
+            seam.begin("BTC/USDT", last)
+            for id_ in arrivals:
+                for ready in seam.take(live(id_), system_clock() - 1_000_000):
+                    shelf.publish(ready)
+            if not arrivals:
+                filler.catch_up("BTC/USDT")
+            while seam.gap("BTC/USDT") or filler.owes("BTC/USDT"):
+                filler.look(system_clock())
+                await asyncio.sleep(0.01)
+    return filler
+
+
+@pytest.mark.parametrize("fails", [0, 3])
+async def test_a_gap_is_filled_at_the_seam_without_overlap(executor: ThreadPoolExecutor, fails: int) -> None:
+    shelf = Shelf(fails=fails)
+    filler = await filled(shelf, [100, 101, 2500, 2501], executor, "99", shelf.answer)
+    assert shelf.ids == list(range(100, 2502))
+    assert (filler.gaps.found, filler.gaps.trades, filler.gaps.lost) == (1, 2398, 0)
+    assert [t.fill for t in shelf.published if t.id in ("101", "102", "2499", "2500")] == [False, True, True, False]
+
+
+async def test_catching_up_goes_to_the_newest_page_by_page(executor: ThreadPoolExecutor) -> None:
+    shelf = Shelf(newest=2345)
+    await filled(shelf, [], executor, "99", shelf.answer)
+    assert shelf.ids == list(range(100, 2346))
+
+
+async def test_what_the_provider_has_not_either_is_lost_and_counted(executor: ThreadPoolExecutor) -> None:
+    shelf = Shelf(gone=frozenset({103, 104}))
+    filler = await filled(shelf, [100, 106], executor, "99", shelf.answer)
+    assert sorted(shelf.ids) == [100, 101, 102, 105, 106]
+    assert filler.gaps.lost == 2
+
+
+async def test_debts_outlive_the_process(executor: ThreadPoolExecutor, tmp_path: object) -> None:
+    from pathlib import Path
+
+    store, shelf = JsonFile(Path(str(tmp_path)) / "gaps.json"), Shelf(newest=20)
+    store.save({"BTC/USDT": [[5, 9]]})
+    with http_server(shelf.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor, units=100_000)
+            filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
+            filler.restore(["BTC/USDT"])
+            await until(lambda: not filler.owes("BTC/USDT"))
+    assert shelf.ids == [5, 6, 7, 8]
+    assert store.load() == {}
