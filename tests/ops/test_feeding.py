@@ -1,0 +1,60 @@
+"""Live sources by name: keys from the settings, symbols that a source can have, and the sandbox without any key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sparktrends.errors import BadSetting
+from sparktrends.ops.feeding import DEFAULTS, feeder, source_of, split
+from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS
+
+CANARY = "tiger-canary-1"
+
+
+def settings(**values: str) -> Settings:
+    return Settings(Path("/nowhere"), Path("/nowhere"), values, {}, {})
+
+
+def test_a_source_without_a_key_needs_no_setting() -> None:
+    found = feeder(settings(), "binance", ["BTC/USDT", "AAPL", "BTC/USDT"])
+    assert (found.symbols, found.key) == (("BTC/USDT",), None)
+
+
+@pytest.mark.parametrize("provider", ["finnhub", "twelve_data", "alpha_vantage"])
+def test_a_missing_key_is_named(provider: str) -> None:
+    with pytest.raises(BadSetting, match=f"{provider.upper()}_API_KEY"):
+        feeder(settings(), provider, [])
+
+
+def test_a_key_never_shows() -> None:
+    found = feeder(settings(FINNHUB_API_KEY=CANARY), "finnhub", [])
+    assert found.key
+    assert found.key.reveal() == CANARY
+    assert CANARY not in repr(found)
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_the_sandbox_gets_no_real_key_and_marks_what_it_says(provider: str) -> None:
+    values = {f"{provider.upper()}_API_KEY": CANARY}
+    found = feeder(settings(**values), provider, [], sandbox_port=8600)
+    assert found.source.name == f"{provider}~sim"
+    assert found.source.rest == f"http://127.0.0.1:8600/{provider}"
+    assert not found.key or found.key.reveal() != CANARY
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_every_source_can_have_its_own_defaults(provider: str) -> None:
+    for symbol in DEFAULTS[provider]:
+        assert source_of(provider).spell(symbol)
+
+
+def test_symbols_that_no_source_has_are_refused_with_a_hint() -> None:
+    with pytest.raises(BadSetting, match="BTC/USDT"):
+        feeder(settings(), "binance", ["AAPL"])
+
+
+def test_what_is_live_and_what_is_played() -> None:
+    assert split(["demo", "binance", "x.csv", "binance"]) == (["binance"], ["demo", "x.csv"])
