@@ -1,0 +1,113 @@
+"""One live source over a link that is not there: what it says and asks when connections come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from librdkafka_broker import Broker
+from sparktrends.bus.codec import decode
+from sparktrends.bus.kafka import Producer, Reader
+from sparktrends.errors import BadSetting
+from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.link import Surroundings
+from sparktrends.ingest.live import Live
+from sparktrends.ingest.outlet import Outlet
+from sparktrends.ingest.publish import Publisher
+from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.spool import Spool
+from sparktrends.net import AddressGuard, Backoff, Http, Planner
+from sparktrends.sources import make_source
+from sparktrends.sources.base import Allowance
+from sparktrends.sources.recording import LastSeen
+from sparktrends.telemetry import system_clock
+
+pytestmark = pytest.mark.anyio
+NOWHERE = "127.0.0.1:1"
+
+
+@asynccontextmanager
+async def living(broker: Broker, folder: Path, provider: str, symbols: list[str], **more: Any) -> AsyncIterator[Live]:
+    """A source whose provider does not answer; its tasks run until the block ends."""
+    for topic in ("raw.trades", "raw.bars", "ops.quarantine"):
+        broker.topic(topic)
+    source = make_source(provider, rest=f"http://{NOWHERE}", stream=f"ws://{NOWHERE}", suffix="~sim")
+    outlet = Outlet(Producer(broker.connection), Spool(folder / "spool", system_clock), system_clock)
+    backoff, guard = Backoff(random.Random(1), time.sleep), AddressGuard(["127.0.0.1"])
+    with ThreadPoolExecutor(2) as pool, Http(system_clock, guard) as http:
+        rest = Rest(source, http, Planner([], system_clock), backoff, pool, system_clock)
+        around = Surroundings(system_clock, guard, backoff, Planner([Allowance(100, 60)], system_clock))
+        live = Live(source, rest, outlet, Publisher(outlet, Door()), around, **more)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                live.start(group, symbols)
+
+        task = asyncio.ensure_future(work())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        try:
+            yield live
+        finally:
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            outlet.close()
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+def rows(broker: Broker, topic: str = "raw.trades") -> list[dict[str, Any]]:
+    with Reader(broker.connection) as reader:
+        return [decode(r.value) for p in reader.partitions(topic) for r in reader.tail(topic, p, 10**6)]
+
+
+async def test_a_connection_that_opens_and_closes_marks_its_minute_at_once(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "finnhub", ["AAPL"]) as live:
+        live.opened(["AAPL"])
+        live.closed(["AAPL"])
+    said = [row["status"] for row in rows(broker) if row.get("kind") == "heartbeat"]
+    assert said[-2:] == ["start", "stale"]
+
+
+async def test_what_an_earlier_run_left_unfinished_is_marked(broker: Broker, tmp_path: Path) -> None:
+    end = system_clock() - 90_000_000
+    ends = {("finnhub~sim", "AAPL"): LastSeen("x", "1", end)}
+    async with living(broker, tmp_path, "finnhub", ["AAPL"], ends=ends):
+        pass
+    assert (end, "stale") in [(row["ts"], row["status"]) for row in rows(broker)]
+
+
+async def test_frames_become_records_and_bad_ones_go_to_quarantine(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "finnhub", ["AAPL"]) as live:
+        good = {"type": "trade", "data": [{"s": "AAPL", "p": 231.5, "t": 1732147200123, "v": 100, "c": None}]}
+        assert live.frame(json.dumps(good).encode(), 5).data
+        assert not live.frame(b"{half a fra", 5).data
+        assert live.frame(b'{"type":"ping"}', 5).alive
+    assert [row["price"] for row in rows(broker) if row.get("kind", "trade") == "trade"] == ["231.5"]
+    assert [row["reason"] for row in rows(broker, "ops.quarantine")] == ["not_json"]
+
+
+async def test_symbols_are_added_while_it_runs(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "binance", ["BTC/USDT"]) as live:
+        live.add(["ETH/USDT", "BTC/USDT"])
+        assert live.links[0].symbols == ["BTC/USDT", "ETH/USDT"]
+        frame = b'{"e":"aggTrade","E":1,"s":"ETHUSDT","a":7,"p":"1","q":"1","f":1,"l":2,"T":5,"m":true}'
+        assert live.frame(frame, 6).data
+        with pytest.raises(BadSetting):
+            live.add(["AAPL"])
+    assert len(live.links) == 1
+
+
+async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "finnhub", [f"S{i}" for i in range(50)]) as live:
+        with pytest.raises(BadSetting, match="50 symbols at most"):
+            live.add(["ONE"])
