@@ -117,12 +117,12 @@ class Outlet:
 
     def _made_room(self) -> bool:
         """Whether a broker that is merely slow acknowledged something: then waiting a moment is better than a disk."""
-        while self._producer.pending >= MOST_PENDING:
+        # Silence counts from here: nobody may have looked for a while before.
+        self._progress = (self._producer.delivered, self._clock())
+        while self._away_since is None and self._producer.pending >= MOST_PENDING:
             self._producer.poll(0.005)
             self._watch()
-            if self._away_since is not None:
-                return False
-        return True
+        return self._away_since is None
 
     def _watch(self) -> None:
         delivered, since = self._progress
