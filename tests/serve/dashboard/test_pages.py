@@ -87,8 +87,9 @@ def test_the_url_chooses_the_view(configured: DashboardConfig) -> None:
 def test_a_choice_is_written_into_the_url(configured: DashboardConfig) -> None:
     app = opened("market", symbol="ETH/USD")
     app.multiselect(key="some_panes").set_value(["roc"]).run()
-    assert app.query_params["panes"] == ["roc"]
-    assert app.query_params["symbol"] == ["ETH/USD"]
+    # One value comes as text from some releases of the harness and as a list from others.
+    assert app.query_params["panes"] in ("roc", ["roc"])
+    assert app.query_params["symbol"] in ("ETH/USD", ["ETH/USD"])
 
 
 def test_nonsense_in_the_url_is_passed_over(configured: DashboardConfig) -> None:

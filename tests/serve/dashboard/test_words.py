@@ -29,7 +29,16 @@ def test_no_punctuation_of_a_stranger_means_anything_to_markdown(text: str) -> N
     assert "\n" not in made
     # Every ASCII punctuation mark stands behind a backslash of its own, and nothing else was changed.
     assert not re.search(r"[!-/:-@\[-`{-~]", re.sub(r"\\[!-/:-@\[-`{-~]", "", made))
-    assert re.sub(r"\\(.)", r"\1", made) == " ".join(text.split())
+    plain = re.sub(r"\\(.)", r"\1", made)
+    assert plain.replace("\u2060", "") == " ".join(text.split()).replace("\u2060", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["http://evil.example/a", "HTTPS://evil.example", "www.evil.example", "a@evil.example"]
+)
+def test_a_bare_address_is_no_link_once_the_backslashes_are_gone(text: str) -> None:
+    plain = re.sub(r"\\(.)", r"\1", words.literal(text))
+    assert not re.search(r"https?://|www\.\w|@\w", plain, re.IGNORECASE)
 
 
 @given(st.text(max_size=80))

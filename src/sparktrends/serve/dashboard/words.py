@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sparktrends.model import is_replayed, is_simulated
 
+_JOINER = "\u2060"
 STALE_S = 120.0
 """A live series that was silent for longer is shown as stale."""
 REASONS: Mapping[str, str] = {
@@ -27,9 +28,12 @@ def literal(text: object) -> str:
     """Text from outside, made harmless where Streamlit reads Markdown.
 
     >>> literal("[x](http://y) <b>")
-    '\\\\[x\\\\]\\\\(http\\\\:\\\\/\\\\/y\\\\) \\\\<b\\\\>'
+    '\\\\[x\\\\]\\\\(http\\\\:\\u2060\\\\/\\\\/y\\\\) \\\\<b\\\\>'
     """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+    # Bare addresses become links even so, because Markdown looks for them when the backslashes are gone: an invisible
+    # joiner behind what they are known by stops that.
+    return re.sub(r"\\[:.@]", lambda found: found.group() + _JOINER, escaped)
 
 
 def untagged(text: object) -> str:
