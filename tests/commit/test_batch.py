@@ -182,7 +182,7 @@ def test_other_rules_step_the_history_again_and_leave_old_alerts(road: Road, pen
     old = rows(road.dsn, ALERTS)
     assert ("up", T + 12 * MINUTE, "firing") in old
     other = chain('[[rule]]\nname = "over"\nwhen = "close > 1000"\ntitle = "x"')
-    road.laws = Laws(LIMITS, Analysis(other, LIMITS))
+    road.laws = Laws(LIMITS, (Analysis(other, LIMITS),))
     road.restart()
     pen.trade("A", T + 16 * MINUTE, 302)
     road.all()

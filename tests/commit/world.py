@@ -43,17 +43,17 @@ Record = tuple[bytes, Coordinates]
 Log = Mapping[tuple[str, int], Sequence[Record]]
 
 
-def chain(rules: str = RULES) -> Chain:
+def chain(rules: str = RULES, interval: str = "1m") -> Chain:
     """A chain that has something to say after a few bars."""
     kernel = Kernel()
     names = ("price_move", "volume_spike")
     eager = {name: {"warm": 2.0, "threshold": 0.7} for name in names}
     eager["surge"] = {"warm": 2.0, "threshold": 0.7}
     detectors = Detectors(kernel.columns, eager)
-    return Chain(kernel, detectors, Rules.parse(rules, Names(kernel.columns, detectors.thresholds)))
+    return Chain(kernel, detectors, Rules.parse(rules, Names(kernel.columns, detectors.thresholds)), interval)
 
 
-LAWS = Laws(LIMITS, Analysis(chain(), LIMITS))
+LAWS = Laws(LIMITS, tuple(Analysis(chain(interval=interval), LIMITS) for interval in ("1m", "5m")))
 
 
 @dataclass

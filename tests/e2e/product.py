@@ -123,7 +123,9 @@ class Product:
                 psutil.wait_procs(product.processes(), timeout=10)
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> Command:
-        """Type a command and leave it running."""
+        """Type a command and leave it running; `up` without its pages, which have tests of their own."""
+        if words[:1] == ("up",):
+            words = ("up", "--no-pages", *words[1:])
         argv = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home), *words]
         self.commands.append(Command(argv, self.folder, {**self.env, **(env or {})}))
         return self.commands[-1]
@@ -196,10 +198,10 @@ class Product:
             cursor = connection.execute(statement, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
-    def ask(self, statement: str) -> Any:
+    def ask(self, statement: str, *values: object) -> Any:
         """One value; None while the database does not answer."""
         try:
-            return self.sql(statement)[0][0]
+            return self.sql(statement, *values)[0][0]
         except (psycopg.OperationalError, SparkTrendsError, IndexError, psycopg.errors.UndefinedTable):
             return None
 
@@ -212,11 +214,21 @@ class Product:
         return sum(high for _, high in Admin(self.where().kafka).watermarks(TRADES).values())
 
     def wait_folded(self, seconds: float = 120.0) -> int:
-        """Wait until the ledger has all of `raw.trades`; returns how many records that is."""
-        wanted = self.published()
-        behind = "SELECT coalesce(sum(next_offset), 0) FROM core.ledger WHERE topic = 'raw.trades'"
-        until(lambda: (self.ask(behind) or 0) >= wanted, seconds, lambda: f"{self.folded()} of {wanted} are folded")
-        return wanted
+        """Wait until the ledger has all that `raw.trades` holds now; returns how many records that is."""
+        admin = Admin(self.where().kafka)
+        marks = admin.watermarks(TRADES)
+        # Of this very topic: an older one of the same name may have been longer.
+        reached = (
+            "SELECT count(*) FROM core.ledger l JOIN (SELECT * FROM jsonb_each_text(%s)) w ON l.partition = w.key::int"
+            " WHERE l.topic = 'raw.trades' AND l.topic_id = %s AND l.next_offset >= w.value::bigint"
+        )
+        wanted = json.dumps({str(partition): high for partition, (_, high) in marks.items()})
+        until(
+            lambda: self.ask(reached, wanted, str(admin.topic_id(TRADES))) == len(marks),
+            seconds,
+            lambda: f"{self.folded()} records are folded of the log {marks}",
+        )
+        return sum(high for _, high in marks.values())
 
     def audit(self, code: int = 0) -> dict[str, Any]:
         """The audit's document; its exit code must be ``code``."""

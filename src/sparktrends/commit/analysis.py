@@ -1,4 +1,7 @@
-"""The analysis of what a batch changed, inside its transaction: metrics, signals and alerts beside their bars."""
+"""The analysis of what a batch changed, inside its transaction: metrics, signals and alerts beside their bars.
+
+One `Analysis` for each interval; its bars come from `batch` (minutes) and `longer`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import numpy as np
 
 from sparktrends.analysis.chain import Chain, Floats, SessionOf, Stepped, bar_row, utc_day
 from sparktrends.bars import Limits
-from sparktrends.commit.cache import Cache
-from sparktrends.commit.plan import INTERVAL, Changed, Plan, Planner, Position
+from sparktrends.commit.cache import Cache, Position
+from sparktrends.commit.plan import Changed, Plan, Planner
 from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
 from sparktrends.model import PartialBar, Signal, State
@@ -21,6 +24,7 @@ from sparktrends.store.writer import SeriesKey, Transaction
 
 # Beyond this many forming minutes of one series only the newest ones are peeked: nobody looks at more.
 _OPEN = 3
+MINUTES = "1m"
 Ids = Mapping[SeriesKey, int]
 Peek = tuple[SeriesKey, int, Floats]
 """A forming bar's series, start and row of metrics."""
@@ -34,16 +38,14 @@ class Analysed:
     positions: Mapping[SeriesKey, Position] = field(default_factory=dict)
 
 
-NOTHING = Analysed()
-
-
 class Analysis:
-    """Runs a `Chain` over the changes of a batch and writes what it makes."""
+    """Runs a `Chain` over the changes of a batch to bars of its interval, and writes what it makes."""
 
     def __init__(self, chain: Chain, limits: Limits, session_of: SessionOf = utc_day) -> None:
         if chain.kernel.names != rows.METRIC_NAMES:
             raise IntegrityError("the kernel's columns are not those of the table of metrics")
         self._chain = chain
+        self.interval = chain.interval
         self._session_of = session_of
         self._planner = Planner(chain, limits, session_of)
 
@@ -57,9 +59,10 @@ class Analysis:
         peeked, early = self._peek(changes, plan.positions)
         self._save_metrics(tx, stepped, plan, peeked, ids)
         self._save_snapshots(tx, stepped, plan, ids, {c.key: c.minutes.state.clock for c in changes})
-        signals = _save_signals(tx, stepped, plan, early, ids)
-        signals += _save_feed_signals(tx, changes, ids)
-        _save_alerts(tx, stepped, plan, ids, now)
+        signals = self._save_signals(tx, stepped, plan, early, ids)
+        if self.interval == MINUTES:
+            signals += _save_feed_signals(tx, changes, ids)
+        self._save_alerts(tx, stepped, plan, ids, now)
         return Analysed(tuple(signals), plan.positions)
 
     def _peek(
@@ -69,7 +72,7 @@ class Analysis:
         peeked: list[Peek] = []
         signals: list[Signal] = []
         waiting = [(c.key, _forming(c), positions[c.key][0]) for c in changes if _is_forming(c)]
-        level = [(key, list(bars), state) for key, bars, state in waiting if bars and state is not None]
+        level = [(key, list(bars), state) for key, bars, state in waiting if bars]
         while level:
             keys, starts = [key for key, _, _ in level], [bars[0][0] for _, bars, _ in level]
             table = np.array([bar_row(bars[0][1], self._session_of(key, bars[0][0])) for key, bars, _ in level])
@@ -91,10 +94,10 @@ class Analysis:
             for j, start in enumerate(step.starts)
         ]
         found += [self._metrics_row(ids[key], start, values, 0, final=False) for key, start, values in peeked]
-        rows.save_metrics(tx, INTERVAL, found)
+        rows.save_metrics(tx, self.interval, found)
         if plan.since:
             kept = [(ids[step.key], start) for step in stepped if step.key in plan.since for start in step.starts]
-            rows.delete_metrics(tx, INTERVAL, {ids[key]: since for key, since in plan.since.items()}, kept)
+            rows.delete_metrics(tx, self.interval, {ids[key]: since for key, since in plan.since.items()}, kept)
 
     def _metrics_row(self, series: int, start: int, values: Floats, revision: int, *, final: bool) -> MetricsRow:
         named = len(self._chain.kernel.names)
@@ -110,40 +113,38 @@ class Analysis:
         states = [(ids[s.key], snap.start, snap.state, snap.daily) for s in stepped for snap in s.snapshots]
         # Behind its base a snapshot that is not made again is of a bar that is gone: nothing may restart from it.
         since = {ids[key]: last + 1 for key, last in plan.bases.items()}
-        rows.save_snapshots(tx, INTERVAL, self._chain.layout, states, since)
-        rows.prune_snapshots(tx, INTERVAL, {ids[key]: self._planner.keep_from(clocks[key]) for key in plan.bases})
+        rows.save_snapshots(tx, self.interval, self._chain.layout, states, since)
+        rows.prune_snapshots(tx, self.interval, {ids[key]: self._planner.keep_from(clocks[key]) for key in plan.bases})
 
+    def _save_signals(
+        self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, early: Sequence[Signal], ids: Ids
+    ) -> list[str]:
+        firm = [signal for step in stepped for signal in step.signals]
+        judged = [(ids[step.key], start) for step in stepped for start in step.starts]
+        changed = rows.replace_signals(tx, ids, self.interval, judged, firm)
+        changed += rows.replace_signals(tx, ids, self.interval, [], early)
+        if plan.since:
+            since = {ids[key]: start for key, start in plan.since.items()}
+            changed += rows.retract_signals_since(tx, self.interval, since, [signal.id for signal in (*firm, *early)])
+        return changed
 
-def _save_signals(
-    tx: Transaction, stepped: Sequence[Stepped], plan: Plan, early: Sequence[Signal], ids: Ids
-) -> list[str]:
-    firm = [signal for step in stepped for signal in step.signals]
-    judged = [(ids[step.key], start) for step in stepped for start in step.starts]
-    changed = rows.replace_signals(tx, ids, INTERVAL, judged, firm)
-    changed += rows.replace_signals(tx, ids, INTERVAL, [], early)
-    if plan.since:
-        since = {ids[key]: start for key, start in plan.since.items()}
-        changed += rows.retract_signals_since(tx, INTERVAL, since, [signal.id for signal in (*firm, *early)])
-    return changed
+    def _save_alerts(self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, ids: Ids, now: int) -> None:
+        since = plan.alerts_since
+        alerts = [alert for step in stepped for alert in step.alerts if alert.start >= since.get(step.key, 0)]
+        if since:
+            new = {alert.id for alert in alerts}
+            standing = rows.standing_alerts(tx, self.interval, {ids[key]: start for key, start in since.items()})
+            retract_alerts(tx.cursor, [alert for alert in standing if alert not in new], now)
+        insert_alerts(tx.cursor, alerts, ids, now)
 
 
 def _save_feed_signals(tx: Transaction, changes: Sequence[Changed], ids: Ids) -> list[str]:
     minutes = [(change.key, bar) for change in changes for bar in change.final]
-    feed = feed_signals([((*key, INTERVAL, bar.fold.start), bar.reason or "") for key, bar in minutes])
+    feed = feed_signals([((*key, MINUTES, bar.fold.start), bar.reason or "") for key, bar in minutes])
     places = [(ids[key], bar.fold.start) for key, bar in minutes]
     # An empty minute that turned out to lie in a closed session is no longer a row, and nobody's fault.
     places += [(ids[change.key], start) for change in changes for start in change.minutes.deleted]
-    return rows.replace_signals(tx, ids, INTERVAL, places, feed, feed=True)
-
-
-def _save_alerts(tx: Transaction, stepped: Sequence[Stepped], plan: Plan, ids: Ids, now: int) -> None:
-    since = plan.alerts_since
-    alerts = [alert for step in stepped for alert in step.alerts if alert.start >= since.get(step.key, 0)]
-    if since:
-        new = {alert.id for alert in alerts}
-        standing = rows.standing_alerts(tx, INTERVAL, {ids[key]: start for key, start in since.items()})
-        retract_alerts(tx.cursor, [alert for alert in standing if alert not in new], now)
-    insert_alerts(tx.cursor, alerts, ids, now)
+    return rows.replace_signals(tx, ids, MINUTES, places, feed, feed=True)
 
 
 def _is_forming(change: Changed) -> bool:

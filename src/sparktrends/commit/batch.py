@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sparktrends.analysis import MinutesChange, advance, open_from, spans_needed
 from sparktrends.bars import FoldResult, Limits, vwap_of
-from sparktrends.commit.analysis import NOTHING, Analysis
+from sparktrends.commit.analysis import Analysis
 from sparktrends.commit.cache import Cache, Known, Minutes
+from sparktrends.commit.longer import Longer, LongerBars
 from sparktrends.commit.plan import Changed
 from sparktrends.model import MINUTE, Bar, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
 from sparktrends.store import save
@@ -42,10 +43,10 @@ class _Series:
 
 @dataclass(frozen=True, slots=True)
 class Laws:
-    """What is the same for every batch: the limits, and the analysis (None: bars only)."""
+    """What is the same for every batch: the limits, and the analysis of each interval (none: bars only)."""
 
     limits: Limits
-    analysis: Analysis | None = None
+    analyses: tuple[Analysis, ...] = ()
 
 
 def commit_batch(
@@ -76,10 +77,19 @@ def commit_batch(
     save.provider_bars(tx, result.provider_bars, series)
     tx.advance_ledger(ranges, result.counts, now)
     opened = {key: _open_minutes(minutes[key], change, limits) for key, change in changes.items()}
-    done = laws.analysis.run(tx, _analysed(changes, opened, result), cache, now) if laws.analysis else NOTHING
-    commit = _note_changes(tx, changes.values(), result, series, done.signals, now)
+    clocks = {key: state.clock for key, state in states.items()}
+    longer = LongerBars(limits).fold(tx, changes, clocks, cache)
+    done = {
+        analysis.interval: analysis.run(tx, _changed(analysis.interval, changes, opened, longer, result), cache, now)
+        for analysis in laws.analyses
+    }
+    commit = _note_changes(tx, changes, longer, result, series, [s for d in done.values() for s in d.signals], now)
     for key, change in changes.items():
-        cache.put(key, change.state.version, Known(opened[key], *done.positions.get(key, (None, -1))))
+        before = cache.get(key, change.state.version - 1)
+        positions = dict(before.positions) if before is not None else {}
+        positions |= {interval: d.positions[key] for interval, d in done.items() if key in d.positions}
+        open_bars = {interval: dict(of[key].open) for interval, of in longer.items()}
+        cache.put(key, change.state.version, Known(opened[key], open_bars, positions))
     return Committed(commit, sum(len(c.changed) for c in changes.values()), sum(c.records for c in result.counts))
 
 
@@ -130,7 +140,7 @@ def _spans(
 def _save(tx: Transaction, changes: Iterable[MinutesChange]) -> None:
     changes = list(changes)
     rows = [(c.state.id, bar, vwap_of(bar.fold.turnover, bar.fold.volume)) for c in changes for bar in c.changed]
-    save.deleted_minutes(tx, [(c.state.id, start) for c in changes for start in c.deleted])
+    save.deleted_bars(tx, [(c.state.id, start) for c in changes for start in c.deleted])
     save.bars(tx, rows)
     save.states(tx, [c.state for c in changes])
     added = [(c.state.id, span) for c in changes for span in c.spans_added]
@@ -141,13 +151,16 @@ def _save(tx: Transaction, changes: Iterable[MinutesChange]) -> None:
 
 def _note_changes(
     tx: Transaction,
-    changes: Iterable[MinutesChange],
+    changes: Mapping[SeriesKey, MinutesChange],
+    longer: Longer,
     result: FoldResult,
     series: Mapping[SeriesKey, int],
     signals: Sequence[str],
     now: int,
 ) -> int:
-    keys = [(c.state.id, "1m", bar.fold.start) for c in changes for bar in c.changed if _shows(bar)]
+    keys = [(c.state.id, "1m", bar.fold.start) for c in changes.values() for bar in c.changed if _shows(bar)]
+    for interval, of_interval in longer.items():
+        keys += [(series[k], interval, b.fold.start) for k, c in of_interval.items() for b in c.changed if _shows(b)]
     for item in result.provider_bars:
         keys.append((series[item.bar.source, item.bar.symbol], item.bar.interval, item.bar.start))
     commit = tx.next_commit()
@@ -170,11 +183,25 @@ def _open_minutes(stored: Minutes, change: MinutesChange, limits: Limits) -> Min
     return dict(sorted(known.items()))
 
 
-def _analysed(
-    changes: Mapping[SeriesKey, MinutesChange], opened: Mapping[SeriesKey, Minutes], result: FoldResult
+def _changed(
+    interval: str,
+    changes: Mapping[SeriesKey, MinutesChange],
+    opened: Mapping[SeriesKey, Minutes],
+    longer: Longer,
+    result: FoldResult,
 ) -> list[Changed]:
+    """What the batch did to the bars of one interval, for its analysis."""
     provided: dict[SeriesKey, set[int]] = {}
     for item in result.provider_bars:
-        if item.bar.interval == "1m" and item.bar.closed and item.bar.adjustment == "raw":
+        if item.bar.interval == interval and item.bar.closed and item.bar.adjustment == "raw":
             provided.setdefault((item.bar.source, item.bar.symbol), set()).add(item.bar.start)
-    return [Changed(key, change, opened[key], provided.get(key, set())) for key, change in changes.items()]
+    if interval == "1m":
+        return [Changed(key, change, opened[key], provided.get(key, set())) for key, change in changes.items()]
+    found: list[Changed] = []
+    for key, change in changes.items():
+        of_interval = longer[interval][key]
+        if not of_interval.changed and key not in provided:
+            continue  # in most batches no longer bar changes: its analysis stays where it stands
+        bars = MinutesChange(change.state, of_interval.changed)
+        found.append(Changed(key, bars, dict(sorted(of_interval.open.items())), provided.get(key, set())))
+    return found

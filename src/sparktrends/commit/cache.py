@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sparktrends.analysis.chain import Floats
@@ -11,13 +12,18 @@ from sparktrends.store.writer import SeriesKey
 Minutes = dict[int, PartialBar]
 
 
+Position = tuple[Floats, int]
+"""A state, and the start of the bar it was left by (-1: no bar yet)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The minutes of a series that are not final, and its analysis after the bar at ``last`` (None: read it)."""
+    """The minutes of a series that are not final, the same of its longer bars by interval, and where the analysis of
+    each interval stands (missing: read it)."""
 
     minutes: Minutes
-    state: Floats | None = None
-    last: int = -1
+    longer: Mapping[str, Minutes] = field(default_factory=dict)
+    positions: Mapping[str, Position] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -15,22 +15,19 @@ import numpy as np
 from sparktrends.analysis import MinutesChange
 from sparktrends.analysis.chain import Chain, Floats, SessionOf, Work, bar_row
 from sparktrends.bars import Limits
-from sparktrends.commit.cache import Cache, Minutes
-from sparktrends.model import MINUTE, Bar, State
+from sparktrends.commit.cache import Cache, Minutes, Position
+from sparktrends.model import INTERVALS, Bar, State
 from sparktrends.store import analysis_rows as rows
 from sparktrends.store.analysis_rows import FinalBar
 from sparktrends.store.writer import SeriesKey, Transaction
 
-INTERVAL = "1m"
-Position = tuple[Floats | None, int]
-"""A state, and the start of the bar it was left by (-1: no bar yet)."""
 _NEVER = 2**55  # the year 3111, which PostgreSQL can still hold
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a batch did to one series. ``opened`` are its minutes that are not final, ``provided`` the starts of
-    providers' closed bars that came."""
+    """What a batch did to one series' bars of one interval. ``opened`` are those that are not final, ``provided``
+    the starts of providers' closed bars that came."""
 
     key: SeriesKey
     minutes: MinutesChange
@@ -39,7 +36,7 @@ class Changed:
 
     @property
     def final(self) -> list[Bar]:
-        """Changed minutes that are final."""
+        """Changed bars that are final."""
         return [bar for bar in self.minutes.changed if bar.state is not State.FORMING]
 
 
@@ -90,9 +87,9 @@ class Planner:
         """What the changes of a batch, whose rows are written already, ask for."""
         plan = Plan()
         readings: dict[SeriesKey, _Reading] = {}
-        stored = self._read_positions(tx, [c for c in changes if _cached(c, cache) is None])
+        stored = self._read_positions(tx, [c for c in changes if self._cached(c, cache) is None])
         for change in changes:
-            known = _cached(change, cache) or stored[change.key]
+            known = self._cached(change, cache) or stored[change.key]
             # Bars from before the chain was changed (other rules, other parameters): no state fits them.
             anew = known is None and change.minutes.state.version > 1
             position = known or (self._chain.new(), -1)
@@ -112,16 +109,19 @@ class Planner:
 
     def keep_from(self, newest: int) -> int:
         """States after bars from here on may be wanted by a revision within the grace."""
-        return newest - self._limits.grace - MINUTE
+        return newest - self._limits.grace - INTERVALS[self._chain.interval]
+
+    def _cached(self, change: Changed, cache: Cache) -> Position | None:
+        known = cache.get(change.key, change.minutes.state.version - 1)
+        return None if known is None else known.positions.get(self._chain.interval)
 
     def _read_positions(self, tx: Transaction, changes: Sequence[Changed]) -> dict[SeriesKey, Position | None]:
         newest = {c.minutes.state.id: _NEVER for c in changes}
-        found = rows.snapshots_before(tx, INTERVAL, self._chain.layout, newest)
+        found = rows.snapshots_before(tx, self._chain.interval, self._chain.layout, newest)
         return {c.key: _restored(found.get(c.minutes.state.id)) for c in changes}
 
     def _append(self, plan: Plan, change: Changed, position: Position) -> None:
         state, last = position
-        assert state is not None
         bars = [bar for bar in change.final if _matters(bar)]
         starts = tuple(bar.fold.start for bar in bars)
         table = np.array([self.row(change.key, bar) for bar in bars])
@@ -132,14 +132,15 @@ class Planner:
     def _read(self, tx: Transaction, plan: Plan, readings: Mapping[SeriesKey, _Reading]) -> None:
         """Go back to before the oldest change where needed, and step what shows from there on."""
         behind = {r.series: r.touched for r in readings.values() if r.back and not r.anew}
-        snapshots = rows.snapshots_before(tx, INTERVAL, self._chain.layout, behind)
+        snapshots = rows.snapshots_before(tx, self._chain.interval, self._chain.layout, behind)
         bases = {
             key: (_restored(snapshots.get(r.series)) or (self._chain.new(), -1)) if r.back else r.position
             for key, r in readings.items()
         }
-        found = rows.final_bars(tx, INTERVAL, {readings[key].series: last for key, (_, last) in bases.items()})
+        found = rows.final_bars(
+            tx, self._chain.interval, {readings[key].series: last for key, (_, last) in bases.items()}
+        )
         for key, (state, last) in bases.items():
-            assert state is not None
             reading, bars = readings[key], found[readings[key].series]
             plan.positions[key], plan.bases[key] = (state, last), last
             if reading.back:
@@ -154,11 +155,6 @@ class Planner:
         starts = tuple(bar[0] for bar in bars)
         table = np.array([(*bar[2:8], self._session_of(key, bar[0]), bar[8]) for bar in bars])
         return Work(key, state, last, starts, table, self.keep_from(starts[-1]))
-
-
-def _cached(change: Changed, cache: Cache) -> Position | None:
-    known = cache.get(change.key, change.minutes.state.version - 1)
-    return None if known is None or known.state is None else (known.state, known.last)
 
 
 def _restored(snapshot: rows.StoredSnapshot | None) -> Position | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ from sparktrends.analysis.chain import Chain
 from sparktrends.detectors import Detectors
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import Kernel
+from sparktrends.model import INTERVALS
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import Names, Rules
 
 
-def chain_of(settings: Settings, interval: str = "1m") -> Chain:
-    """Kernel, detectors and rules of one interval; raises BadSetting with every fault, or BadFile."""
+def chains_of(settings: Settings, intervals: Sequence[str] = tuple(INTERVALS)) -> list[Chain]:
+    """Kernel, detectors and rules of each interval; raises BadSetting with every fault, or BadFile."""
     kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
     detectors = Detectors(kernel.columns, settings.table("detectors"))
     rules = rules_of(settings, Names(kernel.columns, detectors.thresholds))
@@ -24,7 +25,12 @@ def chain_of(settings: Settings, interval: str = "1m") -> Chain:
     def tags_of(symbol: str) -> Collection[str]:
         return tags.get(symbol, ())
 
-    return Chain(kernel, detectors, rules, interval, tags_of)
+    return [Chain(kernel, detectors, rules, interval, tags_of) for interval in intervals]
+
+
+def chain_of(settings: Settings, interval: str = "1m") -> Chain:
+    """The chain of one interval."""
+    return chains_of(settings, [interval])[0]
 
 
 def rules_of(settings: Settings, names: Names) -> Rules:

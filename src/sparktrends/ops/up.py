@@ -25,7 +25,8 @@ from sparktrends.store.migrate import migrate, set_reader_password
 _TICK_S = 0.25
 _DRAIN_S = 5.0
 RESTARTS = "restart-"
-PARTS = ("stream", "ingest", "alerts")
+PARTS = ("stream", "ingest", "alerts", "api", "dashboard")
+PAGES = ("api", "dashboard")
 """What runs beside broker and database."""
 _SENTENCE = "sparktrends: "
 

@@ -121,6 +121,7 @@ def save_metrics(tx: Transaction, interval: str, rows: Sequence[MetricsRow]) -> 
             extra = {name: v for name, v in row.extra.items() if isfinite(v)}
             copy.write_row((row.series, row.start, *values, row.warm, row.revision, row.final, extra))
     tx.cursor.execute(_UPSERT_METRICS, (interval,))
+    tx.cursor.execute("DELETE FROM new_metrics")
 
 
 def delete_metrics(tx: Transaction, interval: str, since: Mapping[int, int], kept: Iterable[tuple[int, int]]) -> None:

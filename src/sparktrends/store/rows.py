@@ -31,7 +31,7 @@ UPSERT_BARS = """
 INSERT INTO core.bars AS b (series, interval, start, open, high, low, close, volume, turnover, vwap, trades,
     after_final, statuses, state, reason, open_ts, open_partition, open_offset, close_ts, close_partition,
     close_offset, updated_at)
-SELECT series, '1m', core.at(start), open, high, low, close, volume, turnover, vwap, trades, after_final, statuses,
+SELECT series, %s, core.at(start), open, high, low, close, volume, turnover, vwap, trades, after_final, statuses,
     state, reason, open_ts, open_partition, open_offset, close_ts, close_partition, close_offset, now()
 FROM new_bars
 ON CONFLICT (series, interval, start) DO UPDATE SET
@@ -42,6 +42,7 @@ ON CONFLICT (series, interval, start) DO UPDATE SET
     open_offset = excluded.open_offset, close_ts = excluded.close_ts, close_partition = excluded.close_partition,
     close_offset = excluded.close_offset, updated_at = excluded.updated_at
 """
+EMPTY_BARS = "DELETE FROM new_bars"
 STATE_TYPES = ["int4", "int8", "int8", "int8", "int8"]
 COPY_STATES = "COPY new_states FROM STDIN (FORMAT BINARY)"
 UPDATE_STATES = """
@@ -77,6 +78,19 @@ SELECT_OPEN_BARS = f"""
 SELECT {_BAR_COLUMNS} FROM unnest(%s::integer[], %s::bigint[]) AS k(series, since)
 JOIN core.bars b ON b.series = k.series AND b.interval = '1m' AND b.start >= core.at(k.since)
 JOIN core.series s ON s.id = b.series
+"""  # noqa: S608 - constants of this file
+SELECT_LONGER_BARS = f"""
+SELECT {_BAR_COLUMNS}, b.interval FROM unnest(%s::integer[], %s::bigint[]) AS k(series, since)
+JOIN core.bars b ON b.series = k.series AND b.interval = ANY(%s) AND b.start >= core.at(k.since)
+    AND b.state = 'forming'
+JOIN core.series s ON s.id = b.series
+"""  # noqa: S608 - constants of this file
+SELECT_FINAL_MINUTES = f"""
+SELECT {_BAR_COLUMNS}, b.state, b.reason FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS k(series, a, b)
+JOIN core.bars b ON b.series = k.series AND b.interval = '1m' AND b.start >= core.at(k.a) AND b.start < core.at(k.b)
+    AND b.state <> 'forming'
+JOIN core.series s ON s.id = b.series
+ORDER BY b.start
 """  # noqa: S608 - constants of this file
 SELECT_SPANS = """
 SELECT g.series, (extract(epoch FROM g.from_at) * 1000000)::bigint,
@@ -121,7 +135,7 @@ def bar_row(series: int, bar: Bar, vwap: int | None) -> tuple[Any, ...]:
 
 def partial_bar(row: Sequence[Any]) -> PartialBar:
     """The fold that a row of `SELECT_BARS` holds."""
-    _, start, source, symbol, open_, high, low, close, volume, turnover, trades, after_final, statuses, *at = row
+    _, start, source, symbol, open_, high, low, close, volume, turnover, trades, after_final, statuses, *at = row[:19]
     return PartialBar(
         source,
         symbol,

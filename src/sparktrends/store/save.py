@@ -15,8 +15,8 @@ CHANNEL = "sparktrends_changes"
 """Who listens here is told ``shard:commit`` of every commit."""
 
 
-def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]]) -> None:
-    """Insert or replace minutes: (series, bar, vwap in units of 10**-18)."""
+def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]], interval: str = "1m") -> None:
+    """Insert or replace bars of one interval: (series, bar, vwap in units of 10**-18)."""
     if not changed:
         return
     tx.ensure_months("bars", (bar.fold.start for _, bar, _ in changed))
@@ -24,16 +24,17 @@ def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]]) -> Non
         copy.set_types(rows.BAR_TYPES)
         for series, bar, vwap in changed:
             copy.write_row(rows.bar_row(series, bar, vwap))
-    tx.cursor.execute(rows.UPSERT_BARS)
+    tx.cursor.execute(rows.UPSERT_BARS, (interval,))
+    tx.cursor.execute(rows.EMPTY_BARS)  # the next interval of this transaction comes through the same table
 
 
-def deleted_minutes(tx: Transaction, deleted: Sequence[tuple[int, int]]) -> None:
-    """Delete gap rows (series, start) that turned out to lie in a closed session."""
+def deleted_bars(tx: Transaction, deleted: Sequence[tuple[int, int]], interval: str = "1m") -> None:
+    """Delete empty rows (series, start) that turned out to lie in a closed session."""
     if deleted:
         tx.cursor.execute(
             "DELETE FROM core.bars b USING unnest(%s::integer[], %s::bigint[]) AS k(series, start) "
-            "WHERE b.series = k.series AND b.interval = '1m' AND b.start = core.at(k.start) AND b.trades = 0",
-            ([series for series, _ in deleted], [start for _, start in deleted]),
+            "WHERE b.series = k.series AND b.interval = %s AND b.start = core.at(k.start) AND b.trades = 0",
+            ([series for series, _ in deleted], [start for _, start in deleted], interval),
         )
 
 

@@ -16,7 +16,7 @@ from psycopg import Error
 from psycopg.errors import LockNotAvailable
 
 from sparktrends.errors import Fenced, LogGap
-from sparktrends.model import OffsetRange, PartialBar, PartitionCounts, SeriesState, Span
+from sparktrends.model import Bar, OffsetRange, PartialBar, PartitionCounts, SeriesState, Span, State
 from sparktrends.store import rows
 from sparktrends.store.connect import Connection, Cursor, connect, translate, translated
 
@@ -168,6 +168,28 @@ class Transaction:
         )
         for row in self.cursor:
             found[row[0]][row[1]] = rows.partial_bar(row)
+        return found
+
+    def forming_longer(
+        self, since: Mapping[int, int], intervals: Sequence[str]
+    ) -> dict[tuple[int, str], dict[int, PartialBar]]:
+        """The longer bars of each series, from a start on, that are not final, by (series, interval)."""
+        found: dict[tuple[int, str], dict[int, PartialBar]] = {}
+        if since:
+            wanted = (list(since), list(since.values()), list(intervals))
+            self.cursor.execute(rows.SELECT_LONGER_BARS, wanted, binary=True)
+            for row in self.cursor:
+                found.setdefault((row[0], row[-1]), {})[row[1]] = rows.partial_bar(row)
+        return found
+
+    def final_minutes(self, stretches: Sequence[tuple[int, int, int]]) -> dict[int, list[Bar]]:
+        """The final minutes of series in half-open stretches (series, from, to), oldest first."""
+        found: dict[int, list[Bar]] = {}
+        if stretches:
+            columns = [list(column) for column in zip(*stretches, strict=True)]
+            self.cursor.execute(rows.SELECT_FINAL_MINUTES, columns, binary=True)
+            for row in self.cursor:
+                found.setdefault(row[0], []).append(Bar(rows.partial_bar(row), State(row[-2]), row[-1]))
         return found
 
     def spans(self, needed: Mapping[int, tuple[int, int]]) -> dict[int, list[Span]]:

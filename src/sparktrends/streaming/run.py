@@ -6,7 +6,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,13 +68,13 @@ class Stream:
         config: StreamConfig,
         session: SparkSession,
         stopping: threading.Event,
-        analysis: Analysis | None,
+        analyses: Sequence[Analysis],
         clock: telemetry.Clock = telemetry.system_clock,
         on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._session = session
-        self._analysis = analysis
+        self._analyses = analyses
         self._clock = clock
         self._on_commit = on_commit
         self._stopping = stopping
@@ -114,7 +114,7 @@ class Stream:
             topic_ids = {item.topic: item.topic_id for item in logs}
             offsets = OffsetLog(config.scratch / "checkpoint", topic_ids, dict(start))
             limits = config.limits.shared_by(len(start))
-            laws = Laws(limits, self._analysis)
+            laws = Laws(limits, tuple(self._analyses))
             sink = Sink(writer, offsets, laws, self._clock, self._stopping.wait, self._on_commit)
             try:
                 self._watch(sink, start)

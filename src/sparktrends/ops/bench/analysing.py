@@ -88,7 +88,7 @@ class Bench:
         ts = START + minute * MINUTE + part * (MINUTE // self.per_minute) + 20 * SECOND
         result = batch_of(self.symbols, ts, number)
         with spent.adding("total"), self.writer.transaction() as tx:
-            commit_batch(tx, [], result, Laws(Limits(), self.analysis), self.cache, ts)
+            commit_batch(tx, [], result, Laws(Limits(), (self.analysis,)), self.cache, ts)
         return spent
 
 

@@ -43,7 +43,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     """Fold the log into bars with Spark until stopped."""
     from sparktrends import spark
     from sparktrends.commit import Analysis
-    from sparktrends.ops.analysing import chain_of
+    from sparktrends.ops.analysing import chains_of
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig
@@ -65,11 +65,11 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     )
     # What is compiled is loaded while Java starts.
     with ThreadPoolExecutor(1) as beside:
-        analysis = beside.submit(lambda: Analysis(chain_of(settings), limits))
+        analyses = beside.submit(lambda: [Analysis(chain, limits) for chain in chains_of(settings)])
         beside.submit(warm_scanner)
         session = spark.session("sparktrends", _spark_settings(settings, home))
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
-    running = Stream(config, session, stopping, analysis.result())
+    running = Stream(config, session, stopping, analyses.result())
     publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
     try:
         with publishing(publisher, failed=stopping.set):

@@ -15,7 +15,7 @@ from sparktrends.ops import endpoints
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, require_usable, source_options
 from sparktrends.ops.home import Home
-from sparktrends.ops.up import PARTS, RESTARTS, Plan, Up
+from sparktrends.ops.up import PAGES, PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
 from sparktrends.telemetry import system_clock
 
@@ -27,13 +27,24 @@ _PATIENCE_S = 60.0
 @click.option("--exit-when-done", is_flag=True, help="End when every recorded trade is stored, with a summary.")
 @click.option("--for", "for_s", default=0.0, metavar="SECONDS", help="End after so many seconds.")
 @click.option("--accept-gap", is_flag=True, help="Record a gap in the log as lost, and go on behind it.")
+@click.option("--no-pages", is_flag=True, help="Without the API and the dashboard.")
 @json_option
 @pass_context
-def up(context: Context, choice: Choice, exit_when_done: bool, for_s: float, accept_gap: bool, as_json: bool) -> None:
+def up(
+    context: Context,
+    choice: Choice,
+    exit_when_done: bool,
+    for_s: float,
+    accept_gap: bool,
+    no_pages: bool,
+    as_json: bool,
+) -> None:
     """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
     stopping = stop_event()
     require_usable(context.settings, system_clock, choice)
-    parts = ("sandbox",) * choice.sandbox + PARTS
+    # Nobody looks at pages of something that ends by itself.
+    parts = tuple(part for part in PARTS if part not in PAGES or not (no_pages or exit_when_done))
+    parts = ("sandbox",) * choice.sandbox + parts
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed)
     began = time.monotonic()
     with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:

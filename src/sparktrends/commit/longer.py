@@ -1,0 +1,130 @@
+"""Bars of 5m, 15m, 1h and 1d beside their minutes, in the same transaction.
+
+Minutes that became final are added to the bars that are not; a bar whose time is over, and any whose minutes were
+revised, is made anew from its stored minutes. Either way it is the merge of its final minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sparktrends.analysis import MinutesChange
+from sparktrends.analysis.intervals import LONGER, BucketOf, LongerChange, describe, grow, rebuilt, utc_bucket
+from sparktrends.bars import Limits, vwap_of
+from sparktrends.commit.cache import Cache, Minutes
+from sparktrends.model import DAY, Bar, State
+from sparktrends.store import save
+from sparktrends.store.writer import SeriesKey, Transaction
+
+Changes = Mapping[SeriesKey, MinutesChange]
+Longer = dict[str, dict[SeriesKey, LongerChange]]
+"""By interval and series."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongerBars:
+    """Folds minutes to longer bars; ``bucket_of`` says which bar a minute belongs to."""
+
+    limits: Limits
+    bucket_of: BucketOf = utc_bucket
+
+    def fold(self, tx: Transaction, changes: Changes, before: Mapping[SeriesKey, int], cache: Cache) -> Longer:
+        """Write what the changed minutes make of longer bars; ``before`` are the series' clocks before the batch."""
+        stored = self._open(tx, changes, before, cache)
+        found: Longer = {interval: {} for interval in LONGER}
+        redo: list[tuple[SeriesKey, str, int, int]] = []
+        for key, change in changes.items():
+            quiet = not change.deleted and all(bar.state is State.FORMING for bar in change.changed)
+            for interval in LONGER:
+                bars = stored[key].get(interval, {})
+                if quiet:
+                    found[interval][key] = self._grow(key, interval, [], bars, change.state.clock)
+                    continue
+                again = self._again(key, change, interval, before[key])
+                new = [b for b in _newly_final(change) if self._start(key, b.fold.start, interval) not in again]
+                kept = {start: fold for start, fold in bars.items() if start not in again}
+                found[interval][key] = self._grow(key, interval, new, kept, change.state.clock)
+                redo += [(key, interval, *self.bucket_of(key, start, interval)) for start in sorted(again)]
+        self._rebuild(tx, found, changes, redo)
+        for interval, of_interval in found.items():
+            _save(tx, interval, changes, of_interval)
+        return found
+
+    def _grow(self, key: SeriesKey, interval: str, new: Sequence[Bar], stored: Minutes, clock: int) -> LongerChange:
+        if not new and not self._due(key, interval, stored, clock):
+            return LongerChange(interval, (), (), stored)
+        return grow(key, interval, new, stored, clock, self.limits.settle, self.bucket_of)
+
+    def _due(self, key: SeriesKey, interval: str, stored: Minutes, clock: int) -> bool:
+        return any(self.bucket_of(key, start, interval)[1] + self.limits.settle < clock for start in stored)
+
+    def _start(self, key: SeriesKey, minute: int, interval: str) -> int:
+        return self.bucket_of(key, minute, interval)[0]
+
+    def _again(self, key: SeriesKey, change: MinutesChange, interval: str, before: int) -> set[int]:
+        """Bars to be made anew: of revised and deleted minutes, and of new ones in a bar that was over already."""
+        finished = set(change.finished)
+        again = {self._start(key, minute, interval) for minute in change.deleted}
+        for bar in change.changed:
+            if bar.state is not State.FORMING:
+                start, end = self.bucket_of(key, bar.fold.start, interval)
+                if bar.fold.start not in finished or end + self.limits.settle < before:
+                    again.add(start)
+        return again
+
+    def _open(
+        self, tx: Transaction, changes: Changes, before: Mapping[SeriesKey, int], cache: Cache
+    ) -> dict[SeriesKey, Mapping[str, Minutes]]:
+        known = {key: cache.get(key, change.state.version - 1) for key, change in changes.items()}
+        found: dict[SeriesKey, Mapping[str, Minutes]] = {k: v.longer for k, v in known.items() if v is not None}
+        unread = {key: changes[key].state.id for key, v in known.items() if v is None}
+        # No bar is longer than a day, so none that is not final began more than two days before the clock.
+        since = {series: before[key] - 2 * DAY for key, series in unread.items() if before[key]}
+        stored = tx.forming_longer(since, LONGER)
+        for key, series in unread.items():
+            found[key] = {interval: stored.get((series, interval), {}) for interval in LONGER}
+        return found
+
+    def _rebuild(
+        self, tx: Transaction, found: Longer, changes: Changes, redo: Sequence[tuple[SeriesKey, str, int, int]]
+    ) -> None:
+        minutes = tx.final_minutes([(changes[key].state.id, start, end) for key, _, start, end in redo])
+        for key, interval, start, end in redo:
+            within = [b for b in minutes.get(changes[key].state.id, []) if start <= b.fold.start < end]
+            fold = rebuilt(_distinct(within), start)
+            if fold is None:
+                save.deleted_bars(tx, [(changes[key].state.id, start)], interval)
+            else:
+                clock = changes[key].state.clock
+                bar = describe(key, fold, interval, clock, self.limits.settle, self.bucket_of)
+                found[interval][key] = _with(found[interval][key], bar)
+
+
+def _newly_final(change: MinutesChange) -> list[Bar]:
+    finished = set(change.finished)
+    return [bar for bar in change.changed if bar.state is not State.FORMING and bar.fold.start in finished]
+
+
+def _distinct(minutes: Iterable[Bar]) -> list[Bar]:
+    """Each minute once: stretches of several intervals overlap."""
+    return list({bar.fold.start: bar for bar in minutes}.values())
+
+
+def _with(change: LongerChange, bar: Bar) -> LongerChange:
+    changed = tuple(sorted((*change.changed, bar), key=lambda item: item.fold.start))
+    if bar.state is State.FORMING:
+        return LongerChange(change.interval, changed, change.finished, {**change.open, bar.fold.start: bar.fold})
+    return LongerChange(change.interval, changed, change.finished, change.open)
+
+
+def _save(tx: Transaction, interval: str, changes: Changes, found: Mapping[SeriesKey, LongerChange]) -> None:
+    save.bars(
+        tx,
+        [
+            (changes[key].state.id, bar, vwap_of(bar.fold.turnover, bar.fold.volume))
+            for key, change in found.items()
+            for bar in change.changed
+        ],
+        interval,
+    )
