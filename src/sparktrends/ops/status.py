@@ -90,8 +90,9 @@ def _lag_s(where: Endpoints, offsets: Offsets, behind: Mapping[tuple[str, int], 
     oldest: list[int] = []
     with Reader(where.kafka, patience_s=3) as reader:
         for topic, partition in waiting:
-            start = offsets.get((topic, partition), 0)
-            record = next(iter(reader.range(topic, partition, start, start + 1)), None)
-            if record is not None:
+            low, high = reader.watermarks(topic, partition)
+            # Where the log was trimmed past the ledger, the stream says so; the oldest that is left still has an age.
+            start = max(low, offsets.get((topic, partition), 0))
+            if start < high and (record := next(reader.range(topic, partition, start, start + 1), None)):
                 oldest.append(record.appended)
     return max(0, round((clock() - min(oldest)) / 1_000_000)) if oldest else 0
