@@ -152,7 +152,7 @@ def send(product: Product, values: list[bytes | None]) -> None:
     producer.close()
 
 
-def check_quarantine(product: Product) -> Counter[str]:
+def check_quarantine(product: Product, *, flood: bool = False) -> Counter[str]:
     """What the log holds and no bar does is in `market.quarantine` with place, size, hash and payload; reasons."""
     stored = product.sql(
         'SELECT partition, "offset", size, sha256, payload, reason FROM market.quarantine ORDER BY 1, 2'
@@ -161,7 +161,8 @@ def check_quarantine(product: Product) -> Counter[str]:
     for partition, offset, size, sha256, payload, _ in stored:
         value = lying[partition, offset]
         assert (size, sha256) == (len(value), hashlib.sha256(value).hexdigest())
-        assert payload == value[: 64 * 1024]
+        # Of a flood (64 MiB a batch) only hash, size and place are kept.
+        assert payload in (value[: 64 * 1024], *([b""] if flood else []))
     trades, late, prices, beats = product.sql(
         "SELECT sum(trades)::bigint, sum(late)::bigint, sum(prices)::bigint, sum(heartbeats)::bigint FROM core.ledger"
     )[0]
@@ -244,7 +245,7 @@ class TestOneStream:
         send(product, [value for value in (mutated(dice) for _ in range(100_000)) if len(value or b"") < 100_000])
         sent = product.wait_folded(300) - before
         assert sent > 95_000
-        assert sum(check_quarantine(product).values()) > 0.4 * sent
+        assert sum(check_quarantine(product, flood=True).values()) > 0.4 * sent
         # Copies of one good record repeat its id, which is the writer's fault; nothing else may be found.
         report = product.run("audit", "--json", code=None, seconds=240).json()
         assert report["findings"] == []
