@@ -93,6 +93,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _ErrorTask
     streams = False
 
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """Waitress's loop sends without the lock once no task runs, but the hub writes then: two would send the same."""
+        with self.outbuf_lock:
+            return bool(super()._flush_some(do_close))
+
     def received(self, data: bytes) -> bool:
         """What a listener says after its request is not heard: an answer would land in the middle of an event."""
         return True if self.streams else bool(super().received(data))
@@ -126,6 +131,7 @@ class Server:
         try:
             self._server = _Server(app, map=self._map, adj=adjustments)
         except OSError as error:
+            close_all(self._map)
             raise BadSetting(
                 f"the API cannot listen on {config.host}:{config.port} ({error.strerror})", hint="choose another --port"
             ) from error
