@@ -114,7 +114,7 @@ def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:
 
 def test_one_signal_has_a_page_that_says_why(configured: DashboardConfig) -> None:
     app = opened("signals", signal=stable_id("price_move"))
-    assert "Why: price move; score 6.5" in text_of(app)
+    assert "Why: score 6.5" in text_of(app)
     assert "bars that followed" in text_of(app)
 
 

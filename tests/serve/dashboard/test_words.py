@@ -72,11 +72,13 @@ def test_a_series_without_data_says_so() -> None:
 def test_why_names_measure_usual_and_limit() -> None:
     detail = {"measure": "log return", "value": 0.0331, "baseline": 0.0001, "scale": 0.002, "bars": 120, "threshold": 5}
     said = words.why({"name": "price_move", "score": -6.5, "detail": detail})
-    assert said == "log return was 0.0331; usual is 0.0001 ± 0.002; seen over 120 bars; score 6.5, fires from 5"
+    numbers = "value 0.0331, baseline 0.0001, scale 0.002, after 120 bars"
+    assert said == f"{numbers}; score 6.5, fires from 5; measured: log return"
 
 
 def test_why_bears_a_signal_without_detail() -> None:
-    assert words.why({"name": "price_move", "score": 1.0, "detail": None}).startswith("price move; score 1")
+    said = words.why({"name": "price_move", "score": 1.0, "detail": None})
+    assert said == "score 1, fires from –; measured: price move"
 
 
 def _bar(minute: int, close: float) -> dict[str, object]:

@@ -15,6 +15,8 @@ STILL = {"displayModeBar": False}
 """Plotly's settings for figures without a tool bar."""
 HUES = ("#3b82f6", "#f59e0b", "#a855f7", "#ec4899", "#14b8a6", "#84cc16", "#f97316", "#6366f1")
 _REASON_HUES = {None: "#0f9d7a", "no_trade": "#9fb3c8", "feed_stale": "#d64550", "throttled": "#f59e0b"}
+_HOUR = 3_240_000
+"""The width of a bar of an hour, in milliseconds as Plotly wants it, with a little air."""
 _NONE = "rgba(0,0,0,0)"
 _CLEAR = {"paper_bgcolor": _NONE, "plot_bgcolor": _NONE}
 
@@ -63,6 +65,7 @@ def candles(bars: Rows, marked: Any = None) -> go.Figure:
     figure.add_bar(x=x, y=[bar["volume"] for bar in bars], yaxis="y2", marker_color=colors, opacity=0.5, name="volume")
     figure.update_layout(
         xaxis_rangeslider_visible=False,
+        xaxis_anchor="y2",
         yaxis={"domain": [0.25, 1], "side": "right"},
         yaxis2={"domain": [0, 0.2], "side": "right", "nticks": 3},
         showlegend=False,
@@ -90,7 +93,7 @@ def minutes_by_reason(rows: Rows) -> go.Figure:
         chosen = _summed(rows, "hour", "minutes", lambda row, reason=reason: row["reason"] == reason)
         if chosen:
             hue = _REASON_HUES.get(reason, HUES[2])
-            figure.add_bar(x=list(chosen), y=list(chosen.values()), name=title, marker_color=hue)
+            figure.add_bar(x=list(chosen), y=list(chosen.values()), name=title, marker_color=hue, width=_HOUR)
     figure.update_layout(barmode="stack", yaxis_title="minutes", showlegend=True, legend=_ABOVE, hovermode="x unified")
     return figure
 
@@ -101,7 +104,7 @@ def counts(rows: Rows, value: str, by: str, title: str) -> go.Figure:
     for n, name in enumerate(sorted({row[by] for row in rows})):
         chosen = _summed(rows, "hour", value, lambda row, name=name: row[by] == name)
         hue = HUES[n % len(HUES)]
-        figure.add_bar(x=list(chosen), y=list(chosen.values()), name=untagged(name), marker_color=hue)
+        figure.add_bar(x=list(chosen), y=list(chosen.values()), name=untagged(name), marker_color=hue, width=_HOUR)
     figure.update_layout(barmode="stack", yaxis_title=title, showlegend=True, legend=_ABOVE)
     return figure
 

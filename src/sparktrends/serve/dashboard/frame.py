@@ -34,7 +34,7 @@ _STYLE = """<style>
 [data-testid="stSidebar"] .stButton button[kind="tertiary"]:hover { background: rgba(127,127,127,.12); }
 [data-testid="stSidebar"] hr { margin: .6rem 0; }
 .st-brand { font-size: 1.25rem; letter-spacing: -.01em; padding: 0 .7rem .5rem; }
-@media (max-width: 640px) { .block-container { padding-left: .8rem; padding-right: .8rem; } }
+@media (max-width: 640px) { .block-container { padding-left: .8rem; padding-right: .8rem; padding-top: 3.4rem; } }
 </style>"""
 
 

@@ -20,6 +20,8 @@ def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: 
     """The named columns, titled and formatted by ``columns``; times in the zone of the view."""
     zone = words.zone_of(view.zone())
     shown = [{name: _cell(row.get(name), zone) for name in columns} for row in rows]
+    if isinstance(height, int):
+        height = min(height, 38 + 35 * max(len(shown), 1))
     frame = pd.DataFrame(shown, columns=list(columns))
     st.dataframe(
         frame, hide_index=True, column_config=dict(columns), height=height, width="stretch", key=key, placeholder="–"

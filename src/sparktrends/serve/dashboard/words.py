@@ -126,15 +126,14 @@ def localised(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> list[dict[str,
 def why(row: Mapping[str, Any]) -> str:
     """Why a signal fired, from its ``detail``, in one sentence."""
     detail = row.get("detail") or {}
-    measure = str(detail.get("measure") or row["name"]).replace("_", " ")
-    parts = [f"{measure} was {number(detail['value'])}" if detail.get("value") is not None else measure]
-    if detail.get("baseline") is not None:
-        usual = f"usual is {number(detail['baseline'])}"
-        parts.append(f"{usual} ± {number(detail['scale'])}" if detail.get("scale") else usual)
+    figures = [
+        f"{name} {number(detail[name])}" for name in ("value", "baseline", "scale") if detail.get(name) is not None
+    ]
     if detail.get("bars"):
-        parts.append(f"seen over {number(detail['bars'], 6)} bars")
-    parts.append(f"score {number(abs(row['score']), 3)}, fires from {number(detail.get('threshold'), 3)}")
-    return "; ".join(parts)
+        figures.append(f"after {detail['bars']:,.0f} bars")
+    score = f"score {number(abs(row['score']), 3)}, fires from {number(detail.get('threshold'), 3)}"
+    measure = detail.get("measure") or str(row["name"]).replace("_", " ")
+    return "; ".join(filter(None, (", ".join(figures), score, f"measured: {measure}")))
 
 
 def followed(bars: list[dict[str, Any]], start: datetime) -> str:

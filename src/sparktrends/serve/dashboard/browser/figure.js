@@ -21,9 +21,10 @@ export const heightOf = (view, width) => (width < 600 ? 340 : 430) + 104 + 100 *
 
 // `zoom` is {x: [from, to]} of wall-clock texts once a person has moved the chart; null while it follows.
 export function figure(series, view, zoom, clock, theme, others = []) {
-  const bars = series.traded();
+  const every = series.traded();
+  const span = zoom ? zoom.x : follow(every, series.interval, clock);
+  const bars = near(every, span, clock);
   const x = bars.map((bar) => clock(bar.t));
-  const span = zoom ? zoom.x : follow(bars, series.interval, clock);
   const rows = panes(view);
   const compared = others.length > 0;
   const data = compared ? lines([series, ...others], clock, span) : candles(bars, x, view, series.signals, clock);
@@ -32,7 +33,17 @@ export function figure(series, view, zoom, clock, theme, others = []) {
   const layed = layout({ series, bars, x, span, rows, view, zoom, theme, data, compared, clock });
   // Behind the fit of the price axis: its bars lie along the price, not along time.
   if (view.overlays.includes("profile") && !compared) data.push(...profile(bars, span, clock, layed));
-  return { data, layout: layed, bars };
+  return { data, layout: layed, bars: every };
+}
+
+// What is in view and as much on each side: drawing all that is kept would cost four times as much at every commit.
+function near(bars, span, clock) {
+  if (!span) return bars;
+  const shown = bars.map((bar) => clock(bar.t));
+  const from = shown.findIndex((t) => t >= span[0]), to = shown.findLastIndex((t) => t <= span[1]);
+  if (from < 0 || to < from) return bars;
+  const side = Math.max(to - from, 40);
+  return bars.slice(Math.max(0, from - side), to + side + 1);
 }
 
 function follow(bars, interval, clock) {

@@ -10,7 +10,7 @@ const chart = at("chart");
 const stats = (window.sparktrends = { draws: 0, events: 0, latency: [], firstDrawMs: null });
 
 let view = null, theme = {}, shown = "", series = null, others = [], zoom = null, clock = wallClock("UTC");
-let loaded = false, link = null, state = "connecting", problem = "", drawing = 0, lastDraw = 0, metricsDue = 0, loading = 0;
+let loaded = false, link = null, state = "connecting", problem = "", drawing = 0, lastDraw = 0, cost = 0, metricsDue = 0, loading = 0;
 
 // Plotly is big: it is read while the history is on its way, not before.
 const plotly = new Promise((resolve, reject) => {
@@ -127,14 +127,15 @@ function hear({ kind, rows, at: committed }) {
   draw();
 }
 
-// Events carry bars alone: the newest metrics are fetched beside them, once a second at most.
+// Events carry bars alone: the metrics they lack are fetched beside them, once a second at most.
 function refreshMetrics() {
   if (metricsDue) return;
   metricsDue = setTimeout(async () => {
     metricsDue = 0;
     const wished = shown;
     try {
-      const rows = await barsOf(series, 20, metricsOf(view));
+      const names = metricsOf(view);
+      const rows = await barsOf(series, Math.min(HISTORY, series.lacking(names)), names);
       if (wished === shown) { series.take(rows); draw(); }
     } catch { /* `load` and the stream say when the API is away */ }
   }, METRICS_EVERY);
@@ -144,7 +145,7 @@ function refreshMetrics() {
 function draw(now = false) {
   if (drawing && !now) return;
   clearTimeout(drawing);
-  drawing = setTimeout(paint, now ? 0 : Math.max(0, DRAW_EVERY - (Date.now() - lastDraw)));
+  drawing = setTimeout(paint, now ? 0 : Math.max(0, Math.max(DRAW_EVERY, 2 * cost) - (Date.now() - lastDraw)));
 }
 
 async function paint() {
@@ -156,6 +157,7 @@ async function paint() {
   const made = figure(series, view, zoom, clock, theme, others);
   lastDraw = Date.now();
   await Plotly.react(chart, made.data, made.layout, { displaylogo: false, responsive: true, scrollZoom: true, displayModeBar: false });
+  cost = Math.min(400, Date.now() - lastDraw); // a slow machine draws less often, and stays usable
   if (!stats.draws++) { listen(); stats.firstDrawMs = performance.now(); }
   if (stats.pending) { stats.latency.push(Date.now() - stats.pending); stats.latency = stats.latency.slice(-200); stats.pending = 0; }
   stats.bars = made.bars.length;

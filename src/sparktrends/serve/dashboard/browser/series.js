@@ -35,6 +35,13 @@ export class Series {
     return [...this.bars.values()].sort((a, b) => a.t - b.t);
   }
 
+  // How many of the newest bars to ask for, so that none is left without its metrics (a few of the first never have any).
+  lacking(names) {
+    const bars = this.traded().slice(-KEPT / 3);
+    const first = bars.findIndex((bar, n) => n > 0 && names.some((name) => !(name in bar)));
+    return first < 0 ? 3 : bars.length - first + 3;
+  }
+
   traded() {
     return this.sorted().filter((bar) => bar.close !== null);
   }
