@@ -43,9 +43,9 @@ def _learn(p: Row, state: Row, bar: Row, seen: Row) -> None:
 class ChangePoint(Detector):
     """Two-sided cumulative sum (Page, 1954) of standardised, winsorised log returns; the score is the larger sum.
 
-    ``slack`` is half the shift in the mean, in scales, that it looks for: 0.5. With it, and a threshold of 12, chance
-    reaches the threshold once in 520,000 independent Gaussian bars (Siegmund, 1985: exp(12 + 1.166)); volatility that
-    comes in clusters makes that some hundred times as often. After a signal both sums begin anew.
+    ``slack`` is half the shift in the mean, in scales, that it looks for: 0.5. With it, and a threshold of 15, chance
+    reaches the threshold once in ten million independent Gaussian bars (Siegmund, 1985: exp(15 + 1.166)); volatility
+    that comes in clusters makes that some thousand times as often. After a signal both sums begin anew.
 
     >>> import numpy as np
     >>> from sparktrends.detectors import Detectors
@@ -54,12 +54,12 @@ class ChangePoint(Detector):
     >>> one = Detectors((), chosen=("change_point",))
     >>> found = one.run(one.new(1)[0], bars, np.empty((430, 0)))
     >>> [(s.start, s.direction) for s in one.signals([("x", "A", "1m", i) for i in range(430)], found)]
-    [(417, 'up')]
+    [(422, 'up')]
     """
 
     name = "change_point"
     size = 10
-    defaults = {"threshold": 12, "warm": 300, "span": 240, "floor": 1e-4, "slack": 0.5}  # noqa: RUF012
+    defaults = {"threshold": 15, "warm": 300, "span": 240, "floor": 1e-4, "slack": 0.5}  # noqa: RUF012
     measure = "log return in its own scales, winsorised; the score is their cumulative sum"
     warning = 5.0
     critical = 15.0

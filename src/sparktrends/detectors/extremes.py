@@ -6,6 +6,7 @@ from sparktrends.detectors.base import Detector, Row, Verdict, compiled
 from sparktrends.detectors.side import SIDE
 
 DISTANCE = 2
+ARMED = 2
 MIDDLE = 50.0
 
 
@@ -13,9 +14,9 @@ MIDDLE = 50.0
 def _score(p: Row, state: Row, _bar: Row, seen: Row) -> Verdict:
     away = seen[0] - MIDDLE
     score = 0.0
-    if away >= p[DISTANCE] and state[SIDE] <= 0:
+    if state[ARMED] > 0 and away >= p[DISTANCE] and state[SIDE] <= 0:
         score = 1.0
-    elif away <= -p[DISTANCE] and state[SIDE] >= 0:
+    elif state[ARMED] > 0 and away <= -p[DISTANCE] and state[SIDE] >= 0:
         score = -1.0
     return score, seen[0], MIDDLE, p[DISTANCE]
 
@@ -25,7 +26,11 @@ def _learn(p: Row, state: Row, _bar: Row, seen: Row) -> None:
     away = seen[0] - MIDDLE
     if abs(away) >= p[DISTANCE]:
         state[SIDE] = 1.0 if away > 0 else -1.0
-    elif away * state[SIDE] < 0:
+        return
+    # The index of a price that never moved is 0: an extreme counts only where it was elsewhere before.
+    if abs(away) < p[DISTANCE]:
+        state[ARMED] = 1.0
+    if away * state[SIDE] < 0:
         state[SIDE] = 0.0
 
 
@@ -44,7 +49,7 @@ class RsiExtreme(Detector):
 
     name = "rsi_extreme"
     kind = "pattern"
-    size = 2
+    size = 3
     reads = ("rsi_14",)
     defaults = {"threshold": 1, "warm": 1, "distance": 20}  # noqa: RUF012
     measure = "RSI 14"

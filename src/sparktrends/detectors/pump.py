@@ -37,7 +37,8 @@ def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
     z = rarity.distance(state, TRACK, abs(way), p[FLOOR])
     if busy < p[BUSY] or z < 0:
         return 0.0, way, state[TRACK], scale
-    return math.copysign(rarity.rarity(state, TRACK, z), way), way, state[TRACK], scale
+    score = rarity.together(rarity.rarity(state, TRACK, z), rarity.rarity(state, VOLUME + 1, busy))
+    return math.copysign(score, way), way, state[TRACK], scale
 
 
 @compiled
@@ -62,8 +63,8 @@ class Pump(Detector):
     """How rare the way from the lowest low (or highest high) of the last five bars to this bar's high (low) is.
 
     Only ways of ``least`` (ln of 1.03: three percent) or more, in a bar whose volume lies ``busy`` scales above its
-    usual, count; after it spoke it is silent for five bars. High, low and volume move one way while a bar forms, so
-    it may speak early.
+    usual, count; their score joins the rarity of the way with that of the volume by Fisher's method. After it spoke
+    it is silent for five bars. High, low and volume move one way while a bar forms, so it may speak early.
 
     >>> import numpy as np
     >>> from sparktrends.detectors import Detectors

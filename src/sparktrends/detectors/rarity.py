@@ -58,6 +58,16 @@ def rarity(state: Row, at: int, z: float) -> float:
 
 
 @compiled
+def together(a: float, b: float) -> float:
+    """Fisher's method (1932) for the independent chances P = 10**-a and Q = 10**-b: −log10 of PQ · (1 − ln PQ).
+
+    >>> round(together(3.0, 3.0), 2)
+    4.83
+    """
+    return a + b - math.log10(1.0 + (a + b) * math.log(10.0))
+
+
+@compiled
 def absorb(state: Row, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
     """Learn a value that lay at ``z``: first the tail, then scale and, when ``moving``, centre.
 

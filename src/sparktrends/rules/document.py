@@ -10,7 +10,7 @@ from typing import Any
 
 from sparktrends.errors import BadFile
 from sparktrends.rules.names import Names, suggestion
-from sparktrends.rules.rule import BadRule, Rule, make_rule
+from sparktrends.rules.rule import DEFAULTS, BadRule, Rule, make_rule
 
 MAX_FILE = 1_000_000
 """Largest rules file, in bytes."""
@@ -81,7 +81,7 @@ def _rules(text: str, tables: list[dict[str, Any]], names: Names, file: str) -> 
             rules[rule.name] = rule
         except BadRule as fault:
             called = str(table.get("name", f"number {number + 1}"))
-            value = table.get(fault.key)
+            value = table.get(fault.key) if fault.key in DEFAULTS else None
             findings.append(_finding(text, start, file, called, fault.key, str(fault), value, fault.at))
     return list(rules.values()), findings
 

@@ -47,11 +47,13 @@ def _divide(a: Floats, b: Floats) -> Floats:
     return np.where(b == 0, np.nan, a / b)
 
 
-_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+_JOIN: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,
     "/": _divide,
+}
+_FUNCTIONS: Mapping[str, Callable[..., Floats]] = {
     "neg": np.negative,
     "abs": np.abs,
     "min": lambda *values: reduce(np.minimum, values),
@@ -77,7 +79,11 @@ def value_of(node: Value, rows: Rows) -> Floats:
         case nodes.Previous():
             return rows.previous(node.slot, value_of(node.argument, rows))
     assert isinstance(node, nodes.Arithmetic)
-    result: Floats = _ARITHMETIC[node.operator](*(value_of(argument, rows) for argument in node.arguments))
+    result, *more = [value_of(argument, rows) for argument in node.arguments]
+    if node.operators[0] in _FUNCTIONS:
+        return _FUNCTIONS[node.operators[0]](result, *more)
+    for operator, value in zip(node.operators, more, strict=True):
+        result = _JOIN[operator](result, value)
     return result
 
 

@@ -57,9 +57,12 @@ class Column(Value):
 
 @dataclass(frozen=True)
 class Arithmetic(Value):
-    """``operator`` is one of + - * / or abs, min, max, neg, over one or more values."""
+    """Values joined from the left by one operator fewer (+ - * /), or given to one of abs, min, max, neg.
 
-    operator: str
+    A long sum is one flat node: depth is bounded by the brackets a person wrote.
+    """
+
+    operators: tuple[str, ...]
     arguments: tuple[Value, ...]
 
     @property

@@ -147,11 +147,12 @@ class _Builder:
 
     def _sum(self, tree: Any, source: tuple[str, int]) -> Node:
         """Also products: value, operator, value, operator … taken from the left."""
-        result = self.value(tree.children[0])
-        for operator, child in zip(tree.children[1::2], tree.children[2::2], strict=True):
-            text = self._whole[source[1] : child.meta.end_pos]
-            result = self._arithmetic((text, source[1]), str(operator), (result, self.value(child)))
-        return result
+        values = tuple(self.value(child) for child in tree.children[::2])
+        operators = tuple(str(token) for token in tree.children[1::2])
+        lies = values[0].range
+        for operator, value in zip(operators, values[1:], strict=True):
+            lies = nodes.range_of(operator, [lies, value.range])
+        return nodes.Arithmetic(*source, lies, operators, values)
 
     _product = _sum
 
@@ -160,7 +161,7 @@ class _Builder:
 
     def _arithmetic(self, source: tuple[str, int], operator: str, arguments: tuple[Value, ...]) -> Value:
         lies = nodes.range_of(operator, [argument.range for argument in arguments])
-        return nodes.Arithmetic(*source, lies, operator, arguments)
+        return nodes.Arithmetic(*source, lies, (operator,), arguments)
 
     def _number(self, tree: Any, source: tuple[str, int]) -> Node:
         value = float(tree.children[0])
