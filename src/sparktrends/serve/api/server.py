@@ -94,7 +94,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     streams = False
 
     def _flush_some(self, do_close: bool = True) -> bool:
-        """Waitress's loop sends without the lock once no task runs; the hub writes then, and both would send the same."""
+        """Waitress's loop sends without the lock once no task runs, when the hub writes: both would send it."""
         with self.outbuf_lock:
             return bool(super()._flush_some(do_close))
 
