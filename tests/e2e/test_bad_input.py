@@ -187,7 +187,9 @@ class TestOneStream:
         product.wait_folded()
         aside = product.sql("SELECT count(*), sum(size)::bigint FROM market.quarantine")
         assert aside == [(2_000, sum(len(value or b"") for value in bad))]
-        assert product.sql("SELECT sum(trades)::bigint, sum(volume) FROM market.bars") == [(2_000, 4_000)]
+        assert product.sql("SELECT sum(trades)::bigint, sum(volume) FROM market.bars WHERE interval = '1m'") == [
+            (2_000, 4_000)
+        ]
         assert set(check_quarantine(product)) >= REASONS
         product.audit()
 
@@ -202,7 +204,7 @@ class TestOneStream:
         finally:
             keeper.start()
         product.wait_folded()
-        assert product.ask("SELECT sum(trades)::bigint FROM market.bars WHERE symbol = 'A'") == 3_000
+        assert product.ask("SELECT sum(trades)::bigint FROM market.bars WHERE interval = '1m'") == 3_000
 
     def test_the_broker_is_away_and_comes_back(self, product: Product, stack: Stack, stream: Command) -> None:
         keeper = stack.keepers["kafka"]

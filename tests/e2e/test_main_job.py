@@ -139,17 +139,17 @@ def test_the_audit_is_clean_and_has_seen_every_record(second: Product, first: di
 def test_an_altered_a_dropped_and_a_doubled_row_are_named(second: Product) -> None:
     minutes = ["2013-11-26 10:00+00", "2013-11-27 11:00+00", "2013-11-28 12:00+00"]
     altered, dropped, doubled = minutes
-    kept = "CREATE TABLE core.kept AS SELECT * FROM core.bars WHERE start = ANY(%s::timestamptz[])"
+    kept = "CREATE TABLE core.kept AS SELECT * FROM core.bars WHERE interval = '1m' AND start = ANY(%s::timestamptz[])"
     second.sql(kept, minutes)
     # A row cannot be there twice with the key in place: what a broken index would let in is tried without it.
     second.sql("ALTER TABLE core.bars DROP CONSTRAINT bars_pkey")
-    second.sql("UPDATE core.bars SET close = close + 0.000000000001 WHERE start = %s", altered)
-    second.sql("DELETE FROM core.bars WHERE start = %s", dropped)
-    second.sql("INSERT INTO core.bars SELECT * FROM core.bars WHERE start = %s", doubled)
+    second.sql("UPDATE core.bars SET close = close + 0.000000000001 WHERE interval = '1m' AND start = %s", altered)
+    second.sql("DELETE FROM core.bars WHERE interval = '1m' AND start = %s", dropped)
+    second.sql("INSERT INTO core.bars SELECT * FROM core.bars WHERE interval = '1m' AND start = %s", doubled)
     try:
         report = second.audit(code=1)
     finally:
-        second.sql("DELETE FROM core.bars WHERE start = ANY(%s::timestamptz[])", minutes)
+        second.sql("DELETE FROM core.bars WHERE interval = '1m' AND start = ANY(%s::timestamptz[])", minutes)
         second.sql("INSERT INTO core.bars SELECT * FROM core.kept")
         second.sql("DROP TABLE core.kept")
         second.sql("ALTER TABLE core.bars ADD CONSTRAINT bars_pkey PRIMARY KEY (series, interval, start)")
@@ -180,7 +180,7 @@ def test_env_names_the_running_stack(second: Product) -> None:
         user=values["POSTGRES_USER"],
         password=values["POSTGRES_PASSWORD"],
     ) as connection:
-        assert connection.execute("SELECT count(*) FROM bars WHERE trades > 0").fetchone() == (BARS,)
+        assert connection.execute(f"SELECT count(*) FROM bars WHERE {KEY} AND trades > 0").fetchone() == (BARS,)
     owner = dict(line.split("=", 1) for line in second.run("env", "--owner").out.splitlines())
     assert owner["POSTGRES_USER"] == "sparktrends"
     assert owner["POSTGRES_PASSWORD"] != values["POSTGRES_PASSWORD"]
@@ -215,7 +215,7 @@ def test_the_reader_sees_market_and_nothing_else(second: Product) -> None:
 
 
 def test_psql_topics_and_checks_say_that_all_is_well(second: Product) -> None:
-    asked = second.run("psql", "-Atc", "SELECT count(*) FROM bars WHERE trades > 0")
+    asked = second.run("psql", "-Atc", f"SELECT count(*) FROM bars WHERE {KEY} AND trades > 0")
     assert asked.out.strip() == str(BARS)
     assert second.run("topics", "--json").json() == {"applied": False, "changes": []}
     for what in ("kafka", "database", "stream"):
