@@ -7,12 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Fixtures of the real embedded stack (`stack`, `home`, `resolver`) and of databases on it (`database`).
 sys.path.insert(0, str(ROOT / "tests"))
 pytest_plugins = ["embedded", "databases"]
+
+# A busy machine is no fault of the code. `make test` tries the same examples everywhere, `make test-all` new ones.
+settings.register_profile("quick", deadline=None, derandomize=True)
+settings.register_profile("all", deadline=None)
+settings.load_profile(os.environ.get("SPARKTRENDS_TESTS", "quick"))
 
 
 @pytest.fixture(scope="session")
