@@ -61,7 +61,7 @@ function candles(bars, x, view, signals, clock) {
     showlegend: false, hoverinfo: "x+y", yaxis: "y",
   };
   const line = (name, label, color, more = {}) => ({
-    type: "scatter", mode: "lines", x, y: pick(name), name: label, line: { color, width: 1.3, ...more }, hoverinfo: "skip", yaxis: "y",
+    type: "scatter", mode: "lines", x, y: pick(name), name: label, line: { color, width: 1.3, ...more }, hoverinfo: "skip", yaxis: "y", connectgaps: true,
   });
   const band = view.overlays.includes("bb") ? [
     { ...line("bb_upper", "Bollinger 20", "rgba(120,140,170,.7)"), legendgroup: "bb" },

@@ -35,10 +35,11 @@ export class Series {
     return [...this.bars.values()].sort((a, b) => a.t - b.t);
   }
 
-  // How many of the newest bars to ask for, so that none is left without its metrics (a few of the first never have any).
+  // How many of the newest bars to ask for, so that none behind a bar with metrics is left without (what is not warm
+  // yet has none anywhere). A bar fetched while it formed may have said null.
   lacking(names) {
-    const bars = this.traded().slice(-KEPT / 3);
-    const first = bars.findIndex((bar, n) => n > 0 && names.some((name) => !(name in bar)));
+    const bars = this.traded().slice(-KEPT / 5);
+    const first = bars.findIndex((bar, n) => n > 0 && names.some((name) => bar[name] == null && bars[n - 1][name] != null));
     return first < 0 ? 3 : bars.length - first + 3;
   }
 
