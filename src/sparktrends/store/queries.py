@@ -41,7 +41,7 @@ def totals(connection: Connection) -> Totals:
     with translated():
         row = connection.execute(
             "SELECT (SELECT coalesce(sum(trades), 0) FROM core.ledger),"
-            " (SELECT count(*) FROM core.bars WHERE trades > 0),"
+            " (SELECT count(*) FROM core.bars WHERE interval = '1m' AND trades > 0),"
             " (SELECT count(*) FROM core.signals WHERE retracted_at IS NULL),"
             " (SELECT count(*) FROM core.alerts),"
             " (SELECT coalesce(sum(quarantined), 0) FROM core.ledger),"
