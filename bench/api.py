@@ -166,7 +166,7 @@ def commit(connection: psycopg.Connection[Any], number: int, committed: dict[int
             "INSERT INTO core.shards VALUES ('1/1', %s) ON CONFLICT (shard) DO UPDATE SET commit = %s", (number, number)
         )
         connection.execute(
-            "INSERT INTO core.changes SELECT '1/1', %s, now(), array_agg(id), array_agg('1m'), "
+            "INSERT INTO core.changes SELECT '1/1', %s, now(), array_agg(id), array_agg('1m'::text), "
             "array_agg(1714521600000000) FROM core.series",
             (number,),
         )

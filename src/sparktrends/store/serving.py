@@ -26,13 +26,15 @@ class Listing:
     """A view as pages of rows. ``keys`` order it and are unique together; ``time`` is what from and to bound.
 
     ``by_series``: the view has a column ``series`` whose rows are read in order of ``start``, one series at a time;
-    so even a year of minutes is read no further than the page.
+    so even a year of minutes is read no further than the page. ``starts`` are views of the keys of its parts, where
+    the view is a union that cannot be read in the order of an index.
     """
 
     view: str
     keys: tuple[str, ...]
     time: str = ""
     by_series: bool = False
+    starts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,16 @@ def _series_page(
     conditions, values = _conditions(listing, wanted, inside, "v")
     which, more = _equal(naming, "k")
     statement = sql.SQL(
-        "SELECT {columns}{metrics} FROM market.series k CROSS JOIN LATERAL ("
-        "SELECT v.* FROM {view} v WHERE v.series = k.series AND {conditions} "
+        "SELECT {columns}{metrics} FROM market.series k {edge} CROSS JOIN LATERAL ("
+        "SELECT v.* FROM {view} v WHERE v.series = k.series AND {conditions}{within} "
         "ORDER BY v.start {way} LIMIT %(limit)s) v {joined} WHERE {which} ORDER BY {order} LIMIT %(limit)s"
     ).format(
         columns=_selected(known[listing.view], names, "v"),
         metrics=sql.SQL("").join(sql.SQL(", m.{}").format(sql.Identifier(name)) for name in wanted.metrics),
         view=sql.Identifier("market", listing.view),
         conditions=sql.SQL(" AND ").join(conditions),
+        edge=_edge(known, listing, wanted, inside),
+        within=sql.SQL(_WITHIN[wanted.descending] if listing.starts else ""),
         way=_way(wanted.descending),
         joined=sql.SQL(_METRICS if wanted.metrics else ""),
         which=sql.SQL(" AND ").join(which),
@@ -124,6 +128,56 @@ _METRICS = (
     "LEFT JOIN LATERAL (SELECT * FROM market.metrics n"
     " WHERE n.series = v.series AND n.interval = v.interval AND n.start = v.start) m ON true"
 )
+
+
+# The second bound says nothing, but a planner that knows two ends of a span expects few rows in it and goes by the
+# index; knowing one it expects a third of the series, and reads all of it into a hash.
+_WITHIN = {
+    True: " AND v.start >= e.edge AND v.start <= (SELECT timestamptz 'infinity')",
+    False: " AND v.start <= e.edge AND v.start >= (SELECT timestamptz '-infinity')",
+}
+
+
+def _edge(known: Catalog, listing: Listing, wanted: Wanted, equal: Mapping[str, Sequence[Any]]) -> sql.Composable:
+    """Where the last row of the page can lie at the furthest: the view has a row at every key of each of its parts.
+
+    So a page is full before it gets beyond the n-th key of any part; a part with fewer keys says nothing.
+    """
+    if not listing.starts:
+        return sql.SQL("")
+    furthest, nearest, open_end = (
+        ("min", "greatest", "-infinity") if wanted.descending else ("max", "least", "infinity")
+    )
+    nth = [
+        sql.SQL(
+            "(SELECT {furthest}(x.start) FROM (SELECT v.start FROM {view} v WHERE v.series = k.series AND {conditions}"
+            " ORDER BY v.start {way} LIMIT %(limit)s) x HAVING count(*) = %(limit)s)"
+        ).format(
+            furthest=sql.SQL(furthest),
+            view=sql.Identifier("market", part),
+            conditions=sql.SQL(" AND ").join(_bounds(known[part], wanted, equal)),
+            way=_way(wanted.descending),
+        )
+        for part in listing.starts
+    ]
+    return sql.SQL("CROSS JOIN LATERAL (SELECT coalesce({}({}), {}::timestamptz) AS edge) e").format(
+        sql.SQL(nearest), sql.SQL(", ").join(nth), sql.Literal(open_end)
+    )
+
+
+def _bounds(kinds: Mapping[str, str], wanted: Wanted, equal: Mapping[str, Sequence[Any]]) -> list[sql.Composable]:
+    """What of a page's conditions can be said of keys alone; the key it begins behind is left out only in part."""
+    found = _equal({name: allowed for name, allowed in equal.items() if name in kinds}, "v")[0]
+    if "adjustment" in kinds and "adjustment" not in equal:
+        found.append(sql.SQL("v.adjustment = 'raw'"))
+    if wanted.since is not None:
+        found.append(sql.SQL("v.start >= %(since)s"))
+    if wanted.until is not None:
+        found.append(sql.SQL("v.start < %(until)s"))
+    if wanted.after is not None:
+        # Strictly behind: rows at the very start of the cursor may be on the page too, and come on top.
+        found.append(sql.SQL("v.start {} %(after_0)s").format(sql.SQL("<" if wanted.descending else ">")))
+    return found
 
 
 def _conditions(

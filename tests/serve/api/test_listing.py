@@ -6,14 +6,20 @@ import csv
 import gzip
 import io
 import json
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.sql import SQL
 
-from serve.api.world import HOSTILE, World
+from serve.api.world import _BARS, HOSTILE, START, World
+from sparktrends.serve.api import Api
+from sparktrends.serve.api.resources import BARS
+from sparktrends.store.serving import Wanted, _series_page, catalog
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +81,45 @@ def test_the_pages_together_are_the_whole(client: FlaskClient, limit: int, order
     assert pages == whole
     keys = [(row["start"], row["source"], row["symbol"]) for row in whole]
     assert keys == sorted(keys, reverse=order == "desc")
+
+
+def test_the_newest_bars_are_read_without_the_others(database: Any) -> None:
+    """A month of minutes, provider's bars between and beside them: the page is right, and little is read for it."""
+    world = database[1]()
+    world.run("SELECT core.ensure_month('provider_bars', '2024-05-01')")
+    world.run(_BARS, 2, START + timedelta(minutes=30), 40_000)
+    world.run(_PROVIDED)
+    world.run("ANALYZE")
+    api = Api(world.config())
+    client = api.app.test_client()
+    known = api.reader.read(catalog)
+    starts = [start for (start,) in world.run("SELECT start FROM market.bars WHERE series = 2 ORDER BY start")]
+    for order, expected in (("desc", starts[::-1]), ("asc", starts)):
+        found = [row["start"] for row in get(client, "bars", symbol="ETH/USD", order=order, limit=300)["data"]]
+        assert found == [start.isoformat().replace("+00:00", "Z") for start in expected[:300]]
+        wanted = Wanted(["close"], {"symbol": ["ETH/USD"], "interval": ["1m"]}, limit=10, descending=order == "desc")
+        plan = api.reader.read(partial(explained, known, wanted))
+        assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan)) < 100
+    api.close()
+
+
+_PROVIDED = """
+INSERT INTO core.provider_bars
+SELECT 2, '1m', timestamptz '2024-05-01Z' + n * interval '1 minute', 'raw', 1, 1, 1, 1, 1, 1, 1, true, 0, 0, 0, now()
+FROM generate_series(0, 43000, 7) n
+"""
+
+
+def explained(known: Any, wanted: Wanted, cursor: Any) -> Any:
+    """How PostgreSQL carries a page out."""
+    statement, values = _series_page(known, BARS.listing, wanted, ["close"])
+    cursor.execute(SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, values)
+    return cursor.fetchone()[0][0]["Plan"]
+
+
+def nodes(plan: Any) -> list[Any]:
+    """Every node of a plan."""
+    return [plan] + [node for inner in plan.get("Plans", []) for node in nodes(inner)]
 
 
 def test_a_cursor_belongs_to_its_request(client: FlaskClient) -> None:

@@ -31,7 +31,7 @@ BY_BAR = ("start", "source", "symbol")
 BARS = Resource(
     "bars",
     "Price bars",
-    Listing("bars", BY_BAR, "start", by_series=True),
+    Listing("bars", BY_BAR, "start", by_series=True, starts=("trade_starts", "provider_starts")),
     query.BarsQuery,
     rows.BarRow,
     ("source", "symbol", "interval"),
@@ -39,7 +39,7 @@ BARS = Resource(
 SPLIT_BARS = Resource(
     "bars",
     "Price bars adjusted for splits",
-    Listing("bars_all", BY_BAR, "start", by_series=True),
+    Listing("bars_all", BY_BAR, "start", by_series=True, starts=("provider_starts",)),
     query.BarsQuery,
     rows.BarRow,
     ("source", "symbol", "interval"),
