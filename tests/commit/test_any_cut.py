@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from commit.stored import everything, expect_as_recomputed
-from commit.world import LAWS, Log, Road, random_log, rows
+from commit.world import BOTH, Log, Road, random_log, rows
 
 pytestmark = pytest.mark.e2e
 
@@ -33,26 +33,26 @@ def differences(one: dict[str, list[object]], two: dict[str, list[object]]) -> l
 
 
 def check(migrated_database: Callable[[], str], log: Log, seed: int, cuts: int) -> None:
-    whole = Road(migrated_database(), log)
+    whole = Road(migrated_database(), log, laws=BOTH)
     whole.all()
     whole.close()
     expected = everything(whole.dsn)
     assert expected["metrics"]
     for number in range(cuts):
         dsn = migrated_database()
-        travel(Road(dsn, log), random.Random(f"{seed} {number}"))
+        travel(Road(dsn, log, laws=BOTH), random.Random(f"{seed} {number}"))
         found = everything(dsn)
         assert found == expected, (seed, number, differences(expected, found))
-        for analysis in LAWS.analyses:
+        for analysis in BOTH.analyses:
             expect_as_recomputed(dsn, analysis._chain)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1))
 def test_any_cut_gives_the_same_bits(migrated_database: Callable[[], str], seed: int) -> None:
     check(migrated_database, random_log(seed), seed, cuts=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 43))
+@pytest.mark.parametrize("seed", range(1, 41))
 def test_any_cut_of_more_logs_gives_the_same_bits(migrated_database: Callable[[], str], seed: int) -> None:
     check(migrated_database, random_log(seed, 200), seed, cuts=3)

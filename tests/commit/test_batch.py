@@ -109,7 +109,7 @@ def test_a_revised_bar_is_stepped_again_with_what_follows(road: Road, pen: Pen) 
     assert ("up", T + 5 * MINUTE, "firing") in after
     assert ("up", T + 5 * MINUTE, "firing") not in before
     assert rows(road.dsn, REVISION, T + 5 * MINUTE) == [(1,)]
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 def test_signals_and_alerts_that_a_revision_undoes_are_retracted(road: Road, pen: Pen) -> None:
@@ -122,7 +122,7 @@ def test_signals_and_alerts_that_a_revision_undoes_are_retracted(road: Road, pen
     road.all()
     assert ("jump", T + 12 * MINUTE, "retracted") in rows(road.dsn, ALERTS)
     assert rows(road.dsn, MOVED, T + 12 * MINUTE) == [(False,)]
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 @pytest.mark.parametrize("first", ["trades", "bar"])
@@ -137,7 +137,7 @@ def test_a_providers_bar_stands_for_an_incomplete_one(road: Road, pen: Pen, stat
     road.commit(road.ranges({place: 99}))
     road.all()
     assert close_at(road, 6) == ("provider", 150)
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 def open_bars(road: Road) -> None:
@@ -152,16 +152,16 @@ def test_a_providers_bar_gives_way_when_the_minute_was_only_quiet(road: Road, pe
     open_bars(road)
     road.all()
     assert close_at(road, 12) == ("provider", 150)
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
     pen.beat("A", T + 12 * MINUTE + SECOND, at=T + 14 * MINUTE)
     road.all()
     assert close_at(road, 12) == ("trades", None)
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
     assert rows(road.dsn, "SELECT * FROM core.snapshots WHERE interval = '1m' AND start = %s", T + 12 * MINUTE) == []
     road.restart()
     pen.trade("A", T + 16 * MINUTE, 120)
     road.all()
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 def test_a_session_that_was_closed_takes_its_feed_signals_back(road: Road, pen: Pen) -> None:
@@ -202,7 +202,7 @@ def test_a_fill_of_another_day_goes_back_to_the_days_snapshot(road: Road, pen: P
     pen.trade("A", T + 8 * MINUTE, 500, at=T + DAY + 3 * MINUTE, fill=True)
     road.restart()
     road.all()
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 def test_extra_metrics_can_be_asked_for_by_name(road: Road, pen: Pen) -> None:
@@ -230,7 +230,7 @@ def test_two_writers_of_one_series_take_turns(road: Road, pen: Pen) -> None:
             third.execute("SELECT * FROM core.series_state FOR UPDATE NOWAIT")
     other.close()
     road.all()
-    expect_as_recomputed(road.dsn, LAWS.analysis._chain)
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 
 def test_bars_alone_can_be_written_and_analysed_later(road: Road, pen: Pen) -> None:

@@ -53,7 +53,8 @@ def chain(rules: str = RULES, interval: str = "1m") -> Chain:
     return Chain(kernel, detectors, Rules.parse(rules, Names(kernel.columns, detectors.thresholds)), interval)
 
 
-LAWS = Laws(LIMITS, tuple(Analysis(chain(interval=interval), LIMITS) for interval in ("1m", "5m")))
+LAWS = Laws(LIMITS, (Analysis(chain(), LIMITS),))
+BOTH = Laws(LIMITS, tuple(Analysis(chain(interval=interval), LIMITS) for interval in ("1m", "5m")))
 
 
 @dataclass
