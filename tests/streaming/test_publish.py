@@ -85,18 +85,18 @@ def at_end(road: Road) -> bool:
 
 def expect_everything_in_order(connection: Connection, road: Road) -> None:
     """The last record of each bar is what is stored, and no record is older than one before it."""
-    last: dict[tuple[str, int], dict[str, Any]] = {}
+    last: dict[tuple[str, str, int], dict[str, Any]] = {}
     for key, row in out(connection, OUT_BARS, road):
         assert key == row["symbol"]
-        place = (row["symbol"], row["start"])
+        place = (row["symbol"], row["interval"], row["start"])
         if place in last:
             before = last[place]
             assert (before["revision"], before["updated_at"]) <= (row["revision"], row["updated_at"])
         last[place] = row
-    stored = rows(road.dsn, "SELECT symbol, start, close, volume, state, revision FROM market.bars")
+    stored = rows(road.dsn, "SELECT symbol, interval, start, close, volume, state, revision FROM market.bars")
     assert stored
-    for symbol, start, *values in stored:
-        row = last.pop((symbol, to_micros(start)))
+    for symbol, interval, start, *values in stored:
+        row = last.pop((symbol, interval, to_micros(start)))
         assert [row[name] for name in ("close", "volume", "state", "revision")] == values
     assert not last
 
@@ -122,7 +122,8 @@ def test_a_revision_and_a_retraction_come_out(connection: Connection, road: Road
     pen.trade(symbol, start, 900, at=T + 20 * MINUTE)
     with publishing(publisher_of(connection, road), failed=pytest.fail):
         road.all()
-    seen = [row for _, row in out(connection, OUT_BARS, road) if (row["symbol"], row["start"]) == (symbol, start)]
+    told = [row for _, row in out(connection, OUT_BARS, road) if row["interval"] == "1m"]
+    seen = [row for row in told if (row["symbol"], row["start"]) == (symbol, start)]
     assert [(row["state"], row["revision"], row["high"]) for row in seen][-1] == ("revised", 1, 900)
 
 
