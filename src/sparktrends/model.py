@@ -8,7 +8,7 @@ Prices and sizes are `decimal.Decimal` at the edges. Inside a `PartialBar` they 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -430,8 +430,3 @@ def is_simulated(source: str) -> bool:
 def is_replayed(source: str) -> bool:
     """Whether values of this source come from a recording (law 9)."""
     return source.endswith("~replay")
-
-
-def symbols_of(items: Sequence[Trade | Heartbeat | ProviderBar]) -> list[str]:
-    """The distinct symbols of some events, in order of first appearance."""
-    return list(dict.fromkeys(item.symbol for item in items))
