@@ -73,6 +73,16 @@ class Reader:
             raise translated(error, f"asking for the ends of {topic}-{partition}") from error
         return low, high
 
+    def offset_at(self, topic: str, partition: int, ts: int) -> int:
+        """The first offset that was appended at ``ts`` (microseconds UTC) or later; the end when there is none."""
+        try:
+            (found,) = self._consumer.offsets_for_times(
+                [TopicPartition(topic, partition, ts // 1000)], timeout=self._patience
+            )
+        except KafkaException as error:
+            raise translated(error, f"asking {topic}-{partition} for a time") from error
+        return found.offset if found.offset >= 0 else self.watermarks(topic, partition)[1]
+
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """The records with ``start <= offset < end``.
 

@@ -1,0 +1,148 @@
+"""What quality is judged by, and its scores: reads and writes of `batch quality`, on a cursor in a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+from sparktrends.store.connect import Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """A series that has minutes: its first known one, and where its clock stands (µs UTC)."""
+
+    id: int
+    source: str
+    symbol: str
+    first: int
+    clock: int
+
+
+class MinuteRow(NamedTuple):
+    """One stored minute: why it is not whole (empty: it is), the bar of our trades and the provider's closed one."""
+
+    start: int
+    reason: str
+    own: tuple[float, ...] | None
+    provider: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is written of one series and day; ``worst`` are (start µs, score, points) of minutes below 100."""
+
+    series: int
+    day: date
+    score: float
+    minutes: int
+    points: Mapping[str, float]
+    faulty: Mapping[str, int]
+    worst: Sequence[tuple[int, float, Mapping[str, float]]]
+
+
+def series_known(cursor: Cursor) -> list[SeriesRow]:
+    """Every series with a minute, by source and symbol."""
+    cursor.execute(
+        "SELECT s.id, s.source, s.symbol, t.first_minute, t.clock FROM core.series s "
+        "JOIN core.series_state t ON t.series = s.id WHERE t.first_minute IS NOT NULL ORDER BY s.source, s.symbol"
+    )
+    return [SeriesRow(*row) for row in cursor.fetchall()]
+
+
+def minutes(cursor: Cursor, series: int, start: int, end: int) -> Iterator[MinuteRow]:
+    """The final minutes of [start, end), oldest first: ours, the provider's, or both."""
+    cursor.execute(_MINUTES, {"series": series, "start": start, "end": end})
+    for at, reason, *prices in cursor:
+        own, provider = prices[:5], prices[5:]
+        yield MinuteRow(
+            at, reason, tuple(own) if own[0] is not None else None, tuple(provider) if provider[0] is not None else None
+        )
+
+
+_MINUTES = """
+SELECT (extract(epoch FROM coalesce(b.start, p.start)) * 1000000)::bigint, coalesce(b.reason, ''),
+    b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8,
+    p.open::float8, p.high::float8, p.low::float8, p.close::float8, p.volume::float8
+FROM (SELECT * FROM core.bars WHERE series = %(series)s AND interval = '1m' AND state <> 'forming'
+        AND start >= core.at(%(start)s) AND start < core.at(%(end)s)) b
+FULL JOIN (SELECT * FROM core.provider_bars WHERE series = %(series)s AND interval = '1m' AND adjustment = 'raw'
+        AND closed AND start >= core.at(%(start)s) AND start < core.at(%(end)s)) p ON p.start = b.start
+ORDER BY 1
+"""
+
+
+def closed_spans(cursor: Cursor, series: int, start: int, end: int) -> list[tuple[int, int]]:
+    """[from, to) of the closed sessions that touch [start, end)."""
+    cursor.execute(
+        "SELECT (extract(epoch FROM from_at) * 1000000)::bigint, (extract(epoch FROM to_at) * 1000000)::bigint "
+        "FROM core.gaps WHERE series = %s AND reason = 'closed' AND to_at > core.at(%s) AND from_at < core.at(%s)",
+        (series, start, end),
+    )
+    return [(int(a), int(b)) for a, b in cursor.fetchall()]
+
+
+def late(cursor: Cursor, start: int, end: int) -> list[tuple[str, str, int]]:
+    """(source, symbol, event time) of every trade of [start, end) that came too late."""
+    cursor.execute(
+        "SELECT s.source, s.symbol, l.ts FROM core.late_trades l JOIN core.series s ON s.id = l.series "
+        "WHERE l.ts >= %s AND l.ts < %s",
+        (start, end),
+    )
+    return [(str(source), str(symbol), int(ts)) for source, symbol, ts in cursor.fetchall()]
+
+
+def refused(cursor: Cursor, start: int, end: int) -> Iterator[tuple[str, bytes, int]]:
+    """(topic, payload, append time) of every record that was set aside and appended within [start, end)."""
+    cursor.execute(
+        "SELECT topic, payload, appended FROM core.quarantine WHERE appended >= %s AND appended < %s", (start, end)
+    )
+    for topic, payload, appended in cursor:
+        yield str(topic), bytes(payload), int(appended)
+
+
+def save(cursor: Cursor, score: Score, start: int, end: int, now: int) -> None:
+    """Replace what is known of the series' day, whose minutes lie in [start, end)."""
+    row: dict[str, Any] = {
+        "series": score.series,
+        "day": score.day,
+        "score": score.score,
+        "minutes": score.minutes,
+        "points": json.dumps(score.points),
+        "faulty": json.dumps(score.faulty),
+        "now": now,
+    }
+    cursor.execute(_SAVE_DAY, row)
+    cursor.execute(
+        "DELETE FROM core.quality_minutes WHERE series = %s AND start >= core.at(%s) AND start < core.at(%s)",
+        (score.series, start, end),
+    )
+    cursor.executemany(
+        "INSERT INTO core.quality_minutes (series, start, score, points) VALUES (%s, core.at(%s), %s, %s)",
+        [(score.series, at, points_left, json.dumps(points)) for at, points_left, points in score.worst],
+    )
+
+
+_SAVE_DAY = """
+INSERT INTO core.quality AS q (series, day, score, minutes, points, faulty, updated_at)
+VALUES (%(series)s, %(day)s, %(score)s, %(minutes)s, %(points)s, %(faulty)s, core.at(%(now)s))
+ON CONFLICT (series, day) DO UPDATE SET score = excluded.score, minutes = excluded.minutes, points = excluded.points,
+    faulty = excluded.faulty, updated_at = excluded.updated_at
+WHERE (q.score, q.minutes, q.points, q.faulty)
+    IS DISTINCT FROM (excluded.score, excluded.minutes, excluded.points, excluded.faulty)
+"""
+
+
+def poor(cursor: Cursor, below: float, since: date) -> list[tuple[str, str, date, float, Mapping[str, float]]]:
+    """(source, symbol, day, score, points) of series whose newest judged day is not older than ``since`` and scored
+    less."""
+    cursor.execute(
+        "SELECT s.source, s.symbol, q.day, q.score, q.points FROM core.quality q JOIN core.series s ON s.id = q.series "
+        "WHERE q.day >= %s AND q.score < %s "
+        "AND q.day = (SELECT max(n.day) FROM core.quality n WHERE n.series = q.series)",
+        (since, below),
+    )
+    return [(str(a), str(b), day, float(score), points) for a, b, day, score, points in cursor.fetchall()]
