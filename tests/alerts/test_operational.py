@@ -72,12 +72,35 @@ def ledger(world: World, lag_s: float) -> None:
     )
 
 
+def judged(world: World, source: str, score: float) -> None:
+    """The day before now, judged just now."""
+    series(world, source, "BTC/USD", 0)
+    world.rows(
+        "INSERT INTO core.quality (series, day, score, minutes, points, faulty, updated_at) "
+        "SELECT id, (core.at(%s) AT TIME ZONE 'UTC')::date - 1, %s, 1440, "
+        "jsonb_build_object('late', 1, 'missing_hole', 20), '{}', core.at(%s) FROM core.series WHERE source = %s "
+        "ON CONFLICT (series, day) DO UPDATE SET score = excluded.score",
+        *(world.now, score, world.now, source),
+    )
+
+
 @pytest.mark.e2e
 class TestConditions:
+    def test_poor_data_until_the_day_is_judged_better(self, world: World) -> None:
+        judged(world, "binance", 79.5)
+        room = Room(world)
+        assert room.step() == [("ops.quality", "firing")]
+        assert world.rows("SELECT title FROM core.alerts") == [
+            ("BTC/USD: the data of binance score 79.5 of 100, mostly for missing hole",)
+        ]
+        judged(world, "binance", 80.0)
+        assert room.step(5) == [("ops.quality", "resolved")]
+
     def test_quiet_when_all_is_well(self, world: World) -> None:
         series(world, "binance", "BTC/USD", 59)
         series(world, "daily", "SPY", 90_000)
         ledger(world, 59)
+        judged(world, "yahoo", 80.0)
         assert Room(world, STALE).step() == []
 
     def test_a_stale_feed_fires_once_and_is_resolved(self, world: World) -> None:

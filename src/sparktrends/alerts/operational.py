@@ -1,4 +1,5 @@
-"""Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services away.
+"""Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services
+away, poor data.
 
 They take the road of all alerts, as rules named ``ops.<name>``, and fire once until resolved. One case is different:
 while the database is away nothing can be stored, so people are told past the outbox.
@@ -19,7 +20,7 @@ from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
-_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away")
+_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away", "ops.quality")
 Key = tuple[str, str]
 Usage = Callable[[str], tuple[int, int, int]]
 
@@ -30,14 +31,16 @@ class Thresholds:
 
     ``stale_after_s``: how old the clock of a series may be, by source; sources that are not named are not watched.
     ``lag_s``: append time against the time of its commit. ``disk_free``: share of a disk that must stay free.
-    ``away_s``: how long a service may fail to answer. A condition that fires ends at half the lag, or one and a
-    half times the free share, so that it does not flap about its threshold.
+    ``away_s``: how long a service may fail to answer. ``quality``: the score that a series' newest judged day must
+    have. A condition that fires ends at half the lag, or one and a half times the free share, so that it does not
+    flap about its threshold.
     """
 
     stale_after_s: Mapping[str, float] = field(default_factory=dict)
     lag_s: float = 60.0
     disk_free: float = 0.05
     away_s: float = 30.0
+    quality: float = 80.0
     every_s: float = 5.0
 
 
@@ -106,6 +109,7 @@ class Monitor:
         yield from self._lag(now, firing)
         yield from self._full(now, firing)
         yield from self._away(now, firing)
+        yield from self._poor(now)
         for channel, number in self._conditions.dead_letters(now - DAY):
             title = f"{number} alerts of the last day were given up on channel {channel}"
             yield Condition("ops.dead_letters", channel, title, now, values={"alerts": number})
@@ -136,6 +140,14 @@ class Monitor:
                 title = f"{folder}: {free / 2**30:.1f} GiB free of {total / 2**30:.1f}"
                 values = {"free_share": free / total, "needed_share": self._thresholds.disk_free}
                 yield Condition("ops.disk", folder, title, now, "critical", values=values)
+
+    def _poor(self, now: int) -> Iterator[Condition]:
+        for day in self._conditions.poor_quality(self._thresholds.quality, now - 2 * DAY):
+            worst = max(day.points, key=day.points.__getitem__).replace("_", " ")
+            title = f"{day.symbol}: the data of {day.source} score {day.score:.1f} of 100, mostly for {worst}"
+            where = {"source": day.source, "symbol": day.symbol}
+            values = {"score": day.score, **day.points}
+            yield Condition("ops.quality", f"{day.source} {day.symbol}", title, day.start, values=values, **where)
 
     def _away(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         for name, probe in self._watched.probes.items():

@@ -9,7 +9,9 @@ from typing import Any
 
 from sparktrends.errors import NotFound
 from sparktrends.model import Alert
+from sparktrends.store import quality_rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
+from sparktrends.store.quality_rows import PoorDay
 from sparktrends.store.session import Session
 
 
@@ -77,6 +79,11 @@ class Conditions:
         """(channel, deliveries given up) among the alerts raised after ``since``."""
         with self._session.transaction() as cursor:
             return [(str(c), int(n)) for c, n in cursor.execute(_DEAD, {"since": since}).fetchall()]
+
+    def poor_quality(self, below: float, since: int) -> list[PoorDay]:
+        """Series whose newest judged day scored less and was judged after ``since`` (µs UTC)."""
+        with self._session.transaction() as cursor:
+            return quality_rows.poor(cursor, below, since)
 
     def acknowledge(self, alert: str, who: str, now: int) -> None:
         """Write down who has seen an alert; raises NotFound."""

@@ -136,13 +136,23 @@ WHERE (q.score, q.minutes, q.points, q.faulty)
 """
 
 
-def poor(cursor: Cursor, below: float, since: date) -> list[tuple[str, str, date, float, Mapping[str, float]]]:
-    """(source, symbol, day, score, points) of series whose newest judged day is not older than ``since`` and scored
-    less."""
+class PoorDay(NamedTuple):
+    """A day of a series that scored low: its beginning (µs UTC), and the points lost by check."""
+
+    source: str
+    symbol: str
+    start: int
+    score: float
+    points: Mapping[str, float]
+
+
+def poor(cursor: Cursor, below: float, since: int) -> list[PoorDay]:
+    """Series whose newest judged day scored less than ``below`` and was judged after ``since`` (µs UTC)."""
     cursor.execute(
-        "SELECT s.source, s.symbol, q.day, q.score, q.points FROM core.quality q JOIN core.series s ON s.id = q.series "
-        "WHERE q.day >= %s AND q.score < %s "
-        "AND q.day = (SELECT max(n.day) FROM core.quality n WHERE n.series = q.series)",
+        "SELECT s.source, s.symbol, (extract(epoch FROM q.day) * 1000000)::bigint, q.score, q.points "
+        "FROM core.quality q JOIN core.series s ON s.id = q.series "
+        "WHERE q.updated_at > core.at(%s) AND q.score < %s "
+        "AND q.day = (SELECT max(n.day) FROM core.quality n WHERE n.series = q.series) ORDER BY s.source, s.symbol",
         (since, below),
     )
-    return [(str(a), str(b), day, float(score), points) for a, b, day, score, points in cursor.fetchall()]
+    return [PoorDay(*row) for row in cursor.fetchall()]
