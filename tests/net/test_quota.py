@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +97,7 @@ def test_a_killed_process_does_not_get_a_second_quota(tmp_path: Path) -> None:
     clock, file = Time(), JsonFile(tmp_path / "quota" / "alpha_vantage.json")
     spend_all(Planner([Window(25, 86_400)], clock, file), clock, [1] * 25, [0.0] * 25)
     assert Planner([Window(25, 86_400)], clock, file).wait() > 80_000
-    assert [path.name for path in file.path.parent.iterdir()] == ["alpha_vantage.json"]
+    assert {path.name for path in file.path.parent.iterdir()} == {"alpha_vantage.json", "alpha_vantage.lock"}
 
 
 @pytest.mark.parametrize(
@@ -199,3 +201,45 @@ def test_the_state_file_is_json_without_a_key(tmp_path: Path) -> None:
 )
 def test_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_processes_that_share_a_state_share_the_quota(tmp_path: Path) -> None:
+    clock, windows = Time(), [Window(5, 60)]
+    live, daily = (Planner(windows, clock, JsonFile(tmp_path / "quota.json")) for _ in range(2))
+    for planner in (live, daily, live, daily, live):
+        planner.spend()
+    assert (live.wait(), daily.wait()) == (62.0, 62.0)
+    assert daily.estimate([1]) == 62.0
+    with pytest.raises(RateLimited):
+        daily.spend()
+    live.observe([Said(60, used=5, limit=6)])
+    daily.spend()
+
+
+_SPENDER = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from sparktrends.errors import RateLimited
+from sparktrends.net.quota import JsonFile, Planner
+planner = Planner([SimpleNamespace(units=40, window=60)], lambda: 1_732_147_200_000_000, JsonFile(Path(sys.argv[1])))
+sys.stdin.readline()
+spent = 0
+for _ in range(40):
+    try:
+        planner.spend()
+        spent += 1
+    except RateLimited:
+        break
+print(spent)
+"""
+
+
+def test_processes_that_spend_at_the_same_time_never_spend_more(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _SPENDER, str(tmp_path / "quota.json")]
+    both = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sum(int(process.communicate(timeout=30)[0]) for process in both) == 40

@@ -6,12 +6,14 @@ begin. What a provider says (headers, a 429) overrules our count.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,10 +57,16 @@ class Store(Protocol):
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state, whole or not at all."""
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold the state against every other process for the block."""
+
 
 @dataclass(frozen=True)
 class JsonFile:
-    """A state in one JSON file, replaced by renaming: a kill at any moment leaves the old or the new one."""
+    """A state in one JSON file, replaced by renaming: a kill at any moment leaves the old or the new one.
+
+    Processes that change it after reading it do so in `exclusive`; a lock ends with its process.
+    """
 
     path: Path
 
@@ -81,6 +89,14 @@ class JsonFile:
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         beside.write_text(json.dumps(state), "utf-8")
         beside.replace(self.path)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Wait for the lock of the file beside."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 class _Count:
@@ -111,6 +127,11 @@ class _Count:
             over -= n
             ready = max(ready, at + self.length)
         return max(0, ready - now)
+
+    def left(self, now: int) -> int:
+        """Units that fit now."""
+        self.forget(now)
+        return 0 if now < self.blocked_until else max(0, self.limit - sum(n for _, n in self.spent))
 
     def observe(self, said: Said, now: int) -> None:
         self.forget(now)
@@ -145,6 +166,8 @@ class _Count:
 class Planner:
     """Spends the units of one key (or address) of one provider. Safe to use from several threads.
 
+    With a ``store`` also from several processes: live sources and the daily run share one quota.
+
     >>> from types import SimpleNamespace
     >>> planner = Planner([SimpleNamespace(units=8, window=60)], clock=lambda: 0)
     >>> for _ in range(8):
@@ -158,19 +181,25 @@ class Planner:
         self._clock = clock
         self._store = store
         self._lock = threading.Lock()
-        self._restore(store.load() if store else None)
+        self._restore()
 
     def wait(self, units: int = 1) -> float:
         """Seconds until that many units may be spent; 0.0 now. BadSetting when they never may."""
         with self._lock:
+            self._restore()
             return self._wait(units, self._clock()) / _SECOND
+
+    def left(self) -> int:
+        """Units that could be spent at once now, over all windows."""
+        with self._lock:
+            return min((count.left(self._clock()) for count in self._counts), default=0)
 
     def spend(self, units: int = 1) -> None:
         """Count the units of a request about to be sent; RateLimited with the wait when it may not be sent yet.
 
         The count is stored before the request goes out: a kill in between costs a call, never exceeds the quota.
         """
-        with self._lock:
+        with self._lock, self._alone():
             now = self._clock()
             wait = self._wait(units, now)
             if wait:
@@ -181,7 +210,7 @@ class Planner:
 
     def observe(self, said: Iterable[Said]) -> None:
         """Take over what a provider's answer said."""
-        with self._lock:
+        with self._lock, self._alone():
             now = self._clock()
             known = {count.seconds: count for count in self._counts}
             heard = [(known[s.window], s) for s in said if s.window in known]
@@ -193,6 +222,7 @@ class Planner:
     def estimate(self, requests: Sequence[int]) -> float:
         """Seconds until the last of these requests (their units) could be sent, from where the quota stands now."""
         with self._lock:
+            self._restore()
             start = now = self._clock()
             copies = [_copy(count, now) for count in self._counts]
         for units in requests:
@@ -208,7 +238,15 @@ class Planner:
         if self._store:
             self._store.save({str(count.seconds): count.state() for count in self._counts})
 
-    def _restore(self, state: Mapping[str, Any] | None) -> None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """What another process has spent meanwhile is known, and none spends within the block."""
+        with self._store.exclusive() if self._store else nullcontext():
+            self._restore()
+            yield
+
+    def _restore(self) -> None:
+        state = self._store.load() if self._store else None
         for count in self._counts:
             try:
                 if state and str(count.seconds) in state:
