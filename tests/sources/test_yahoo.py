@@ -107,6 +107,26 @@ def test_splits_and_dividends() -> None:
     ]
 
 
+def adjustments(body: object, now: int) -> list[str]:
+    return [e.adjustment for e in answer(body, now, "1d").events if isinstance(e, ProviderBar)]
+
+
+def test_bars_are_raw_from_the_last_split_on() -> None:
+    days = [OPEN - 2 * 86_400, OPEN - 86_400, OPEN]
+    split = {"1": {"date": OPEN - 86_400, "numerator": 4, "denominator": 1}}
+    assert adjustments(chart(days, [1, 2, 3]), OPEN) == ["raw"] * 3
+    assert adjustments(chart(days, [1, 2, 3], events={"splits": split}), OPEN) == ["split", "raw", "raw"]
+
+
+@pytest.mark.parametrize("events", ["?", {"splits": ["?"]}, {"splits": {"1": {"date": "?"}}}])
+def test_bars_are_adjusted_for_all_one_knows_when_splits_cannot_be_read(events: object) -> None:
+    assert adjustments(chart([OPEN], [3], events=events), OPEN) == ["split"]
+
+
+def test_an_answer_that_ends_before_now_may_have_been_split_since() -> None:
+    assert adjustments(chart([OPEN], [3]), OPEN + 30 * 86_400) == ["split"]
+
+
 def test_intraday_is_asked_no_further_back_than_it_reaches() -> None:
     request = SOURCE.requests(Ask("bars", ("AAPL",), "1m", 0, OPEN * SECOND))[0]
     assert int(request.params["period1"]) == OPEN - 8 * 86_400

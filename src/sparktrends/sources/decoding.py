@@ -40,7 +40,9 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-_decode = json.JSONDecoder(parse_float=str, parse_constant=_no_constant).decode
+# What `JSONDecoder.decode` calls between two searches for blanks by regular expression, which cost a third of it.
+_scan = json.JSONDecoder(parse_float=str, parse_constant=_no_constant).scan_once
+_BLANKS = " \t\n\r"
 
 
 def load_json(payload: str | bytes, limit: int = MAX_PAYLOAD) -> Any:
@@ -52,13 +54,17 @@ def load_json(payload: str | bytes, limit: int = MAX_PAYLOAD) -> Any:
     if len(payload) > limit:
         raise BadRecord("too_large", f"{len(payload)} bytes; at most {limit} are read")
     try:
-        return _decode(payload if isinstance(payload, str) else payload.decode("utf-8"))
+        document = (payload if isinstance(payload, str) else payload.decode("utf-8")).strip(_BLANKS)
+        found, end = _scan(document, 0)
     except UnicodeDecodeError:
         raise BadRecord("not_utf8") from None
     except RecursionError:
         raise BadRecord("too_deep") from None
-    except ValueError:
+    except (ValueError, StopIteration):
         raise BadRecord("not_json") from None
+    if end != len(document):
+        raise BadRecord("not_json")
+    return found
 
 
 def load_object(payload: str | bytes, limit: int = MAX_PAYLOAD) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class TwelveData(Source):
 
     def _series(self, ask: Ask) -> list[Request]:
         spelled = spelled_interval(_INTERVALS, ask.interval, self.provider)
-        params = {"interval": spelled, "timezone": "UTC", "order": "asc", "adjust": "splits", "outputsize": str(_ROWS)}
+        params = {"interval": spelled, "timezone": "UTC", "order": "asc", "adjust": "none", "outputsize": str(_ROWS)}
         span = _ROWS * INTERVALS[ask.interval]
         starts = range(ask.start, ask.end, span) if ask.start and ask.end else [ask.start]
         made = []
@@ -195,9 +195,7 @@ class TwelveData(Source):
             o, h, low, c = (number(cells.get(k), "bad_price") for k in ("open", "high", "low", "close"))
             volume = number(cells.get("volume", 0), "bad_volume")  # foreign exchange has none
             closed = start + INTERVALS[interval] <= received
-            return ProviderBar(
-                self.name, symbol, interval, start, o, h, low, c, volume, closed, "split", received=received
-            )
+            return ProviderBar(self.name, symbol, interval, start, o, h, low, c, volume, closed, received=received)
 
         bars = collect(as_list(part.get("values")), read)
         return sorted(bars, key=lambda e: e.start if isinstance(e, ProviderBar) else 0)

@@ -1,7 +1,8 @@
 """Yahoo Finance, unofficial and for personal use: daily and recent intraday bars, splits, dividends, live prices.
 
-Nothing that comes empty is ever read as "no trades": it is unknown, and said so. Prices are split-adjusted. The last
-row of a chart is live: it is a forming bar, and where it stands beside its own minute or day it is dropped.
+Nothing that comes empty is ever read as "no trades": it is unknown, and said so. Prices come
+adjusted for every split up to now: bars from the last split on are `raw`, older ones `split`. The last row of a chart
+is live: it is a forming bar, and where it stands beside its own minute or day it is dropped.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ class Yahoo(Source):
             raise BadRecord("bad_price")
         # The unit is not documented: milliseconds were seen, seconds would be recognised.
         ts = micros(told.time, 1000 if told.time >= _MILLISECONDS_FROM else SECOND)
-        price = number(f"{told.price:f}", "bad_price")
+        # The nine digits of a float32 fit as they are unless it is very small or large; `number` judges those.
+        fits = -7 < told.price.adjusted() < 15
+        price = told.price if fits else number(f"{told.price:f}", "bad_price")
         return [Trade(self.name, symbol, ts, price, ZERO, received=received_at, kind="price")]
 
     def requests(self, ask: Ask) -> list[Request]:
@@ -163,8 +166,8 @@ class Yahoo(Source):
         interval, length = request.ask.interval, INTERVALS[request.ask.interval]
         zone = maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
         session_end = _session_end(meta)
-
         starts = _starts(stamps, interval, zone)
+        raw_from = self._raw_from(result, meta, request, now)
 
         def read(row: tuple[Any, ...]) -> Event | None:
             if row[0] is None or any(cell is None for cell in row[1:5]):
@@ -173,11 +176,26 @@ class Yahoo(Source):
             closed = _day_closed(start, now, zone, session_end) if interval == "1d" else now >= start + length
             o, h, low, c = (number(cell, "bad_price") for cell in row[1:5])
             volume = number(row[5] if row[5] is not None else 0, "bad_volume")
+            kind = "split" if start < raw_from else "raw"
             return ProviderBar(
-                self.name, request.ask.symbols[0], interval, start, o, h, low, c, volume, closed, "split", received=now
+                self.name, request.ask.symbols[0], interval, start, o, h, low, c, volume, closed, kind, received=now
             )
 
         return _one_per_start(collect(zip(starts, *series, strict=True), read))
+
+    def _raw_from(self, result: Mapping[str, Any], meta: Mapping[str, Any], request: Request, now: int) -> int:
+        """Prices are adjusted for every split up to now: from the day of the last one on they are those of the day."""
+        end = request.ask.end
+        if end and end < now - DAY:
+            return now  # nobody knows what was split between the end of the answer and now
+        try:
+            actions = self._actions(as_object(result.get("events") or {}), meta, request.ask.symbols[0])
+        except BadRecord:
+            return now
+        if not all(isinstance(action, CorporateAction) for action in actions):
+            return now
+        splits = [a for a in actions if isinstance(a, CorporateAction) and a.kind == "split"]
+        return max((day_micros(split.day) for split in splits), default=0)
 
     def _last(self, meta: Mapping[str, Any], symbol: str, received: int) -> Trade:
         ts = micros(meta.get("regularMarketTime"), SECOND)

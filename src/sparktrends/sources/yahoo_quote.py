@@ -7,11 +7,10 @@ do not know are skipped.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import struct
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from sparktrends.errors import BadRecord
 
@@ -28,8 +27,7 @@ _WIRE_TYPES = dict(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PricingData:
+class PricingData(NamedTuple):
     """What we use of a quote: the spelling, the price, the provider's time as it was sent, and the kind."""
 
     id: str
@@ -45,8 +43,8 @@ def read_quote(message: str) -> PricingData:
     PricingData(id='AAPL', price=Decimal('231.54'), time=1732147200123, quote_type=0)
     """
     try:
-        data = base64.b64decode(message, validate=True)
-    except (binascii.Error, ValueError):
+        data = binascii.a2b_base64(message, strict_mode=True)
+    except ValueError:
         raise BadRecord("bad_base64") from None
     try:
         return _read(data)
@@ -58,7 +56,7 @@ def _read(data: bytes) -> PricingData:
     name, price, time, quote_type = "", None, 0, 0
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at)
         number, wire = key >> 3, key & 7
         if number == 0 or _WIRE_TYPES.get(number, wire) != wire:
             raise BadRecord("bad_protobuf")
