@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from sparktrends.errors import AccessDenied, Retryable, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import Backoff, Http, Planner, Secret
-from sparktrends.sources.base import Answer, Ask, Event, Reply, Request, Source
+from sparktrends.sources.base import Answer, Ask, Event, Request, Source
+from sparktrends.sources.transport import call
 from sparktrends.telemetry import Clock, counter, gauge
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,9 @@ class Rest:
         for attempt in range(attempts):
             await self._turn(request.weight)
             try:
-                reply = await asyncio.get_running_loop().run_in_executor(self.executor, self._get, request)
+                reply = await asyncio.get_running_loop().run_in_executor(
+                    self.executor, call, self.http, self.source, request, self.key
+                )
                 self.planner.observe(self.source.usage(reply))
                 answer = self.source.parse_rest(request, reply)
             except Retryable as error:
@@ -96,15 +99,6 @@ class Rest:
             self.held = False
         _HELD.labels(self.source.name).set(0)
         self.planner.spend(weight)
-
-    def _get(self, request: Request) -> Reply:
-        params: dict[str, str | Secret] = dict(request.params)
-        headers: dict[str, str | Secret] = {}
-        auth = self.source.auth
-        if auth and self.key:
-            (params if auth.place == "query" else headers)[auth.name] = self.key.wrap(auth.template)
-        said = self.http.get(self.source.rest + request.path, params, headers)
-        return Reply(said.status, said.body, said.received, said.headers)
 
     def _remember(self, request: Request) -> None:
         denial = self.denied.get(request.endpoint)

@@ -37,6 +37,7 @@ COMMANDS = {
     "signals": "offline",
     "symbols": "listing",
     "sandbox": "twin",
+    "batch": "batching",
     "parse": "parsing",
     "bench": "benching",
 }

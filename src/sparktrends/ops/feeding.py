@@ -9,8 +9,9 @@ from sparktrends.errors import BadSetting
 from sparktrends.ingest.run import Feeder
 from sparktrends.ingest.wanted import possible
 from sparktrends.net import Secret
-from sparktrends.ops.ports import LOOPBACK
-from sparktrends.ops.settings import Settings
+from sparktrends.ops.endpoints import record
+from sparktrends.ops.ports import LOOPBACK, WANTED
+from sparktrends.ops.settings import Settings, port_number
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Source
 
@@ -72,6 +73,12 @@ def key_of(settings: Settings, source: Source, sandbox_port: int = 0) -> Secret 
         hint = f"set {name} in the environment or in .env, or try it without a key: --sandbox"
         raise BadSetting(f"{source.provider} needs a key", hint=hint)
     return Secret(settings.get(name))
+
+
+def sandbox_port(settings: Settings) -> int:
+    """Where the twin of the running stack listens."""
+    found = settings.env.get("SPARKTRENDS_PORT_SANDBOX") or record(settings.home).get("ports", {}).get("sandbox")
+    return port_number("the sandbox's port", str(found or WANTED["sandbox"]))
 
 
 def split(sources: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -139,7 +139,7 @@ class AlphaVantage(Source):
             return Answer(self._table(request, reply))
         body = _body(reply)
         if "Global Quote" in body:
-            return Answer(self._global_quote(_named(as_object(body["Global Quote"])), request, reply.received))
+            return Answer(self._global_quote(named(as_object(body["Global Quote"])), request, reply.received))
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
@@ -160,7 +160,7 @@ class AlphaVantage(Source):
         zone = "UTC" if interval == "1d" else zone
 
         def read(item: tuple[str, Any]) -> Event:
-            fields = _named(as_object(item[1]))
+            fields = named(as_object(item[1]))
             return self._bar(request.ask.symbols[0], interval, local_micros(item[0], zone), fields, received)
 
         return _ordered(collect(as_object(body[key]).items(), read))
@@ -195,7 +195,7 @@ class AlphaVantage(Source):
         return [self._bar(ticker_name(maybe_text(row.get("symbol"), 20)), "1d", day, fields, received)]
 
     def _match(self, row: object, received: int) -> Event:
-        found = _named(as_object(row))
+        found = named(as_object(row))
         return Company(
             self.name,
             ticker_name(maybe_text(found.get("symbol"), 20)),
@@ -288,7 +288,7 @@ class AlphaVantage(Source):
         return [Probe("key", self.requests(day)[0]), Probe("intraday bars", self.requests(minute)[0])]
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+def named(row: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by their last words: ``1. open``, ``1a. open (CNY)`` and ``open`` are all ``open``.
 
     Where both ``1a.`` and ``1b.`` are there, the first is in the market's currency and is meant.

@@ -1,0 +1,120 @@
+"""The fetch job: what a day still needs, asked, published and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sparktrends.batch.fetch import Fetcher, Outcome, Provider
+from sparktrends.batch.plan import NOW_ONLY, Call, Cost, Stored, calls_of, weights
+from sparktrends.bus.codec import encode
+from sparktrends.bus.producer import Producer
+from sparktrends.errors import BadRecord
+from sparktrends.sources.base import Ask
+from sparktrends.store import daily_calls
+from sparktrends.store.daily_calls import CallRow
+from sparktrends.store.session import Session
+
+_MEMORY_DAYS = 7
+"""Calls that a quota or an outage prevented are made up for within so many days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to ask: each provider with the questions of its day; ``symbols`` None means those configured."""
+
+    providers: Sequence[tuple[Provider, Sequence[Ask]]]
+    day: date
+    today: date
+    symbols: Sequence[str] | None = None
+
+    def calls(self) -> dict[str, list[Call]]:
+        """The calls of the day by source."""
+        return {
+            provider.source.name: calls_of(provider.source, asks, self.day, self.today, self.symbols)
+            for provider, asks in self.providers
+        }
+
+    def wants(self, row: CallRow) -> bool:
+        """Whether a stored call is among what was asked for."""
+        return self.symbols is None or set(row.symbols) <= set(self.symbols)
+
+    def too_late(self, row: CallRow) -> bool:
+        """Whether the answer would be about another day."""
+        return row.what in NOW_ONLY and (self.today - row.day).days > 1
+
+
+def costs(job: Job, session: Session) -> list[Cost]:
+    """What the day's calls come to from where each quota stands; makes no call."""
+    found = []
+    planned = job.calls()
+    stored = stored_days(job, session)
+    for provider, _ in job.providers:
+        name = provider.source.name
+        calls = planned[name]
+        units = weights(calls, provider.source, stored[name])
+        seconds = provider.planner.estimate(units)
+        symbols = {symbol for call in calls for symbol in call.symbols}
+        found.append(Cost(name, len(symbols), len(units), sum(units), seconds))
+    return found
+
+
+def stored_days(job: Job, session: Session) -> dict[str, dict[str, Stored]]:
+    """By source and symbol, what is stored of daily bars."""
+    found: dict[str, dict[str, Stored]] = {}
+    with session.transaction() as cursor:
+        for name, calls in job.calls().items():
+            symbols = sorted({symbol for call in calls for symbol in call.symbols})
+            known = daily_calls.daily_bars(cursor, name, symbols)
+            found[name] = {symbol: Stored(*row) for symbol, row in known.items()}
+    return found
+
+
+def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> Iterator[Outcome]:
+    """Make the calls that the day and those before it still wait for; each outcome is written down when it comes."""
+    stored = stored_days(job, session)
+    work = _open(job, session)
+    for outcome in fetcher.run(work, stored):
+        outcome = _published(outcome, producer)
+        with session.transaction() as cursor:
+            daily_calls.mark(cursor, _row(outcome.call), outcome.state, outcome.reason)
+        yield outcome
+
+
+def _open(job: Job, session: Session) -> list[tuple[Provider, list[Call]]]:
+    work = []
+    with session.transaction() as cursor:
+        for provider, calls in zip((p for p, _ in job.providers), job.calls().values(), strict=True):
+            daily_calls.plan(cursor, [_row(call) for call in calls])
+            since = job.day - timedelta(days=_MEMORY_DAYS)
+            rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
+            for row in filter(job.too_late, rows):
+                daily_calls.mark(cursor, row, "refused", "the provider tells only what holds now")
+            work.append((provider, [_call(row) for row in rows if not job.too_late(row)]))
+    return work
+
+
+def _published(outcome: Outcome, producer: Producer) -> Outcome:
+    try:
+        for payload in outcome.payloads:
+            producer.send(*encode(payload))
+        producer.flush()
+    except BadRecord as error:  # larger than a record may be
+        return Outcome(outcome.call, "refused", str(error))
+    return outcome
+
+
+def _row(call: Call) -> CallRow:
+    return CallRow(call.day, call.source, call.id, call.what, call.endpoint, call.interval, list(call.symbols))
+
+
+def _call(row: CallRow) -> Call:
+    what: object = row.what
+    return Call(row.day, row.source, what, row.endpoint, row.interval, tuple(row.symbols))  # type: ignore[arg-type]
+
+
+def tally(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
+    """How many calls ended in each state."""
+    states = [outcome.state for outcome in outcomes]
+    return {state: states.count(state) for state in ("done", "refused", "failed", "waiting")}

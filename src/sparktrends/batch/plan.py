@@ -1,0 +1,126 @@
+"""Which calls a day needs, what they cost, and how much of it a quota lets through when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sparktrends.errors import BadSetting
+from sparktrends.model import DAY, stable_id
+from sparktrends.sources.base import Ask, Request, Source, What
+
+BACKFILL_DAYS = 400
+"""A symbol without history is asked for so many days: 270 sessions of a stock, enough for SMA 200 and its warm-up."""
+ENOUGH = 250
+"""Stored days of a symbol from which on only what is new is asked for."""
+_AGAIN_DAYS = 5  # the newest days are asked for again: providers correct them
+NOW_ONLY: frozenset[str] = frozenset({"company", "quote"})
+"""What a provider tells only as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored of the daily bars of one symbol: how many, and the start of the newest (microseconds)."""
+
+    days: int = 0
+    newest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question for one day: a call, or the pages and windows of it. ``source`` is the source's name."""
+
+    day: date
+    source: str
+    what: What
+    endpoint: str
+    interval: str
+    symbols: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The same for the same question, whatever stretch of time it will be asked for."""
+        return stable_id(self.what, self.endpoint, self.interval, *self.symbols)
+
+    def requests(self, source: Source, stored: Mapping[str, Stored]) -> list[Request]:
+        """The first requests of the call, for the time that is missing."""
+        ask = Ask(self.what, self.symbols, self.interval, *self._span(stored))
+        return [request for request in source.requests(ask) if request.endpoint == self.endpoint]
+
+    def _span(self, stored: Mapping[str, Stored]) -> tuple[int, int]:
+        start = day_start(self.day)
+        if self.what == "bars" and self.interval == "1d":
+            return min(_daily_from(start, stored.get(s, Stored())) for s in self.symbols), start + DAY
+        return start, start + DAY
+
+
+def _daily_from(day: int, stored: Stored) -> int:
+    if stored.days < ENOUGH:
+        return day - BACKFILL_DAYS * DAY
+    return min(day, stored.newest) - _AGAIN_DAYS * DAY
+
+
+def day_start(day: date) -> int:
+    """The beginning of a day, UTC, in microseconds.
+
+    >>> day_start(date(1970, 1, 2)) == DAY
+    True
+    """
+    return (day - date(1970, 1, 1)).days * DAY
+
+
+def day_of(at: int) -> date:
+    """The UTC day of a time in microseconds."""
+    return datetime.fromtimestamp(at // 1_000_000, UTC).date()
+
+
+def calls_of(
+    source: Source, asks: Iterable[Ask], day: date, today: date, symbols: Sequence[str] | None = None
+) -> list[Call]:
+    """The calls of one source for a day, of ``symbols`` only when given; those it cannot spell are left out.
+
+    Company data and quotes are of now: they are asked for the day that is or has just ended, not for the past.
+    """
+    found: dict[str, Call] = {}
+    for ask in asks:
+        chosen = chosen_symbols(source, ask.symbols, symbols)
+        if not chosen or (ask.what in NOW_ONLY and (today - day).days > 1):
+            continue
+        start = day_start(day)
+        for request in source.requests(Ask(ask.what, chosen, ask.interval, start, start + DAY)):
+            call = Call(day, source.name, ask.what, request.endpoint, ask.interval, request.ask.symbols)
+            found.setdefault(call.id, call)
+    return list(found.values())
+
+
+def chosen_symbols(source: Source, configured: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The configured symbols, or those of ``wanted`` that are of their kind (stock or pair) and the source can have."""
+    if wanted is None:
+        return tuple(configured)
+    pairs = {"/" in symbol for symbol in configured}
+    return tuple(dict.fromkeys(s for s in wanted if ("/" in s) in pairs and _can_have(source, s)))
+
+
+def _can_have(source: Source, symbol: str) -> bool:
+    try:
+        source.spell(symbol)
+    except BadSetting:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the calls of one source come to: requests, units of quota, seconds until the last may be sent."""
+
+    source: str
+    symbols: int
+    requests: int
+    units: int
+    seconds: float
+
+
+def weights(calls: Iterable[Call], source: Source, stored: Mapping[str, Stored]) -> list[int]:
+    """The units of each request that the calls begin with."""
+    return [request.weight for call in calls for request in call.requests(source, stored)]

@@ -1,0 +1,70 @@
+"""The calls of the daily run and what became of them; which days of a symbol are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from sparktrends.store.connect import Cursor
+
+
+class CallRow(NamedTuple):
+    """One call as it is stored; ``symbols`` in the order of the call."""
+
+    day: date
+    source: str
+    call: str
+    what: str
+    endpoint: str
+    interval: str
+    symbols: list[str]
+
+
+def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
+    """Write down calls that have to be made; those known before stay as they are."""
+    cursor.executemany(
+        "INSERT INTO core.daily_calls (day, source, call, what, endpoint, interval, symbols, state, updated_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, 'waiting', now()) ON CONFLICT DO NOTHING",
+        calls,
+    )
+
+
+def open_calls(cursor: Cursor, source: str, since: date, until: date) -> list[CallRow]:
+    """The calls of a source for these days (both inclusive) that wait or failed, oldest day first."""
+    cursor.execute(
+        "SELECT day, source, call, what, endpoint, interval, symbols FROM core.daily_calls "
+        "WHERE source = %s AND day BETWEEN %s AND %s AND state IN ('waiting', 'failed') ORDER BY day, what, call",
+        (source, since, until),
+    )
+    return [CallRow(*row) for row in cursor]
+
+
+def mark(cursor: Cursor, row: CallRow, state: str, reason: str | None) -> None:
+    """Say what became of a call."""
+    cursor.execute(
+        "UPDATE core.daily_calls SET state = %s, reason = %s, updated_at = now() "
+        "WHERE day = %s AND source = %s AND call = %s",
+        (state, reason, row.day, row.source, row.call),
+    )
+
+
+def missing(cursor: Cursor, day: date) -> list[tuple[str, str, str, str, str]]:
+    """(source, what, symbols, state, reason) of the calls of a day that brought nothing yet."""
+    cursor.execute(
+        "SELECT source, what, array_to_string(symbols, ', '), state, coalesce(reason, '') FROM core.daily_calls "
+        "WHERE day = %s AND state IN ('waiting', 'failed') ORDER BY source, what, 3",
+        (day,),
+    )
+    return [(str(a), str(b), str(c), str(d), str(e)) for a, b, c, d, e in cursor]
+
+
+def daily_bars(cursor: Cursor, source: str, symbols: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Per symbol of a source that has any: how many days have a provider's bar, and the start of the newest (µs)."""
+    cursor.execute(
+        "SELECT s.symbol, count(DISTINCT p.start), (extract(epoch FROM max(p.start)) * 1000000)::bigint "
+        "FROM core.series s JOIN core.provider_bars p ON p.series = s.id AND p.interval = '1d' AND p.closed "
+        "WHERE s.source = %s AND s.symbol = ANY(%s) GROUP BY 1",
+        (source, list(symbols)),
+    )
+    return {str(symbol): (int(count), int(newest)) for symbol, count, newest in cursor}

@@ -1,0 +1,112 @@
+"""Asking within the quota: each answer untouched, refusals once, what does not fit left for the next run."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from batch.world import Waits, fetcher, provider
+from loopback import http_server
+from sparktrends.batch.fetch import Outcome, Provider
+from sparktrends.batch.plan import Call
+from sparktrends.bus.codec import encode_payload
+from sparktrends.sources.base import What
+
+DAY = date(2026, 11, 20)
+GOOD = b'{"c": 10.10, "t": 1795100000, "pc": 9}'
+
+
+def call(symbol: str, what: What = "quote", endpoint: str = "quote") -> Call:
+    return Call(DAY, "finnhub~sim", what, endpoint, "1m", (symbol,))
+
+
+def asked(made: Provider, calls: list[Call], waits: Waits | None = None) -> list[Outcome]:
+    return list(fetcher(waits or Waits()).run([(made, calls)], {}))
+
+
+def test_an_answer_is_kept_as_it_came_with_what_was_asked() -> None:
+    with http_server(lambda *_: (200, {}, GOOD)) as (url, _):
+        (outcome,) = asked(provider("finnhub", url, key="tiger-canary"), [call("AAPL")])
+    (payload,) = outcome.payloads
+    assert outcome.state == "done"
+    record = encode_payload(payload)
+    assert b'"payload":' + GOOD in record
+    request = json.loads(record)["request"]
+    assert request["symbols"] == ["AAPL"]
+    assert request["what"] == "quote"
+    assert b"tiger" not in record
+
+
+def test_our_key_is_taken_out_of_an_answer_that_repeats_it() -> None:
+    body = json.dumps({"Error Message": "Invalid API call with tiger-canary"}).encode()
+    with http_server(lambda *_: (200, {}, body)) as (url, _):
+        made = provider("alpha_vantage", url, key="tiger-canary")
+        asking = Call(DAY, "alpha_vantage~sim", "company", "OVERVIEW", "1m", ("AAPL",))
+        (outcome,) = asked(made, [asking])
+    assert outcome.state == "refused"
+    assert b"tiger" not in encode_payload(outcome.payloads[0])
+
+
+def test_a_page_of_html_is_kept_as_text() -> None:
+    with http_server(lambda *_: (200, {}, b"<html>sorry</html>")) as (url, _):
+        (outcome,) = asked(provider("finnhub", url, key="key-of-test"), [call("AAPL")])
+    assert outcome.state == "failed"
+    assert json.loads(encode_payload(outcome.payloads[0]))["payload"] == "<html>sorry</html>"
+
+
+def test_what_the_plan_lacks_is_asked_for_once() -> None:
+    words = json.dumps({"error": "You don't have access to this resource."}).encode()
+    with http_server(lambda *_: (403, {}, words)) as (url, paths):
+        found = asked(provider("finnhub", url, key="key-of-test"), [call("AAPL"), call("MSFT")])
+    assert [o.state for o in found] == ["refused", "refused"]
+    assert len(paths) == 1
+    assert not any(o.payloads for o in found)
+
+
+def test_what_does_not_fit_into_the_quota_waits_for_the_next_run() -> None:
+    with http_server(lambda *_: (200, {}, GOOD)) as (url, paths):
+        made = provider("finnhub", url, key="key-of-test", units=2, window=86_400)
+        found = asked(made, [call(s) for s in ("AAPL", "MSFT", "TSLA", "SPY")])
+    assert [o.state for o in found] == ["done", "done", "waiting", "waiting"]
+    assert len(paths) == 2
+    assert "quota" in str(found[2].reason)
+
+
+def test_a_provider_that_says_stop_for_today_is_asked_no_more() -> None:
+    words = json.dumps({"Information": "our standard API rate limit is 25 requests per day."}).encode()
+    with http_server(lambda *_: (200, {}, words)) as (url, paths):
+        made = provider("alpha_vantage", url, key="key-of-test")
+        calls = [Call(DAY, "alpha_vantage~sim", "company", "OVERVIEW", "1m", (s,)) for s in ("AAPL", "MSFT")]
+        found = asked(made, calls)
+    assert [o.state for o in found] == ["waiting", "waiting"]
+    assert len(paths) == 1
+
+
+def test_an_outage_is_tried_three_times_and_then_left_for_the_next_run() -> None:
+    waits = Waits()
+    with http_server(lambda *_: (503, {}, b"")) as (url, paths):
+        (outcome,) = asked(provider("finnhub", url, key="key-of-test"), [call("AAPL")], waits)
+    assert outcome.state == "failed"
+    assert len(paths) == 3
+    assert len(waits.slept) >= 2
+
+
+def test_one_source_that_fails_does_not_keep_another_from_its_work() -> None:
+    with http_server(lambda *_: (503, {}, b"")) as (down, _), http_server(lambda *_: (200, {}, GOOD)) as (up, _):
+        work = [
+            (provider("yahoo", down), [Call(DAY, "yahoo~sim", "bars", "chart", "1d", ("AAPL",))]),
+            (provider("finnhub", up, key="key-of-test"), [call("AAPL")]),
+        ]
+        found = {o.call.source: o.state for o in fetcher(Waits()).run(work, {})}
+    assert found == {"yahoo~sim": "failed", "finnhub~sim": "done"}
+
+
+def test_a_fault_of_ours_is_raised_and_ends_the_run() -> None:
+    with http_server(lambda *_: (200, {}, GOOD)) as (url, _):
+        made = provider("finnhub", url, key="key-of-test")
+        broken = Call(DAY, "finnhub~sim", "news", "company-news", "1m", ())
+        object.__setattr__(broken, "symbols", None)
+        with pytest.raises(TypeError):
+            asked(made, [broken])

@@ -1,0 +1,76 @@
+"""Which calls a day needs, and for which time."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from sparktrends.batch.plan import BACKFILL_DAYS, Call, Stored, calls_of, chosen_symbols, day_of, day_start, weights
+from sparktrends.model import DAY
+from sparktrends.sources import make_source
+from sparktrends.sources.base import Ask
+from sparktrends.sources.calls import daily_calls
+
+TODAY = date(2026, 11, 21)
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def bars_call(symbol: str = "AAPL") -> Call:
+    return Call(YESTERDAY, "yahoo", "bars", "chart", "1d", (symbol,))
+
+
+def test_each_symbol_of_a_question_is_a_call_unless_the_provider_takes_several() -> None:
+    yahoo, twelve = make_source("yahoo"), make_source("twelve_data")
+    daily = Ask("bars", ("AAPL", "MSFT", "BTC/USD"), "1d")
+    assert [c.symbols for c in calls_of(yahoo, [daily], YESTERDAY, TODAY)] == [("AAPL",), ("MSFT",), ("BTC/USD",)]
+    assert [c.symbols for c in calls_of(twelve, [daily], YESTERDAY, TODAY)] == [("AAPL", "MSFT", "BTC/USD")]
+
+
+def test_what_holds_only_now_is_not_asked_for_the_past() -> None:
+    source = make_source("finnhub")
+    asks = daily_calls(source)
+    assert {c.what for c in calls_of(source, asks, YESTERDAY, TODAY)} == {"news", "company", "quote"}
+    assert {c.what for c in calls_of(source, asks, TODAY - timedelta(days=2), TODAY)} == {"news"}
+
+
+def test_a_new_symbol_is_asked_for_with_its_history_and_a_known_one_for_what_is_new() -> None:
+    source, call = make_source("yahoo"), bars_call()
+    (first,) = call.requests(source, {})
+    assert first.ask.start == day_start(YESTERDAY) - BACKFILL_DAYS * DAY
+    assert first.ask.end == day_start(TODAY)
+    known = {"AAPL": Stored(270, day_start(YESTERDAY) - DAY)}
+    (again,) = call.requests(source, known)
+    assert day_start(YESTERDAY) - 10 * DAY < again.ask.start < day_start(YESTERDAY)
+
+
+def test_a_past_day_is_asked_for_even_when_newer_ones_are_stored() -> None:
+    (request,) = bars_call().requests(make_source("yahoo"), {"AAPL": Stored(300, day_start(YESTERDAY) + 30 * DAY)})
+    assert request.ask.start < day_start(YESTERDAY) < request.ask.end
+
+
+def test_a_call_is_the_same_whatever_is_stored() -> None:
+    assert bars_call().id == bars_call().id != bars_call("MSFT").id
+
+
+def test_named_symbols_go_to_the_questions_of_their_kind() -> None:
+    source = make_source("alpha_vantage")
+    assert chosen_symbols(source, ("AAPL",), ["IBM", "BTC/USD"]) == ("IBM",)
+    assert chosen_symbols(source, ("BTC/USD", "ETH/USD"), ["IBM", "SOL/USD"]) == ("SOL/USD",)
+    asks = daily_calls(source)
+    calls = calls_of(source, asks, YESTERDAY, TODAY, ["IBM"])
+    assert {(c.what, c.symbols) for c in calls} == {("news", ("IBM",)), ("bars", ("IBM",)), ("company", ("IBM",))}
+
+
+def test_a_symbol_that_a_source_cannot_have_is_left_out() -> None:
+    source = make_source("binance")
+    assert calls_of(source, daily_calls(source), YESTERDAY, TODAY, ["AAPL"]) == []
+
+
+def test_the_units_of_a_batch_are_counted_by_symbol() -> None:
+    source = make_source("twelve_data")
+    symbols = tuple(f"S{n}" for n in range(11))
+    calls = calls_of(source, [Ask("bars", symbols, "1d")], YESTERDAY, TODAY)
+    assert weights(calls, source, {}) == [8, 3]
+
+
+def test_days_and_times_fit() -> None:
+    assert day_of(day_start(YESTERDAY)) == YESTERDAY == day_of(day_start(TODAY) - 1)
