@@ -3,5 +3,6 @@
 from sparktrends.sentiment.companies import names_of
 from sparktrends.sentiment.result import LABELS, Evidence, Sentiment
 from sparktrends.sentiment.scorer import Opinion, Scorer
+from sparktrends.sentiment.topics import topics
 
-__all__ = ["LABELS", "Evidence", "Opinion", "Scorer", "Sentiment", "names_of"]
+__all__ = ["LABELS", "Evidence", "Opinion", "Scorer", "Sentiment", "names_of", "topics"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparktrends.sentiment.lexicon import BOOST, FAIL, HEDGE, MOVE, NEGATE, NEUTRAL, THING, VERDICT
+from sparktrends.sentiment.lexicon import BOOST, FAIL, HEDGE, MOVE, NEGATE, THING, VERDICT
 from sparktrends.sentiment.reading import Clause, Item
 
 _AHEAD, _BACK, _SCOPE = 4, 6, 5
@@ -38,7 +38,7 @@ _BE = frozenset(
 )
 _INTO = frozenset(["into", "to", "at", "by", "with", "for", "over", "toward", "towards", "under", "near", "against"])
 """Behind these stands where a fall leads, not what falls: "collapses into bankruptcy"."""
-_TRANSPARENT = frozenset((BOOST, NEUTRAL, HEDGE, NEGATE))
+_TRANSPARENT = frozenset((BOOST, HEDGE, NEGATE))
 
 
 @dataclass(slots=True)
@@ -61,9 +61,12 @@ class Finding:
 def compose(clause: Clause, words: Sequence[str]) -> list[Finding]:
     """The findings of a clause in the order of the text, the clause's weight in their values."""
     items = clause.items
+    if not items:
+        return []
     found = _single(items[0], words) if len(items) == 1 else _Composer(items, words).findings()
-    for finding in found:
-        finding.value *= clause.weight
+    if clause.weight != 1.0:
+        for finding in found:
+            finding.value *= clause.weight
     return found
 
 
@@ -84,16 +87,20 @@ class _Composer:
         self._found: list[Finding] = []
 
     def findings(self) -> list[Finding]:
-        for place, item in enumerate(self._items):
-            if item.term.kind in (VERDICT, FAIL):
-                self._judge(place, item)
-        for place, item in enumerate(self._items):
-            if item.term.kind == MOVE:
-                self._move(place, item)
-        self._remaining()
-        self._found.sort(key=lambda finding: finding.anchor.start)
-        self._shift()
-        self._modify()
+        kinds = [item.term.kind for item in self._items]
+        for place, kind in enumerate(kinds):
+            if kind in (VERDICT, FAIL):
+                self._judge(place, self._items[place])
+        for place, kind in enumerate(kinds):
+            if kind == MOVE:
+                self._move(place, self._items[place])
+        if THING in kinds:
+            self._remaining()
+        if len(self._found) > 1:
+            self._found.sort(key=lambda finding: finding.anchor.start)
+            self._shift()
+        if max(kinds) >= FAIL:
+            self._modify()
         return [finding for finding in self._found if finding.value]
 
     def _remaining(self) -> None:
@@ -112,20 +119,16 @@ class _Composer:
     def _judge(self, place: int, item: Item) -> None:
         """A verdict swallows the thing behind it, and a contrary one right before it: "losses improve"."""
         self._claimed[place] = True
-        things = self._ahead(place) if abs(item.term.value) > _FAINT else []
-        before = place - 1
-        if (
-            abs(item.term.value) > _FAINT
-            and not things
-            and before >= 0
-            and not self._claimed[before]
-            and item.start == self._items[before].end
-        ):
-            thing = self._items[before].term
-            things = [before] if thing.kind == THING and thing.alone * item.term.value < 0 else []
+        things = (self._ahead(place) or self._contrary(place)) if abs(item.term.value) > _FAINT else []
         for thing_place in things:
             self._claimed[thing_place] = True
         self._found.append(Finding(item.term.value, item, [item, *(self._items[at] for at in things)]))
+
+    def _contrary(self, place: int) -> list[int]:
+        """The free thing right before a verdict that says the opposite."""
+        item, before = self._items[place], self._items[place - 1]
+        free = place > 0 and not self._claimed[place - 1] and before.end == item.start and before.term.kind == THING
+        return [place - 1] if free and before.term.alone * item.term.value < 0 else []
 
     def _move(self, place: int, item: Item) -> None:
         self._claimed[place] = True

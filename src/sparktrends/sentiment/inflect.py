@@ -6,8 +6,23 @@ first word is inflected: `fall_short:fell_short`. Underlines are spaces.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 _VOWELS = "aeiou"
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
+
+
+def forms(group: Mapping[str, Any]) -> list[str]:
+    """Every form of a group's ``verbs``, ``nouns`` and ``words``, each a text of entries; ``words`` come last."""
+    verbs = [form for entry in str(group.get("verbs", "")).split() for form in verb(entry)]
+    nouns = [form for entry in str(group.get("nouns", "")).split() for form in noun(entry)]
+    return [*verbs, *nouns, *written(group)]
+
+
+def written(group: Mapping[str, Any]) -> list[str]:
+    """The words of a group that stay as they are."""
+    return [word.replace("_", " ") for word in str(group.get("words", "")).split()]
 
 
 def verb(entry: str) -> list[str]:

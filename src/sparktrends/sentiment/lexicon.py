@@ -10,12 +10,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from sparktrends.sentiment.inflect import noun, verb
+from sparktrends.sentiment.inflect import forms, written
 from sparktrends.sentiment.vader import valences
 
 THING, MOVE, VERDICT, FAIL, NEUTRAL, NEGATE, HEDGE, BOOST, LINK = range(9)
-"""The kinds of terms; `finance.toml` says what they mean."""
+"""The kinds of terms; `finance/*.toml` says what they mean."""
 
+_FILES = ("things.toml", "moves.toml", "verdicts.toml", "modifiers.toml")
 _KINDS = ("thing", "move", "verdict", "fail", "neutral", "negate", "hedge", "boost", "link")
 # A general word says less about a company than a word of its trade.
 _GENERAL = 0.6
@@ -72,28 +73,21 @@ def general_words() -> Iterator[tuple[str, Term]]:
 
 
 def finance_words() -> Iterator[tuple[str, Term]]:
-    """The words of `finance.toml`; one written out wins over an inflected form. Raises ValueError for a word that two
+    """The words of `finance/*.toml`; one written out wins over an inflected form. Raises ValueError for a word that two
     groups write out."""
-    text = (files(__package__) / "finance.toml").read_text(encoding="utf-8")
-    groups = [(_term(kind, group), group) for kind, found in tomllib.loads(text).items() for group in found]
+    groups = [
+        (_term(kind, group), group)
+        for name in _FILES
+        for kind, found in tomllib.loads((files(__package__) / "finance" / name).read_text(encoding="utf-8")).items()
+        for group in found
+    ]
     for term, group in groups:
-        yield from ((form, term) for form in _inflected(group))
-    written = [(word, term) for term, group in groups for word in _written(group)]
+        yield from ((form, term) for form in forms(group))
+    plain = [(word, term) for term, group in groups for word in written(group)]
     # Whoever writes a word twice has not decided what it means.
-    if twice := [word for word, times in Counter(word for word, _ in written).items() if times > 1]:
-        raise ValueError(f"finance.toml says twice: {', '.join(twice)}")
-    yield from written
-
-
-def _inflected(group: Mapping[str, Any]) -> Iterator[str]:
-    for entry in group.get("verbs", "").split():
-        yield from verb(entry)
-    for entry in group.get("nouns", "").split():
-        yield from noun(entry)
-
-
-def _written(group: Mapping[str, Any]) -> list[str]:
-    return [word.replace("_", " ") for word in group.get("words", "").split()]
+    if twice := [word for word, times in Counter(word for word, _ in plain).items() if times > 1]:
+        raise ValueError(f"finance/*.toml say twice: {', '.join(twice)}")
+    yield from plain
 
 
 def _term(kind: str, group: Mapping[str, Any]) -> Term:

@@ -19,7 +19,7 @@ _STRENGTH = 1.6
 
 
 def loughran_scorer(file: Path) -> Scorer:
-    """A scorer that reads words of finance from the list where `finance.toml` does not say more; raises BadFile."""
+    """A scorer that reads words of finance from the list where `finance/*.toml` does not say more; raises BadFile."""
     words = list(word_list(file))
     return Scorer(Lexicon([*general_words(), *words, *finance_words()]), name="loughran-mcdonald")
 

@@ -7,23 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sparktrends.sentiment.lexicon import HEDGE, LINK, MOVE, NEGATE, NEUTRAL, Entry, Term
+from sparktrends.sentiment.lexicon import LINK, MOVE, NEUTRAL, Entry, Term
 
 LONGEST = 600
 """Characters of a text that are read; a headline has about 80, and a hostile one any number."""
 
 _TOKEN = re.compile(
-    r"(?<![\w.])[+\-−]\d[\d.,]*\s?%"  # a signed move
+    r"[^\W\d_](?:(?:\.[^\W\d_])+\.|[\w&]*(?:'[^\W\d_]+)?)"  # a word, or U.S.
+    r"|(?<![\w.])[+\-−]\d[\d.,]*%"  # a signed move
     r"|[$€£¥]?\d[\d.,]*%?"
-    r"|(?:[^\W\d_]\.){2,}"  # U.S.
-    r"|\b(?:inc|corp|co|ltd|vs|est|no|mr|ms|st)\.(?=\s)"
-    r"|[^\W\d_][\w&]*(?:'[^\W\d_]+)?"
     r"|\.(?=\s|$)|[,;:!?|—–…]|(?<=\s)-+(?=\s)"
 )
 _RISE, _FALL = Term(MOVE, 1.8, 1.7, back=True), Term(MOVE, -1.8, -1.7, back=True)
 _SIGNED = {"+": _RISE, "-": _FALL, "−": _FALL}
-_MONTH_BEFORE = frozenset(["in", "since", "for", "by", "of", "until", "last", "this", "from", "late", "early", "mid"])
-_DOUBTFUL = (HEDGE, NEGATE)
+_MONTH_BEFORE = frozenset(("in", "since", "for", "by", "of", "until", "last", "this", "from", "late", "early", "mid"))
+_SHORTENED = frozenset(("inc", "corp", "co", "ltd", "vs", "est", "no", "mr", "ms", "st", "dr"))
 
 
 class Item(NamedTuple):
@@ -45,7 +43,7 @@ class Clause:
 
 
 class Reading(NamedTuple):
-    """A text as words in lower case, as they were written, and the clauses that say something."""
+    """A text as words in lower case, as they were written, and its clauses in order."""
 
     words: list[str]
     written: list[str]
@@ -68,62 +66,56 @@ def read(text: str, entries: Mapping[str, Entry], masked: Sequence[tuple[int, in
     written = words_of(text)
     words = [word.lower() for word in written]
     hidden = {place for start, end in masked for place in range(start, end)}
-    return _Reader(entries, words, hidden).reading(written)
+    clauses = [Clause(0, 1.0)]
+    done, special = 0, False
+    for place in [place for place, word in enumerate(words) if word in entries or word[0] in "+-−"]:
+        if place < done or place in hidden:
+            continue
+        term, end = _longest(words, place, entries, hidden)
+        if term is None:
+            continue
+        done, kind = end, term.kind
+        special = special or (kind <= NEUTRAL and not term.general)
+        if kind == LINK:
+            _cut(clauses, words, place, end, term)
+        elif kind < NEUTRAL or (kind > NEUTRAL and not _says_nothing(words, place)):
+            clauses[-1].items.append(Item(term, place, end))
+    clauses[-1].end = len(words)
+    return Reading(words, written, clauses, special)
 
 
-class _Reader:
-    def __init__(self, entries: Mapping[str, Entry], words: list[str], hidden: set[int]) -> None:
-        self._entries = entries
-        self._words = words
-        self._hidden = hidden
-        self._clauses = [Clause(0, 1.0)]
-        self._special = False
-
-    def reading(self, written: list[str]) -> Reading:
-        place, words, entries, hidden = 0, self._words, self._entries, self._hidden
-        while place < len(words):
-            entry = entries.get(words[place])
-            if (entry is not None or words[place][0] in "+-−") and place not in hidden:
-                place = self._take(place, entry)
-            else:
-                place += 1
-        self._clauses[-1].end = len(words)
-        return Reading(words, written, self._clauses, self._special)
-
-    def _take(self, place: int, entry: Entry | None) -> int:
-        term, end = _SIGNED.get(self._words[place][0]) if entry is None else None, place + 1
-        if entry is not None:
-            term, end = self._longest(place, entry)
-        if term is None or (term.kind in _DOUBTFUL and self._says_nothing(place)):
-            return place + 1
-        if term.kind == LINK:
-            self._cut(place, end, term)
-        else:
-            self._clauses[-1].items.append(Item(term, place, end))
-            self._special = self._special or not (term.general or term.kind > NEUTRAL)
-        return end
-
-    def _longest(self, place: int, entry: Entry) -> tuple[Term | None, int]:
-        term, phrases = entry
-        following = self._words[place + 1 : place + 2]
-        for rest, found in phrases.get(following[0], ()) if phrases and following else ():
+def _longest(
+    words: Sequence[str], place: int, entries: Mapping[str, Entry], hidden: set[int]
+) -> tuple[Term | None, int]:
+    """The longest term that begins at a word, and where it ends."""
+    entry = entries.get(words[place])
+    if entry is None:
+        return _SIGNED.get(words[place][0]) if len(words[place]) > 1 else None, place + 1
+    term, phrases = entry
+    if phrases and place + 1 < len(words):
+        for rest, found in phrases.get(words[place + 1], ()):
             end = place + 1 + len(rest)
-            if tuple(self._words[place + 1 : end]) == rest and not self._hidden.intersection(range(place, end)):
+            if tuple(words[place + 1 : end]) == rest and hidden.isdisjoint(range(place, end)):
                 return found, end
-        return term, place + 1
+    return term, place + 1
 
-    def _cut(self, place: int, end: int, link: Term) -> None:
-        last = self._clauses[-1]
-        last.end = place
-        if link.alone != 1.0:
-            for clause in self._clauses:
-                clause.weight *= link.alone
-        if last.start == place:
-            self._clauses.pop()
-        self._clauses.append(Clause(end, link.value))
 
-    def _says_nothing(self, place: int) -> bool:
-        """The month in "May 5" and "in May", the number in "No 1"."""
-        word, before = self._words[place], self._words[place - 1] if place else ""
-        numbered = self._words[place + 1 : place + 2] and self._words[place + 1][0].isdigit()
-        return (word in ("may", "no") and bool(numbered)) or (word == "may" and before in _MONTH_BEFORE)
+def _cut(clauses: list[Clause], words: Sequence[str], place: int, end: int, link: Term) -> None:
+    """Begin a clause behind a border; "but" lessens all before it, and a clause without words is none."""
+    last = clauses[-1]
+    if words[place] == "." and place and words[place - 1] in _SHORTENED:
+        return
+    last.end = place
+    if link.alone != 1.0:
+        for clause in clauses:
+            clause.weight *= link.alone
+    if last.start == place:
+        clauses.pop()
+    clauses.append(Clause(end, link.value))
+
+
+def _says_nothing(words: Sequence[str], place: int) -> bool:
+    """The month in "May 5" and "in May", the number in "No 1"."""
+    word, before = words[place], words[place - 1] if place else ""
+    numbered = place + 1 < len(words) and words[place + 1][0].isdigit()
+    return (word in ("may", "no") and numbered) or (word == "may" and before in _MONTH_BEFORE)

@@ -54,7 +54,7 @@ class Scorer:
         if not reading.special:
             return _by_vader(text, mentions)
         asked = _asked(reading)
-        found = [(clause, compose(clause, reading.words)) for clause in reading.clauses]
+        found = [(clause, compose(clause, reading.words)) for clause in reading.clauses if clause.items or mentions]
         whole = _sentiment(reading, [finding for _, inside in found for finding in inside], asked)
         parts = shares(found, mentions, reading.words) if mentions else {}
         return Opinion(whole, {key: _sentiment(reading, said, asked) for key, said in parts.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -10,6 +11,8 @@ import click
 from sparktrends.ops.bench.report import line
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.telemetry import system_clock
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
@@ -87,3 +90,19 @@ def kernel() -> None:
     from sparktrends.ops.bench import kernel as measured
 
     click.echo(line("kernel", measured.run()))
+
+
+@bench.command()
+@click.option("--headlines", default=30_000, show_default=True)
+@click.option("--labelled", type=_FILE, help="CSV text,label: say how often the labels are met instead.")
+@click.option("--model", type=click.Path(path_type=Path, file_okay=False), help="A transformer's folder (extra).")
+@click.option("--loughran", type=_FILE, help="Your copy of Loughran and McDonald's dictionary.")
+def sentiment(headlines: int, labelled: Path | None, model: Path | None, loughran: Path | None) -> None:
+    """Headlines a second on one core, beside VADER's library; or agreement with labels."""
+    from sparktrends.ops.bench import sentiment as measured
+
+    scorer = measured.new_scorer(model, loughran)
+    found = measured.labelled(scorer, labelled) if labelled else measured.run(scorer, headlines)
+    click.echo(line("sentiment", found))
+    if labelled:
+        click.echo(measured.table(found), err=True)
