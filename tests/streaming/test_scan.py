@@ -61,9 +61,17 @@ def test_the_fuzz_reaches_every_verdict(make):
 def test_plain_records_take_the_fast_road(make):
     records = make.trades({}, {"price": 2.5, "id": "7", "received": make.now, "extra": True}, {"kind": "price"})
     records += make.trades({"kind": "heartbeat", "status": "stale"}, {"conditions": [], "fill": True})
+    records += make.trades({"price": "800.010000000000", "size": "0.100000000000000000"})
     scanner = Scanner(Limits())
     scanner.add(make.batch(records))
     assert scanner._exact.result().counts == ()
+
+
+@pytest.mark.parametrize(
+    "amount", ["1.", "1.0000000001", "1.00000000010", f"1.{'0' * 18}", f"1.{'0' * 19}", "0.1234567890000000000", ".50"]
+)
+def test_zeros_behind_the_ninth_digit_add_nothing(make, amount):
+    assert differences(make, make.trades({"price": amount}, {"size": amount})) == {}
 
 
 @given(st.binary(max_size=300))

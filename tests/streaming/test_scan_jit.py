@@ -9,9 +9,10 @@ import numba
 import pytest
 from numba.core import caching
 
-from sparktrends.streaming import scan_table
+from sparktrends.streaming import scan_record, scan_table
 from sparktrends.streaming.scan import warm_scanner
-from sparktrends.streaming.scan_jit import compiled
+from sparktrends.streaming.scan_doors import fold_rows
+from sparktrends.streaming.scan_jit import compiled, kept, version
 
 
 def double(x: int) -> int:
@@ -26,7 +27,7 @@ def test_where_no_cache_can_be_kept_it_still_compiles(monkeypatch):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="no locator"):
         numba.njit(double, cache=True)
-    assert compiled(double)(21) == 42
+    assert kept(double)(21) == 42
 
 
 def test_a_numba_without_our_option_still_compiles(monkeypatch):
@@ -43,10 +44,10 @@ def test_a_numba_without_our_option_still_compiles(monkeypatch):
 
 def test_the_next_process_loads_what_this_one_compiled():
     warm_scanner()
-    assert len(scan_table.fold_rows.signatures) == 1
+    assert len(fold_rows.signatures) == 1
     code = (
         "from sparktrends.streaming.scan import warm_scanner; warm_scanner()\n"
-        "from sparktrends.streaming.scan_table import fold_rows\n"
+        "from sparktrends.streaming.scan_doors import fold_rows\n"
         "stats = fold_rows.stats\n"
         "assert sum(stats.cache_hits.values()) == 1 and not stats.cache_misses, stats\n"
     )
@@ -58,3 +59,13 @@ def test_no_session_and_no_pyspark_are_needed_where_workers_import():
     code = "import sys, sparktrends.streaming.fold\nassert 'pyspark' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_code_of_another_version_is_never_taken_for_this(tmp_path):
+    source = tmp_path / "helper.py"
+    source.write_text("a = 1")
+    before = version(str(source))
+    source.write_text("a = 2")
+    assert version(str(source)) != before
+    held = [cell.cell_contents for cell in fold_rows.py_func.__closure__]
+    assert held == [version(scan_record.__file__, scan_table.__file__)]

@@ -18,6 +18,7 @@ from sparktrends.bars import RAW_BARS, Fold, FoldResult, Limits, merge_results
 from sparktrends.bars.fold import Whole
 from sparktrends.model import MINUTE, Coordinates, PartialBar, PartitionCounts, SeriesMark
 from sparktrends.streaming import scan_table as t
+from sparktrends.streaming.scan_doors import fill_slots, fold_rows
 from sparktrends.streaming.scan_record import MAX_NAME
 
 Ints = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class Scanner:
         rows = rows_of(batch)
         done = 0
         while done < batch.num_rows:
-            done = t.fold_rows(rows, self._tables, self._bounds, self._row, done)
+            done = fold_rows(rows, self._tables, self._bounds, self._row, done)
             if done < batch.num_rows:
                 self._tables = enlarge(self._tables)
         self._count(batch, rows)
@@ -149,7 +150,7 @@ def enlarge(tables: t.Tables) -> t.Tables:
     s, b = tables.used.tolist()
     larger.used[:] = tables.used
     larger.series[:s], larger.names[:s], larger.bars[:b] = tables.series[:s], tables.names[:s], tables.bars[:b]
-    t.fill_slots(larger)
+    fill_slots(larger)
     return larger
 
 

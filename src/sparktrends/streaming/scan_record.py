@@ -259,16 +259,30 @@ def scan_amount(buf: Bytes, i: int, end: int) -> tuple[int, int]:
         return 0, ODD
     value *= 1_000_000_000
     if stop < end and buf[stop] == DOT:
-        i = stop + 1
-        fraction, stop = scan_digits(buf, i, end, 9)
+        fraction, stop = scan_fraction(buf, stop + 1, end)
         if stop < 0:
             return 0, ODD
-        for _ in range(9 - (stop - i)):
-            fraction *= 10
         value += fraction
     if quoted:
         stop = stop + 1 if stop < end and buf[stop] == QUOTE else ODD
     return value, stop
+
+
+@compiled
+def scan_fraction(buf: Bytes, i: int, end: int) -> tuple[int, int]:
+    """The digits behind a dot in units of 10**-9, and the position behind them; ODD for none, or more than fit."""
+    value = 0
+    digits = 0
+    while i < end and ZERO <= buf[i] <= NINE:
+        if digits < 9:
+            value = value * 10 + (int(buf[i]) - ZERO)
+        elif buf[i] != ZERO or digits == 18:  # zeros add nothing, and many files write prices with twelve of them
+            return 0, ODD
+        digits += 1
+        i += 1
+    for _ in range(9 - digits):
+        value *= 10
+    return value, ODD if digits == 0 else i
 
 
 @compiled
