@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntFlag, StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sparktrends.errors import BadRecord
@@ -75,11 +76,15 @@ def check_name(value: object, what: str) -> str:
     >>> check_name("BTC/USD", "symbol")
     'BTC/USD'
     """
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
-        raise BadRecord(f"bad_{what}")
-    if not value.isprintable() or value != value.strip():
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not _is_name(value):
         raise BadRecord(f"bad_{what}")
     return value
+
+
+# Every event names its source and symbol, of which there are few.
+@lru_cache(maxsize=16_384)
+def _is_name(value: str) -> bool:
+    return value.isprintable() and value == value.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,8 @@ class Heartbeat:
 class ProviderBar:
     """A bar that a provider made; ``start`` is its beginning, ``closed`` false while it still moves.
 
-    ``adjustment`` is ``raw`` or ``split``: series of different adjustment are never mixed.
+    ``adjustment`` is ``raw`` or ``split``: series of different adjustment are never mixed. ``fill`` marks one that was
+    fetched afterwards.
     """
 
     source: str
@@ -148,6 +154,7 @@ class ProviderBar:
     trades: int | None = None
     turnover: Decimal | None = None
     received: int | None = None
+    fill: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.source, "source")
@@ -185,7 +192,7 @@ class PartialBar:
     Merging is associative and commutative, so any cut of the log into batches gives the same bar. Prices and
     ``volume`` are in units of 10**-18, ``turnover`` in 10**-36. ``open`` to ``low`` are None when no record may
     move them. ``after_final`` counts records that arrived when the bar was already final (law 2). ``statuses``
-    are the heartbeats that touched the minute.
+    are the heartbeats that touched the minute. ``fills`` counts the trades that were fetched afterwards.
     """
 
     source: str
@@ -202,6 +209,7 @@ class PartialBar:
     trades: int = 0
     after_final: int = 0
     statuses: int = 0
+    fills: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,13 +290,17 @@ class LateTrade:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A record that cannot be used: why, where it lies, the first 64 KiB of it, and the hash of the whole."""
+    """A record that cannot be used: why, where it lies, the first 64 KiB of it, and the hash of the whole.
+
+    ``source`` is known of what a source's own parser refused.
+    """
 
     reason: str
     at: Coordinates
     payload: bytes
     sha256: bytes
     size: int
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +376,7 @@ class Alert:
     @property
     def id(self) -> str:
         """A hash of rule, series, interval and bar: never of a revision (law 4)."""
-        return stable_id(self.rule, self.source, self.symbol, self.interval, str(self.start))
+        return alert_id(self.rule, self.source, self.symbol, self.interval, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +422,11 @@ class CorporateAction:
     day: date
     kind: str
     value: Decimal
+
+
+def alert_id(rule: str, source: str, symbol: str, interval: str, start: int) -> str:
+    """The id of the alert of a rule at a bar."""
+    return stable_id(rule, source, symbol, interval, str(start))
 
 
 def stable_id(*parts: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparktrends.ingest.heartbeats import Feed, exchange_of, minute_end, status_of
+from sparktrends.ingest.heartbeats import Feed, minute_end, status_of
 from sparktrends.model import MINUTE, SECOND, Status
 
 NOW = 10 * MINUTE
@@ -25,15 +25,11 @@ UP, DOWN = Feed(up=True), Feed(down_since=NOW - 20 * SECOND)
         (UP, False, True, 0, Status.START),
         (Feed(up=True, throttled=True), False, True, 0, Status.THROTTLED),
         (Feed(throttled=True), False, True, 0, Status.THROTTLED),
+        (Feed(arriving=True), True, True, 0, None),
     ],
 )
 def test_the_word_for_a_situation(feed: Feed, tape: bool, trading: bool, patience: int, status: Status | None) -> None:
     assert status_of(feed, NOW, tape, lambda: trading, patience) == status
-
-
-@pytest.mark.parametrize(("symbol", "exchange"), [("AAPL", "XNYS"), ("ETH/BTC", "24/7"), ("EUR/USD", "24/5")])
-def test_whose_hours_hold(symbol: str, exchange: str) -> None:
-    assert exchange_of(symbol) == exchange
 
 
 @pytest.mark.parametrize("ts", [0, 1, MINUTE - 1])

@@ -35,9 +35,13 @@ pytestmark = pytest.mark.anyio
 NOWHERE = "127.0.0.1:1"
 
 
+LONG_AGO = LastSeen("", "", 1)
+
+
 @asynccontextmanager
 async def living(broker: Broker, folder: Path, provider: str, symbols: list[str], **more: Any) -> AsyncIterator[Live]:
-    """A source whose provider does not answer; its tasks run until the block ends."""
+    """A source whose provider does not answer; its tasks run until the block ends. Its symbols are known of old."""
+    more.setdefault("ends", {(f"{provider}~sim", symbol): LONG_AGO for symbol in (*symbols, "ETH/USDT")})
     for topic in ("raw.trades", "raw.bars", "ops.quarantine"):
         broker.topic(topic)
     source = make_source(provider, rest=f"http://{NOWHERE}", stream=f"ws://{NOWHERE}", suffix="~sim")
@@ -105,6 +109,38 @@ async def test_symbols_are_added_while_it_runs(broker: Broker, tmp_path: Path) -
         with pytest.raises(BadSetting):
             live.add(["AAPL"])
     assert len(live.links) == 1
+
+
+async def test_a_new_symbol_is_silent_and_not_subscribed_to_until_its_past_was_asked_for(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = asyncio.Event()
+
+    async def fetch(_: object, symbols: list[str]) -> int:
+        assert symbols == ["BTC/USDT"]
+        return int(await past.wait())
+
+    monkeypatch.setattr("sparktrends.ingest.warm.History.fetch", fetch)
+    async with living(broker, tmp_path, "binance", ["BTC/USDT"], ends={}) as live:
+        feed = live.feeds["BTC/USDT"]
+        live._say("BTC/USDT", feed, system_clock())
+        assert (feed.arriving, live.links) == (True, [])
+        past.set()
+        while feed.arriving:
+            await asyncio.sleep(0.01)
+        assert live.links[0].symbols == ["BTC/USDT"]
+        assert feed.past_until
+    assert rows(broker) == []
+
+
+async def test_a_provider_without_an_answer_keeps_a_new_symbol_from_nothing(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparktrends.ingest.live._ARRIVAL_S", 0.05)
+    async with living(broker, tmp_path, "yahoo", ["AAPL"], ends={}) as live:
+        while not live.links:
+            await asyncio.sleep(0.01)
+        assert live.links[0].symbols == ["AAPL"]
 
 
 async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_path: Path) -> None:

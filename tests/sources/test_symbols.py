@@ -41,3 +41,8 @@ def test_two_currencies_of_states_are_foreign_exchange() -> None:
 @pytest.mark.parametrize(("wire", "name"), [("BTC-USD", "BTC/USD"), ("BRK-B", None), ("USD", None), ("-USD", None)])
 def test_a_dash_before_a_currency_makes_a_pair(wire: str, name: str | None) -> None:
     assert symbols.dashed_pair(wire) == name
+
+
+@pytest.mark.parametrize(("symbol", "exchange"), [("AAPL", "XNYS"), ("ETH/BTC", "24/7"), ("EUR/USD", "24/5")])
+def test_whose_hours_hold(symbol: str, exchange: str) -> None:
+    assert symbols.exchange_of(symbol) == exchange

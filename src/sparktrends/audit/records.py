@@ -187,6 +187,7 @@ def read_bar(value: bytes | None, appended: int, laws: Laws) -> Bar:
         if turnover < 0:
             raise BadRecord("turnover")
     closed = _boolean(get("closed"), True)
+    _boolean(get("fill"), False)
     return Bar(source, symbol, interval, start, adjustment, arrival, (*prices, volume, turnover, trades, closed))
 
 

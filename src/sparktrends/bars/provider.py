@@ -49,6 +49,7 @@ def read_bar(data: Fields, at: Coordinates, limits: Limits) -> StoredProviderBar
         trades=_trades(data),
         turnover=_turnover(data),
         received=received,
+        fill=flag(data, "fill", default=False),
     )
     return StoredProviderBar(bar, arrival, at)
 

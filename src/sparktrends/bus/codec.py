@@ -97,6 +97,8 @@ def encode_bar(bar: ProviderBar) -> bytes:
         text += f',"turnover":"{plain(bar.turnover)}"'
     if bar.received is not None:
         text += f',"received":{bar.received}'
+    if bar.fill:
+        text += ',"fill":true'
     return f"{text}}}".encode("ascii")
 
 

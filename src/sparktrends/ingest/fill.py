@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sparktrends.errors import Retryable, Terminal
 from sparktrends.ingest.heartbeats import minute_end
@@ -210,4 +210,4 @@ class Filler:
     def _take_bars(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, ProviderBar) and event.closed:
-                self.publish(event)
+                self.publish(replace(event, fill=True))

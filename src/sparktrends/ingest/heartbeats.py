@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparktrends.model import MINUTE, Status
-from sparktrends.sessions import ALWAYS, STOCKS
-from sparktrends.sources.symbols import is_exchange_rate, pair_of
 
 EVERY_S = 5.0
 
@@ -17,6 +15,7 @@ class Feed:
     """What is known of one symbol's feed. Times in µs; ``up`` while a connection (or poll) that carries it is alive.
 
     ``down_since`` is when it stopped, ``partial_until`` the end of the first minute of which trades may be missing.
+    While ``arriving`` the symbol's past is fetched and nothing is said of it; ``past_until`` is where that past ends.
     """
 
     up: bool = False
@@ -24,17 +23,8 @@ class Feed:
     partial_until: int = 0
     throttled: bool = False
     last_data: int = 0
-
-
-def exchange_of(symbol: str) -> str:
-    """Whose hours hold for a symbol.
-
-    >>> exchange_of("BTC/USDT"), exchange_of("AAPL"), exchange_of("EUR/USD")
-    ('24/7', 'XNYS', '24/5')
-    """
-    if pair_of(symbol) is None:
-        return STOCKS
-    return "24/5" if is_exchange_rate(symbol) else ALWAYS
+    arriving: bool = False
+    past_until: int = 0
 
 
 def status_of(feed: Feed, now: int, tape: bool, trading: Callable[[], bool], patience: int = 0) -> Status | None:
@@ -44,6 +34,8 @@ def status_of(feed: Feed, now: int, tape: bool, trading: Callable[[], bool], pat
     silence is better, for the minute will be whole. A feed that is no ``tape`` carries prices, not trades: it never
     says ``ok``, because its minutes are never known to be whole.
     """
+    if feed.arriving:
+        return None
     if not trading():
         return Status.CLOSED
     if not feed.up:

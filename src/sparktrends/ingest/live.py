@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
 from sparktrends.ingest.fill import Filler, Gaps
-from sparktrends.ingest.heartbeats import EVERY_S, Feed, exchange_of, minute_end, status_of
+from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.polling import Poller
@@ -17,11 +17,13 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rejects import quarantined
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
+from sparktrends.ingest.warm import History
 from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade, is_simulated
 from sparktrends.net.quota import Store
-from sparktrends.sessions import calendar
+from sparktrends.sessions import ALWAYS, calendar
 from sparktrends.sources.base import Notice, Reject, Source
 from sparktrends.sources.recording import LastSeen
+from sparktrends.sources.symbols import exchange_of
 from sparktrends.telemetry import Clock, gauge
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _QUOTA = gauge("quota_ready", "1 when the quota would let the next call go now",
 _PATIENCE = 15 * SECOND
 _SILENT_SYMBOL_S = 60.0
 _KEYLESS_LINKS = 10
+_ARRIVAL_S = 20.0
+"""As long a new symbol waits for its past before it is subscribed to; a slow provider's may come after its trades."""
 _NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True), Heard(shutdown=True)
 
 
@@ -57,6 +61,7 @@ class Live:
     def __post_init__(self) -> None:
         self._memory = self.source.memory([])
         self._nudged: dict[str, int] = {}
+        self._history = History(self.rest, self.publisher.publish, self._exchange, self.clock)
 
     @property
     def clock(self) -> Clock:
@@ -82,41 +87,57 @@ class Live:
         group.create_task(self._beat())
         group.create_task(self._look())
         if not self.source.tape:
-            poller = Poller(
-                self.rest, lambda: list(self.feeds), self.trading, self.publisher.publish, self.clock, self._polled
-            )
+            poller = Poller(self.rest, self._present, self.trading, self.publisher.publish, self.clock, self._polled)
             group.create_task(poller.run())
 
     def add(self, symbols: Iterable[str]) -> None:
         """Take these in as well; raises BadSetting as `start` does, and then takes none of them."""
         fresh = [s for s in dict.fromkeys(symbols) if s not in self.feeds]
         names = self.source.memory(fresh).names
-        if self.source.stream is not None:
-            self._spread(fresh)
+        self._require_room(len(self.feeds) + len(fresh))
         self._memory.names.update(names)
         now = self.clock()
         for symbol in fresh:
             last = self.ends.get((self.source.name, symbol))
-            self.feeds[symbol] = Feed(down_since=now, last_data=last.received if last else 0)
+            arriving = last is None and bool(self.source.history)
+            self.feeds[symbol] = Feed(down_since=now, last_data=last.received if last else 0, arriving=arriving)
             if last and last.id and self.source.ids and now - last.received < DAY:
                 self.seam.begin(symbol, last.id)
             elif last:
                 # What came in that minute after the end of the last run is missing.
                 self.publisher.publish(Heartbeat(self.source.name, symbol, last.received, Status.STALE, now))
+        self._spread([symbol for symbol in fresh if not self.feeds[symbol].arriving])
+        if new := [symbol for symbol in fresh if self.feeds[symbol].arriving]:
+            assert self._group is not None
+            self._group.create_task(self._welcome(new))
+
+    async def _welcome(self, symbols: Sequence[str]) -> None:
+        """Their past first: what a provider made of it lies in the log before their first trade."""
+        assert self._group is not None
+        past_until = self.clock()
+        past = self._group.create_task(self._history.fetch(symbols))
+        await asyncio.wait([past], timeout=_ARRIVAL_S)
+        for symbol in symbols:
+            feed = self.feeds[symbol]
+            feed.arriving, feed.past_until, feed.down_since = False, past_until, self.clock()
+        self._spread(symbols)
+
+    @property
+    def _most_links(self) -> int:
+        stream = self.source.stream
+        return max(stream.connections, _KEYLESS_LINKS if stream.auth is None else 1) if stream else 0
+
+    def _require_room(self, symbols: int) -> None:
+        stream = self.source.stream
+        if stream and symbols > (most := self._most_links * stream.max_symbols):
+            raise BadSetting(f"{self.source.name} carries {most} symbols at most", hint=f"{symbols} were asked for")
 
     def _spread(self, fresh: Sequence[str]) -> None:
         """Give each new symbol to a link with room, opening links as far as the provider allows."""
         stream = self.source.stream
-        assert stream is not None
-        most = max(stream.connections, _KEYLESS_LINKS if stream.auth is None else 1)
-        if len(self.feeds) + len(fresh) > most * stream.max_symbols:
-            raise BadSetting(
-                f"{self.source.name} carries {most * stream.max_symbols} symbols at most",
-                hint=f"{len(self.feeds) + len(fresh)} were asked for",
-            )
-        left = list(fresh)
-        for link in [*self.links, *(None,) * most]:
-            if not left:
+        left = list(fresh) if stream else []
+        for link in [*self.links, *(None,) * self._most_links]:
+            if not left or not stream:
                 return
             link_ = link or self._open()
             room = stream.max_symbols - len(link_.symbols)
@@ -143,8 +164,8 @@ class Live:
                 self.filler.catch_up(symbol)
                 continue
             self._mark_partial(symbol)
-            if feed.last_data:
-                since.append(feed.last_data)
+            if begun := feed.last_data or feed.past_until:
+                since.append(begun)
         if since:
             # At most a day back: what lies before is the business of `batch backfill`.
             self.filler.bars(symbols, max(min(since), now - DAY))
@@ -216,12 +237,17 @@ class Live:
 
     def trading(self, symbols: Iterable[str]) -> bool:
         """Whether the market of any of these is open now."""
-        if is_simulated(self.source.name):
-            return True  # the sandbox trades at night, so that a person sees something then
         now = self.clock()
-        return any(calendar(exchange_of(symbol)).at(now).trading for symbol in symbols)
+        return any(calendar(self._exchange(symbol)).at(now).trading for symbol in symbols)
+
+    def _exchange(self, symbol: str) -> str:
+        # The sandbox trades at night, so that a person sees something then.
+        return ALWAYS if is_simulated(self.source.name) else exchange_of(symbol)
 
     # -- what runs beside --------------------------------------------------------------------------------------
+
+    def _present(self) -> list[str]:
+        return [symbol for symbol, feed in self.feeds.items() if not feed.arriving]
 
     def _polled(self, symbols: Sequence[str], came: bool) -> None:
         """A source without a socket is up while its polls bring bars."""

@@ -50,7 +50,7 @@ class Poller:
         """Poll until cancelled."""
         while True:
             wanted = [s for s in self.symbols() if s not in self._unknown and self.trading([s])]
-            came = [await self._ask(batch) for batch in _batches(self.rest.source, wanted)]
+            came = [await self._ask(batch) for batch in batches(self.rest.source, wanted)]
             rest = pace(self.rest.source, max(1, len(wanted)))
             await asyncio.sleep(rest if all(came) else min(rest, _AFTER_FAILURE_S))
 
@@ -98,6 +98,7 @@ def _differ(bar: ProviderBar, last: ProviderBar) -> bool:
     return replace(bar, received=None) != replace(last, received=None)
 
 
-def _batches(source: Source, symbols: Sequence[str]) -> list[Sequence[str]]:
+def batches(source: Source, symbols: Sequence[str]) -> list[Sequence[str]]:
+    """The symbols, as many at a time as one question for bars may name."""
     size = source.endpoint("bars").batch
     return [symbols[i : i + size] for i in range(0, len(symbols), size)]

@@ -17,7 +17,6 @@ from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.ingest.alarm import Alarm
 from sparktrends.ingest.dedupe import Door, Seen, last_seen, recall
-from sparktrends.ingest.heartbeats import exchange_of
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
@@ -28,10 +27,12 @@ from sparktrends.ingest.wanted import Wanted
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Limits, Planner, Secret
 from sparktrends.sessions import calendar
 from sparktrends.sources.base import Allowance, Source
+from sparktrends.sources.symbols import exchange_of
 from sparktrends.store.conditions import Conditions
-from sparktrends.telemetry import Clock
+from sparktrends.telemetry import Clock, gauge
 
 _log = logging.getLogger(__name__)
+_LEFT = gauge("quota_left", "units of its quota that a source could spend at once", ["source"])
 _TICK_S = 0.01
 _LOOK_S = 1.0
 _RECALL = 100_000
@@ -143,6 +144,7 @@ class Ingest:
             while not stop.is_set() and not work.done():
                 outlet.tend()
                 if self._clock() - reported > 1_000_000:
+                    self._report_quotas()
                     publisher.report()
                     reported = self._clock()
                 await asyncio.sleep(_TICK_S)
@@ -151,6 +153,10 @@ class Ingest:
             await asyncio.gather(work, return_exceptions=True)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise _innermost(error)
+
+    def _report_quotas(self) -> None:
+        for live in self.lives:
+            _LEFT.labels(live.source.name).set(live.rest.planner.left())
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -72,6 +72,7 @@ class AlphaVantage(Source):
     rest = "https://www.alphavantage.co"
     auth = Auth("query", "apikey")
     allowances = (Allowance(25, 86_400), Allowance(1, 1))
+    history = ()  # the calls of the day bring the same hundred days, and there are 25 calls in all
     endpoints = (
         Endpoint("TIME_SERIES_DAILY", "/query", "bars"),
         Endpoint("DIGITAL_CURRENCY_DAILY", "/query", "bars"),

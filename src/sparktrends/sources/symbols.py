@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sparktrends.errors import BadRecord, BadSetting
+from sparktrends.sessions import ALWAYS, STOCKS
 
 FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY", "TRY", "BRL", "INR", "SEK", "NOK"})
 """Currencies of states: a pair of two of them is foreign exchange, any other pair is crypto."""
@@ -29,6 +30,17 @@ def is_exchange_rate(symbol: str) -> bool:
     """Whether the symbol is a pair of two currencies of states."""
     pair = pair_of(symbol)
     return pair is not None and pair[0] in FIAT and pair[1] in FIAT
+
+
+def exchange_of(symbol: str) -> str:
+    """Whose hours hold for a symbol.
+
+    >>> exchange_of("BTC/USDT"), exchange_of("AAPL"), exchange_of("EUR/USD")
+    ('24/7', 'XNYS', '24/5')
+    """
+    if pair_of(symbol) is None:
+        return STOCKS
+    return "24/5" if is_exchange_rate(symbol) else ALWAYS
 
 
 def ticker_of(symbol: str, provider: str) -> str:

@@ -1,0 +1,150 @@
+"""Random failures, kills and an absent broker for minutes: two in `make test-all`, ten in `make soak-sources`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ingest.rig import (
+    CRYPTO,
+    STOCKS,
+    World,
+    assert_in_order,
+    assert_labelled,
+    assert_no_canary,
+    assert_whole,
+    assert_within_quota,
+    fault,
+    until,
+    world,
+)
+from sparktrends.model import SECOND
+from sparktrends.sources import make_source
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+FEEDS = {"binance": CRYPTO, "finnhub": STOCKS, "twelve_data": STOCKS, "yahoo": STOCKS}
+BACK_S = 10.0
+"""Within this time a killed ingest takes in again."""
+GROWTH = 1.25
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How long a run is, how often ingest is killed in it, and for how long the broker is away."""
+
+    seconds: float
+    kills: int
+    away_s: float
+
+
+FORM = Form(600, 20, 300) if os.environ.get("SPARKTRENDS_SOAK") else Form(120, 3, 30)
+
+
+@dataclass
+class Run:
+    """One run: what happens when, and the memory (bytes) that ingest took at each second."""
+
+    w: World
+    form: Form
+    rng: random.Random
+    child: subprocess.Popen[str] = field(init=False)
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    began: float = 0.0
+
+    def play(self) -> None:
+        """Start ingest, do to it what was planned, and leave it running."""
+        self.child, self.began = self.w.ingest(**FEEDS), time.monotonic()
+        away = self.form.seconds / 4, self.form.seconds / 4 + self.form.away_s
+        times = [t for t in (self.rng.uniform(5, self.form.seconds - 10) for _ in range(10**4)) if not _in(t, away)]
+        events = [(t, self.kill) for t in times[: self.form.kills]] + [(away[0], self.stop), (away[1], self.go_on)]
+        for moment, event in sorted(events, key=lambda e: e[0]):
+            self.watch(moment)
+            event()
+        self.watch(self.form.seconds)
+
+    def watch(self, until_s: float) -> None:
+        """Measure until that second of the run."""
+        while (now := time.monotonic() - self.began) < until_s:
+            assert self.child.poll() is None, self.w.log()[-3000:]
+            self.memory.append((now, psutil.Process(self.child.pid).memory_info().rss))
+            time.sleep(min(1.0, until_s - now + 0.01))
+
+    def kill(self) -> None:
+        """kill -9, and a new process, which must take in again soon."""
+        os.kill(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        began = time.monotonic()
+        self.child = self.w.ingest(**FEEDS)
+        assert time.monotonic() - began < BACK_S
+
+    def stop(self) -> None:
+        """The broker answers nothing from now on."""
+        self.w.broker.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The broker is back."""
+        self.w.broker.send_signal(signal.SIGCONT)
+
+
+def _in(t: float, span: tuple[float, float]) -> bool:
+    # A process that starts while the broker is away waits for it: then nothing is back within seconds.
+    return span[0] - 15 < t < span[1] + 5
+
+
+@pytest.mark.timeout(FORM.seconds + 240)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -> None:
+    with world(tmp_path, "random", seed=seed, symbols="BTC,ETH,SOL,AAPL,MSFT,TSLA", rate=2000) as w:
+        run = Run(w, FORM, random.Random(seed))
+        run.play()
+        assert_whole(w)
+        w.end(run.child)
+        assert_in_order(w)
+        cost = {provider: assert_labelled(w, provider) for provider in ("finnhub", "twelve_data")}
+        assert_within_quota(w)
+        assert_no_canary(w, tmp_path)
+        figures = {"seed": seed, "kills": FORM.kills, "cost": cost, "rss_mb": flat(run)}
+        print(json.dumps(figures))
+
+
+def flat(run: Run) -> list[int]:
+    """Memory in the first, second and last third (median, MB), which must not grow."""
+    settled = [(t, rss) for t, rss in run.memory if t > 10]
+    thirds = [[rss for t, rss in settled if int(3 * t / (run.form.seconds + 1)) == n] for n in range(3)]
+    first, second, last = (statistics.median(values) / MEGABYTE for values in thirds)
+    assert last < GROWTH * first + 16, thirds
+    assert second < GROWTH * first + 32, thirds
+    return [round(first), round(second), round(last)]
+
+
+@pytest.mark.parametrize("provider", ["binance", "twelve_data"])
+def test_a_silent_socket_is_noticed_in_time_and_what_it_kept_is_fetched(tmp_path: Path, provider: str) -> None:
+    stream = make_source(provider).stream
+    assert stream
+    silence = fault("silence", provider=provider, at=6, lasts=stream.idle + 20)
+    with world(tmp_path, silence, symbols="BTC,ETH,SOL,AAPL,MSFT,TSLA", rate=300) as w:
+        child = w.ingest(**{provider: FEEDS[provider]})
+        until(lambda: closed(w), stream.idle + 30)
+        (ended, *_) = closed(w)
+        silent = min(f["at"] for f in w.ledger().faults if f["fault"] == "silence")
+        assert stream.idle - 2 <= (ended["at"] - silent) / SECOND <= stream.idle + 2
+        if provider == "binance":
+            assert_whole(w)
+        w.end(child)
+
+
+def closed(w: World) -> list[dict[str, object]]:
+    """Connections that ended."""
+    return [dict(c) for c in w.ledger().connections if c["kind"] == "closed"]
