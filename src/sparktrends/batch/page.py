@@ -38,7 +38,7 @@ td { border-top: 1px solid var(--line); vertical-align: middle } .n { text-align
 .up { color: var(--up) } .down { color: var(--down) } .tag { font-size: 13px; white-space: nowrap }
 .made { border: 1px solid var(--line); border-radius: 6px; padding: 0 6px; font-size: 12px; color: var(--soft) }
 svg { display: block; max-width: 100% } svg text { fill: var(--ink); font-size: 13px } .axis { stroke: var(--line) }
-rect.up { fill: var(--up) } rect.down { fill: var(--down) } .spark { fill: none; stroke-width: 1.6; flex: none }
+.bars { max-width: 640px } rect.up { fill: var(--up) } rect.down { fill: var(--down) } .spark { fill: none; stroke-width: 1.6; flex: none }
 .spark.up { stroke: var(--up) } .spark.down { stroke: var(--down) }
 .spark.up circle { fill: var(--up) } .spark.down circle { fill: var(--down) }
 """
@@ -78,7 +78,7 @@ def _card(trend: Trend, closes: Closes) -> str:
     )
     return (
         f'<article class="card"><h3><span>{escape(trend.symbol)} {_series(trend)}</span>{_spark(trend, closes)}</h3>'
-        f'<p><b class="{_kind(trend.return_)}">{share(trend.return_)}</b> {escape(plain(trend.summary))}</p>'
+        f"<p>{escape(plain(trend.summary))}</p>"
         f"{f'<ul>{told}</ul>' if told else ''}</article>"
     )
 

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from itertools import pairwise
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def trend_of(source: str, symbol: str, days: Sequence[Day], stories: Sequence[St
     if not days:
         return None
     today, before = days[-1], days[-1 - HISTORY : -1]
-    returns = [_share(a.close, b.close) for a, b in zip(days[-2 - HISTORY : -1], days[-1 - HISTORY :], strict=False)]
+    returns = [_share(a.close, b.close) for a, b in pairwise(days[-2 - HISTORY :])]
     mood = fmean(story.score for story in stories) if stories else today.sentiment
     trend = Trend(
         source, symbol, today.day, today.close,
@@ -198,7 +199,7 @@ def _summary(trend: Trend, stories: Sequence[Story]) -> str:
     if trend.volume_ratio is not None:
         parts.append(f"volume {trend.volume_ratio:.1f}×")
     if stories:
-        about = f" about {' and '.join(trend.topics)}" if trend.topics else ""
+        about = f" about {', '.join(trend.topics)}" if trend.topics else ""
         parts.append(f"{len(stories)} {'headline' if len(stories) == 1 else 'headlines'} {_mood(stories)}{about}")
     parts += [name.replace("_", " ") + f" in {HISTORY} days" for name in trend.changes if name.endswith("_close")]
     return ", ".join(parts)

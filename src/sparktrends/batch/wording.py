@@ -58,7 +58,7 @@ def plain(text: str, most: int = _LONG) -> str:
 
 def share(value: float | None) -> str:
     """A share as per cent with its sign: +6.2 %."""
-    return "" if value is None else f"{100 * value:+.1f} %"
+    return "" if value is None else f"{100 * value:+.1f} %".replace("-0.0 %", "+0.0 %")
 
 
 def number(value: float | None, places: int | None = None) -> str:
