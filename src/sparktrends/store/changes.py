@@ -30,6 +30,12 @@ def heads(cursor: Cursor) -> dict[str, int]:
     return {shard: int(commit) for shard, commit in cursor}
 
 
+def series_names(cursor: Cursor) -> dict[int, tuple[str, str]]:
+    """(source, symbol) of every series, by its key."""
+    cursor.execute("SELECT series, source, symbol FROM market.series")
+    return {series: (source, symbol) for series, source, symbol in cursor}
+
+
 def changes_after(cursor: Cursor, known: Heads, limit: int = 50) -> list[Change]:
     """Commits behind ``known`` (a shard it lacks: from the first), at most ``limit`` a shard, in the order of time.
 

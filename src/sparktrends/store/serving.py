@@ -41,7 +41,7 @@ class Listing:
 class Wanted:
     """One page: values each column may have, half-open span of time, the key it begins behind, how many, which way.
 
-    ``metrics`` are columns of `market.metrics` to put beside bars.
+    ``metrics`` are columns of `market.metrics` to put beside bars; ``sharing``: an array must hold one of these values.
     """
 
     columns: Sequence[str]
@@ -53,6 +53,7 @@ class Wanted:
     descending: bool = True
     missing: Sequence[str] = ()
     metrics: Sequence[str] = ()
+    sharing: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def catalog(cursor: Cursor) -> Catalog:
@@ -190,6 +191,9 @@ def _conditions(
         if bound is not None and listing.time:
             conditions.append(sql.SQL(text).format(name))
     values |= {"since": wanted.since, "until": wanted.until}
+    for column, choices in wanted.sharing.items():
+        conditions.append(sql.SQL("{} && {}").format(sql.Identifier(alias, column), sql.Placeholder(f"in_{column}")))
+        values[f"in_{column}"] = list(choices)
     conditions += [sql.SQL("{} IS NULL").format(sql.Identifier(alias, column)) for column in wanted.missing]
     if wanted.after is not None:
         keys = sql.SQL(", ").join(sql.Identifier(alias, key) for key in listing.keys)

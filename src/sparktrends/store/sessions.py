@@ -58,7 +58,11 @@ class Sessions:
         threading.Thread(target=self._cut_overdue, name="sessions", daemon=True).start()
 
     def read(self, work: Callable[[Cursor], T]) -> T:
-        """What ``work`` returns, in a transaction; done once more when the connection turns out to be dead."""
+        """What ``work`` returns; done once more when the connection turns out to be dead.
+
+        Each of its statements sees what is committed by then: a transaction around them would see no other snapshot,
+        and cost two round trips.
+        """
         if not self._free.acquire(timeout=self.timeout_s):
             raise Unavailable("every connection to PostgreSQL is in use", hint="ask for less at a time")
         try:
@@ -80,7 +84,7 @@ class Sessions:
         with self._lock:
             self._used.add(use)
         try:
-            with translated(), use.connection.transaction(), use.connection.cursor(binary=True) as cursor:
+            with translated(), use.connection.cursor(binary=True) as cursor:
                 return work(cursor)
         except Retryable as error:
             if use.until == _CUT:

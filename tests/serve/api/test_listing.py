@@ -151,25 +151,70 @@ def test_who_has_it_already_is_told_so(client: FlaskClient) -> None:
     first = client.get("/api/v1/bars?symbol=BTC/USD")
     again = client.get("/api/v1/bars?symbol=BTC/USD", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
-    packed = client.get("/api/v1/bars?symbol=BTC/USD", headers={"Accept-Encoding": "gzip"})
+    here = client.get("/api/v1/bars?symbol=BTC/USD", headers={"Accept-Encoding": "gzip"})
+    assert here.data == first.data, "within a machine nothing is packed"
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    packed = client.get("/api/v1/bars?symbol=BTC/USD", headers={"Accept-Encoding": "gzip"}, environ_base=elsewhere)
     assert gzip.decompress(packed.data) == first.data
     assert packed.headers["ETag"] == first.headers["ETag"]
 
 
 def test_what_does_not_exist_yet_is_said(client: FlaskClient, world: World) -> None:
-    answer = client.get("/api/v1/quality")
+    answer = client.get("/api/v1/volume-profile")
     assert answer.status_code == 404
     assert "not part of this installation yet" in answer.json["detail"]
     world.run(
-        "CREATE VIEW market.quality AS SELECT DATE '2024-05-01' AS day, 'a' AS source, 'b' AS symbol, 0.5 AS score"
+        "CREATE VIEW market.volume_profile AS "
+        "SELECT DATE '2024-05-01' AS day, 'a' AS source, 'b' AS symbol, 0.5 AS price"
     )
-    world.run("GRANT SELECT ON market.quality TO sparktrends_reader")
-    row = {"day": "2024-05-01", "source": "a", "symbol": "b", "score": "0.5"}
-    assert get(client, "quality") == {"data": [row], "next": None}
+    world.run("GRANT SELECT ON market.volume_profile TO sparktrends_reader")
+    row = {"day": "2024-05-01", "source": "a", "symbol": "b", "price": "0.5"}
+    assert get(client, "volume-profile") == {"data": [row], "next": None}
 
 
-def test_companies_have_slashes_in_their_names(client: FlaskClient) -> None:
-    assert client.get("/api/v1/companies/BTC/USD").json["detail"].startswith("companies is not part")
+def test_companies_have_slashes_in_their_names(client: FlaskClient, world: World) -> None:
+    daily(world)
+    (found,) = get(client, "companies/BTC/USD")["data"]
+    assert (found["name"], found["market_cap"]) == ("Bitcoin", "1900000000000.5")
+    assert get(client, "companies/ETH/USD")["data"] == []
+
+
+def test_the_daily_run_is_listed(client: FlaskClient, world: World) -> None:
+    daily(world)
+    (story,) = get(client, "news", symbol="ETH/USD,BTC/USD", label="positive")["data"]
+    assert (story["symbols"], story["evidence"]) == (["AAPL", "BTC/USD"], [{"word": "up", "weight": 0.5}])
+    assert get(client, "news", symbol="ETH/USD")["data"] == []
+    (trend,) = get(client, "trends/daily", symbol="BTC/USD")["data"]
+    assert (trend["day"], trend["return"], trend["topics"]) == ("2024-05-01", 0.03, ["earnings"])
+    (quality,) = get(client, "quality", symbol="BTC/USD")["data"]
+    assert (quality["score"], quality["reasons"]) == (97.5, {"late": 2.5})
+    days = get(client, "prices/daily", symbol="BTC/USD")["data"]
+    assert [(row["day"], row["close"]) for row in days] == [("2024-05-01", "125.5")]
+
+
+def daily(world: World) -> None:
+    """A story, a company, a day and its quality, once."""
+    if world.run("SELECT 1 FROM core.news"):
+        return
+    world.run(
+        "INSERT INTO core.news VALUES ('finnhub', 'n1', %s, 'BTC up', 'btc up', '', 'http://x', 'X', NULL, '', 0.6, "
+        "'positive', '[{\"word\": \"up\", \"weight\": 0.5}]', '{crypto}', 'lexicon 1', 1, now())",
+        START,
+    )
+    world.run(
+        "INSERT INTO core.mentions SELECT 'finnhub', 'n1', unnest(ARRAY['BTC/USD', 'AAPL']), NULL, 0.6, 'positive'"
+    )
+    world.run(
+        "INSERT INTO core.companies VALUES ('finnhub', 'BTC/USD', '2024-05-01', 'Bitcoin', '', 'USD', '', '', '', 1, "
+        "1900000000000.50, 1, now())"
+    )
+    world.run(
+        "INSERT INTO core.daily_trends (source, symbol, day, close, return, headlines, topics, changes, tag, summary, "
+        "rank, evidence, updated_at) VALUES ('binance', 'BTC/USD', '2024-05-01', 129, 0.03, 1, '{earnings}', '{}', "
+        "'quiet', 'Nothing happened.', 1, '{}', now())"
+    )
+    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
+    world.run(_BARS.replace("'1m'", "'1d'").replace("100 + n", "125.5 + n"), 1, START, 1)
 
 
 def test_ready_tells_ages(client: FlaskClient, world: World) -> None:

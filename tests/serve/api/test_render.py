@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparktrends.serve.api.render import as_csv, as_json
+from sparktrends.serve.api.render import as_csv, page_text, row_texts
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -38,6 +38,7 @@ def test_values_stay_what_they_are(value: object, cell: str) -> None:
 
 
 def test_json_has_times_in_utc_and_numbers_that_are_numbers() -> None:
-    body = as_json([{"at": AT, "x": float("nan"), "d": '{"a": [1]}'}], {"d": "jsonb"}, ["at", "x", "d"], "abc")
+    rows = [{"at": AT, "x": float("nan"), "d": '{"a": [1]}'}]
+    body = page_text(row_texts(rows, {"d": "jsonb"}, ["at", "x", "d"]), "abc")
     row = {"at": "2024-05-01T00:00:00Z", "x": None, "d": {"a": [1]}}
     assert json.loads(body) == {"data": [row], "next": "abc"}

@@ -17,7 +17,7 @@ from sparktrends.ops.settings import ALIASES, NAMES, Settings
 from sparktrends.ops.stack import External, Stack
 from sparktrends.ops.supervise import Process
 from sparktrends.ops.workers import Worker, keeping_bytecode
-from sparktrends.store.migrate import migrate
+from sparktrends.store.migrate import migrate, set_reader_password
 
 NOWHERE = External(kafka="127.0.0.1:1")
 """For a benchmark that needs the database alone."""
@@ -74,6 +74,7 @@ def lab(settings: Settings, external: External | None = None) -> Iterator[Lab]:
             wait_ready(connection, 30)
             Admin(connection).ensure()
         migrate(stack.database.dsn())
+        set_reader_password(stack.database.dsn(), stack.database.reader_password)
         endpoints.write_record(home, endpoints.stack_record(stack))
         environment = own_environment(settings) | {"JAVA_HOME": str(found.home)}
         yield Lab(home, connection, stack.database.dsn(), environment)

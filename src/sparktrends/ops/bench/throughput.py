@@ -68,10 +68,10 @@ def run(settings: Settings, clock: Clock, trades: int, symbols: int) -> dict[str
         }
 
 
-def publish(place: Lab, trades: int, symbols: int) -> dict[str, Any]:
-    """Fill the topic through the product's own producer."""
+def publish(place: Lab, trades: int, symbols: int, start: int = START, rate: float = RATE) -> dict[str, Any]:
+    """Fill the topic through the product's own producer, with ``rate`` trades a second from ``start`` (µs) on."""
     producer, size, begin = Producer(place.kafka), 0, time.monotonic()
-    for frame in backlog(market(START, symbols, RATE), trades):
+    for frame in backlog(market(start, symbols, rate), trades):
         for key, value in zip(frame["key"].to_list(), frame["value"].to_list(), strict=True):
             producer.send(RAW_TRADES, key, value.encode("ascii"))
         size += int(frame["value"].str.len_bytes().sum())

@@ -85,6 +85,21 @@ def analysis(context: Context, symbols: int, minutes: int) -> None:
 
 
 @bench.command()
+@click.option("--seconds", default=30.0, show_default=True, help="Measured, after a warm-up.")
+@click.option("--rate", default=200.0, show_default=True, help="Requests a second.")
+@click.option("--symbols", default=20, show_default=True)
+@click.option("--trades", default=50.0, show_default=True, help="Trades a second in the pipeline beside it.")
+@click.option("--listeners", default=200, show_default=True, help="Who follow the stream, after the requests.")
+@pass_context
+def api(context: Context, seconds: float, rate: float, symbols: int, trades: float, listeners: int) -> None:
+    """The API beside a running pipeline: 80 % newest bars, 20 % for 500 bars with metrics; then the event stream."""
+    from sparktrends.ops.bench import api as measured
+
+    found = measured.run(context.settings, system_clock, seconds, rate, symbols, trades, listeners)
+    click.echo(line("api", found))
+
+
+@bench.command()
 def kernel() -> None:
     """The indicators alone on one core, beside talipp."""
     from sparktrends.ops.bench import kernel as measured

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +15,7 @@ from sparktrends.serve.api import paging, render
 from sparktrends.serve.api.problems import Problem
 from sparktrends.serve.api.query import BarsQuery, PageQuery, SignalsQuery, SpanQuery
 from sparktrends.serve.api.resources import Resource
+from sparktrends.serve.api.tails import Body, Line, Question, Tails
 from sparktrends.store.serving import Catalog, Wanted, catalog, page
 from sparktrends.store.sessions import Sessions
 
@@ -20,6 +23,7 @@ _NOT_METRICS = frozenset(
     {"source", "symbol", "interval", "start", "revision", "updated_at", "series", "extra", "final", "warm"}
 )
 _MAX_DAYS = 366 * 30
+_NAMING = ("symbol", "source", "interval")
 
 
 class Reader:
@@ -27,6 +31,7 @@ class Reader:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._tails = Tails(sessions)
         self._catalog: Catalog = {}
         self._lock = threading.Lock()
 
@@ -49,13 +54,38 @@ class Reader:
             query.order == "desc",
             ("retracted_at",) if isinstance(query, SignalsQuery) and query.retracted == "exclude" else (),
             metrics,
+            _sharing(query, kinds),
         )
+        if _newest(resource, query):
+            return self._tail_page(request, resource, query, known, wanted, belongs)
         found = self._sessions.read(lambda cursor: page(cursor, known, resource.listing, wanted))
         following = None
         if len(found) > query.limit:
             found.pop()
             following = paging.encode(belongs, found[-1], resource.listing.keys)
         return _body(request, query, found, kinds, (*columns, *metrics), following)
+
+    def _tail_page(
+        self, request: Request, resource: Resource, query: PageQuery, known: Catalog, wanted: Wanted, belongs: str
+    ) -> Response:
+        """The newest rows, from what is at hand: the question that charts and scripts ask again and again."""
+        kinds, columns, keys = known[resource.listing.view], (*wanted.columns, *wanted.metrics), resource.listing.keys
+
+        def load(since: datetime | None, count: int) -> list[Line]:
+            of_this = replace(wanted, since=since, limit=count)
+            found = self._sessions.read(lambda cursor: page(cursor, known, resource.listing, of_this))
+            texts = render.row_texts(found, kinds, columns)
+            return [Line(tuple(row[k] for k in keys), text) for row, text in zip(found, texts, strict=True)]
+
+        def make(lines: Sequence[Line], more: bool) -> Body:
+            following = paging.encode(belongs, dict(zip(keys, lines[-1].key, strict=True)), keys) if more else None
+            body = render.page_text([line.text for line in lines], following)
+            return body, render.tag_of(body)
+
+        symbols, sources, (interval,) = (tuple(wanted.equal.get(name, ())) for name in _NAMING)
+        question = Question(resource.listing.view, columns, symbols, sources, str(interval))
+        body, tag = self._tails.body(question, query.limit, load, make)
+        return render.respond(request, body, tag=tag)
 
     def _known(self, resource: Resource) -> Catalog:
         view, needed = resource.listing.view, set(resource.listing.keys)
@@ -71,6 +101,12 @@ class Reader:
         if query.cursor is None:
             return None
         return paging.decode(query.cursor, belongs, [kinds[key] for key in resource.listing.keys])
+
+
+def _newest(resource: Resource, query: PageQuery) -> bool:
+    """Whether the newest rows of named series are asked for, in the form that is kept."""
+    plain = query.format == "json" and query.order == "desc" and query.cursor is None
+    return resource.kept and plain and _span(query) == (None, None)
 
 
 def _columns(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> tuple[str, ...]:
@@ -103,6 +139,12 @@ def _equal(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> di
     return equal
 
 
+def _sharing(query: PageQuery, kinds: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """Stories are about several symbols: one of those asked for is enough."""
+    symbols = getattr(query, "symbol", None) if "symbols" in kinds else None
+    return {"symbols": symbols} if symbols else {}
+
+
 def _span(query: PageQuery) -> tuple[Any, Any]:
     if not isinstance(query, SpanQuery):
         return None, None
@@ -124,7 +166,7 @@ def _body(
     following: str | None,
 ) -> Response:
     if query.format == "json":
-        return render.respond(request, render.as_json(found, kinds, columns, following))
+        return render.respond(request, render.page_text(render.row_texts(found, kinds, columns), following))
     response = render.respond(request, render.as_csv(found, columns), "text/csv; charset=utf-8; header=present")
     response.headers["Content-Disposition"] = f'attachment; filename="{request.path.rpartition("/")[2][:40]}.csv"'
     if following is not None:

@@ -124,6 +124,12 @@ class AlertsQuery(SeriesQuery):
     status: Literal["pending", "firing", "resolved", "retracted"] | None = Field(None, description="Where it stands.")
 
 
+class NewsQuery(SeriesQuery):
+    """Stories about some symbols."""
+
+    label: Literal["positive", "neutral", "negative"] | None = Field(None, description="Our sentiment in a word.")
+
+
 class SymbolsQuery(PageQuery):
     """Every series that is known."""
 

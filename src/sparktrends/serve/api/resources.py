@@ -15,7 +15,10 @@ from sparktrends.store.serving import Listing
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One listing. ``filters`` are the parameters that a column of the same name must equal."""
+    """One listing. ``filters`` are the parameters that a column of the same name must equal.
+
+    ``kept``: its newest rows are kept in memory, because commits say what they change of them (`tails`).
+    """
 
     path: str
     summary: str
@@ -25,6 +28,7 @@ class Resource:
     filters: tuple[str, ...] = ("source", "symbol")
     hidden: tuple[str, ...] = ("series",)
     fixed: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = False
 
 
 BY_BAR = ("start", "source", "symbol")
@@ -35,6 +39,7 @@ BARS = Resource(
     query.BarsQuery,
     rows.BarRow,
     ("source", "symbol", "interval"),
+    kept=True,
 )
 SPLIT_BARS = Resource(
     "bars",
@@ -44,6 +49,7 @@ SPLIT_BARS = Resource(
     rows.BarRow,
     ("source", "symbol", "interval"),
     fixed={"adjustment": "split"},
+    kept=True,
 )
 RESOURCES: tuple[Resource, ...] = (
     Resource(
@@ -61,6 +67,7 @@ RESOURCES: tuple[Resource, ...] = (
         query.MetricsQuery,
         rows.MetricRow,
         ("source", "symbol", "interval"),
+        kept=True,
     ),
     Resource(
         "signals",
@@ -82,16 +89,23 @@ RESOURCES: tuple[Resource, ...] = (
         "news",
         "Stories with their sentiment",
         Listing("news", ("published_at", "source", "id"), "published_at"),
-        query.SeriesQuery,
-        rows.SeriesRow,
+        query.NewsQuery,
+        rows.NewsRow,
+        ("source", "label"),
     ),
-    Resource("prices/daily", "Daily bars", Listing("daily_prices", BY_BAR, "start"), query.SeriesQuery, rows.SeriesRow),
+    Resource(
+        "prices/daily",
+        "Daily bars",
+        Listing("daily_prices", BY_BAR, "start", by_series=True),
+        query.SeriesQuery,
+        rows.DailyPriceRow,
+    ),
     Resource(
         "trends/daily",
         "What the daily run made of each day",
         Listing("daily_trends", ("day", "source", "symbol"), "day"),
         query.SeriesQuery,
-        rows.DayRow,
+        rows.TrendRow,
     ),
     Resource(
         "volume-profile",
@@ -105,7 +119,7 @@ RESOURCES: tuple[Resource, ...] = (
         "Quality scores with reasons",
         Listing("quality", ("day", "source", "symbol"), "day"),
         query.SeriesQuery,
-        rows.DayRow,
+        rows.QualityRow,
     ),
 )
 COMPANIES = Resource(
@@ -113,5 +127,5 @@ COMPANIES = Resource(
     "What providers say of the company behind a symbol",
     Listing("companies", ("source", "symbol")),
     query.PageQuery,
-    rows.DayRow,
+    rows.CompanyRow,
 )

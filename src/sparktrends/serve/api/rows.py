@@ -109,6 +109,68 @@ class DayRow(SeriesRow):
     day: date | None = None
 
 
+class NewsRow(Row):
+    """A story and its sentiment. Headline, summary and address are text of strangers."""
+
+    source: str | None = None
+    id: str | None = None
+    published_at: datetime | None = None
+    headline: str | None = None
+    summary: str | None = None
+    url: str | None = None
+    publisher: str | None = None
+    symbols: list[str] | None = None
+    score: float | None = Field(None, description="-1 (worst) to 1 (best); null until it is scored.")
+    label: Literal["positive", "neutral", "negative"] | None = None
+    evidence: Any = Field(None, description="Words and rules with their weights.")
+    topics: list[str] | None = None
+
+
+class DailyPriceRow(BarRow):
+    """A bar of a day."""
+
+    day: date | None = None
+
+
+class TrendRow(DayRow):
+    """What happened to a symbol on a day, against its own history."""
+
+    close: float | None = None
+    return_: float | None = Field(None, alias="return")
+    return_z: float | None = None
+    volume_ratio: float | None = None
+    sentiment: float | None = None
+    headlines: int | None = None
+    topics: list[str] | None = None
+    changes: list[str] | None = None
+    tag: str | None = None
+    summary: str | None = None
+    rank: int | None = Field(None, description="Place among the movers of the day.")
+    evidence: Any = None
+
+
+class CompanyRow(DayRow):
+    """What a provider says of a company."""
+
+    name: str | None = None
+    exchange: str | None = None
+    currency: str | None = None
+    sector: str | None = None
+    industry: str | None = None
+    country: str | None = None
+    shares: Decimal18 | None = None
+    market_cap: Decimal18 | None = None
+
+
+class QualityRow(DayRow):
+    """The score of a series and day."""
+
+    score: float | None = Field(None, description="0 to 100: 100 minus the sum of the reasons.")
+    minutes: int | None = None
+    reasons: dict[str, float] | None = Field(None, description="Points lost, by check.")
+    faulty: dict[str, int] | None = Field(None, description="In how many minutes each check found something.")
+
+
 class Cursored(BaseModel):
     """A page: rows, and where the next page begins (null: this was the last)."""
 
