@@ -21,7 +21,7 @@ test-all: .venv/.tested
 	@$(BIN)/python tests/run.py all
 
 bench: .venv/.tested
-	@for name in throughput latency startup memory kernel analysis; do $(BIN)/sparktrends bench $$name || exit 1; done
+	@for name in throughput latency startup memory kernel analysis api ingest; do $(BIN)/sparktrends bench $$name || exit 1; done
 
 lint: .venv/.tested
 	@$(BIN)/python tests/run.py lint

@@ -14,6 +14,7 @@ from sparktrends.bars import RAW_TRADES, Limits, fold_records
 from sparktrends.model import MINUTE, PRICE_SCALE, Coordinates
 from sparktrends.ops.bench import analysing, kernel, latency, load, polars_loop, report, whole
 from sparktrends.ops.cli import main
+from sparktrends.sources import PROVIDERS, make_source
 
 START = 1_732_147_200_000_000
 UNIT = PRICE_SCALE // 10**9
@@ -124,3 +125,11 @@ def _bench(*arguments: str) -> dict[str, object]:
 def test_polars_reads_decimals_exactly() -> None:
     frame = pl.DataFrame({"price": ["97123.45", "0.000000001", "1"]}).select(polars_loop._units("price"))
     assert frame["price"].to_list() == [97_123_450_000_000, 1, 10**9]
+
+
+def test_every_socket_source_is_measured_with_the_share_of_each_stage() -> None:
+    found = _bench("ingest", "--records", "3000")["sources"]
+    assert set(found) == {name for name in PROVIDERS if make_source(name).stream}  # type: ignore[call-overload]
+    for figures in found.values():  # type: ignore[attr-defined]
+        assert figures["per_s"] > 500
+        assert 0 < figures["parse_ns"] + figures["door_ns"] + figures["encode_ns"] < 1e9 / figures["per_cpu_s"] * 2

@@ -108,6 +108,26 @@ def kernel() -> None:
 
 
 @bench.command()
+@click.option("--symbols", default=50, show_default=True)
+@click.option("--days", default=252, show_default=True, help="Sessions of 390 minutes.")
+@pass_context
+def backtest(context: Context, symbols: int, days: int) -> None:
+    """Alert rules over a year of stored minutes."""
+    from sparktrends.ops.bench import backtest as measured
+
+    click.echo(line("backtest", measured.run(context.settings, symbols, days)))
+
+
+@bench.command()
+@click.option("--records", default=200_000, show_default=True, help="Trades or prices of each source.")
+def ingest(records: int) -> None:
+    """From a socket's frame to Kafka on one core, for each live source, with the share of each stage."""
+    from sparktrends.ops.bench import ingest as measured
+
+    click.echo(line("ingest", measured.run(records)))
+
+
+@bench.command()
 @click.option("--headlines", default=30_000, show_default=True)
 @click.option("--labelled", type=_FILE, help="CSV text,label: say how often the labels are met instead.")
 @click.option("--model", type=click.Path(path_type=Path, file_okay=False), help="A transformer's folder (extra).")

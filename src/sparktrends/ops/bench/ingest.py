@@ -1,8 +1,8 @@
 """From frame to Kafka, one core: trades or prices a second of each socket source, and the share of each stage.
 
-``python bench/ingest.py [FRAMES]`` prints one JSON line. The process is held to one core, librdkafka's threads with it;
-the broker (librdkafka's own, in a process of its own) is on another. Frames are as the providers send them: one trade
-each from Binance, five in a message from Finnhub, one price each from Twelve Data and Yahoo.
+The process is held to one core, librdkafka's threads with it; the broker (librdkafka's own, in a process of its own) is
+on another. Frames are as the providers send them: one trade each from Binance, five in a message from Finnhub, one
+price each from Twelve Data and Yahoo.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-import platform
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,38 +119,43 @@ def _shares(source: Source, frames: Sequence[bytes], symbol: str) -> dict[str, A
     """Nanoseconds a record of what can be timed alone: reading the frame, and writing the record."""
     sample = frames[:20_000]
     memory, door = source.memory([symbol]), Door()
-    marks = [time.perf_counter()]
+    marks = [time.thread_time()]
     events = [event for frame in sample for event in source.parse(frame, 1, memory)]
-    marks.append(time.perf_counter())
+    marks.append(time.thread_time())
     trades = [event for event in events if isinstance(event, Trade)]
     for trade in trades:
         door.admit(trade.source, trade.symbol, trade.id)
-    marks.append(time.perf_counter())
+    marks.append(time.thread_time())
     for trade in trades:
         encode(trade)
-    marks.append(time.perf_counter())
+    marks.append(time.thread_time())
     names = ("parse_ns", "door_ns", "encode_ns")
     return {n: round((b - a) / len(trades) * 1e9) for n, (a, b) in zip(names, pairwise(marks), strict=True)}
 
 
-def main(count: int) -> None:
-    """Measure every source and print the line."""
-    with (
-        TemporaryDirectory() as folder,
-        subprocess.Popen(
-            [sys.executable, "-c", _BROKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as broker,
-    ):
-        assert broker.stdout is not None
-        kafka = Connection(broker.stdout.readline().strip())
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        found = {}
-        for provider, (make, symbol) in FRAMES.items():
-            number = count // _PER_MESSAGE if provider == "finnhub" else count
-            found[provider] = measure(provider, [make(i) for i in range(1, number + 1)], symbol, kafka, Path(folder))
-        broker.communicate("")
-    print(json.dumps({"bench": "ingest", "records": count, "sources": found, "python": platform.python_version()}))
+def run(count: int) -> dict[str, Any]:
+    """Measure every socket source with ``count`` records, on one core; the cores are given back afterwards."""
+    cores = os.sched_getaffinity(0)
+    with TemporaryDirectory() as folder, _broker() as kafka:
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            return {"records": count, "sources": {name: _source(name, count, kafka, Path(folder)) for name in FRAMES}}
+        finally:
+            os.sched_setaffinity(0, cores)
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
+def _source(provider: str, count: int, kafka: Connection, folder: Path) -> dict[str, Any]:
+    make, symbol = FRAMES[provider]
+    number = count // _PER_MESSAGE if provider == "finnhub" else count
+    return measure(provider, [make(i) for i in range(1, number + 1)], symbol, kafka, folder)
+
+
+@contextmanager
+def _broker() -> Iterator[Connection]:
+    argv = [sys.executable, "-c", _BROKER]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Connection(process.stdout.readline().strip())
+        finally:
+            process.communicate("")
