@@ -94,6 +94,8 @@ def test_a_high_or_low_that_the_provider_never_saw_is_a_contradiction(high: floa
 
 def test_providers_bars_stand_in_for_nothing_where_there_are_no_trades() -> None:
     assert scored(planted(1.0, reason="partial_start", own=None), tape=False).score == 100
+    assert scored(planted(1.0, reason="partial_start", provider=None), tape=False).score == 100
+    assert scored(planted(1.0, reason="throttled", provider=None), tape=False).score == 50
     assert scored(planted(1.0, reason="no_trade", own=None, provider=None)).score == 100
 
 

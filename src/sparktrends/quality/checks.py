@@ -78,7 +78,7 @@ class Minute:
 def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     """(check, share) of everything the minute by itself shows.
 
-    ``tape`` is false for a source whose bars are all the provider's: then those stand in for nothing.
+    ``tape`` is false for a source without trades: its provider's bars stand in for nothing.
 
     >>> dict(faults(Minute(0, "feed_stale")))
     {'missing_feed_stale': 1.0}
@@ -101,7 +101,9 @@ def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
         if tape:
             yield "filled", 1.0
     elif minute.own is not None:
-        yield "partial", 1.0
+        # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
+        if tape or minute.reason != "partial_start":
+            yield "partial", 1.0
     else:
         yield f"missing_{minute.reason}", 1.0
 
