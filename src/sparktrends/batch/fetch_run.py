@@ -55,8 +55,8 @@ def costs(job: Job, session: Session) -> list[Cost]:
         calls = planned[name]
         units = weights(calls, provider.source, stored[name])
         seconds = provider.planner.estimate(units)
-        symbols = {symbol for call in calls for symbol in call.symbols}
-        found.append(Cost(name, len(symbols), len(units), sum(units), seconds))
+        symbols = dict.fromkeys(symbol for call in calls for symbol in call.symbols)
+        found.append(Cost(name, tuple(symbols), len(units), sum(units), seconds))
     return found
 
 

@@ -7,9 +7,8 @@ is no payload, or holds what PostgreSQL's JSONB cannot, goes to quarantine with 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.codec import decode
@@ -25,7 +24,7 @@ from sparktrends.store.writer import Transaction, Writer
 
 SHARD = "payloads"
 _CHUNK = 64
-_KEPT_BYTES = 65_536
+KEPT_BYTES = 65_536
 
 
 @dataclass(slots=True)
@@ -37,16 +36,20 @@ class Loaded:
 
 
 class Loader:
-    """Stores what the log holds and the table does not. Close it: it holds the lock of its shard.
+    """Stores what the log holds and the table does not; here `raw.payloads`, other topics derive from it.
+
+    Close it: it holds the lock of its shard.
 
     Raises Fenced when another loader runs, LogGap when the log was trimmed before it was read (unless accepted).
     """
+
+    shard = SHARD
 
     def __init__(self, kafka: Connection, dsn: str, *, accept_gap: bool = False) -> None:
         self._kafka = kafka
         self._dsn = dsn
         self._accept_gap = accept_gap
-        self._writer = Writer(dsn, SHARD)
+        self._writer = Writer(dsn, self.shard)
 
     def __enter__(self) -> Loader:
         return self
@@ -54,37 +57,43 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self._writer.close()
 
+    @property
+    def topic(self) -> str:
+        """What is loaded."""
+        return RAW_PAYLOADS
+
+    def keep(self, tx: Transaction, log: PartitionLog, chunk: list[Record]) -> list[Quarantined]:
+        """Store some records; returns those that go to quarantine."""
+        return _insert(tx, log, chunk)
+
     def run(self, told: Callable[[Loaded], None] = lambda _: None) -> Loaded:
         """Load up to where the log ends now; ``told`` hears the running total."""
         total = Loaded()
         with self._writer.transaction():
             pass  # the lock first: what another loader commits until then must be seen
         logs = self._logs()
-        start = open_ledger(self._dsn, SHARD, logs, accept_gap=self._accept_gap)
+        start = open_ledger(self._dsn, self.shard, logs, accept_gap=self._accept_gap)
         with Reader(self._kafka) as reader:
             for log in logs:
-                begin = start[log.topic, log.partition]
-                records = reader.range(log.topic, log.partition, begin, log.high)
-                for chunk in _chunks(records):
-                    # Offsets may have holes, so the last chunk ends where the log ends.
-                    end = chunk[-1].offset + 1
+                for begin in range(start[log.topic, log.partition], log.high, _CHUNK):
+                    end = min(begin + _CHUNK, log.high)
+                    chunk = list(reader.range(log.topic, log.partition, begin, end))
                     self._store(log, begin, end, chunk, total)
-                    begin = end
                     told(total)
         return total
 
     def _logs(self) -> list[PartitionLog]:
         admin = Admin(self._kafka)
-        topic_id = str(admin.topic_id(RAW_PAYLOADS))
-        marks = sorted(admin.watermarks(RAW_PAYLOADS).items())
-        return [PartitionLog(RAW_PAYLOADS, partition, topic_id, low, high) for partition, (low, high) in marks]
+        topic_id = str(admin.topic_id(self.topic))
+        marks = sorted(admin.watermarks(self.topic).items())
+        return [PartitionLog(self.topic, partition, topic_id, low, high) for partition, (low, high) in marks]
 
     def _store(self, log: PartitionLog, begin: int, end: int, chunk: list[Record], total: Loaded) -> None:
         span = OffsetRange(log.topic, log.partition, log.topic_id, begin, end)
         with self._writer.transaction() as tx:
             if not tx.claim([span]):
                 return
-            bad = _insert(tx, log, chunk)
+            bad = self.keep(tx, log, chunk)
             save.quarantined(tx, bad, {log.topic: log.topic_id})
             counts = PartitionCounts(log.topic, log.partition, records=len(bad), quarantined=len(bad))
             tx.advance_ledger([span], [counts], 0)
@@ -122,10 +131,4 @@ def payload_row(log: PartitionLog, record: Record) -> PayloadRow:
 def _set_aside(log: PartitionLog, record: Record, reason: str) -> Quarantined:
     value = record.value or b""
     at = Coordinates(log.topic, log.partition, record.offset, record.appended)
-    return Quarantined(reason, at, value[:_KEPT_BYTES], hashlib.sha256(value).digest(), len(value))
-
-
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    iterator = iter(records)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
+    return Quarantined(reason, at, value[:KEPT_BYTES], hashlib.sha256(value).digest(), len(value))

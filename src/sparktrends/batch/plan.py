@@ -115,7 +115,7 @@ class Cost:
     """What the calls of one source come to: requests, units of quota, seconds until the last may be sent."""
 
     source: str
-    symbols: int
+    symbols: tuple[str, ...]
     requests: int
     units: int
     seconds: float

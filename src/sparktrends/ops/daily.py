@@ -26,23 +26,22 @@ from sparktrends.telemetry import Clock
 def job(
     settings: Settings,
     clock: Clock,
-    day: date | None,
+    day: date,
     sources: Sequence[str] = (),
     symbols: Sequence[str] | None = None,
     sandbox_port: int = 0,
 ) -> Job:
-    """What to ask for a day, yesterday by default; raises BadSetting for a day that has not ended or an unknown source.
+    """What to ask for a day; raises BadSetting for a day that has not begun, or an unknown source.
 
     Without ``sources`` those that can be asked: all of the sandbox, else those without a key or whose key is set.
     """
     today = day_of(clock())
-    chosen = day or date.fromordinal(today.toordinal() - 1)
-    if chosen > today:
-        raise BadSetting(f"{chosen} has not begun", hint="a day can be fetched when it is over, or while it lasts")
+    if day > today:
+        raise BadSetting(f"{day} has not begun", hint="a day can be fetched when it is over, or while it lasts")
     home = Home.open(settings.home)
     names = list(sources) or usable(settings, sandbox=bool(sandbox_port))
     providers = [provider(settings, clock, name, home.run, sandbox_port) for name in names]
-    return Job([(p, questions(settings, p)) for p in providers], chosen, today, symbols)
+    return Job([(p, questions(settings, p)) for p in providers], day, today, symbols)
 
 
 def usable(settings: Settings, *, sandbox: bool) -> list[str]:

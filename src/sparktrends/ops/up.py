@@ -25,7 +25,7 @@ from sparktrends.store.migrate import migrate, set_reader_password
 _TICK_S = 0.25
 _DRAIN_S = 5.0
 RESTARTS = "restart-"
-PARTS = ("stream", "ingest", "alerts", "api", "dashboard")
+PARTS = ("stream", "ingest", "alerts", "batch", "api", "dashboard")
 PAGES = ("api", "dashboard")
 """What runs beside broker and database."""
 _SENTENCE = "sparktrends: "
@@ -33,7 +33,10 @@ _SENTENCE = "sparktrends: "
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a person asked `up` for. ``ingest`` are the arguments of the ingest process, ``for_s`` 0 = until stopped."""
+    """What a person asked `up` for; ``for_s`` 0 = until stopped.
+
+    ``ingest`` are the arguments of the ingest process, ``daily`` those of the daily run (None: nobody is asked).
+    """
 
     ingest: Sequence[str] = ()
     exit_when_done: bool = False
@@ -41,6 +44,13 @@ class Plan:
     parts: Sequence[str] = PARTS
     accept_gap: bool = False
     seed: int = 7
+    daily: Sequence[str] | None = None
+
+    def arguments(self, part: str) -> list[str]:
+        """What the process of a part is started with."""
+        if part == "batch":
+            return ["follow", *(() if self.daily is None else ("--daily", *self.daily))]
+        return list(self.ingest) if part == "ingest" else []
 
 
 @dataclass(slots=True)
@@ -103,7 +113,7 @@ class Up:
     def _start_workers(self, home: Home, stack: Stack) -> None:
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
         for name in self.plan.parts:
-            arguments = list(self.plan.ingest) if name == "ingest" else []
+            arguments = self.plan.arguments(name)
             if name == "sandbox":
                 arguments += ["--port", str(stack.ports["sandbox"].number), "--seed", str(self.plan.seed)]
             if name == "stream" and self.plan.accept_gap:
@@ -127,7 +137,7 @@ class Up:
 
     def _stop_workers(self) -> None:
         # From the source to the sink: what was taken in is still folded by those that stop later.
-        for name in ("ingest", "stream", "alerts", "api", "dashboard", "sandbox"):
+        for name in ("ingest", "batch", "stream", "alerts", "api", "dashboard", "sandbox"):
             self._stop(name)
 
     def _watch(self, home: Home, stack: Stack) -> Status:

@@ -13,7 +13,7 @@ import click
 from sparktrends.errors import NotFound, Unavailable
 from sparktrends.ops import endpoints
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
-from sparktrends.ops.commands.sources import Choice, require_usable, source_options
+from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, source_options
 from sparktrends.ops.home import Home
 from sparktrends.ops.up import PAGES, PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
@@ -42,10 +42,11 @@ def up(
     """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
     stopping = stop_event()
     require_usable(context.settings, system_clock, choice)
-    # Nobody looks at pages of something that ends by itself.
-    parts = tuple(part for part in PARTS if part not in PAGES or not (no_pages or exit_when_done))
-    parts = ("sandbox",) * choice.sandbox + parts
-    plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed)
+    # Nobody looks at pages of something that ends by itself, nor waits for its daily work.
+    left_out = (*PAGES, "batch") if exit_when_done else PAGES if no_pages else ()
+    parts = ("sandbox",) * choice.sandbox + tuple(part for part in PARTS if part not in left_out)
+    daily = daily_arguments(choice) if choice.live else None
+    plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
     with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:
         last = Up(context.settings, plan, view.say, view.show, view.progress, stopping.is_set).run()

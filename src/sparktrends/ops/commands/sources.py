@@ -76,12 +76,23 @@ class Choice:
             return self.sources or tuple(PROVIDERS)
         return self.sources or ((DEMO,) if self.speed == "max" else (DEMO, SIMULATOR))
 
+    @property
+    def live(self) -> list[str]:
+        """The providers among the sources."""
+        return feeding.split(self.wanted)[0]
+
     def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
         """The live sources among them; raises BadSetting."""
-        live, _ = feeding.split(self.wanted)
         # A number is how many symbols the simulator has: it says nothing to a provider.
         symbols = [] if self.symbols.isdigit() else [s.strip() for s in self.symbols.split(",") if s.strip()]
-        return [feeding.feeder(settings, provider, symbols, sandbox_port) for provider in live]
+        return [feeding.feeder(settings, provider, symbols, sandbox_port) for provider in self.live]
+
+
+def daily_arguments(choice: Choice) -> list[str]:
+    """What ``batch daily`` is asked for beside the date: the live sources that were chosen, and their symbols."""
+    arguments = [word for provider in choice.live for word in ("--source", provider)]
+    named = ["--symbols", choice.symbols] if choice.symbols and not choice.symbols.isdigit() else []
+    return arguments + named + ["--sandbox"] * choice.sandbox
 
 
 def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:

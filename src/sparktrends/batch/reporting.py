@@ -1,0 +1,54 @@
+"""The report job: the trends of a day as Markdown, HTML and a message, from what is stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sparktrends.batch.report import html, markdown, slack_alert
+from sparktrends.batch.trends import Trend
+from sparktrends.store import trends as rows
+from sparktrends.store.outbox import insert_rows, row_of, silence_reason
+from sparktrends.store.session import Session
+
+
+def write_report(
+    session: Session, day: date, folder: Path, notes: Sequence[str], channels: Sequence[str], now: int
+) -> list[Path]:
+    """Write ``<day>.md`` and ``<day>.html`` and put the message into the outbox; the files, none without a trend.
+
+    Run again it replaces the files; the message goes out once, whatever the second report says.
+    """
+    with session.transaction() as cursor:
+        trends = [trend_of_row(row) for row in rows.of_day(cursor, day)]
+        prices = rows.prices(cursor, day)
+    if not trends:
+        return []
+    closes: dict[tuple[str, str], list[tuple[date, float]]] = {}
+    for price in prices:
+        closes.setdefault((price.source, price.symbol), []).append((price.day, price.close))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [
+        _replace(folder / f"{day}.md", markdown(day, trends, notes)),
+        _replace(folder / f"{day}.html", html(day, trends, closes, notes)),
+    ]
+    alert = slack_alert(day, trends, tuple(channels))
+    with session.transaction() as cursor:
+        insert_rows(cursor, [row_of(alert, None, silence_reason(alert, now))], now)
+    return files
+
+
+def trend_of_row(row: Mapping[str, Any]) -> Trend:
+    """A stored trend as it was made."""
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.items()}
+    return Trend(return_=values.pop("return"), **values)
+
+
+def _replace(path: Path, text: str) -> Path:
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text, "utf-8")
+    os.replace(fresh, path)
+    return path

@@ -1,0 +1,68 @@
+"""The sentiment job: every story that the present model has not scored, by Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sparktrends.sentiment import Scorer, Sentiment, names_of, topics
+from sparktrends.store import scores
+from sparktrends.store.scores import Scored, Unscored
+from sparktrends.store.session import Session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_CHUNK = 50_000
+MODEL = Scorer().name
+
+Score = Callable[[Sequence[Unscored]], Iterable[Scored]]
+
+
+def by_spark(session: SparkSession) -> Score:
+    """Scores made by Spark's workers; each loads the lexicons once a partition."""
+
+    def score(stories: Sequence[Unscored]) -> Iterable[Scored]:
+        parts = min(1 + len(stories) // 1000, 4 * session.sparkContext.defaultParallelism)
+        return session.sparkContext.parallelize(stories, parts).mapPartitions(score_all).collect()
+
+    return score
+
+
+def score_all(stories: Iterable[Unscored]) -> Iterator[Scored]:
+    """The scores of stories, one after the other: what a worker does."""
+    scorer = Scorer()
+    return (_scored(scorer, Unscored(*story)) for story in stories)
+
+
+def _scored(scorer: Scorer, story: Unscored) -> Scored:
+    opinion = scorer.about(story.headline, {symbol: names_of(symbol, name) for symbol, name in story.companies.items()})
+    # What a story says of a symbol that its headline does not name is what it says at all.
+    about = {symbol: _plain(opinion.companies.get(symbol, opinion.sentiment)) for symbol in story.companies}
+    return Scored(story.source, story.id, _plain(opinion.sentiment), about, list(topics(story.headline, story.summary)))
+
+
+def _plain(sentiment: Sentiment) -> tuple[float, str, list[dict[str, Any]]]:
+    evidence = [{"words": e.words, "weight": e.weight} for e in sentiment.evidence]
+    return sentiment.score, sentiment.label, evidence
+
+
+def waiting(session: Session) -> bool:
+    """Whether any story is not scored."""
+    with session.transaction() as cursor:
+        return bool(scores.unscored(cursor, MODEL, ("", ""), 1))
+
+
+def score_news(session: Session, score: Score, told: Callable[[int], None] = lambda _: None) -> int:
+    """Score what is not scored; how many stories. ``told`` hears the running total."""
+    after, total = ("", ""), 0
+    while True:
+        with session.transaction() as cursor:
+            found = scores.unscored(cursor, MODEL, after, _CHUNK)
+        if not found:
+            return total
+        made = list(score(found))
+        with session.transaction() as cursor:
+            scores.save(cursor, MODEL, made)
+        after, total = (found[-1].source, found[-1].id), total + len(found)
+        told(total)

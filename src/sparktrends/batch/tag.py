@@ -1,0 +1,82 @@
+"""The trends job: what happened to each symbol on a day, against its own history, by Spark."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sparktrends.batch.trends import Day, Story, Trend, ranked, trend_of
+from sparktrends.store import trends as rows
+from sparktrends.store.session import Session
+from sparktrends.store.trends import MoodDay, PriceDay, StoryDay
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_MOST_DAYS = 251
+Subject = tuple[str, str, list[Day], list[Story]]
+"""Source and symbol, its days up to the one in question, and the stories of that day."""
+Tag = Callable[[Sequence[Subject]], Iterable[Trend | None]]
+
+
+def by_spark(session: SparkSession) -> Tag:
+    """Trends made by Spark's workers."""
+
+    def tag(subjects: Sequence[Subject]) -> Iterable[Trend | None]:
+        parts = min(len(subjects), 4 * session.sparkContext.defaultParallelism)
+        return session.sparkContext.parallelize(subjects, parts).map(tagged).collect()
+
+    return tag
+
+
+def tagged(subject: Subject) -> Trend | None:
+    """The trend of one subject: what a worker does."""
+    return trend_of(*subject)
+
+
+def subjects_of(prices: Iterable[PriceDay], moods: Iterable[MoodDay], stories: Iterable[StoryDay]) -> list[Subject]:
+    """Put prices and news together; made-up news never stands beside real prices."""
+    mood = {(m.kind, m.symbol, m.day): m for m in moods}
+    told: defaultdict[tuple[str, str], list[Story]] = defaultdict(list)
+    for s in stories:
+        told[s.kind, s.symbol].append(Story(s.headline, s.score, s.label, tuple(s.topics)))
+    days: defaultdict[tuple[str, str], list[Day]] = defaultdict(list)
+    for p in prices:
+        days[p.source, p.symbol].append(_day(p, mood))
+    return [
+        (source, symbol, found[-_MOST_DAYS:], told[_kind(source), news_symbol(symbol)])
+        for (source, symbol), found in days.items()
+    ]
+
+
+def _day(p: PriceDay, mood: Mapping[tuple[str, str, date], MoodDay]) -> Day:
+    of_day = mood.get((_kind(p.source), news_symbol(p.symbol), p.day))
+    sentiment, headlines = (of_day.sentiment, of_day.headlines) if of_day else (None, 0)
+    return Day(p.day, p.close, p.volume, p.volatility, sentiment, headlines)
+
+
+def _kind(source: str) -> str:
+    _, mark, kind = source.partition("~")
+    return mark + kind
+
+
+def news_symbol(symbol: str) -> str:
+    """The symbol under which news speaks of it.
+
+    >>> news_symbol("BTC/USDT"), news_symbol("AAPL")
+    ('BTC/USD', 'AAPL')
+    """
+    base, slash, quote = symbol.partition("/")
+    return f"{base}/USD" if slash and quote in ("USDT", "USDC") else symbol
+
+
+def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
+    """Make and store the trends of a day, the biggest mover first; empty when no series has that day."""
+    with session.transaction() as cursor:
+        subjects = subjects_of(rows.prices(cursor, day), rows.moods(cursor, day), rows.stories(cursor, day))
+    found = ranked([trend for trend in tag(subjects) if trend is not None]) if subjects else []
+    with session.transaction() as cursor:
+        rows.save(cursor, day, [trend.row() for trend in found])
+    return found

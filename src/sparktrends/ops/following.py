@@ -1,0 +1,88 @@
+"""What `up` runs beside the stream: payloads stored as they come, and the daily work once a day."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from sparktrends.batch.load import Loader
+from sparktrends.batch.schedule import Tried, due
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import RAW_PAYLOADS
+from sparktrends.errors import Fenced, Retryable, Terminal
+from sparktrends.model import SECOND
+from sparktrends.net import JsonFile
+from sparktrends.ops.endpoints import Endpoints
+from sparktrends.ops.home import Home
+from sparktrends.ops.supervise import tied
+from sparktrends.telemetry import Clock
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 2.0
+SETTLE_S = 60.0
+"""A stack that has just begun is left alone for so long: Spark would take the cores from the live stream's start."""
+
+
+@dataclass
+class Follower:
+    """Loads, and (with ``arguments``) runs ``batch daily`` in a process of its own, so that Spark goes when it is done.
+
+    ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked.
+    """
+
+    where: Endpoints
+    home: Home
+    clock: Clock
+    stopping: threading.Event
+    arguments: Sequence[str] | None = None
+    _ends: dict[int, int] = field(default_factory=dict)
+    _child: subprocess.Popen[bytes] | None = None
+    _day: date | None = None
+
+    def run(self) -> None:
+        """Until stopped."""
+        ready = self.clock() + int(SETTLE_S * SECOND)
+        with Reader(self.where.kafka) as reader:
+            while not self.stopping.wait(_LOOK_S):
+                self._load(reader)
+                if self.arguments is not None and self.clock() > ready:
+                    self._tend(self.arguments)
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            self._child.wait()
+
+    def _tend(self, arguments: Sequence[str]) -> None:
+        """Write down how a run ended; begin one that is due."""
+        tried = JsonFile(self.home.run / "daily.json")
+        if self._child is None:
+            self._day = due(self.clock(), Tried.read(tried.load()))
+            self._child = self._start(self._day, arguments) if self._day else None
+        elif self._day and self._child.poll() is not None:
+            complete = self._child.returncode == 0
+            tried.save(Tried(self._day, self.clock(), complete).state())
+            _log.info("the daily work of %s %s", self._day, "is done" if complete else "is not complete")
+            self._child = None
+
+    def _load(self, reader: Reader) -> None:
+        """Load what is new. Broker and database may be away for a while, and a person may be loading by hand."""
+        try:
+            ends = {p: reader.watermarks(RAW_PAYLOADS, p)[1] for p in reader.partitions(RAW_PAYLOADS)}
+            if ends != self._ends:
+                with Loader(self.where.kafka, self.where.owner_dsn) as loader:
+                    loader.run()
+                self._ends = ends
+        except (Retryable, Fenced) as error:
+            _log.info("payloads are loaded later: %s", error)
+        except Terminal as error:
+            self._ends = ends  # said once for each new payload: only a person can mend it
+            _log.error("payloads cannot be loaded: %s", error)
+
+    def _start(self, day: date, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        _log.info("the daily work of %s begins", day)
+        command = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), "batch", "daily"]
+        return subprocess.Popen(tied([*command, "--date", day.isoformat(), *arguments]), stdin=subprocess.DEVNULL)

@@ -1,0 +1,213 @@
+"""The jobs of the daily run with everything they need: each says in a sentence what it did, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sparktrends.batch import flatten, score, tag
+from sparktrends.batch.fetch import Outcome
+from sparktrends.batch.fetch_run import Job, fetch, tally
+from sparktrends.batch.load import Loader
+from sparktrends.batch.reading import FLATTENED
+from sparktrends.batch.reporting import write_report
+from sparktrends.bus.producer import Producer
+from sparktrends.errors import Fenced, SparkTrendsError
+from sparktrends.ops import daily as composing
+from sparktrends.ops import java
+from sparktrends.ops.analysing import channel_blocks
+from sparktrends.ops.endpoints import Endpoints
+from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
+from sparktrends.store import daily_calls, payloads
+from sparktrends.store.queries import next_offsets
+from sparktrends.store.session import Session
+from sparktrends.telemetry import Clock
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_STATEMENT_S = 600.0
+_LOOK_S = 0.25
+_LOADER_S = 60.0
+STORED_S = 60.0
+"""How long to wait for the stream to store the bars that were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a job did: a sentence, the same as fields, and what another run has to bring."""
+
+    words: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+@dataclass
+class Jobs:
+    """The jobs over one stack. ``say`` hears of progress. Close it: it may hold Spark."""
+
+    settings: Settings
+    where: Endpoints
+    clock: Clock
+    say: Callable[[str], None] = lambda _: None
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @cached_property
+    def session(self) -> Session:
+        """The connection to the database."""
+        made = Session(self.where.owner_dsn, "batch", _STATEMENT_S)
+        self._open.callback(made.close)
+        return made
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The Spark session of all jobs of this process, made by the first that has something to do."""
+        from sparktrends import spark
+
+        home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
+        os.environ.update(java.spark_env(found, self.settings.env))
+        wanted = spark.Settings(self.settings.spark_master, (), home.scratch / "batch")
+        made = spark.session("sparktrends batch", wanted)
+        self._open.callback(made.stop)
+        return made
+
+    def fetch(self, job: Job, sandbox_port: int = 0) -> Done:
+        """Ask providers for what the day still needs."""
+        producer = Producer(self.where.kafka)
+        outcomes = []
+        try:
+            with composing.http(self.clock, sandbox_port) as client:
+                for outcome in fetch(job, self.session, producer, composing.fetcher(client)):
+                    outcomes.append(outcome)
+                    self.say(_words(outcome))
+        finally:
+            producer.close()
+        counts = tally(outcomes)
+        told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+        left = [_words(outcome) for outcome in outcomes if outcome.state in ("failed", "waiting")]
+        return Done(f"calls: {told or 'none was left to make'}", {"day": job.day, **counts}, tuple(left))
+
+    def load(self, *, accept_gap: bool = False) -> Done:
+        """Store the answers that lie in the log."""
+        deadline = time.monotonic() + _LOADER_S
+        while True:
+            try:
+                with Loader(self.where.kafka, self.where.owner_dsn, accept_gap=accept_gap) as loader:
+                    loaded = loader.run()
+                break
+            except Fenced:  # `up` loads as well: when it has let go, what is left is ours
+                if time.monotonic() > deadline:
+                    raise
+        aside = f"{loaded.quarantined:,} set aside in quarantine"
+        words = f"{loaded.stored:,} payloads stored" + (f", {aside}" if loaded.quarantined else "")
+        return Done(words, asdict(loaded), (aside,) if loaded.quarantined else ())
+
+    def flatten(self, wait_s: float = STORED_S) -> Done:
+        """Make typed rows of the answers that nobody has read."""
+        with self.session.transaction() as cursor:
+            waiting = payloads.waiting(cursor)
+        if not waiting:
+            return Done("no payload waits to be read", {"payloads": 0})
+        producer = Producer(self.where.kafka)
+        try:
+            found = flatten.flatten(self.session, producer, flatten.by_spark(self.spark))
+        finally:
+            producer.close()
+        behind = self._wait_stored(producer.positions, wait_s) if found.sent else 0
+        fields = {**asdict(found), "payloads": found.payloads, "not_stored_yet": behind}
+        return Done(_flattened_words(found), fields, tuple(_flattened_missing(found, behind)))
+
+    def sentiment(self) -> Done:
+        """Score the stories that the present model has not scored."""
+        if not score.waiting(self.session):
+            return Done("every story is scored", {"scored": 0, "model": score.MODEL})
+        found = score.score_news(self.session, score.by_spark(self.spark))
+        return Done(f"{found:,} stories scored by {score.MODEL}", {"scored": found, "model": score.MODEL})
+
+    def trends(self, day: date) -> Done:
+        """Tag the day."""
+        found = tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
+        words = f"{len(found)} symbols tagged for {day}" if found else f"no symbol has prices of {day}"
+        return Done(words, {"day": day, "tagged": len(found)}, () if found else (words,))
+
+    def report(self, day: date) -> Done:
+        """Write the report of the day, and put its summary into the outbox once."""
+        with self.session.transaction() as cursor:
+            notes = [f"{s} {what} of {symbols}: {why}" for s, what, symbols, _, why in daily_calls.missing(cursor, day)]
+        folder = Home.open(self.settings.home).path / "reports"
+        channels = tuple(channel_blocks(self.settings)) or ("console",)
+        found = write_report(self.session, day, folder, notes, channels, self.clock())
+        if not found:
+            return Done(f"nothing to report of {day}", {"day": day, "files": []})
+        files = [str(file) for file in found]
+        return Done(f"report of {day}: {', '.join(files)}", {"day": day, "files": files})
+
+    def daily(self, job: Job, sandbox_port: int = 0) -> Done:
+        """All of them: a part that fails is named, and the others do what they can."""
+        parts: dict[str, Callable[[], Done]] = {
+            "fetch": lambda: self.fetch(job, sandbox_port),
+            "load": self.load,
+            "flatten": self.flatten,
+            "sentiment": self.sentiment,
+            "trends": lambda: self.trends(job.day),
+            "report": lambda: self.report(job.day),
+        }
+        fields: dict[str, Any] = {}
+        missing: list[str] = []
+        for name, part in parts.items():
+            try:
+                done = part()
+            except SparkTrendsError as error:
+                done = Done(f"failed: {error}", {"error": str(error)}, (str(error),))
+            self.say(f"{name}: {done.words}")
+            fields[name] = dict(done.fields)
+            missing += [f"{name}: {item}" for item in done.missing]
+        words = f"{job.day} is complete" if not missing else f"{job.day} is not complete: {len(missing)} things missing"
+        return Done(words, {"day": job.day, **fields, "missing": missing}, tuple(missing))
+
+    def _wait_stored(self, positions: Mapping[tuple[str, int], int], seconds: float) -> int:
+        """Wait until the ledger has passed these positions of the log; how many records are still before it."""
+        deadline = time.monotonic() + seconds
+        while (behind := self._behind(positions)) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        return behind
+
+    def _behind(self, positions: Mapping[tuple[str, int], int]) -> int:
+        with self.session.transaction() as cursor:
+            stands = next_offsets(cursor.connection)
+        return sum(max(0, end - stands.get(place, 0)) for place, end in positions.items())
+
+
+def _words(outcome: Outcome) -> str:
+    call = outcome.call
+    symbols = ", ".join(call.symbols[:3]) + (" …" if len(call.symbols) > 3 else "")
+    why = f": {outcome.reason}" if outcome.reason else ""
+    return f"{call.day} {call.source} {call.what} {symbols} {outcome.state}{why}"
+
+
+def _flattened_words(found: flatten.Flattened) -> str:
+    return (
+        f"{found.payloads:,} payloads read: {found.news:,} news, {found.bars:,} bars, {found.companies:,} companies, "
+        f"{found.actions:,} splits and dividends, {found.prices:,} prices; {found.rejects:,} records set aside"
+    )
+
+
+def _flattened_missing(found: flatten.Flattened, behind: int) -> Iterable[str]:
+    errors = {outcome: number for outcome, number in found.outcomes.items() if outcome != FLATTENED}
+    if errors:
+        yield "answers without data: " + ", ".join(f"{number} {outcome}" for outcome, number in errors.items())
+    if behind:
+        yield f"{behind:,} bars and prices wait for the stream: does it run?"

@@ -1,0 +1,122 @@
+"""What the trends of a day are made of, and the trends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from sparktrends.store.connect import Cursor
+
+
+class PriceDay(NamedTuple):
+    """One final day of one series."""
+
+    source: str
+    symbol: str
+    day: date
+    close: float
+    volume: float
+    volatility: float | None
+
+
+class MoodDay(NamedTuple):
+    """The stories of one day about one symbol: ``kind`` is empty, or ``~sim`` or ``~replay`` of their sources."""
+
+    kind: str
+    symbol: str
+    day: date
+    sentiment: float
+    headlines: int
+
+
+class StoryDay(NamedTuple):
+    """One story of the day about one symbol."""
+
+    kind: str
+    symbol: str
+    headline: str
+    score: float
+    label: str
+    topics: list[str]
+
+
+# Only series that have the day itself; of these what lies up to 400 days before it.
+_PRICES = """
+WITH chosen AS (SELECT DISTINCT p.series FROM market.daily_prices p
+    WHERE p.interval = '1d' AND p.start = %(day)s::date::timestamp AT TIME ZONE 'UTC' AND p.state <> 'forming')
+SELECT p.source, p.symbol, p.day, p.close::float8, p.volume::float8, m.volatility_20
+FROM chosen c JOIN market.daily_prices p ON p.series = c.series
+LEFT JOIN core.metrics m ON m.series = p.series AND m.interval = '1d' AND m.start = p.start
+WHERE p.start >= (%(day)s::date - 400)::timestamp AT TIME ZONE 'UTC'
+  AND p.start <= %(day)s::date::timestamp AT TIME ZONE 'UTC' AND p.close IS NOT NULL AND p.state <> 'forming'
+ORDER BY p.source, p.symbol, p.start
+"""
+# Several providers tell the same story: it counts once. Tether is a dollar to whoever writes about Bitcoin.
+_STORIES = """
+SELECT DISTINCT ON (kind, symbol, day, n.headline_key)
+    coalesce(substring(n.source FROM '~.*$'), '') AS kind, regexp_replace(m.symbol, '/USD[TC]$', '/USD') AS symbol,
+    (n.published_at AT TIME ZONE 'UTC')::date AS day, n.headline, coalesce(m.score, n.score) AS score,
+    coalesce(m.label, n.label) AS label, n.topics
+FROM core.news n JOIN core.mentions m ON m.source = n.source AND m.story = n.id
+WHERE n.published_at >= %(since)s::date::timestamp AT TIME ZONE 'UTC'
+  AND n.published_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND n.score IS NOT NULL
+ORDER BY kind, symbol, day, n.headline_key, n.published_at, n.source, n.id
+"""
+_MOODS = f"SELECT kind, symbol, day, avg(score::numeric)::float8, count(*) FROM ({_STORIES}) s GROUP BY 1, 2, 3"  # noqa: S608
+_OF_DAY = f"SELECT kind, symbol, headline, score, label, topics FROM ({_STORIES}) s ORDER BY abs(score) DESC, headline"  # noqa: S608
+
+
+def prices(cursor: Cursor, day: date) -> list[PriceDay]:
+    """The days up to ``day`` of every series that has it, oldest first."""
+    cursor.execute(_PRICES.encode(), {"day": day})
+    return [PriceDay(*row) for row in cursor]
+
+
+def moods(cursor: Cursor, day: date) -> list[MoodDay]:
+    """The mean sentiment of each symbol on each day up to ``day``."""
+    cursor.execute(_MOODS.encode(), {"day": day, "since": date.fromordinal(day.toordinal() - 400)})
+    return [MoodDay(*row) for row in cursor]
+
+
+def stories(cursor: Cursor, day: date) -> list[StoryDay]:
+    """The stories of the day, those that say most first."""
+    cursor.execute(_OF_DAY.encode(), {"day": day, "since": day})
+    return [StoryDay(*row) for row in cursor]
+
+
+_COLUMNS = (
+    *("source", "symbol", "day", "close", "return", "return_z", "volatility", "volatility_ratio", "volume"),
+    *("volume_ratio", "volume_z", "momentum", "headlines", "sentiment", "sentiment_z", "topics", "changes", "tag"),
+    *("summary", "rank", "evidence"),
+)
+_NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
+_REST = _COLUMNS[3:]
+_OLD, _NEW = (", ".join(f'{row}."{name}"' for name in _REST) for row in ("t", "excluded"))
+_OF_TRENDS = f"SELECT {_NAMES} FROM core.daily_trends WHERE day = %s ORDER BY rank, source, symbol"  # noqa: S608
+_SAVE = f"""
+INSERT INTO core.daily_trends AS t ({_NAMES}, updated_at)
+SELECT {_NAMES}, now() FROM jsonb_populate_recordset(NULL::core.daily_trends, %s::jsonb)
+ON CONFLICT (source, symbol, day) DO UPDATE SET ({", ".join(f'"{n}"' for n in _REST)}, updated_at)
+    = ({_NEW}, excluded.updated_at)
+WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
+"""  # noqa: S608 - constants of this file
+
+
+def save(cursor: Cursor, day: date, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make these the trends of the day; rows that say the same as before stay untouched."""
+    cursor.execute(_SAVE.encode(), (json.dumps(list(rows), default=str),))
+    keys = [(str(row["source"]), str(row["symbol"])) for row in rows]
+    cursor.execute(
+        "DELETE FROM core.daily_trends t WHERE t.day = %s AND NOT EXISTS ("
+        "SELECT FROM unnest(%s::text[], %s::text[]) AS k(source, symbol) "
+        "WHERE k.source = t.source AND k.symbol = t.symbol)",
+        (day, [source for source, _ in keys], [symbol for _, symbol in keys]),
+    )
+
+
+def of_day(cursor: Cursor, day: date) -> list[dict[str, Any]]:
+    """The stored trends of a day, the biggest mover first."""
+    cursor.execute(_OF_TRENDS.encode(), (day,))
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in cursor]

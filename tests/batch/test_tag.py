@@ -1,0 +1,123 @@
+"""The trends of a day: prices and news put together, stored once, made again without a change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import psycopg
+import pytest
+
+from batch.test_flatten import run
+from batch.test_score import scored
+from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
+from sparktrends.batch.plan import day_of, day_start
+from sparktrends.batch.tag import Subject, news_symbol, subjects_of, tag_day, tagged
+from sparktrends.batch.trends import Trend
+from sparktrends.model import DAY
+from sparktrends.store import trends as rows
+from sparktrends.store.session import Session
+from sparktrends.store.trends import MoodDay, PriceDay, StoryDay
+
+YESTERDAY = day_of(NOW) - timedelta(days=1)
+NOON_S = (day_start(YESTERDAY) + DAY // 2) // 1_000_000
+
+
+def price(source: str, symbol: str, day: date = YESTERDAY, close: float = 1.0) -> PriceDay:
+    return PriceDay(source, symbol, day, close, 100.0, None)
+
+
+def test_made_up_news_never_stands_beside_real_prices() -> None:
+    prices = [price("yahoo", "AAPL"), price("yahoo~sim", "AAPL")]
+    stories = [StoryDay("~sim", "AAPL", "h", 0.5, "positive", [])]
+    moods = [MoodDay("~sim", "AAPL", YESTERDAY, 0.5, 1)]
+    real, simulated = subjects_of(prices, moods, stories)
+    assert real[3] == []
+    assert real[2][-1].headlines == 0
+    assert [story.score for story in simulated[3]] == [0.5]
+    assert simulated[2][-1].sentiment == 0.5
+
+
+def test_news_of_bitcoin_is_news_of_bitcoin_in_tether() -> None:
+    (subject,) = subjects_of(
+        [price("binance", "BTC/USDT")], [], [StoryDay("", news_symbol("BTC/USD"), "h", 0.1, "neutral", [])]
+    )
+    assert len(subject[3]) == 1
+
+
+def tag_here(subjects: Sequence[Subject]) -> list[Trend | None]:
+    return [tagged(subject) for subject in subjects]
+
+
+def trends(dsn: str, day: date = YESTERDAY) -> list[Trend]:
+    session = Session(dsn, "test", 60)
+    try:
+        return tag_day(session, day, tag_here)
+    finally:
+        session.close()
+
+
+def add_prices(dsn: str, source: str, symbol: str, closes: Sequence[float]) -> None:
+    """Daily bars of which the last is yesterday's."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "INSERT INTO core.series (source, symbol) VALUES (%s, %s) RETURNING id", (source, symbol)
+        ).fetchone()
+        assert row is not None
+        for back, close in enumerate(reversed(closes)):
+            day = YESTERDAY - timedelta(days=back)
+            connection.execute("SELECT core.ensure_month('provider_bars', %s)", (day.replace(day=1),))
+            connection.execute(
+                "INSERT INTO core.provider_bars VALUES (%s, '1d', %s::date::timestamp AT TIME ZONE 'UTC', 'raw', "
+                "%s, %s, %s, %s, 1000, NULL, NULL, true, 0, 0, 0, now())",
+                (row[0], day, close, close, close, close),
+            )
+
+
+@pytest.mark.e2e
+def test_a_day_is_tagged_with_its_news_and_tagged_again_without_a_change(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    add_prices(database, "yahoo", "MSFT", [50.0 + n % 2 for n in range(41)])
+    story = finnhub_story(1, "Apple jumps on record profit", NOON_S)
+    store_payloads(
+        database, ("finnhub", news_request("AAPL"), [story, finnhub_story(2, "Apple jumps on record profit", NOON_S)])
+    )
+    store_payloads(database, ("alpha_vantage", {"symbol": "AAPL"}, {"feed": [alpha_story()]}))
+    run(database)
+    scored(database)
+    first, second = trends(database)
+    assert (first.symbol, first.tag, first.rank) == ("AAPL", "surge", 1)
+    assert first.headlines == 1  # three ids, two providers, one story
+    assert "earnings" in first.topics
+    assert (second.symbol, second.headlines) == ("MSFT", 0)
+    before = ask_rows(database, "SELECT t::text FROM core.daily_trends t ORDER BY 1")
+    trends(database)
+    assert ask_rows(database, "SELECT t::text FROM core.daily_trends t ORDER BY 1") == before
+    assert ask_rows(database, "SELECT symbol, tag FROM market.daily_trends ORDER BY rank")[0] == ("AAPL", "surge")
+
+
+def alpha_story() -> dict[str, object]:
+    told = [{"ticker": "AAPL", "ticker_sentiment_score": "0.4"}]
+    stamp = f"{YESTERDAY:%Y%m%d}T123000"
+    return {"title": "Apple jumps on record profit", "url": "u", "time_published": stamp, "ticker_sentiment": told}
+
+
+@pytest.mark.e2e
+def test_a_series_that_loses_its_day_loses_its_trend(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100.0] * 30)
+    assert len(trends(database)) == 1
+    ask_rows(database, "DELETE FROM core.provider_bars RETURNING 1")
+    assert trends(database) == []
+    assert ask_rows(database, "SELECT * FROM core.daily_trends") == []
+
+
+@pytest.mark.e2e
+def test_stored_trends_come_back_as_they_were(database: str) -> None:
+    from sparktrends.batch.reporting import trend_of_row
+
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    made = trends(database)
+    session = Session(database, "test", 60)
+    with session.transaction() as cursor:
+        assert [trend_of_row(row) for row in rows.of_day(cursor, YESTERDAY)] == made
+    session.close()
