@@ -6,7 +6,7 @@ import pytest
 
 from alerts.receivers import receiver
 from alerts.world import World
-from sparktrends.alerts.manual import acknowledge, send_test, silence
+from sparktrends.alerts.manual import acknowledge, end_condition, raise_condition, send_test, silence
 from sparktrends.errors import BadSetting, NotFound
 
 
@@ -40,6 +40,23 @@ def test_silencing_is_written_down(world: World) -> None:
     assert silence(world.dsn, {"rule": "jump"}, 1.5, "me", world.clock) == 1
     found = world.rows("SELECT rule, source, until_at - from_at = interval '90 minutes' FROM core.silences")
     assert found == [("jump", None, True)]
+
+
+@pytest.mark.e2e
+def test_a_job_raises_an_alert_once_and_ends_it(world: World) -> None:
+    key = ("ops.job", "daily")
+    first = raise_condition(world.dsn, key, "daily failed", "critical", ["console"], world.clock)
+    assert first
+    assert raise_condition(world.dsn, key, "daily failed again", "critical", ["console"], world.clock) is None
+    assert world.rows("SELECT id, title, severity FROM market.alerts") == [(first, "daily failed", "critical")]
+    assert end_condition(world.dsn, key, world.clock)
+    assert not end_condition(world.dsn, key, world.clock)
+
+
+@pytest.mark.parametrize("key", [("jump", "x"), ("ops.job", " ")])
+def test_only_operational_alerts_are_raised_by_hand(key: tuple[str, str]) -> None:
+    with pytest.raises(BadSetting, match="cannot raise"):
+        raise_condition("", key, "t", "info", [], lambda: 0)
 
 
 @pytest.mark.parametrize(("match", "hours"), [({"colour": "red"}, 1), ({}, 0), ({}, -1), ({}, float("nan")), ({}, 1e9)])

@@ -1,4 +1,4 @@
-"""What a person does by hand: send a test, acknowledge an alert, silence some for a while."""
+"""What a person or a job does by hand: send a test, acknowledge an alert, silence some, raise and end a condition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sparktrends.alerts.channels import Channel, Item, Message
 from sparktrends.alerts.dispatch import judge
 from sparktrends.errors import BadSetting, NotFound
 from sparktrends.model import SECOND, stable_id
-from sparktrends.store.conditions import Conditions
+from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.telemetry import Clock
 
 
@@ -50,6 +50,35 @@ def silence(conninfo: str, match: Mapping[str, str], hours: float, who: str, clo
     conditions = Conditions(conninfo, "alerts silence")
     try:
         return conditions.silence(match, now + int(hours * 3600 * SECOND), now, who)
+    finally:
+        conditions.close()
+
+
+def raise_condition(
+    conninfo: str, key: tuple[str, str], title: str, severity: str, channels: Sequence[str], clock: Clock
+) -> str | None:
+    """Raise an operational alert of a (rule, subject); its id, None when it fires already.
+
+    Raises BadSetting for a rule that is not ``ops.<name>``: others belong to rules files.
+    """
+    rule, subject = key
+    if not rule.startswith("ops.") or not subject.strip():
+        raise BadSetting(
+            f"cannot raise {rule!r} about {subject!r}", hint="a rule is ops.<name>, a subject is not empty"
+        )
+    now = clock()
+    conditions = Conditions(conninfo, "alerts raise")
+    try:
+        return conditions.fire(Condition(rule, subject, title, now, severity), channels, now)
+    finally:
+        conditions.close()
+
+
+def end_condition(conninfo: str, key: tuple[str, str], clock: Clock) -> bool:
+    """End what `raise_condition` began; False when it did not fire."""
+    conditions = Conditions(conninfo, "alerts resolve")
+    try:
+        return conditions.resolve(*key, clock())
     finally:
         conditions.close()
 

@@ -23,6 +23,7 @@ from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.analysing import channel_blocks, names_of, rules_of
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
+from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import Endpoints, endpoints
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import check as check_rules
@@ -121,6 +122,10 @@ def silence(context: Context, rule: str, source: str, symbol: str, hours: float)
         endpoints(context.settings).owner_dsn, match, hours, getpass.getuser(), telemetry.system_clock
     )
     click.echo(f"silence {number} holds for {hours:g} hours")
+
+
+alerts.add_command(raise_)
+alerts.add_command(resolve)
 
 
 @click.group()
