@@ -10,6 +10,7 @@ import pytest
 
 from sparktrends.errors import IntegrityError
 from sparktrends.ops.stack import Stack
+from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.store import migrate as module
 from sparktrends.store.migrate import migrate, migrations
 
@@ -108,3 +109,13 @@ def test_months_are_made_once(database: str, migrated_database: Callable[[], str
         rows(database, "SELECT core.ensure_month('bars', '2024-12-01')")
     bounds = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'bars_202412'"
     assert rows(database, bounds) == [("FOR VALUES FROM ('2024-12-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",)]
+
+
+def test_sources_without_trades_are_those_whose_bars_are_pseudo(database: str) -> None:
+    names = [name + suffix for name in PROVIDERS for suffix in ("", "~sim")]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO core.series (source, symbol) VALUES (%s, 'A')", [(name,) for name in names]
+        )
+    found = {source for source, pseudo in rows(database, "SELECT source, pseudo FROM core.series") if pseudo}
+    assert found == {n for n in names if (s := make_source(n.partition("~")[0])).stream and not s.tape}

@@ -135,11 +135,11 @@ class Snapshot:
         self._cursors = 0
 
     def ledger(self) -> list[LedgerRow]:
-        """All partitions, in order."""
+        """All partitions that bars are made of, in order; loaders of other topics have ledger rows of their own."""
         found = self._all(
             "SELECT topic, partition, topic_id, first_offset, next_offset, records, trades, prices, heartbeats, bars, "
             "late, quarantined, (extract(epoch FROM appended_at) * 1000000)::bigint "
-            "FROM core.ledger ORDER BY topic, partition"
+            "FROM core.ledger WHERE topic IN ('raw.trades', 'raw.bars') ORDER BY topic, partition"
         )
         return [LedgerRow(*row) for row in found]
 

@@ -77,12 +77,12 @@ def quarantined(tx: Transaction, records: Sequence[Quarantined], ids: TopicIds) 
     if not records:
         return
     with tx.cursor.copy(
-        "COPY core.quarantine (topic, topic_id, partition, log_offset, appended, reason, size, sha256, payload) "
+        "COPY core.quarantine (topic, topic_id, partition, log_offset, appended, reason, size, sha256, payload, source) "
         "FROM STDIN (FORMAT BINARY)"
     ) as copy:
-        copy.set_types(["text", "text", "int4", "int8", "int8", "text", "int4", "bytea", "bytea"])
-        for record in records:
-            copy.write_row((*_place(record.at, ids), record.reason, record.size, record.sha256, record.payload))
+        copy.set_types(["text", "text", "int4", "int8", "int8", "text", "int4", "bytea", "bytea", "text"])
+        for r in records:
+            copy.write_row((*_place(r.at, ids), r.reason, r.size, r.sha256, r.payload, r.source))
 
 
 def provider_bars(tx: Transaction, items: Sequence[StoredProviderBar], series: Mapping[SeriesKey, int]) -> None:

@@ -1,0 +1,165 @@
+"""`batch quality`: judge a day of every series by what is stored and what the log still holds of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import chain
+
+from sparktrends.bus.codec import decode
+from sparktrends.bus.kafka import Connection, Reader
+from sparktrends.bus.topics import RAW_TRADES
+from sparktrends.errors import BadRecord
+from sparktrends.model import DAY, MINUTE, SECOND, is_replayed, is_simulated
+from sparktrends.quality import Counts, Judged, Minute, Prices, Tally, day_of, judged, market_of, uncorroborated
+from sparktrends.sessions import ALWAYS, calendar
+from sparktrends.sources.symbols import exchange_of
+from sparktrends.store import quality_rows as rows
+from sparktrends.store.connect import Cursor
+from sparktrends.store.session import Session
+
+_SLACK = 15 * MINUTE
+"""What belongs to a day may be appended so much later: the grace."""
+_SETTLED = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One judged day of one series; ``points`` were lost, by check."""
+
+    source: str
+    symbol: str
+    score: float
+    minutes: int
+    points: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A day from ``start`` to ``end`` (µs); it ends at ``now`` if it is not over."""
+
+    day: date
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, day: date, now: int) -> _Span:
+        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+        return cls(day, start, min(start + DAY, _last_final(now)))
+
+
+def run(
+    dsn: str, kafka: Connection, day: date, now: int, symbols: Collection[str] = (), tapeless: Collection[str] = ()
+) -> list[Quality]:
+    """Judge the day (UTC) and store the scores; run twice it changes nothing. Worst first.
+
+    ``symbols``: only these, all when empty. ``tapeless`` are providers that carry no trades. Raises Unavailable.
+    """
+    span = _Span.of(day, now)
+    session = Session(dsn, "quality", timeout_s=60.0)
+    try:
+        with session.transaction() as cursor:
+            tally = _tally(cursor, kafka, span)
+            found = _judged(cursor, tally, span, symbols, tapeless)
+            for series, minutes in found:
+                rows.save(cursor, _score(series, span, minutes), span.start, span.end, now)
+    finally:
+        session.close()
+    told = [(series, day_of(minutes)) for series, minutes in found]
+    return sorted((Quality(s.source, s.symbol, d.score, d.minutes, d.points) for s, d in told), key=lambda q: q.score)
+
+
+def _judged(
+    cursor: Cursor, tally: Tally, span: _Span, symbols: Collection[str], tapeless: Collection[str]
+) -> list[tuple[rows.SeriesRow, list[Judged]]]:
+    known = [s for s in rows.series_known(cursor) if s.first < span.end and s.clock >= span.start]
+    known = [s for s in known if not symbols or s.symbol in symbols]
+    minutes = {series: list(_minutes(cursor, series, tally, span)) for series in known}
+    doubted = _doubted(minutes)
+    return [
+        (s, judged(of, doubted[s], tape=s.source.partition("~")[0] not in tapeless)) for s, of in minutes.items() if of
+    ]
+
+
+def _minutes(cursor: Cursor, series: rows.SeriesRow, tally: Tally, span: _Span) -> Iterator[Minute]:
+    """Every minute of the day in which the market was open, from the first that was known of the series on."""
+    stored = {row.start: row for row in rows.minutes(cursor, series.id, span.start, span.end)}
+    closed = set(
+        chain.from_iterable(_each(a, b) for a, b in rows.closed_spans(cursor, series.id, span.start, span.end))
+    )
+    # Made-up and recorded markets end where they end, and trade at any hour.
+    real = not is_simulated(series.source) and not is_replayed(series.source)
+    hours = calendar(exchange_of(series.symbol) if real else ALWAYS)
+    for start in _each(max(series.first, span.start), span.end if real else min(span.end, _last_final(series.clock))):
+        row = stored.get(start)
+        counts = tally.minutes.get((series.source, series.symbol, start), Counts())
+        if row is not None and (row.own or row.provider or hours.at(start).trading):
+            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counts)
+        elif row is None and start not in closed and hours.at(start).trading:
+            yield Minute(start, "hole", counts=counts)
+
+
+def _doubted(minutes: Mapping[rows.SeriesRow, Sequence[Minute]]) -> dict[rows.SeriesRow, set[int]]:
+    markets: dict[tuple[str, str], dict[str, rows.SeriesRow]] = defaultdict(dict)
+    for series in minutes:
+        # What is made up is compared with what is made up alike.
+        kind = series.source.partition("~")[2]
+        markets[kind, market_of(series.symbol)][f"{series.source} {series.symbol}"] = series
+    doubted: dict[rows.SeriesRow, set[int]] = {}
+    for market in markets.values():
+        found = uncorroborated({name: minutes[series] for name, series in market.items()})
+        doubted |= {market[name]: starts for name, starts in found.items()}
+    return doubted
+
+
+def _tally(cursor: Cursor, kafka: Connection, span: _Span) -> Tally:
+    tally = Tally()
+    with Reader(kafka) as reader:
+        for partition in reader.partitions(RAW_TRADES):
+            low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
+            for record in reader.range(RAW_TRADES, partition, low, high):
+                _add(tally, partition, record.value)
+    for source, symbol, ts in rows.late(cursor, span.start, span.end):
+        tally.at(source, symbol, ts).late += 1
+    for _topic, payload, appended in rows.refused(cursor, span.start, span.end):
+        _refuse(tally, payload, appended)
+    return tally
+
+
+def _add(tally: Tally, partition: int, value: bytes | None) -> None:
+    try:
+        tally.add(partition, decode(value))
+    except BadRecord:
+        return  # it is in quarantine, which is counted by itself
+
+
+def _refuse(tally: Tally, payload: bytes, appended: int) -> None:
+    """A record that names its series counts against it; what names none is nobody's."""
+    try:
+        row = decode(payload)
+    except BadRecord:
+        return
+    source, symbol = row.get("source"), row.get("symbol")
+    if isinstance(source, str) and isinstance(symbol, str):
+        tally.at(source, symbol, appended).impossible += 1
+
+
+def _score(series: rows.SeriesRow, span: _Span, minutes: Sequence[Judged]) -> rows.Score:
+    day = day_of(minutes)
+    worst = [(minute.start, minute.score, minute.points) for minute in minutes if minute.points]
+    return rows.Score(series.id, span.day, day.score, day.minutes, day.points, day.faulty, worst)
+
+
+def _prices(cells: Sequence[float] | None) -> Prices | None:
+    return None if cells is None else Prices(*cells)
+
+
+def _last_final(clock: int) -> int:
+    """The end of the minutes that are final at a time: of newer ones nobody can say what they lack."""
+    return (clock - _SETTLED) // MINUTE * MINUTE
+
+
+def _each(start: int, end: int) -> Iterable[int]:
+    return range(start, end, MINUTE)

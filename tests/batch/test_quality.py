@@ -1,0 +1,158 @@
+"""A stored day judged: a clean one is whole, what is planted costs its share, and judging again changes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from commit.world import DAY, LIMITS, MINUTE, SECOND, Pen, Road, T, rows
+from sparktrends.batch import quality as module
+from sparktrends.batch.quality import Quality, run
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.producer import Producer
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import RAW_TRADES, TABLE
+from sparktrends.commit import Laws
+from sparktrends.ops.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+SCORES = "SELECT source, symbol, score, minutes, reasons, faulty, updated_at FROM market.quality ORDER BY 1, 2"
+WORST = "SELECT source, symbol, start, score, reasons FROM market.quality_minutes ORDER BY 1, 2, 3"
+HOUR = range(60)
+_NUMBERS = itertools.count()
+Judge = Callable[[Pen], dict[str, Quality]]
+
+
+@pytest.fixture
+def topic(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A topic of the test's own in the place of raw.trades; all of it was appended on the day in question."""
+    (wanted,) = (t for t in TABLE if t.name == RAW_TRADES)
+    name = f"quality-{next(_NUMBERS)}"
+    Admin(Connection(stack.kafka)).create(replace(wanted, name=name, partitions=1))
+    monkeypatch.setattr(module, "RAW_TRADES", name)
+    ends = lambda self, topic, partition, ts: self.watermarks(topic, partition)[ts > T]  # noqa: E731
+    monkeypatch.setattr(Reader, "offset_at", ends)
+    return name
+
+
+@pytest.fixture
+def judge(stack: Stack, topic: str, database: str) -> Judge:
+    """Store a log as the stream does, and judge its day."""
+
+    def judged(pen: Pen, now: int = T + 2 * DAY) -> dict[str, Quality]:
+        producer = Producer(Connection(stack.kafka))
+        for (name, _), records in pen.log.items():
+            for value, _ in records if name == RAW_TRADES else ():
+                producer.send(topic, "k", value)
+        producer.close()
+        road = Road(database, pen.log, Laws(LIMITS))
+        try:
+            road.all()
+        finally:
+            road.close()
+        found = run(database, Connection(stack.kafka), date(2024, 1, 1), now)
+        return {f"{q.source} {q.symbol}": q for q in found}
+
+    return judged
+
+
+def hour(
+    pen: Pen, symbol: str = "A/USD", *, source: str = "demo~sim", skip: range = range(0), price: int = 100
+) -> None:
+    """An hour of a made-up market: a trade every ten seconds, and heartbeats."""
+    for second in range(0, 3600, 10):
+        if second // 60 not in skip:
+            trade = {"id": f"{source}{second}", "source": source}
+            pen.trade(symbol, T + second * SECOND, price + second % 7 / 100, 1, **trade)
+        pen.beat(symbol, T + second * SECOND, "stale" if second // 60 in skip else "ok", at=T + second * SECOND)
+        pen.log["raw.trades", ord(symbol[0]) % 2][-1] = _of(source, pen.log["raw.trades", ord(symbol[0]) % 2][-1])
+    pen.trade(symbol, T + 3602 * SECOND, 100, 1, id=f"{source}end", source=source)
+
+
+def _of(source: str, record: tuple[bytes, object]) -> tuple[bytes, object]:
+    return json.dumps({**json.loads(record[0]), "source": source}).encode(), record[1]
+
+
+def test_a_clean_hour_is_whole(judge: Judge, database: str) -> None:
+    pen = Pen()
+    hour(pen)
+    assert judge(pen) == {"demo~sim A/USD": Quality("demo~sim", "A/USD", 100.0, 59, {})}
+    assert rows(database, WORST) == []
+
+
+def test_silence_costs_its_share_and_says_why_and_again_changes_nothing(
+    judge: Judge, database: str, stack: Stack
+) -> None:
+    pen = Pen()
+    hour(pen, skip=range(10, 22))
+    (found,) = judge(pen).values()
+    assert found.points == {"missing_feed_stale": pytest.approx(100 * 12 / found.minutes)}
+    before = rows(database, SCORES), rows(database, WORST)
+    assert len(before[1]) == 12
+    run(database, Connection(stack.kafka), date(2024, 1, 1), T + 3 * DAY)
+    assert (rows(database, SCORES), rows(database, WORST)) == before
+
+
+def test_repeats_disorder_and_odd_fields_are_counted_from_the_log(judge: Judge) -> None:
+    pen = Pen()
+    hour(pen)
+    at = T + 40 * MINUTE
+    for extra in ({"id": "demo~sim0"}, {"id": "x", "venue": "Z"}):
+        pen.trade("A/USD", T + 30 * MINUTE, 100, 1, at=at, source="demo~sim", **extra)
+    (found,) = judge(pen).values()
+    assert set(found.points) == {"repeated", "out_of_order", "fields"}
+    # Two of eight records of that minute came out of order, one of them with a known id, one with a field too many.
+    assert found.points["out_of_order"] == pytest.approx(100 * 0.25 * 2 / 8 / found.minutes)
+
+
+def test_what_is_impossible_or_late_counts_against_its_series(judge: Judge) -> None:
+    pen = Pen()
+    hour(pen)
+    pen.trade("A/USD", T + 20 * MINUTE, -5, 1, source="demo~sim")
+    pen.trade("A/USD", T + 25 * MINUTE, 100, 1, at=T + 25 * MINUTE + 16 * MINUTE, source="demo~sim", id="late")
+    (found,) = judge(pen).values()
+    assert {"impossible", "late"} <= set(found.points)
+
+
+def test_a_real_market_that_nobody_listened_to_is_missing_to_the_end_of_the_day(judge: Judge) -> None:
+    pen = Pen()
+    hour(pen, source="binance")
+    (found,) = judge(pen).values()
+    assert found.minutes == 1440
+    assert found.points["missing_hole"] == pytest.approx(100 * (1440 - 59) / 1440)
+
+
+def test_a_closed_exchange_owes_nothing(judge: Judge) -> None:
+    pen = Pen()  # the first of January is a holiday
+    hour(pen, symbol="AAPL", source="finnhub", skip=range(60))
+    pen.trade("AAPL", T + 2 * MINUTE, 100, 1, source="finnhub", id="odd")
+    assert judge(pen)["finnhub AAPL"].minutes < 62
+
+
+def test_a_move_that_one_of_two_sources_saw_is_labelled(judge: Judge, database: str) -> None:
+    pen = Pen()
+    hour(pen, source="a~sim")
+    hour(pen, "A/USDT", source="b~sim")
+    for second in range(1800, 3600, 10):
+        pen.trade("A/USDT", T + second * SECOND + 5, 103, 1, id=f"m{second}", source="b~sim")
+    found = judge(pen)
+    assert "uncorroborated" in found["b~sim A/USDT"].points
+    assert "uncorroborated" not in found["a~sim A/USD"].points
+    labelled = [row[1] for row in rows(database, WORST) if "uncorroborated" in row[4]]
+    assert set(labelled) == {"A/USDT"}
+
+
+def test_only_the_named_symbols_are_judged(judge: Judge, database: str, stack: Stack) -> None:
+    pen = Pen()
+    hour(pen)
+    hour(pen, "B/USD")
+    assert len(judge(pen)) == 2
+    again = run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY, ["B/USD"])
+    assert [q.symbol for q in again] == ["B/USD"]
