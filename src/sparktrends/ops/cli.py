@@ -35,6 +35,7 @@ COMMANDS = {
     "dashboard": "dashboarding",
     "metrics": "offline",
     "signals": "offline",
+    "patterns": "offline",
     "symbols": "listing",
     "sandbox": "twin",
     "batch": "batching",

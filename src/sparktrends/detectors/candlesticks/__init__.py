@@ -6,7 +6,7 @@ keeps in running sums lies in `window`, compiled; the rules are in `single`, `pa
 
 from __future__ import annotations
 
-from sparktrends.detectors.candlesticks.family import SAID_AT, Candlesticks
+from sparktrends.detectors.candlesticks.family import PLAIN, SAID_AT, Candlesticks
 from sparktrends.detectors.candlesticks.registry import PATTERNS, Pattern
 
-__all__ = ["PATTERNS", "SAID_AT", "Candlesticks", "Pattern"]
+__all__ = ["PATTERNS", "PLAIN", "SAID_AT", "Candlesticks", "Pattern"]

@@ -45,7 +45,7 @@ class Candlesticks:
         for interval in said_at:
             if interval not in INTERVALS:
                 raise BadSetting(f"candlesticks at {interval!r}", hint=f"intervals are {', '.join(INTERVALS)}")
-        self._said_at = frozenset(said_at)
+        self.said_at = frozenset(said_at)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -87,8 +87,7 @@ class Candlesticks:
 
     def signals(self, keys: Sequence[Key], scores: Floats) -> list[Signal]:
         """The signals among scores, in order of rows; ``keys[j]`` says what row j is. All are of severity ``info``."""
-        said = np.array([key[2] in self._said_at for key in keys], dtype=bool)
-        rows, columns = np.nonzero((np.abs(scores) >= THRESHOLD) & said[:, None])
+        rows, columns = np.nonzero(np.abs(scores) >= THRESHOLD)
         return [_signal(keys[j], c, float(scores[j, c])) for j, c in zip(rows.tolist(), columns.tolist(), strict=True)]
 
 

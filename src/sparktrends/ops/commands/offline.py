@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from sparktrends.analysis.chain import Chain, Work, utc_day
+from sparktrends.detectors.candlesticks import PATTERNS, PLAIN, Candlesticks
 from sparktrends.errors import BadFile
-from sparktrends.indicators import Kernel, compute
+from sparktrends.indicators import BAR_COLUMNS, Kernel, compute
 from sparktrends.model import DAY, ProviderBar
 from sparktrends.ops.analysing import chain_of
 from sparktrends.ops.commands.context import Context, pass_context
@@ -20,6 +21,14 @@ from sparktrends.sources.replay import Replay
 
 _OUTPUT = click.option("-o", "output", type=click.Path(path_type=Path), help="A .parquet or .csv file instead.")
 _PRICES = ("open", "high", "low", "close", "volume")
+_PATTERN_COLUMNS = {
+    "symbol": pl.String,
+    "interval": pl.String,
+    "start": pl.Int64,
+    "pattern": pl.String,
+    "value": pl.Int64,
+    "talib": pl.String,
+}
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
@@ -48,6 +57,18 @@ def signals(context: Context, file: Path, output: Path | None) -> None:
         for row in _signals_of(chain, (str(key[0]), str(key[1])), bars)
     ]
     _write(pl.DataFrame(found, infer_schema_length=None), output)
+
+
+@click.command()
+@_on_file
+def patterns(_context: Context, file: Path, output: Path | None) -> None:
+    """The candlestick patterns in a file of bars: TA-Lib's 61, with its values."""
+    found = [
+        row
+        for key, bars in read_bars(file).partition_by("source", "symbol", "interval", as_dict=True).items()
+        for row in _patterns_of(str(key[1]), str(key[2]), bars)
+    ]
+    _write(pl.DataFrame(found, _PATTERN_COLUMNS, orient="row"), output)
 
 
 def read_bars(file: Path) -> pl.DataFrame:
@@ -87,6 +108,18 @@ def _signals_of(chain: Chain, key: tuple[str, str], bars: pl.DataFrame) -> list[
             "severity": s.severity,
         }
         for s in stepped.signals
+    ]
+
+
+def _patterns_of(symbol: str, interval: str, bars: pl.DataFrame) -> list[tuple[Any, ...]]:
+    shapes = Candlesticks()
+    table = np.zeros((len(bars), len(BAR_COLUMNS)))
+    table[:, :5] = bars.select(_PRICES).to_numpy()
+    scores = shapes.run(shapes.new(1)[0], table)
+    starts, places = bars["start"].to_list(), np.argwhere(scores)
+    return [
+        (symbol, interval, starts[j], PATTERNS[c].name, round(scores[j, c] * PLAIN), PATTERNS[c].talib)
+        for j, c in places.tolist()
     ]
 
 
