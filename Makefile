@@ -7,7 +7,7 @@ BIN := .venv/bin
 UP ?=
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: up setup test test-all bench lint lock clean
+.PHONY: up setup test test-all soak-sources bench soak-dashboard lint lock clean
 
 up: .venv/.installed
 	@exec $(BIN)/sparktrends up $(UP)
@@ -20,8 +20,15 @@ test: .venv/.tested
 test-all: .venv/.tested
 	@$(BIN)/python tests/run.py all
 
+# Ten minutes of random failures for each of three seeds, 20 kills, the broker away for five minutes: most of an hour.
+soak-sources: .venv/.tested
+	@SPARKTRENDS_SOAK=1 $(BIN)/python -m pytest -q -s tests/ingest/test_soak.py
+
 bench: .venv/.tested
 	@for name in throughput latency startup memory kernel analysis api ingest; do $(BIN)/sparktrends bench $$name || exit 1; done
+
+soak-dashboard: .venv/.tested
+	@SPARKTRENDS_SOAK=10x10 $(BIN)/python -m pytest -q -s -m slow tests/serve/dashboard/test_browser.py -k tabs
 
 lint: .venv/.tested
 	@$(BIN)/python tests/run.py lint

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -62,6 +62,7 @@ for live in ingest.lives:
 CANARY = "tiger-canary-31337"
 CRYPTO = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 STOCKS = ("AAPL", "MSFT", "TSLA")
+NEVER = 2**62
 Seen = dict[tuple[str, str], list[dict[str, Any]]]
 
 
@@ -74,7 +75,8 @@ class World:
     broker: subprocess.Popen[str]
     port: int
     children: list[subprocess.Popen[str]] = field(default_factory=list)
-    ended: int = 2**62
+    ended: int = NEVER
+    _final: dict[str, Any] = field(default_factory=dict)
 
     def ingest(self, **feeds: Sequence[str]) -> subprocess.Popen[str]:
         """Start ingest; returns when its sources have begun."""
@@ -97,18 +99,29 @@ class World:
     def end(self, child: subprocess.Popen[str]) -> list[str]:
         """Ask it to end; its last words. It has ten seconds."""
         # What a socket was handed in the last moments may still have been on its way.
-        self.ended = system_clock() - 2 * SECOND
+        ended = system_clock() - 2 * SECOND
         child.send_signal(signal.SIGTERM)
         out, _ = child.communicate(timeout=10)
+        self.ended = ended
         assert child.returncode == 0, self.log()[-3000:]
         return out.splitlines()
 
     def ledger(self) -> Ledger:
-        """What the twin did so far."""
-        return read(self.folder / "ledger")
+        """What the twin did so far; when ingest has ended, what it had done until then."""
+        return self._kept("ledger", lambda: read(self.folder / "ledger"))
 
     def published(self, topic: str = "raw.trades") -> Seen:
         """The records of a topic by series, in the order of the log."""
+        return self._kept(topic, lambda: self._read(topic))
+
+    def _kept(self, what: str, reading: Callable[[], Any]) -> Any:
+        if self.ended == NEVER:
+            return reading()
+        if what not in self._final:
+            self._final[what] = reading()
+        return self._final[what]
+
+    def _read(self, topic: str) -> Seen:
         found: Seen = defaultdict(list)
         with Reader(Connection(self.kafka)) as reader:
             for partition in reader.partitions(topic):
@@ -140,7 +153,7 @@ def world(
     kafka = broker.stdout.readline().strip()
     made = World(folder, kafka, broker, 0)
     try:
-        until(lambda: (folder / "port").exists(), 30)
+        until(lambda: (folder / "port").exists(), 90)
         made.port = int((folder / "port").read_text())
         yield made
     finally:

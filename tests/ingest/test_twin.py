@@ -78,6 +78,7 @@ def test_a_gap_is_found_and_counted_exactly(tmp_path: Path) -> None:
         assert {key for key, row in seen.items() if row.get("fill")} == wanted
 
 
+@pytest.mark.slow
 def test_while_the_broker_is_away_records_wait_on_disk_and_then_go_in_order(tmp_path: Path) -> None:
     with world(tmp_path, "none", rate=1500) as w:
         child = w.ingest(binance=CRYPTO)
@@ -94,6 +95,7 @@ def test_while_the_broker_is_away_records_wait_on_disk_and_then_go_in_order(tmp_
         assert_in_order(w)
 
 
+@pytest.mark.slow
 def test_ended_while_the_broker_is_away_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     with world(tmp_path, "none", rate=600, symbols="AAPL,MSFT,TSLA") as w:
         child = w.ingest(finnhub=STOCKS)
@@ -110,6 +112,7 @@ def test_ended_while_the_broker_is_away_nothing_is_lost_or_doubled(tmp_path: Pat
         assert_delivered(w, "finnhub")
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_each_trade_is_there_once(tmp_path: Path) -> None:
     rng = random.Random(11)
     with world(tmp_path, "none", rate=1000) as w:
