@@ -9,7 +9,8 @@ from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.net import Http, Secret
 from sparktrends.ops.feeding import key_of
 from sparktrends.ops.settings import Settings
-from sparktrends.sources.base import Probe, Reply, Source
+from sparktrends.sources.base import Probe, Source
+from sparktrends.sources.transport import call
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,8 @@ def probe_all(
 
 
 def _try(source: Source, probe: Probe, key: Secret | None, http: Http) -> Finding:
-    params: dict[str, str | Secret] = dict(probe.request.params)
-    headers: dict[str, str | Secret] = {}
-    if source.auth and key:
-        (params if source.auth.place == "query" else headers)[source.auth.name] = key.wrap(source.auth.template)
     try:
-        said = http.get(source.rest + probe.request.path, params, headers)
-        source.parse_rest(probe.request, Reply(said.status, said.body, said.received, said.headers))
+        source.parse_rest(probe.request, call(http, source, probe.request, key))
     except SparkTrendsError as error:
         return Finding(source.provider, probe.capability, False, str(error))
     return Finding(source.provider, probe.capability, True)

@@ -1,0 +1,56 @@
+"""`check keys` against the offline twin: which keys work, what their plans leave out, and nothing of them shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparktrends.net import AddressGuard, Http
+from sparktrends.ops.keys import Finding, probe_all
+from sparktrends.ops.settings import Settings, load
+from sparktrends.sources import PROVIDERS, make_source
+from sparktrends.telemetry import system_clock
+from twin import Running, running_twin
+
+CANARY = "tiger-canary-31337"
+KEYS = [f"{name.upper()}_API_KEY" for name in ("finnhub", "twelve_data", "alpha_vantage")]
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_twin(tmp_path_factory.mktemp("twin"), "--rate", "20") as running:
+        yield running
+
+
+def settings(folder: Path, key: str) -> Settings:
+    return load(dict.fromkeys(KEYS, key) if key else {}, folder, folder)
+
+
+def found(twin: Running, folder: Path, key: str) -> dict[str, list[Finding]]:
+    sources = [make_source(name, rest=twin.rest(name)) for name in PROVIDERS]
+    with Http(system_clock, AddressGuard(["127.0.0.1"])) as http:
+        findings = probe_all(settings(folder, key), sources, http)
+    return {name: [f for f in findings if f.provider == name] for name in PROVIDERS}
+
+
+def test_without_keys_only_those_are_asked_that_need_none(twin: Running, tmp_path: Path) -> None:
+    findings = found(twin, tmp_path, "")
+    assert {name for name, of in findings.items() if of} == {"binance", "yahoo"}
+    assert all(f.ok for of in findings.values() for f in of)
+
+
+def test_a_free_key_works_and_what_its_plan_leaves_out_is_told(twin: Running, tmp_path: Path) -> None:
+    findings = found(twin, tmp_path, CANARY)
+    assert all(any(f.ok for f in of) for of in findings.values())
+    refused = [f for f in findings["finnhub"] if not f.ok]
+    assert refused
+    assert all("plan" in f.problem or "access" in f.problem for f in refused)
+
+
+def test_a_key_that_works_nowhere_is_a_problem_of_each_provider(twin: Running, tmp_path: Path) -> None:
+    findings = found(twin, tmp_path, "wrong-" + CANARY)
+    assert not any(f.ok for name in ("finnhub", "twelve_data", "alpha_vantage") for f in findings[name])
+    assert CANARY not in str(findings)
+    assert CANARY not in " ".join(str(f) for of in findings.values() for f in of)
