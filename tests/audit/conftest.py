@@ -115,10 +115,25 @@ BARS = [
     + (T + 121 * SECOND, 1, 3, T + 121 * SECOND, 1, 3),
     (2, H, 11, 11, 11, 11, 3, 33, 11, 1, 0, 0, "forming", None, H, 1, 4, H, 1, 4),
 ]
+# The minutes of BTC/USD to 00:04 are final, and the first of SPY: what longer bars are made of.
+LONGER = [
+    (1, T, 100, 102, 99, 102, "3.6", "359.95", "99.986111111111111111", 4, 1, 3, "feed_stale")
+    + (T + SECOND, 0, 0, T + 40 * SECOND, 0, 7),
+    (2, T, 10, 10, 10, 10, 1, 10, 10, 1, 0, 16, "partial_start", T + 121 * SECOND, 1, 3, T + 121 * SECOND, 1, 3),
+]
+# The clock of BTC/USD stands at 00:06:05, that of SPY more than a day later.
+LONGER_STATES = {(1, "5m"): "revised", (2, "1d"): "final", (2, "5m"): "final", (2, "15m"): "final", (2, "1h"): "final"}
 INSERT_BAR = (
-    "INSERT INTO core.bars VALUES (%s, '1m', core.at(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+    "INSERT INTO core.bars VALUES (%s, %s, core.at(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
     "%s, %s, %s, %s, %s, %s, now())"
 )
+
+
+def longer_bars() -> Iterator[tuple[Any, ...]]:
+    """The rows of 5m to 1d; all of them begin at midnight."""
+    for bar, interval in itertools.product(LONGER, ("5m", "15m", "1h", "1d")):
+        state = LONGER_STATES.get((bar[0], interval), "forming")
+        yield bar[0], interval, *bar[1:12], state, *bar[12:]
 
 
 def fill(connection: psycopg.Connection[Any]) -> None:
@@ -127,7 +142,8 @@ def fill(connection: psycopg.Connection[Any]) -> None:
     run("INSERT INTO core.series (source, symbol) VALUES ('demo~sim', 'BTC/USD'), ('demo~sim', 'SPY')")
     run(LEDGER)
     run("SELECT core.ensure_month('bars', '2024-01-01'), core.ensure_month('provider_bars', '2024-01-01')")
-    connection.cursor().executemany(INSERT_BAR, BARS)
+    connection.cursor().executemany(INSERT_BAR, [(bar[0], "1m", *bar[1:]) for bar in BARS])
+    connection.cursor().executemany(INSERT_BAR, longer_bars())
     run(
         "INSERT INTO core.series_state VALUES (1, 3, %s, %s, %s), (2, 4, %s, %s, %s)",
         (T + 365 * SECOND, T, T + 6 * MINUTE, H, T, H),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sparktrends.audit.log import LogAudit
 from sparktrends.audit.numbers import digits
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Bar, Laws
 from sparktrends.audit.report import Findings
-from sparktrends.audit.series import Minute, Series, holes, is_final, rows
+from sparktrends.audit.series import Minute, Series, holes, is_final, longer, rows
 from sparktrends.audit.shelf import Shelf
+from sparktrends.model import INTERVALS, MINUTE
 from sparktrends.store.audit_queries import BAR_COLUMNS, PROVIDER_COLUMNS, Row, Snapshot, SpanRow, StateRow
+
+Known = Sequence[tuple[int, Series]]
+"""Series with their ids, in order of id."""
 
 _EMPTY = Minute()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,10 +26,11 @@ _NUMERIC = frozenset(("open", "high", "low", "close", "volume", "turnover", "vwa
 
 
 class Comparison:
-    """One pass over what is stored of all series. ``rows_checked`` and ``provider_rows_checked`` count it."""
+    """One pass an interval over what is stored of all series; ``…rows_checked`` count what was compared."""
 
     def __init__(self, log: LogAudit, laws: Laws, findings: Findings, stored: Snapshot) -> None:
         self.rows_checked = 0
+        self.longer_rows_checked = 0
         self.provider_rows_checked = 0
         self._log, self._laws, self._findings, self._stored = log, laws, findings, stored
         self._states = {state.id: state for state in stored.states()}
@@ -34,14 +40,24 @@ class Comparison:
             self._spans.setdefault(span.series, []).append(span)
         self._horizon = log.horizon[TRADES_TOPIC]
         self._reached: dict[int, int] = {}
+        self._since: dict[int, int | None] = {}
 
     def run(self, step: Callable[[], None]) -> None:
         """Compare everything; ``step`` is called once a series."""
-        bars = Shelf(self._stored.bars(), 2, self._extra_bar)
-        for id_, series in self._known_series():
+        known = self._known_series()
+        self._compare_minutes(known, step)
+        for interval, length in INTERVALS.items():
+            if length > MINUTE:
+                self._compare_longer(known, interval, length)
+        self._find_unheard()
+        self._compare_provider_bars()
+
+    def _compare_minutes(self, known: Known, step: Callable[[], None]) -> None:
+        bars = Shelf(self._stored.bars("1m"), 2, self._extra_minute)
+        for id_, series in known:
             # Rows of series before this one, and of a time that was trimmed, are dealt with first.
             bars.pass_over((id_, self._horizon))
-            since = self._known_until(id_)
+            since = self._since[id_] = self._known_until(id_)
             self._compare_state(id_, series)
             self._compare_spans(id_, series, since)
             for start, minute in rows(series, since):
@@ -49,10 +65,24 @@ class Comparison:
                     self._compare_minute(bars, id_, series, start, minute)
             step()
         bars.finish()
-        self._find_unheard()
-        self._compare_provider_bars()
 
-    def _known_series(self) -> list[tuple[int, Series]]:
+    def _compare_longer(self, known: Known, interval: str, length: int) -> None:
+        bars = Shelf(self._stored.bars(interval), 2, partial(self._extra_bar, interval))
+        settle = self._laws.settle
+        for id_, series in known:
+            for start, bar in longer(series, length, settle, self._since[id_]):
+                if start < self._horizon:
+                    continue
+                self.longer_rows_checked += 1
+                key, row = f"{series.source} {series.symbol} {interval} {_at(start)}", bars.take((id_, start))
+                if row is None:
+                    self._findings.add("bar", key, _bar_words(bar), "no row")
+                else:
+                    said = bar.values(start, series.clock, settle, length)
+                    self._compare_columns("bar", key, BAR_COLUMNS, said, row[2:])
+        bars.finish()
+
+    def _known_series(self) -> Known:
         """The series of the log with their ids, in order of id; one without an id is a finding."""
         known = []
         for key, series in self._log.series.items():
@@ -122,15 +152,19 @@ class Comparison:
                 words = (digits(v, _PLACES_OF.get(column, 18)) if column in _NUMERIC else v for v in (expected, stored))
                 self._findings.add(kind, f"{key} {column}", *words)
 
-    def _extra_bar(self, row: Row) -> None:
+    def _extra_minute(self, row: Row) -> None:
+        if row[1] < self._horizon:
+            self._reached[row[0]] = row[1] + MINUTE
+        self._extra_bar("1m", row)
+
+    def _extra_bar(self, interval: str, row: Row) -> None:
         id_, start = row[0], row[1]
         if start < self._horizon:
-            self._log.count_unchecked("minutes")
-            self._reached[id_] = start + 60_000_000
+            self._log.count_unchecked("minutes" if interval == "1m" else "longer bars")
             return
         name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
         words = f"{row[9]} trades, volume {digits(row[6])}"
-        self._findings.add("bar", f"{name} 1m {_at(start)}", "no such row, or only one", words)
+        self._findings.add("bar", f"{name} {interval} {_at(start)}", "no such row, or only one", words)
 
     def _find_unheard(self) -> None:
         """States and spans of series of which the log says nothing."""

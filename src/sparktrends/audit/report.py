@@ -64,6 +64,7 @@ class Report:
     spans: tuple[CheckedSpan, ...]
     counts: Mapping[str, int]
     bars_checked: int
+    longer_bars_checked: int
     provider_bars_checked: int
     findings: tuple[Finding, ...]
     findings_by_kind: Mapping[str, int]
@@ -107,8 +108,9 @@ def _headline(report: Report) -> str:
     records = sum(span.records for span in report.spans)
     verdict = "every record is in one place and every bar is right" if report.ok else "something is wrong"
     return (
-        f"audit: {verdict}. {records:,} records, {report.bars_checked:,} minutes and "
-        f"{report.provider_bars_checked:,} provider bars compared in {report.seconds:.1f} s, "
+        f"audit: {verdict}. {records:,} records, {report.bars_checked:,} minutes, "
+        f"{report.longer_bars_checked:,} longer bars and {report.provider_bars_checked:,} provider bars compared in "
+        f"{report.seconds:.1f} s, "
         f"{report.findings_total:,} findings"
     )
 

@@ -40,6 +40,7 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
         spans=spans,
         counts=log.counts,
         bars_checked=comparison.rows_checked,
+        longer_bars_checked=comparison.longer_rows_checked,
         provider_bars_checked=comparison.provider_rows_checked,
         findings=tuple(findings.kept),
         findings_by_kind=dict(findings.by_kind),

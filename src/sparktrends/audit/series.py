@@ -71,11 +71,27 @@ class Minute:
         """(event time, partition, offset) of open, then of close."""
         return (None,) * 6 if self.first < 0 else (*_unpacked(self.first), *_unpacked(self.last))
 
-    def values(self, start: int, clock: int, settle: int) -> tuple[object, ...]:
+    def add(self, other: Minute, *, silent: bool) -> None:
+        """Add a final minute of a longer bar; a ``silent`` one is an accusation of its own."""
+        self.trades += other.trades
+        self.volume += other.volume
+        self.turnover += other.turnover
+        self.after_final += other.after_final
+        self.statuses |= other.statuses | (_STALE if silent else 0)
+        if other.first < 0:
+            return
+        if self.first < 0 or other.first < self.first:
+            self.first, self.open = other.first, other.open
+        self.high = other.high if self.last < 0 else max(self.high, other.high)
+        self.low = other.low if self.last < 0 else min(self.low, other.low)
+        if other.last > self.last:
+            self.last, self.close = other.last, other.close
+
+    def values(self, start: int, clock: int, settle: int, length: int = MINUTE) -> tuple[object, ...]:
         """The stored columns from open to close_offset, in the order of `audit_queries.BAR_COLUMNS`."""
         sums = (self.volume, self.turnover, vwap(self.turnover, self.volume))
         counts = (self.trades, self.after_final, self.statuses)
-        words = (_state(start, clock, settle, self.after_final), _reason(self.statuses, self.trades))
+        words = (_state(start + length, clock, settle, self.after_final), _reason(self.statuses, self.trades))
         return (*self.prices(), *sums, *counts, *words, *self.places())
 
 
@@ -84,8 +100,8 @@ def _unpacked(place: int) -> tuple[int, int, int]:
     return place >> _TIME_AT, partition, place & (1 << _PARTITION_AT) - 1
 
 
-def _state(start: int, clock: int, settle: int, after_final: int) -> str:
-    if not is_final(start, clock, settle):
+def _state(end: int, clock: int, settle: int, after_final: int) -> str:
+    if clock <= end + settle:
         return "forming"
     return "revised" if after_final else "final"
 
@@ -196,3 +212,19 @@ def rows(series: Series, since: int | None = None) -> Iterator[Expected]:
         if minute is not None:
             yield start, minute
         reached = end if reached is None else max(reached, end)
+
+
+def longer(series: Series, length: int, settle: int, since: int | None = None) -> Iterator[tuple[int, Minute]]:
+    """Every bar of ``length`` microseconds, counted from 1970 UTC, that has a final minute: the sum of those."""
+    start, whole = -1, Minute()
+    for at, found in rows(series, since):
+        if not is_final(at, series.clock, settle):
+            continue
+        minute = found or Minute()
+        if at - at % length != start:
+            if start >= 0:
+                yield start, whole
+            start, whole = at - at % length, Minute()
+        whole.add(minute, silent=_reason(minute.statuses, minute.trades) == "feed_stale")
+    if start >= 0:
+        yield start, whole

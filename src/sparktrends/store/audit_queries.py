@@ -34,7 +34,7 @@ _BARS = """
 SELECT series, (extract(epoch FROM start) * 1000000)::bigint, open * 1e18, high * 1e18, low * 1e18, close * 1e18,
     volume * 1e18, turnover * 1e36, vwap * 1e18, trades, after_final, statuses, state, reason,
     open_ts, open_partition, open_offset, close_ts, close_partition, close_offset
-FROM core.bars WHERE interval = '1m' ORDER BY series, start
+FROM core.bars WHERE interval = %s ORDER BY series, start
 """
 _PROVIDER_BARS = """
 SELECT series, interval, (extract(epoch FROM start) * 1000000)::bigint, adjustment, open * 1e18, high * 1e18,
@@ -178,9 +178,9 @@ class Snapshot:
         """(offset, QUARANTINE_COLUMNS …) of one partition by offset."""
         return self._streamed(_QUARANTINE, (place.topic, place.topic_id, place.partition))
 
-    def bars(self) -> Iterator[Row]:
-        """(series, start, BAR_COLUMNS …) of every stored minute, by series and start."""
-        return self._streamed(_BARS)
+    def bars(self, interval: str) -> Iterator[Row]:
+        """(series, start, BAR_COLUMNS …) of every stored bar of an interval, by series and start."""
+        return self._streamed(_BARS, (interval,))
 
     def provider_bars(self) -> Iterator[Row]:
         """(series, interval, start, adjustment, PROVIDER_COLUMNS …), by these four (bytewise)."""
