@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,10 +91,17 @@ class Detectors:
             _require(name, known, "detector")
         self._params = [_parameters(kind, (settings or {}).get(kind.name, {})) for kind in self._kinds]
         self._reads = [_positions(kind, metrics) for kind in self._kinds]
-        self._drivers = [_driver(kind.score, kind.learn, fingerprint_of(kind)) for kind in self._kinds]
         self._starts = np.concatenate([[0], np.cumsum([kind.size for kind in self._kinds])]).astype(int).tolist()
         self.columns = tuple(kind.column() for kind in self._kinds)
         self.size: int = self._starts[-1]
+
+    def prepare(self) -> None:
+        """Load or compile every detector now; otherwise the first step does. Who asks for names never waits for it."""
+        _ = self._drivers
+
+    @cached_property
+    def _drivers(self) -> list[Callable[..., None]]:
+        return [_driver(kind.score, kind.learn, fingerprint_of(kind)) for kind in self._kinds]
 
     @property
     def thresholds(self) -> dict[str, float]:

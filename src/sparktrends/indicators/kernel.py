@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from sparktrends.errors import IntegrityError
 from sparktrends.indicators.base import Floats, Indicator
-from sparktrends.indicators.compiling import DEFAULT_CACHE, compile_loop, interpret
+from sparktrends.indicators.compiling import DEFAULT_CACHE, Drive, compile_loop, interpret
 from sparktrends.indicators.layout import BAR_COLUMNS, Layout
 from sparktrends.indicators.registry import EXTRAS, METRICS, asked_for
 
@@ -59,7 +60,15 @@ class Kernel:
         """Names the meaning of a state row; a stored row of another version must be recomputed, not used."""
         self.warmup: int = layout.warmup
         """The number of bars at which a series is warm."""
-        self._drive = compile_loop(layout, cache)
+        self._layout, self._cache = layout, cache
+
+    def prepare(self) -> None:
+        """Load or compile the loop now; otherwise the first step does. Who only asks for names never waits for it."""
+        _ = self._drive
+
+    @cached_property
+    def _drive(self) -> Drive:
+        return compile_loop(self._layout, self._cache)
 
     def new(self, n: int) -> Floats:
         """State of ``n`` series that have seen nothing, shape (n, size)."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "audit": "inspecting",
     "ingest": "processes",
     "stream": "processes",
+    "prepare": "processes",
     "alerts": "alerting",
     "rules": "alerting",
     "api": "serving",

@@ -14,6 +14,7 @@ from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.errors import BadSetting, SparkTrendsError, Terminal, Unavailable
 from sparktrends.ops import endpoints, jars, java, ports
+from sparktrends.ops.compiling import Compiling
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Stack
@@ -28,6 +29,9 @@ RESTARTS = "restart-"
 PARTS = ("stream", "ingest", "alerts", "batch", "api", "dashboard")
 PAGES = ("api", "dashboard")
 """What runs beside broker and database."""
+_FIRST = ("sandbox", "stream", "ingest")
+_OTHERS_AFTER_S = 20.0
+"""The others begin when the first trades are stored, or after this long: a small machine has few cores."""
 _SENTENCE = "sparktrends: "
 
 
@@ -72,17 +76,22 @@ class Up:
         home = Home.open(self.settings.home)
         with home.owned():
             resolver = self._resolver()
-            resolver.ensure()
-            self.say(f"home {home.path}; logs in {home.logs}")
-            with self._stack(home, resolver) as stack:
-                self._prepare(home, stack)
-                try:
-                    self._start_workers(home, stack)
-                    status = self._watch(home, stack)
-                    self._drain(home, stack)
-                    return self._collect(home, stack) or status
-                finally:
-                    self._stop_workers()
+            with Compiling(self.settings, home, self.say) as compiling:
+                resolver.ensure()
+                self.say(f"home {home.path}; logs in {home.logs}")
+                with self._stack(home, resolver) as stack:
+                    self._prepare(home, stack)
+                    compiling.wait(self.stopping)
+                    return self._work(home, stack)
+
+    def _work(self, home: Home, stack: Stack) -> Status:
+        try:
+            self._start_workers(home, stack, [part for part in self.plan.parts if part in _FIRST])
+            status = self._watch(home, stack)
+            self._drain(home, stack)
+            return self._collect(home, stack) or status
+        finally:
+            self._stop_workers()
 
     def _resolver(self) -> jars.Resolver:
         found = java.find(self.settings.env, self.settings.cache)
@@ -110,9 +119,9 @@ class Up:
             set_reader_password(stack.database.dsn(), stack.database.reader_password)
         self._record(home, stack)
 
-    def _start_workers(self, home: Home, stack: Stack) -> None:
+    def _start_workers(self, home: Home, stack: Stack, names: Sequence[str]) -> None:
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
-        for name in self.plan.parts:
+        for name in names:
             arguments = self.plan.arguments(name)
             if name == "sandbox":
                 arguments += ["--port", str(stack.ports["sandbox"].number), "--seed", str(self.plan.seed)]
@@ -141,7 +150,8 @@ class Up:
             self._stop(name)
 
     def _watch(self, home: Home, stack: Stack) -> Status:
-        shown, status = 0.0, None
+        shown, status, began, before = 0.0, None, time.monotonic(), self._collect(home, stack)
+        others = [part for part in self.plan.parts if part not in _FIRST]
         while True:
             for keeper in self.keepers.values():
                 self._tend(keeper)
@@ -151,6 +161,9 @@ class Up:
                 shown = time.monotonic()
                 if status is not None:
                     self.show(status)
+            if others and (_stored_more(before, status) or time.monotonic() - began > _OTHERS_AFTER_S):
+                self._start_workers(home, stack, others)
+                others = []
             if self.stopping() or self._over(status):
                 return status or Status()
             time.sleep(_TICK_S)
@@ -228,6 +241,10 @@ def _refusal(process: Process) -> SparkTrendsError:
         return process.failure(f"{name} cannot go on")
     kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
     return kind(f"{name} cannot go on: {said[-1].removeprefix(_SENTENCE)}", hint=f"see {log}")
+
+
+def _stored_more(before: Status | None, now: Status | None) -> bool:
+    return before is not None and now is not None and now.trades > before.trades
 
 
 def _listening(stack: Stack) -> dict[str, str]:

@@ -26,7 +26,8 @@ from sparktrends.indicators import EXTRAS, METRICS, Kernel
 Floats = NDArray[np.float64]
 RUN_BARS, SERIES, TALIPP_BARS = 500_000, 5_000, 10_000
 START = (
-    "import sys; from pathlib import Path; from sparktrends.indicators import Kernel; Kernel(cache=Path(sys.argv[1]))"
+    "import sys; from pathlib import Path; from sparktrends.indicators import Kernel; "
+    "Kernel(cache=Path(sys.argv[1])).prepare()"
 )
 
 EQUAL = ("sma_200", "ema_200", "rsi_14", "atr_14", "roc_10")

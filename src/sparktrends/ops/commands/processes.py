@@ -22,6 +22,7 @@ from sparktrends.net import Redactor, Secret
 from sparktrends.ops import jars, java
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
+from sparktrends.ops.compiling import PARTS
 from sparktrends.ops.endpoints import endpoints, record
 from sparktrends.ops.home import Home
 from sparktrends.ops.ports import LOOPBACK, WANTED
@@ -65,7 +66,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     )
     # What is compiled is loaded while Java starts.
     with ThreadPoolExecutor(1) as beside:
-        analyses = beside.submit(lambda: [Analysis(chain, limits) for chain in chains_of(settings)])
+        analyses = beside.submit(lambda: [Analysis(chain.prepared(), limits) for chain in chains_of(settings)])
         beside.submit(warm_scanner)
         session = spark.session("sparktrends", _spark_settings(settings, home))
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
@@ -76,6 +77,15 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
             running.run()
     finally:
         session.stop()
+
+
+@click.command(hidden=True)
+@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@pass_context
+def prepare(context: Context, parts: tuple[str, ...]) -> None:
+    """Compile what is not kept yet; `up` runs this while jars are fetched, an image build may."""
+    for part in parts:
+        PARTS[part](context.settings)
 
 
 def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
