@@ -23,6 +23,8 @@ from sparktrends.store.session import Session
 _SLACK = 15 * MINUTE
 """What belongs to a day may be appended so much later: the grace."""
 _SETTLED = 30 * SECOND
+_MOST = 5_000_000
+"""Records of the log that are read, about a minute's work: of a busier day the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,10 @@ def _doubted(minutes: Mapping[rows.SeriesRow, Sequence[Minute]]) -> dict[rows.Se
 def _tally(cursor: Cursor, kafka: Connection, span: _Span) -> Tally:
     tally = Tally()
     with Reader(kafka) as reader:
-        for partition in reader.partitions(RAW_TRADES):
+        partitions = reader.partitions(RAW_TRADES)
+        for partition in partitions:
             low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
-            for record in reader.range(RAW_TRADES, partition, low, high):
+            for record in reader.range(RAW_TRADES, partition, max(low, high - _MOST // len(partitions)), high):
                 _add(tally, partition, record.value)
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
