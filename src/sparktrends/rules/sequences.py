@@ -1,9 +1,9 @@
 """Event sequences: one condition, then another within some bars, then …, and something that did not happen before.
 
 A sequence has k steps. Step 1 holds at some bar; step i at a later bar, at most ``within[i - 1]`` bars after the one
-of step i − 1. Where a sequence forbids something, step 1 counts only if that held neither at its bar nor at
-a bar up to ``quiet`` before it, in event time. A match ends at the bar of step k and uses up everything until then: the next match
-begins after it.
+of step i − 1. Where a sequence forbids something, step 1 counts only if that held neither at its bar nor at a bar up
+to ``quiet`` before it, in event time. A match ends at the bar of step k and uses up everything until then: the next
+match begins after it.
 
 Whether a match ends at a bar depends only on when each step was last reached: a later bar for step i allows whatever an
 earlier one does. So the memory is fixed however long the series and however many half-done sequences there are:
