@@ -65,7 +65,9 @@ class Run:
 
     def play(self) -> None:
         """Start ingest, do to it what was planned, and leave it running."""
-        self.child, self.began = self.w.ingest(**FEEDS), time.monotonic()
+        self.child = self.w.ingest(**FEEDS)
+        self.w.play(0)
+        self.began = time.monotonic()
         away = self.form.seconds / 4, self.form.seconds / 4 + self.form.away_s
         times = [t for t in (self.rng.uniform(5, self.form.seconds - 10) for _ in range(10**4)) if not _in(t, away)]
         events = [(t, self.kill) for t in times[: self.form.kills]] + [(away[0], self.stop), (away[1], self.go_on)]
