@@ -1,4 +1,4 @@
-"""What `up` runs beside the stream: payloads stored as they come, and the daily work once a day."""
+"""What `up` runs beside the stream: payloads and refused records stored as they come, and the daily work once a day."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from sparktrends.batch.load import Loader
+from sparktrends.batch.refused import RefusedLoader
 from sparktrends.batch.schedule import Tried, due
 from sparktrends.bus.reader import Reader
-from sparktrends.bus.topics import RAW_PAYLOADS
+from sparktrends.bus.topics import QUARANTINE, RAW_PAYLOADS
 from sparktrends.errors import Fenced, Retryable, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import JsonFile
@@ -23,6 +24,7 @@ from sparktrends.ops.supervise import tied
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
+LOADERS = {RAW_PAYLOADS: Loader, QUARANTINE: RefusedLoader}
 _LOOK_S = 2.0
 SETTLE_S = 60.0
 """A stack that has just begun is left alone for so long: Spark would take the cores from the live stream's start."""
@@ -40,7 +42,7 @@ class Follower:
     clock: Clock
     stopping: threading.Event
     arguments: Sequence[str] | None = None
-    _ends: dict[int, int] = field(default_factory=dict)
+    _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _child: subprocess.Popen[bytes] | None = None
     _day: date | None = None
 
@@ -70,17 +72,18 @@ class Follower:
 
     def _load(self, reader: Reader) -> None:
         """Load what is new. Broker and database may be away for a while, and a person may be loading by hand."""
-        try:
-            ends = {p: reader.watermarks(RAW_PAYLOADS, p)[1] for p in reader.partitions(RAW_PAYLOADS)}
-            if ends != self._ends:
-                with Loader(self.where.kafka, self.where.owner_dsn) as loader:
-                    loader.run()
-                self._ends = ends
-        except (Retryable, Fenced) as error:
-            _log.info("payloads are loaded later: %s", error)
-        except Terminal as error:
-            self._ends = ends  # said once for each new payload: only a person can mend it
-            _log.error("payloads cannot be loaded: %s", error)
+        for topic, kind in LOADERS.items():
+            try:
+                ends = {p: reader.watermarks(topic, p)[1] for p in reader.partitions(topic)}
+                if ends != self._ends.get(topic):
+                    with kind(self.where.kafka, self.where.owner_dsn) as loader:
+                        loader.run()
+                    self._ends[topic] = ends
+            except (Retryable, Fenced) as error:
+                _log.info("%s is loaded later: %s", topic, error)
+            except Terminal as error:
+                self._ends[topic] = ends  # said once for each new record: only a person can mend it
+                _log.error("%s cannot be loaded: %s", topic, error)
 
     def _start(self, day: date, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         _log.info("the daily work of %s begins", day)
