@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from sparktrends.batch.plan import BACKFILL_DAYS, Call, Stored, calls_of, chosen_symbols, day_of, day_start, weights
+from sparktrends.batch.plan import (
+    BACKFILL_DAYS,
+    Call,
+    Stored,
+    calls_of,
+    chosen_symbols,
+    day_of,
+    day_start,
+    stretches,
+    weights,
+)
 from sparktrends.model import DAY
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Ask
@@ -74,3 +84,16 @@ def test_the_units_of_a_batch_are_counted_by_symbol() -> None:
 
 def test_days_and_times_fit() -> None:
     assert day_of(day_start(YESTERDAY)) == YESTERDAY == day_of(day_start(TODAY) - 1)
+
+
+def test_a_backfill_is_cut_into_pieces_that_are_questions_of_their_own() -> None:
+    calls = stretches(make_source("yahoo"), ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 6, 30))
+    assert [(c.symbols, c.day, c.until) for c in calls] == [
+        (("AAPL",), date(2024, 1, 1), date(2024, 12, 31)),
+        (("MSFT",), date(2024, 1, 1), date(2024, 12, 31)),
+        (("AAPL",), date(2025, 1, 1), date(2025, 6, 30)),
+        (("MSFT",), date(2025, 1, 1), date(2025, 6, 30)),
+    ]
+    assert len({c.id for c in calls}) == 4
+    (request,) = calls[0].requests(make_source("yahoo"), {})
+    assert (request.ask.start, request.ask.end) == (day_start(date(2024, 1, 1)), day_start(date(2025, 1, 1)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sparktrends.batch.fetch import Fetcher, Outcome, Provider
-from sparktrends.batch.plan import NOW_ONLY, Call, Cost, Stored, calls_of, weights
+from sparktrends.batch.plan import NOW_ONLY, Call, Cost, Stored, Stretch, calls_of, weights
 from sparktrends.bus.codec import encode
 from sparktrends.bus.producer import Producer
 from sparktrends.errors import BadRecord
@@ -73,8 +73,27 @@ def stored_days(job: Job, session: Session) -> dict[str, dict[str, Stored]]:
 
 def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> Iterator[Outcome]:
     """Make the calls that the day and those before it still wait for; each outcome is written down when it comes."""
-    stored = stored_days(job, session)
-    work = _open(job, session)
+    return _made(_open(job, session), stored_days(job, session), session, producer, fetcher)
+
+
+def fetch_stretches(
+    provider: Provider, calls: Sequence[Stretch], session: Session, producer: Producer, fetcher: Fetcher
+) -> Iterator[Outcome]:
+    """Make those calls of a backfill that were not made before; each outcome is written down when it comes."""
+    rows = [_row(call) for call in calls]
+    with session.transaction() as cursor:
+        daily_calls.plan(cursor, rows)
+        left = daily_calls.still_open(cursor, rows)
+    return _made([(provider, [call for call in calls if call.id in left])], {}, session, producer, fetcher)
+
+
+def _made(
+    work: Sequence[tuple[Provider, Sequence[Call]]],
+    stored: Mapping[str, Mapping[str, Stored]],
+    session: Session,
+    producer: Producer,
+    fetcher: Fetcher,
+) -> Iterator[Outcome]:
     for outcome in fetcher.run(work, stored):
         outcome = _published(outcome, producer)
         with session.transaction() as cursor:
@@ -106,7 +125,8 @@ def _published(outcome: Outcome, producer: Producer) -> Outcome:
 
 
 def _row(call: Call) -> CallRow:
-    return CallRow(call.day, call.source, call.id, call.what, call.endpoint, call.interval, list(call.symbols))
+    until = call.until if isinstance(call, Stretch) else None
+    return CallRow(call.day, call.source, call.id, call.what, call.endpoint, call.interval, list(call.symbols), until)
 
 
 def _call(row: CallRow) -> Call:

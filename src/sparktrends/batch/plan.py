@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -14,6 +14,7 @@ BACKFILL_DAYS = 400
 """A symbol without history is asked for so many days: 270 sessions of a stock, enough for SMA 200 and its warm-up."""
 ENOUGH = 250
 """Stored days of a symbol from which on only what is new is asked for."""
+_PIECE_DAYS: Mapping[str, int] = {"1m": 5, "1d": 366}
 _AGAIN_DAYS = 5  # the newest days are asked for again: providers correct them
 NOW_ONLY: frozenset[str] = frozenset({"company", "quote"})
 """What a provider tells only as it is now."""
@@ -53,6 +54,42 @@ class Call:
         if self.what == "bars" and self.interval == "1d":
             return min(_daily_from(start, stored.get(s, Stored())) for s in self.symbols), start + DAY
         return start, start + DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Call):
+    """A question for the bars of several days, to ``until`` inclusive: a piece of a backfill."""
+
+    until: date
+
+    @property
+    def id(self) -> str:
+        """Of another length, another question."""
+        return stable_id(self.what, self.endpoint, self.interval, self.until.isoformat(), *self.symbols)
+
+    def _span(self, stored: Mapping[str, Stored]) -> tuple[int, int]:  # noqa: ARG002
+        return day_start(self.day), day_start(self.until) + DAY
+
+
+def stretches(source: Source, symbols: Sequence[str], interval: str, first: date, last: date) -> list[Stretch]:
+    """The calls for bars from ``first`` to ``last`` (inclusive): five days each of minutes, a year each of days."""
+    found: dict[tuple[date, str], Stretch] = {}
+    for begin, end in pieces(first, last, _PIECE_DAYS.get(interval, 31)):
+        ask = Ask("bars", tuple(symbols), interval, day_start(begin), day_start(end) + DAY)
+        for request in source.requests(ask):
+            made = Stretch(begin, source.name, "bars", request.endpoint, interval, request.ask.symbols, end)
+            found.setdefault((begin, made.id), made)
+    return list(found.values())
+
+
+def pieces(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
+    """The days from ``first`` to ``last`` cut into pieces of at most so many.
+
+    >>> [(a.day, b.day) for a, b in pieces(date(2024, 1, 1), date(2024, 1, 5), 2)]
+    [(1, 2), (3, 4), (5, 5)]
+    """
+    for start in range(first.toordinal(), last.toordinal() + 1, days):
+        yield date.fromordinal(start), date.fromordinal(min(start + days - 1, last.toordinal()))
 
 
 def _daily_from(day: int, stored: Stored) -> int:

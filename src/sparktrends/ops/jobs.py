@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparktrends.batch import flatten, score, tag
-from sparktrends.batch.fetch import Outcome
-from sparktrends.batch.fetch_run import Job, fetch, tally
+from sparktrends.batch.fetch import Outcome, Provider
+from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
 from sparktrends.batch.load import Loader
+from sparktrends.batch.plan import Stretch, chosen_symbols, stretches
+from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
 from sparktrends.batch.reporting import write_report
+from sparktrends.batch.retention import Month, limits_of, restore, retain
 from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
@@ -25,6 +29,8 @@ from sparktrends.ops.analysing import channel_blocks
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS
+from sparktrends.sources.base import Ask
 from sparktrends.store import daily_calls, payloads
 from sparktrends.store.queries import next_offsets
 from sparktrends.store.session import Session
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 _STATEMENT_S = 600.0
 _LOOK_S = 0.25
 _LOADER_S = 60.0
+TAPELESS = [name for name, source in PROVIDERS.items() if not source.tape]
+"""Providers that carry no trades."""
 STORED_S = 60.0
 """How long to wait for the stream to store the bars that were sent."""
 
@@ -47,6 +55,28 @@ class Done:
     words: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Which bars to fetch again: of the providers' configured symbols, or of those named; both days included."""
+
+    providers: Sequence[tuple[Provider, Sequence[Ask]]]
+    interval: str
+    first: date
+    last: date
+    symbols: Sequence[str] | None = None
+
+    def calls(self) -> list[tuple[Provider, list[Stretch]]]:
+        """The calls of each provider that has bars of this interval."""
+        found = []
+        for provider, asks in self.providers:
+            configured = [s for ask in asks if ask.what == "bars" for s in ask.symbols]
+            chosen = chosen_symbols(provider.source, list(dict.fromkeys(configured)), self.symbols)
+            if chosen:
+                made = stretches(provider.source, chosen, self.interval, self.first, self.last)
+                found.append((provider, made))
+        return found
 
 
 @dataclass
@@ -97,8 +127,27 @@ class Jobs:
             producer.close()
         counts = tally(outcomes)
         told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-        left = [_words(outcome) for outcome in outcomes if outcome.state in ("failed", "waiting")]
+        left = [_words(outcome) for outcome in outcomes if outcome.state != "done"]
         return Done(f"calls: {told or 'none was left to make'}", {"day": job.day, **counts}, tuple(left))
+
+    def backfill(self, wanted: Backfill, sandbox_port: int = 0) -> Done:
+        """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped."""
+        producer, outcomes = Producer(self.where.kafka), []
+        try:
+            with composing.http(self.clock, sandbox_port) as client:
+                for provider, calls in wanted.calls():
+                    made = fetch_stretches(provider, calls, self.session, producer, composing.fetcher(client))
+                    for number, outcome in enumerate(made, 1):
+                        outcomes.append(outcome)
+                        self.say(f"{number}/{len(calls)} {_words(outcome)}")
+        finally:
+            producer.close()
+        counts = tally(outcomes)
+        left = tuple(_words(outcome) for outcome in outcomes if outcome.state != "done")
+        loaded, flattened = self.load(), self.flatten()
+        words = f"{counts['done']} calls made; {loaded.words}; {flattened.words}"
+        fields = {**counts, "load": dict(loaded.fields), "flatten": dict(flattened.fields)}
+        return Done(words, fields, left + loaded.missing + flattened.missing)
 
     def load(self, *, accept_gap: bool = False) -> Done:
         """Store the answers that lie in the log."""
@@ -143,6 +192,13 @@ class Jobs:
         words = f"{len(found)} symbols tagged for {day}" if found else f"no symbol has prices of {day}"
         return Done(words, {"day": day, "tagged": len(found)}, () if found else (words,))
 
+    def quality(self, day: date) -> Done:
+        """Judge the data of the day. A low score is no missing part: an operational alert tells of it."""
+        found = judge_day(self.where.owner_dsn, self.where.kafka, day, self.clock(), tapeless=TAPELESS)
+        worst = f", the worst {found[0].score:.1f}" if found else ""
+        scores = {f"{series.source} {series.symbol}": series.score for series in found}
+        return Done(f"{len(found)} series judged for {day}{worst}", {"day": day, "scores": scores})
+
     def report(self, day: date) -> Done:
         """Write the report of the day, and put its summary into the outbox once."""
         with self.session.transaction() as cursor:
@@ -155,6 +211,29 @@ class Jobs:
         files = [str(file) for file in found]
         return Done(f"report of {day}: {', '.join(files)}", {"day": day, "files": files})
 
+    def retention(self, today: date) -> Done:
+        """Archive the months that are over the limits of ``[retention]``."""
+        limits = limits_of(self.settings.table("retention"))
+        return self._months(retain(self.session, self.archive, limits, today), "archived")
+
+    def restore(self, table: str, interval: str, month: str) -> Done:
+        """Put archived months back; empty words mean all."""
+        chosen = restore(self.session, self.archive, lambda *told: all(map(_matches, (table, interval, month), told)))
+        return self._months(chosen, "restored")
+
+    @property
+    def archive(self) -> Path:
+        """Where archived months lie."""
+        return Home.open(self.settings.home).path / "archive"
+
+    def _months(self, made: Iterable[Month], what: str) -> Done:
+        months = []
+        for one in made:
+            self.say(f"{one.table} {one.interval} {one.month:%Y-%m}: {one.rows:,} rows {what}")
+            months.append(asdict(one))
+        rows = sum(int(month["rows"]) for month in months)
+        return Done(f"{rows:,} rows of {len(months)} months {what}", {"rows": rows, "months": months})
+
     def daily(self, job: Job, sandbox_port: int = 0) -> Done:
         """All of them: a part that fails is named, and the others do what they can."""
         parts: dict[str, Callable[[], Done]] = {
@@ -163,6 +242,7 @@ class Jobs:
             "flatten": self.flatten,
             "sentiment": self.sentiment,
             "trends": lambda: self.trends(job.day),
+            "quality": lambda: self.quality(job.day),
             "report": lambda: self.report(job.day),
         }
         fields: dict[str, Any] = {}
@@ -189,6 +269,10 @@ class Jobs:
         with self.session.transaction() as cursor:
             stands = next_offsets(cursor.connection)
         return sum(max(0, end - stands.get(place, 0)) for place, end in positions.items())
+
+
+def _matches(wanted: str, told: str) -> bool:
+    return wanted in ("", told)
 
 
 def _words(outcome: Outcome) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection, wait_ready
-from sparktrends.errors import BadSetting, SparkTrendsError, Terminal, Unavailable
+from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.compiling import Compiling
 from sparktrends.ops.home import Home
@@ -192,7 +192,7 @@ class Up:
 
     def _collect(self, home: Home, stack: Stack) -> Status | None:
         """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Retryable):
             return collect(endpoints.Endpoints(Connection(stack.kafka), stack.database), home, self._processes(stack))
         return None
 

@@ -10,7 +10,7 @@ from sparktrends.store.connect import Cursor
 
 
 class CallRow(NamedTuple):
-    """One call as it is stored; ``symbols`` in the order of the call."""
+    """One call as it is stored; ``symbols`` in the order of the call, ``until`` the last day of a backfill's."""
 
     day: date
     source: str
@@ -19,13 +19,14 @@ class CallRow(NamedTuple):
     endpoint: str
     interval: str
     symbols: list[str]
+    until: date | None = None
 
 
 def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
     """Write down calls that have to be made; those known before stay as they are."""
     cursor.executemany(
-        "INSERT INTO core.daily_calls (day, source, call, what, endpoint, interval, symbols, state, updated_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, 'waiting', now()) ON CONFLICT DO NOTHING",
+        "INSERT INTO core.daily_calls (day, source, call, what, endpoint, interval, symbols, until, state, updated_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'waiting', now()) ON CONFLICT DO NOTHING",
         calls,
     )
 
@@ -34,10 +35,21 @@ def open_calls(cursor: Cursor, source: str, since: date, until: date) -> list[Ca
     """The calls of a source for these days (both inclusive) that wait or failed, oldest day first."""
     cursor.execute(
         "SELECT day, source, call, what, endpoint, interval, symbols FROM core.daily_calls "
-        "WHERE source = %s AND day BETWEEN %s AND %s AND state IN ('waiting', 'failed') ORDER BY day, what, call",
+        "WHERE source = %s AND day BETWEEN %s AND %s AND until IS NULL AND state IN ('waiting', 'failed') "
+        "ORDER BY day, what, call",
         (source, since, until),
     )
     return [CallRow(*row) for row in cursor]
+
+
+def still_open(cursor: Cursor, rows: Sequence[CallRow]) -> set[str]:
+    """Which of these calls wait or failed."""
+    cursor.execute(
+        "SELECT c.call FROM core.daily_calls c JOIN unnest(%s::date[], %s::text[], %s::text[]) AS k(day, source, call) "
+        "ON k.day = c.day AND k.source = c.source AND k.call = c.call WHERE c.state IN ('waiting', 'failed')",
+        ([row.day for row in rows], [row.source for row in rows], [row.call for row in rows]),
+    )
+    return {str(call) for (call,) in cursor}
 
 
 def mark(cursor: Cursor, row: CallRow, state: str, reason: str | None) -> None:
@@ -53,7 +65,7 @@ def missing(cursor: Cursor, day: date) -> list[tuple[str, str, str, str, str]]:
     """(source, what, symbols, state, reason) of the calls of a day that brought nothing yet."""
     cursor.execute(
         "SELECT source, what, array_to_string(symbols, ', '), state, coalesce(reason, '') FROM core.daily_calls "
-        "WHERE day = %s AND state IN ('waiting', 'failed') ORDER BY source, what, 3",
+        "WHERE day = %s AND until IS NULL AND state IN ('waiting', 'failed') ORDER BY source, what, 3",
         (day,),
     )
     return [(str(a), str(b), str(c), str(d), str(e)) for a, b, c, d, e in cursor]

@@ -13,7 +13,9 @@ import click
 from sparktrends import telemetry
 from sparktrends.batch.fetch_run import Job, costs
 from sparktrends.batch.plan import Cost, day_of
-from sparktrends.model import DAY, SECOND
+from sparktrends.batch.quality import run as judge_day
+from sparktrends.errors import BadSetting
+from sparktrends.model import DAY, INTERVALS, SECOND
 from sparktrends.net import Redactor, Secret
 from sparktrends.net.quota import in_words
 from sparktrends.ops import daily as composing
@@ -23,7 +25,7 @@ from sparktrends.ops.commands.sources import Choice, daily_arguments, source_opt
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
-from sparktrends.ops.jobs import STORED_S, Done, Jobs
+from sparktrends.ops.jobs import STORED_S, TAPELESS, Backfill, Done, Jobs
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 from sparktrends.store.session import Session
@@ -162,6 +164,75 @@ def daily(
     job, port = _job(settings, day, symbols, sources, sandbox=sandbox)
     with _jobs(settings, as_json=as_json) as jobs:
         finish(jobs.daily(job, port), as_json=as_json)
+
+
+@batch.command()
+@date_option
+@click.option("--symbols", default="", metavar="A,B", help="Only these; all by default.")
+@json_option
+@pass_context
+def quality(context: Context, day: datetime | None, symbols: str, as_json: bool) -> None:
+    """Judge a day of every series: scores from 0 to 100, with the reasons. Worst first."""
+    where, now = endpoints(_ready(context)), system_clock()
+    chosen = as_day(day)
+    judged = judge_day(where.owner_dsn, where.kafka, chosen, now, names(symbols) or (), TAPELESS)
+    if as_json:
+        print_json({"day": chosen, "series": [asdict(series) for series in judged]})
+        return
+    for series in judged:
+        lost = ", ".join(f"{name.replace('_', ' ')} {points:.2f}" for name, points in series.points.items())
+        click.echo(f"{series.score:6.2f}  {series.source} {series.symbol}  {lost}".rstrip())
+    click.echo(f"{len(judged)} series judged for {chosen}")
+
+
+@batch.command()
+@click.option("--symbols", default="", metavar="A,B", help="Only these; all that are configured by default.")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The first day, UTC.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="The last day, UTC; yesterday by default.")
+@click.option("--interval", default="1d", show_default=True, type=click.Choice(list(INTERVALS)))
+@click.option("--source", "sources", multiple=True, type=click.Choice(sorted(PROVIDERS)), help="Only from these.")
+@click.option("--sandbox", is_flag=True, help="Ask the offline twin of the running stack.")
+@json_option
+@pass_context
+def backfill(
+    context: Context,
+    symbols: str,
+    first: datetime,
+    last: datetime | None,
+    interval: str,
+    sources: tuple[str, ...],
+    sandbox: bool,
+    as_json: bool,
+) -> None:
+    """Fetch bars of past days from providers, with all that follows; started again it goes on where it was stopped."""
+    settings = _ready(context)
+    job, port = _job(settings, last, symbols, sources, sandbox=sandbox)
+    if first.date() > job.day:
+        raise BadSetting("--from is after --to")
+    wanted = Backfill(job.providers, interval, first.date(), job.day, job.symbols)
+    with _jobs(settings, as_json=as_json) as jobs:
+        finish(jobs.backfill(wanted, port), as_json=as_json)
+
+
+@batch.command()
+@json_option
+@pass_context
+def retention(context: Context, as_json: bool) -> None:
+    """Move months of bars and metrics that are over the limits of [retention] into Parquet files."""
+    with _jobs(_ready(context), as_json=as_json) as jobs:
+        finish(jobs.retention(day_of(system_clock())), as_json=as_json)
+
+
+@batch.command()
+@click.option("--table", default="", help="bars, provider_bars or metrics; all by default.")
+@click.option("--interval", default="", help="Only bars and metrics of this interval.")
+@click.option("--month", default="", metavar="YYYY-MM", help="Only this month.")
+@json_option
+@pass_context
+def restore(context: Context, table: str, interval: str, month: str, as_json: bool) -> None:
+    """Put archived months back; rows that are there stay as they are."""
+    with _jobs(_ready(context), as_json=as_json) as jobs:
+        finish(jobs.restore(table, interval, month), as_json=as_json)
 
 
 @batch.command()
