@@ -22,6 +22,7 @@ COMMANDS = {
     "restart": "running",
     "status": "inspecting",
     "env": "inspecting",
+    "init": "starting",
     "psql": "inspecting",
     "topics": "inspecting",
     "check": "inspecting",
