@@ -7,7 +7,7 @@ BIN := .venv/bin
 UP ?=
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: up setup test test-all soak-sources bench soak-dashboard lint lock clean
+.PHONY: airflow up setup test test-all soak-sources bench soak-dashboard lint lock clean
 
 up: .venv/.installed
 	@exec $(BIN)/sparktrends up $(UP)
@@ -30,6 +30,10 @@ bench: .venv/.tested
 soak-dashboard: .venv/.tested
 	@SPARKTRENDS_SOAK=10x10 $(BIN)/python -m pytest -q -s -m slow tests/serve/dashboard/test_browser.py -k tabs
 
+# Airflow and its pins live in an environment of their own.
+airflow: .venv/.installed .venv-airflow/.installed
+	@exec deploy/airflow/standalone
+
 lint: .venv/.tested
 	@$(BIN)/python tests/run.py lint
 
@@ -48,10 +52,17 @@ lint: .venv/.tested
 	@$(INSTALL) --require-hashes -r requirements-dev.txt
 	@touch $@
 
+.venv-airflow/.installed: deploy/airflow/requirements.txt | .venv/bin/python
+	@echo "installing Airflow into .venv-airflow (about a minute)"
+	@test -x .venv-airflow/bin/python || .venv/bin/python -m venv .venv-airflow
+	@$(if $(UV),$(UV) pip install --quiet --python .venv-airflow/bin/python,.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check) --require-hashes -r $<
+	@touch $@
+
 # Lock files hold names, versions and hashes, and no address.
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header deploy/airflow/requirements.in -o deploy/airflow/requirements.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-airflow .airflow .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
