@@ -42,21 +42,30 @@ def changes_after(cursor: Cursor, known: Heads, limit: int = 50) -> list[Change]
     Within a shard they come in their order, each one more than the last; a step wider than one means that older
     ones are kept no longer.
     """
+    return heads_and_changes(cursor, known, limit)[1]
+
+
+def heads_and_changes(cursor: Cursor, known: Heads, limit: int = 50) -> tuple[dict[str, int], list[Change]]:
+    """`heads` and `changes_after` in one question, of one moment."""
     cursor.execute(_AFTER, {"shards": list(known), "commits": list(known.values()), "limit": limit})
-    return [
-        Change(shard, commit, at, tuple(zip(series, intervals, starts, strict=True)), tuple(signals))
-        for shard, commit, at, series, intervals, starts, signals in cursor
-    ]
+    found, changes = dict[str, int](), list[Change]()
+    for shard, head, commit, at, series, intervals, starts, signals in cursor:
+        found[shard] = int(head)
+        if commit is not None:
+            bars = tuple(zip(series, intervals, starts, strict=True))
+            changes.append(Change(shard, commit, at, bars, tuple(signals)))
+    return found, changes
 
 
 _AFTER = """
-SELECT c.shard, c.commit, (extract(epoch FROM c.at) * 1000000)::bigint, c.series, c.intervals, c.starts, c.signals
+SELECT h.shard, h.commit, c.commit, (extract(epoch FROM c.at) * 1000000)::bigint, c.series, c.intervals, c.starts,
+    c.signals
 FROM market.shards h
 LEFT JOIN unnest(%(shards)s::text[], %(commits)s::bigint[]) AS k(shard, commit) ON k.shard = h.shard
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     SELECT * FROM market.changes c WHERE c.shard = h.shard AND c.commit > coalesce(k.commit, 0)
-    ORDER BY c.commit LIMIT %(limit)s) c
-ORDER BY c.at, c.shard, c.commit
+    ORDER BY c.commit LIMIT %(limit)s) c ON true
+ORDER BY c.at, h.shard, c.commit
 """
 
 

@@ -73,9 +73,7 @@ def catalog(cursor: Cursor) -> Catalog:
 def page(cursor: Cursor, known: Catalog, listing: Listing, wanted: Wanted) -> list[dict[str, Any]]:
     """The rows of one page, as mappings from column to value; the keys of the listing are always among them."""
     names = list(dict.fromkeys((*wanted.columns, *listing.keys)))
-    build = _series_page if listing.by_series else _flat_page
-    statement, values = build(known, listing, wanted, names)
-    cursor.execute(statement, values)
+    cursor.execute(_statement(known, listing, wanted, names), _values(wanted))
     columns = (*names, *wanted.metrics)
     return [dict(zip(columns, row, strict=True)) for row in cursor]
 
@@ -85,28 +83,51 @@ def is_json(kind: str) -> bool:
     return kind in _JSON
 
 
-def _flat_page(
-    known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]
-) -> tuple[sql.Composed, dict[str, Any]]:
-    conditions, values = _conditions(listing, wanted, wanted.equal, "v")
-    statement = sql.SQL("SELECT {} FROM {} v WHERE {} ORDER BY {} LIMIT %(limit)s").format(
+_built: dict[Any, bytes] = {}
+_BUILT_MOST = 1000
+
+
+def _statement(known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]) -> bytes:
+    """The text of a page's statement: put together once for each shape, as that takes longer than to run it."""
+    kinds = tuple(tuple(known[view].items()) for view in (listing.view, *listing.starts))
+    equal = tuple((name, len(choices) == 1) for name, choices in wanted.equal.items())
+    bounds = (wanted.since is None, wanted.until is None, wanted.after is None, wanted.descending)
+    more = (tuple(wanted.metrics), tuple(wanted.missing), tuple(wanted.sharing))
+    shape = (listing, kinds, tuple(names), equal, bounds, more)
+    if shape not in _built:
+        if len(_built) >= _BUILT_MOST:
+            _built.clear()
+        build = _series_page if listing.by_series else _flat_page
+        _built[shape] = build(known, listing, wanted, names).as_bytes(None)
+    return _built[shape]
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    """What the placeholders of a page's statement stand for."""
+    values: dict[str, Any] = {"limit": wanted.limit, "since": wanted.since, "until": wanted.until}
+    values |= {f"is_{name}": _one_or_all(choices) for name, choices in wanted.equal.items()}
+    values |= {f"in_{name}": list(choices) for name, choices in wanted.sharing.items()}
+    return values | {f"after_{i}": value for i, value in enumerate(wanted.after or ())}
+
+
+def _one_or_all(choices: Sequence[Any]) -> Any:
+    return choices[0] if len(choices) == 1 else list(choices)
+
+
+def _flat_page(known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL("SELECT {} FROM {} v WHERE {} ORDER BY {} LIMIT %(limit)s").format(
         _selected(known[listing.view], names, "v"),
         sql.Identifier("market", listing.view),
-        sql.SQL(" AND ").join(conditions),
+        sql.SQL(" AND ").join(_conditions(listing, wanted, wanted.equal, "v")),
         _order(listing.keys, wanted.descending, "v"),
     )
-    return statement, values
 
 
-def _series_page(
-    known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]
-) -> tuple[sql.Composed, dict[str, Any]]:
+def _series_page(known: Catalog, listing: Listing, wanted: Wanted, names: Sequence[str]) -> sql.Composed:
     """The newest (oldest) rows of each series by its index, merged: the order of the index does the work."""
     naming = {name: wanted.equal[name] for name in ("source", "symbol") if name in wanted.equal}
     inside = {name: allowed for name, allowed in wanted.equal.items() if name not in naming}
-    conditions, values = _conditions(listing, wanted, inside, "v")
-    which, more = _equal(naming, "k")
-    statement = sql.SQL(
+    return sql.SQL(
         "SELECT {columns}{metrics} FROM market.series k {edge} CROSS JOIN LATERAL ("
         "SELECT v.* FROM {view} v WHERE v.series = k.series AND {conditions}{within} "
         "ORDER BY v.start {way} LIMIT %(limit)s) v {joined} WHERE {which} ORDER BY {order} LIMIT %(limit)s"
@@ -114,15 +135,14 @@ def _series_page(
         columns=_selected(known[listing.view], names, "v"),
         metrics=sql.SQL("").join(sql.SQL(", m.{}").format(sql.Identifier(name)) for name in wanted.metrics),
         view=sql.Identifier("market", listing.view),
-        conditions=sql.SQL(" AND ").join(conditions),
+        conditions=sql.SQL(" AND ").join(_conditions(listing, wanted, inside, "v")),
         edge=_edge(known, listing, wanted, inside),
         within=sql.SQL(_WITHIN[wanted.descending] if listing.starts else ""),
         way=_way(wanted.descending),
         joined=sql.SQL(_METRICS if wanted.metrics else ""),
-        which=sql.SQL(" AND ").join(which),
+        which=sql.SQL(" AND ").join(_equal(naming, "k")),
         order=_order(listing.keys, wanted.descending, "v"),
     )
-    return statement, values | more
 
 
 _METRICS = (
@@ -168,7 +188,7 @@ def _edge(known: Catalog, listing: Listing, wanted: Wanted, equal: Mapping[str, 
 
 def _bounds(kinds: Mapping[str, str], wanted: Wanted, equal: Mapping[str, Sequence[Any]]) -> list[sql.Composable]:
     """What of a page's conditions can be said of keys alone; the key it begins behind is left out only in part."""
-    found = _equal({name: allowed for name, allowed in equal.items() if name in kinds}, "v")[0]
+    found = _equal({name: allowed for name, allowed in equal.items() if name in kinds}, "v")
     if "adjustment" in kinds and "adjustment" not in equal:
         found.append(sql.SQL("v.adjustment = 'raw'"))
     if wanted.since is not None:
@@ -183,17 +203,14 @@ def _bounds(kinds: Mapping[str, str], wanted: Wanted, equal: Mapping[str, Sequen
 
 def _conditions(
     listing: Listing, wanted: Wanted, equal: Mapping[str, Sequence[Any]], alias: str
-) -> tuple[list[sql.Composable], dict[str, Any]]:
-    conditions, values = _equal(equal, alias)
-    values["limit"] = wanted.limit
+) -> list[sql.Composable]:
+    conditions = _equal(equal, alias)
     name = sql.Identifier(alias, listing.time)
     for bound, text in ((wanted.since, "{} >= %(since)s"), (wanted.until, "{} < %(until)s")):
         if bound is not None and listing.time:
             conditions.append(sql.SQL(text).format(name))
-    values |= {"since": wanted.since, "until": wanted.until}
-    for column, choices in wanted.sharing.items():
+    for column in wanted.sharing:
         conditions.append(sql.SQL("{} && {}").format(sql.Identifier(alias, column), sql.Placeholder(f"in_{column}")))
-        values[f"in_{column}"] = list(choices)
     conditions += [sql.SQL("{} IS NULL").format(sql.Identifier(alias, column)) for column in wanted.missing]
     if wanted.after is not None:
         keys = sql.SQL(", ").join(sql.Identifier(alias, key) for key in listing.keys)
@@ -203,20 +220,17 @@ def _conditions(
         # The same for the first key alone: what an index can be entered by.
         first = sql.SQL("{} {}= {}").format(sql.Identifier(alias, listing.keys[0]), than, sql.Placeholder("after_0"))
         conditions.append(first)
-        values |= {f"after_{i}": value for i, value in enumerate(wanted.after)}
-    return conditions or [sql.SQL("true")], values
+    return conditions or [sql.SQL("true")]
 
 
-def _equal(allowed: Mapping[str, Sequence[Any]], alias: str) -> tuple[list[sql.Composable], dict[str, Any]]:
-    conditions: list[sql.Composable] = []
-    values: dict[str, Any] = {}
-    for name, choices in allowed.items():
-        # One value as an equality: only so does the planner see that an index gives the order asked for.
-        one = len(choices) == 1
-        text = "{} = {}" if one else "{} = ANY({})"
-        conditions.append(sql.SQL(text).format(sql.Identifier(alias, name), sql.Placeholder(f"is_{name}")))
-        values[f"is_{name}"] = choices[0] if one else list(choices)
-    return conditions, values
+def _equal(allowed: Mapping[str, Sequence[Any]], alias: str) -> list[sql.Composable]:
+    """One value as an equality: only so does the planner see that an index gives the order asked for."""
+    return [
+        sql.SQL("{} = {}" if len(choices) == 1 else "{} = ANY({})").format(
+            sql.Identifier(alias, name), sql.Placeholder(f"is_{name}")
+        )
+        for name, choices in allowed.items()
+    ]
 
 
 def _selected(kinds: Mapping[str, str], names: Sequence[str], alias: str) -> sql.Composable:

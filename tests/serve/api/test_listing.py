@@ -14,12 +14,11 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg.sql import SQL
 
 from serve.api.world import _BARS, HOSTILE, START, World
 from sparktrends.serve.api import Api
 from sparktrends.serve.api.resources import BARS
-from sparktrends.store.serving import Wanted, _series_page, catalog
+from sparktrends.store.serving import Wanted, _statement, _values, catalog
 
 pytestmark = pytest.mark.e2e
 
@@ -112,8 +111,8 @@ FROM generate_series(0, 43000, 7) n
 
 def explained(known: Any, wanted: Wanted, cursor: Any) -> Any:
     """How PostgreSQL carries a page out."""
-    statement, values = _series_page(known, BARS.listing, wanted, ["close"])
-    cursor.execute(SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + statement, values)
+    statement = _statement(known, BARS.listing, wanted, ["close"])
+    cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement, _values(wanted))
     return cursor.fetchone()[0][0]["Plan"]
 
 

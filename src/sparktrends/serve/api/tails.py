@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sparktrends.store.changes import Change, Heads, changes_after, heads, series_names
+from sparktrends.store.changes import Change, Heads, heads, heads_and_changes, series_names
 from sparktrends.store.connect import Cursor
 from sparktrends.store.sessions import Sessions
 
@@ -184,22 +184,20 @@ class Watch:
                 self._began = began
 
     def _follow(self, cursor: Cursor) -> None:
-        now = heads(cursor)
-        if now == self._heads:
-            return
         known, self._heads = self._heads, None
-        if known is None or not self._told(cursor, known, now):
+        now, changes = (heads(cursor), []) if known is None else heads_and_changes(cursor, known, _COMMITS)
+        if known is None or not self._told(cursor, known, now, changes):
             self.lost()
         self._heads = now
 
-    def _told(self, cursor: Cursor, known: Heads, now: Heads) -> bool:
+    def _told(self, cursor: Cursor, known: Heads, now: Heads, changes: Sequence[Change]) -> bool:
         """Whether everything between two positions could be told."""
         if any(now.get(shard, 0) < commit for shard, commit in known.items()):
             return False
         reached = dict(known)
-        for change in changes_after(cursor, known, _COMMITS):
+        for change in changes:
             if change.commit != reached.get(change.shard, 0) + 1:
                 return False
             reached[change.shard] = change.commit
             self.changed(cursor, change)
-        return all(reached.get(shard, 0) >= commit for shard, commit in now.items())
+        return reached == now
