@@ -6,26 +6,29 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from sparktrends.batch.load import Loader
+from sparktrends.batch.plan import day_of
 from sparktrends.batch.refused import RefusedLoader
 from sparktrends.batch.schedule import Tried, due
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import QUARANTINE, RAW_PAYLOADS
-from sparktrends.errors import Fenced, Retryable, Terminal
+from sparktrends.errors import Fenced, Retryable, SparkTrendsError, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import JsonFile
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
+from sparktrends.ops.jobs import Done
 from sparktrends.ops.supervise import tied
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
 LOADERS = {RAW_PAYLOADS: Loader, QUARANTINE: RefusedLoader}
 _LOOK_S = 2.0
+_WEEK = 7
 SETTLE_S = 60.0
 """A stack that has just begun is left alone for so long: Spark would take the cores from the live stream's start."""
 
@@ -34,13 +37,15 @@ SETTLE_S = 60.0
 class Follower:
     """Loads, and (with ``arguments``) runs ``batch daily`` in a process of its own, so that Spark goes when it is done.
 
-    ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked.
+    ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked. ``retain`` does the
+    retention.
     """
 
     where: Endpoints
     home: Home
     clock: Clock
     stopping: threading.Event
+    retain: Callable[[], Done]
     arguments: Sequence[str] | None = None
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _child: subprocess.Popen[bytes] | None = None
@@ -52,11 +57,25 @@ class Follower:
         with Reader(self.where.kafka) as reader:
             while not self.stopping.wait(_LOOK_S):
                 self._load(reader)
+                self._retain()
                 if self.arguments is not None and self.clock() > ready:
                     self._tend(self.arguments)
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
             self._child.wait()
+
+    def _retain(self) -> None:
+        """Archive what is over its limit, a week after the first start or the last time."""
+        last, today = JsonFile(self.home.run / "retention.json"), day_of(self.clock())
+        before = date.fromisoformat((last.load() or {}).get("day", "0001-01-01"))
+        if (today - before).days < _WEEK:
+            return
+        last.save({"day": today.isoformat()})
+        if before != date.min:
+            try:
+                _log.info(self.retain().words)
+            except SparkTrendsError as error:
+                _log.error("old months stay where they are: %s", error)
 
     def _tend(self, arguments: Sequence[str]) -> None:
         """Write down how a run ended; begin one that is due."""

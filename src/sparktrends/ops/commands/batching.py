@@ -243,7 +243,11 @@ def follow(context: Context, daily: bool, choice: Choice) -> None:
     """Store answers as they come, until stopped: what `up` runs."""
     settings, stopping = _ready(context), stop_event()
     arguments = daily_arguments(choice) if daily else None
-    Follower(endpoints(settings), Home.open(settings.home), system_clock, stopping, arguments).run()
+    with _jobs(settings, as_json=True) as jobs:
+        home = Home.open(settings.home)
+        Follower(
+            jobs.where, home, system_clock, stopping, lambda: jobs.retention(day_of(system_clock())), arguments
+        ).run()
 
 
 def as_day(given: datetime | None) -> date:

@@ -141,3 +141,23 @@ def sentiment(headlines: int, labelled: Path | None, model: Path | None, loughra
     click.echo(line("sentiment", found))
     if labelled:
         click.echo(measured.table(found), err=True)
+
+
+@bench.command()
+@click.option("--bars", default=50_000_000, show_default=True, help="One-minute bars, a year a series.")
+@pass_context
+def history(context: Context, bars: int) -> None:
+    """Minutes to metrics with Spark, Parquet to Parquet."""
+    from sparktrends.ops.bench import history as measured
+
+    click.echo(line("history", measured.run(context.settings, bars)))
+
+
+@bench.command()
+@click.option("--news", default=1_000_000, show_default=True, help="Stories, all different.")
+@pass_context
+def news(context: Context, news: int) -> None:
+    """Stored answers to scored stories with Spark."""
+    from sparktrends.ops.bench import news as measured
+
+    click.echo(line("news", measured.run(context.settings, news, system_clock())))
