@@ -28,9 +28,8 @@ def test_every_log_is_bounded_in_time_and_size() -> None:
 
 def test_trades_have_four_partitions_on_one_node_and_more_when_asked() -> None:
     assert {t.name: t.partitions for t in TABLE}["raw.trades"] == 4
-    big = {t.name: t for t in wanted(trade_partitions=32, replication=3)}
+    big = {t.name: t for t in wanted(trade_partitions=32)}
     assert big["raw.trades"].partitions == 32
-    assert {t.replication for t in big.values()} == {3}
 
 
 def test_an_empty_broker_gets_every_topic() -> None:

@@ -24,6 +24,7 @@ from sparktrends.bus.connection import Connection, translated
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
 from sparktrends.errors import Unavailable
 
+_BROKERS_DEFAULT = -1
 _EXISTS = KafkaError.TOPIC_ALREADY_EXISTS
 
 
@@ -95,7 +96,8 @@ class Admin:
 
     def create(self, topic: Topic) -> None:
         """Make one topic and wait until the broker knows it; one that is there already is left as it is."""
-        new = NewTopic(topic.name, topic.partitions, topic.replication, config=topic.config)
+        # How many copies there are is for the cluster to say: 1 on one node, as a rule 3 on more.
+        new = NewTopic(topic.name, topic.partitions, _BROKERS_DEFAULT, config=topic.config)
         try:
             self._wait(self._client.create_topics([new])[topic.name], f"creating {topic.name}")
         except Unavailable as error:

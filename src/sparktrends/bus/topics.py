@@ -35,7 +35,6 @@ class Topic:
     max_bytes: int = MIB
     log_append: bool = False
     cleanup: str = "delete"
-    replication: int = 1
 
     @property
     def config(self) -> dict[str, str]:
@@ -107,12 +106,9 @@ class SetConfig:
 Change = Create | AddPartitions | SetConfig
 
 
-def wanted(trade_partitions: int = 4, replication: int = 1) -> tuple[Topic, ...]:
-    """The table for a cluster: ``trade_partitions`` of `raw.trades`, ``replication`` copies of every topic."""
-    return tuple(
-        replace(t, replication=replication, partitions=trade_partitions if t.name == RAW_TRADES else t.partitions)
-        for t in TABLE
-    )
+def wanted(trade_partitions: int = 4) -> tuple[Topic, ...]:
+    """The table for a cluster, with ``trade_partitions`` of `raw.trades`."""
+    return tuple(replace(t, partitions=trade_partitions) if t.name == RAW_TRADES else t for t in TABLE)
 
 
 def plan(existing: Mapping[str, Existing], topics: Iterable[Topic] = TABLE) -> list[Change]:

@@ -103,8 +103,11 @@ def started(settings: Settings) -> Iterator[Endpoints]:
 
 
 def stack_record(stack: Stack) -> dict[str, Any]:
-    """What a running stack puts into the record."""
-    return {"kafka": stack.kafka, "postgres_port": stack.database.port, "postgres_host": stack.database.host}
+    """What a running stack puts into the record: the addresses of its own parts. What others run, settings say."""
+    kafka = {"kafka": stack.kafka} if "kafka" in stack.keepers else {}
+    if "postgres" not in stack.keepers:
+        return kafka
+    return {**kafka, "postgres_port": stack.database.port, "postgres_host": stack.database.host}
 
 
 def _security(settings: Settings) -> Mapping[str, str]:

@@ -133,9 +133,12 @@ class KafkaServer:
             *main,
         ]
 
+    def cluster_id(self) -> str:
+        """What the cluster is called when its log is formatted."""
+        return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        arguments = ("format", "--ignore-formatted", "-t", cluster, "-c", str(self._config))
+        arguments = ("format", "--ignore-formatted", "-t", self.cluster_id(), "-c", str(self._config))
         run(
             Spec(
                 "formatting the broker's log",
