@@ -1,7 +1,8 @@
 """Counters, gauges and logs with a correlation id; knows nobody. The clock that every room is handed lives here too.
 
 Metrics are prometheus_client objects made through `counter`, `gauge` and `histogram`, so that one process has one
-registry and a name is declared once. `serve_metrics` exposes them on loopback.
+registry and a name is declared once. What somebody else knows (the database, the broker, Spark) is asked for at each
+scrape: `asked_at_scrape`. `serve_metrics` exposes all of it on loopback.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from sparktrends.errors import SparkTrendsError
 
 Clock = Callable[[], int]
 """Returns the time now: microseconds since 1970, UTC."""
@@ -43,9 +50,64 @@ def histogram(name: str, help_text: str, labels: Sequence[str] = ()) -> Histogra
     return Histogram(f"sparktrends_{name}", help_text, labels, buckets=_BUCKETS)
 
 
-def serve_metrics(port: int, host: str = "127.0.0.1") -> None:
-    """Expose ``/metrics`` of this process on ``host:port``; raises OSError when the port is taken."""
-    start_http_server(port, addr=host)
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A gauge ``sparktrends_<name>``, or (``total``) a counter ``sparktrends_<name>_total``, and its values by the
+    values of its labels; without labels the only key is ``()``."""
+
+    name: str
+    help_text: str
+    values: Mapping[Any, float]
+    labels: tuple[str, ...] = ()
+    total: bool = False
+
+    def family(self) -> Metric:
+        """As the registry wants it."""
+        kind = CounterMetricFamily if self.total else GaugeMetricFamily
+        family = kind(f"sparktrends_{self.name}", self.help_text, labels=self.labels)
+        for words, value in self.values.items():
+            family.add_metric(words, value)
+        return family
+
+
+@dataclass(slots=True, eq=False)
+class _Asked(Collector):
+    """Figures of somebody who is asked at each scrape, and whether they answered."""
+
+    who: str
+    figures: Callable[[], Iterable[Figure]]
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures; while whoever has them does not answer, only that."""
+        found: list[Figure] = []
+        with suppress(SparkTrendsError):
+            found = [*self.figures(), Figure("answers", _ANSWERS, {(self.who,): 1}, ("part",))]
+        for figure in found or [Figure("answers", _ANSWERS, {(self.who,): 0}, ("part",))]:
+            yield figure.family()
+
+
+_ANSWERS = "1 when the part answered the question for its figures"
+
+
+def asked_at_scrape(
+    parts: Mapping[str, Callable[[], Iterable[Figure]]], registry: CollectorRegistry = REGISTRY
+) -> None:
+    """Expose what these parts know. A part that raises an error of ours is told as not answering."""
+    for who, figures in parts.items():
+        registry.register(_Asked(who, figures))
+
+
+def serve_metrics(port: int, host: str = "127.0.0.1") -> int:
+    """Expose ``/metrics`` of this process and return the port: ``port``, or a free one when it is taken."""
+    try:
+        server, _ = start_http_server(port, addr=host)
+    except OSError:
+        server, _ = start_http_server(0, addr=host)
+    return int(server.server_port)
 
 
 @contextmanager

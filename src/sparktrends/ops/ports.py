@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sparktrends.errors import Unavailable
 
+METRICS = "metrics_"
+"""What the names of ports begin with where a part shows its ``/metrics``."""
 WANTED: Mapping[str, int] = {
     "postgres": 5434,
     "kafka": 9094,
@@ -17,8 +19,16 @@ WANTED: Mapping[str, int] = {
     "api": 8000,
     "dashboard": 8501,
     "sandbox": 8600,
+    "metrics_up": 9470,
+    "metrics_ingest": 9471,
+    "metrics_stream": 9472,
+    "metrics_alerts": 9473,
+    "metrics_api": 9474,
+    "metrics_dashboard": 9475,
+    "metrics_sandbox": 9476,
+    "metrics_batch": 9477,
 }
-"""The ports of the public contract, and the sandbox's."""
+"""The ports of the public contract, the sandbox's, and those of ``/metrics``."""
 
 LOOPBACK = "127.0.0.1"
 _NEIGHBOURS = 200

@@ -15,6 +15,7 @@ from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.compiling import Compiling
+from sparktrends.ops.exposition import expose, tell
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Stack
@@ -86,6 +87,7 @@ class Up:
 
     def _work(self, home: Home, stack: Stack) -> Status:
         try:
+            expose(self.settings, "up", port=stack.ports["metrics_up"].number)
             self._start_workers(home, stack, [part for part in self.plan.parts if part in _FIRST])
             status = self._watch(home, stack)
             self._drain(home, stack)
@@ -160,6 +162,7 @@ class Up:
                 status = self._collect(home, stack) or status
                 shown = time.monotonic()
                 if status is not None:
+                    tell(status)
                     self.show(status)
             if others and (_stored_more(before, status) or time.monotonic() - began > _OTHERS_AFTER_S):
                 self._start_workers(home, stack, others)

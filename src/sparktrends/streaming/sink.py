@@ -14,7 +14,7 @@ from sparktrends import telemetry
 from sparktrends.bars import FoldResult, Limits
 from sparktrends.commit import Cache, Committed, Laws, commit_batch
 from sparktrends.errors import Retryable, Unavailable
-from sparktrends.model import OffsetRange
+from sparktrends.model import SECOND, OffsetRange, is_replayed
 from sparktrends.store.writer import Writer
 from sparktrends.streaming.fold import fold_dataframe
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECORDS = telemetry.counter("stream_records", "Records of the log that were committed")
+RECORDS = telemetry.counter("stream_records", "Records of the log that were committed, by what they were", ["kind"])
+BARS = telemetry.counter("stream_bars", "Minutes that were written, each as often as it changed")
+LAG = telemetry.histogram(
+    "event_to_bar_seconds", "From the newest arrival of a live series to the commit of its bar; the longest of a batch"
+)
 BATCHES = telemetry.histogram("stream_batch_seconds", "Duration of the parts of a micro-batch", ["part"])
 WAITING = telemetry.gauge("stream_waiting", "1 while the store does not answer and a batch waits")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
@@ -116,12 +120,21 @@ class Sink:
             with BATCHES.labels("commit").time():
                 committed = self._commit_patiently(ranges, result)
             if committed is not None:
-                RECORDS.inc(committed.records)
+                self._count(committed, result)
                 self.on_commit(committed)
 
     def _commit_patiently(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
         delay = _FIRST_WAIT_S
         while True:
+    def _count(self, committed: Committed, result: FoldResult) -> None:
+        for counts in result.counts:
+            for kind in _KINDS:
+                RECORDS.labels(kind).inc(getattr(counts, kind))
+        BARS.inc(committed.bars)
+        # The clock of a recording is that of its day: how late it is says nothing.
+        if clocks := [mark.clock for mark in result.marks if not is_replayed(mark.source)]:
+            LAG.observe((self.clock() - min(clocks)) / SECOND)
+
             try:
                 committed = self._commit(ranges, result)
                 WAITING.set(0)

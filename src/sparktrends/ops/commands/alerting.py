@@ -27,6 +27,7 @@ from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import Endpoints, endpoints
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import check as check_rules
+from sparktrends.ops.exposition import expose, outsiders
 from sparktrends.store.conditions import Conditions
 from sparktrends.store.deliveries import Limits
 
@@ -45,6 +46,7 @@ def _run(context: Context) -> None:
     where = endpoints(settings)
     around = Surroundings(
         where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
+    expose(settings, "alerts", outsiders(where))
     )
     channels = _channels(settings)
     cooldowns = {rule.name: rule.cooldown / 1e6 for rule in rules_of(settings, names_of(settings)).rules}

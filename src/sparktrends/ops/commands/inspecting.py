@@ -19,6 +19,7 @@ from sparktrends.bus.topics import Create, plan
 from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
+from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
 from sparktrends.ops.status import collect
 from sparktrends.store import queries
@@ -41,9 +42,10 @@ def status(context: Context, as_json: bool) -> None:
         return
     click.echo(f"{found.trades:,} trades in {found.bars:,} bars · {found.signals:,} signals · {found.alerts:,} alerts")
     click.echo(f"{found.late:,} late · {found.quarantined:,} quarantined · {found.behind:,} behind ({found.lag_s} s)")
+    exposed = addresses(record(home.path).get("ports", {}))
     for process in found.process_list:
         state = f"pid {process['pid']}, {process['memory_mb']:,} MB" if process["running"] else "not running"
-        click.echo(f"  {process['name']:<10} {state}")
+        click.echo(f"  {process['name']:<10} {state:<24} {exposed.get(process['name'], '')}".rstrip())
     for bar in found.newest:
         click.echo(f"  {bar.source:<18} {bar.symbol:<14} {bar.start:%Y-%m-%d %H:%M} {bar.close:f} {bar.state}")
 
@@ -74,6 +76,8 @@ def env(context: Context, owner: bool) -> None:
     for name in ("api", "dashboard"):
         if name in numbers:
             click.echo(f"SPARKTRENDS_{name.upper()}_URL=http://127.0.0.1:{numbers[name]}")
+    for part, address in addresses(numbers).items():
+        click.echo(f"SPARKTRENDS_{part.upper()}_METRICS={address}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -24,6 +24,7 @@ from sparktrends.ops.commands.context import Context, pass_context, print_json, 
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
 from sparktrends.ops.compiling import PARTS
 from sparktrends.ops.endpoints import endpoints, record
+from sparktrends.ops.exposition import expose
 from sparktrends.ops.home import Home
 from sparktrends.ops.ports import LOOPBACK, WANTED
 from sparktrends.ops.settings import Settings, port_number
@@ -45,6 +46,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends import spark
     from sparktrends.commit import Analysis
     from sparktrends.ops.analysing import chains_of
+    from sparktrends.streaming.figures import spark_figures
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig
@@ -69,6 +71,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         analyses = beside.submit(lambda: [Analysis(chain.prepared(), limits) for chain in chains_of(settings)])
         beside.submit(warm_scanner)
         session = spark.session("sparktrends", _spark_settings(settings, home))
+    expose(settings, "stream", {"spark": lambda: spark_figures(session)})
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
     running = Stream(config, session, stopping, analyses.result())
     publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
@@ -107,6 +110,7 @@ def ingest(context: Context, choice: Choice) -> None:
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
     feeders = choice.feeders(settings, _sandbox_port(settings) if choice.sandbox else 0)
+    expose(settings, "ingest")
     tracks = tracks_of(settings, telemetry.system_clock, choice)
     wait_ready(where.kafka, 60)
     if not feeders:

@@ -13,6 +13,7 @@ from sparktrends.errors import BadSetting
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.endpoints import endpoints, record
+from sparktrends.ops.exposition import expose
 from sparktrends.ops.ports import WANTED
 from sparktrends.ops.settings import Settings, port_number
 from sparktrends.store import api_keys
@@ -34,6 +35,7 @@ def api(context: Context, host: str, port: int) -> None:
     if not config.loopback:
         with connect(config.owner, timeout_s=5) as connection:
             config.require_keys(len(api_keys.usable_keys(connection)))
+    expose(settings, "api")
     running = Api(config)
     server = Server(running.app, config)
     click.echo(f"API on http://{config.host}:{server.port}/api/v1 (try it: /api/v1/docs)", err=True)

@@ -13,6 +13,8 @@ import click
 from sparktrends import telemetry
 from sparktrends.sandbox.faults import Plan, load
 from sparktrends.sandbox.instruments import chosen
+from sparktrends.ops.commands.context import Context, pass_context
+from sparktrends.ops.exposition import expose
 from sparktrends.sandbox.providers import PROVIDERS
 from sparktrends.sandbox.recordings import Recordings
 from sparktrends.sandbox.recordings import load as load_recordings
@@ -55,7 +57,9 @@ def sandbox(
 
 
 def _plan(faults: str, seed: int) -> Plan:
+@pass_context
     if faults == "none":
+    context: Context,
         return Plan()
     names = tuple(PROVIDERS)
     return Plan(seed=seed, providers=names) if faults == "random" else Plan(load(Path(faults)), None, names)
@@ -68,6 +72,7 @@ def _announce(port_file: Path | None) -> Callable[[int], None]:
             part = port_file.with_name(port_file.name + ".part")
             part.write_text(f"{port}\n")
             os.replace(part, port_file)
+    expose(context.settings, "sandbox")
         click.echo(f"the sandbox serves {', '.join(PROVIDERS)} at http://{HOST}:{port}/<provider>", err=True)
 
     return ready
