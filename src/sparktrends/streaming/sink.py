@@ -30,6 +30,7 @@ LAG = telemetry.histogram(
 )
 BATCHES = telemetry.histogram("stream_batch_seconds", "Duration of the parts of a micro-batch", ["part"])
 WAITING = telemetry.gauge("stream_waiting", "1 while the store does not answer and a batch waits")
+_KINDS = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 
 Fold = Callable[["DataFrame", int, Limits], FoldResult]
@@ -123,9 +124,6 @@ class Sink:
                 self._count(committed, result)
                 self.on_commit(committed)
 
-    def _commit_patiently(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
-        delay = _FIRST_WAIT_S
-        while True:
     def _count(self, committed: Committed, result: FoldResult) -> None:
         for counts in result.counts:
             for kind in _KINDS:
@@ -135,6 +133,9 @@ class Sink:
         if clocks := [mark.clock for mark in result.marks if not is_replayed(mark.source)]:
             LAG.observe((self.clock() - min(clocks)) / SECOND)
 
+    def _commit_patiently(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
+        delay = _FIRST_WAIT_S
+        while True:
             try:
                 committed = self._commit(ranges, result)
                 WAITING.set(0)

@@ -25,9 +25,9 @@ from sparktrends.ops.analysing import channel_blocks, names_of, rules_of
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import Endpoints, endpoints
+from sparktrends.ops.exposition import expose, outsiders
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import check as check_rules
-from sparktrends.ops.exposition import expose, outsiders
 from sparktrends.store.conditions import Conditions
 from sparktrends.store.deliveries import Limits
 
@@ -44,9 +44,9 @@ def _run(context: Context) -> None:
     settings, stopping = context.settings, stop_event()
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
+    expose(settings, "alerts", outsiders(where))
     around = Surroundings(
         where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
-    expose(settings, "alerts", outsiders(where))
     )
     channels = _channels(settings)
     cooldowns = {rule.name: rule.cooldown / 1e6 for rule in rules_of(settings, names_of(settings)).rules}

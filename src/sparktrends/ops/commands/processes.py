@@ -46,8 +46,8 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends import spark
     from sparktrends.commit import Analysis
     from sparktrends.ops.analysing import chains_of
-    from sparktrends.streaming.figures import spark_figures
     from sparktrends.ops.laws import limits_of
+    from sparktrends.streaming.figures import spark_figures
     from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig
     from sparktrends.streaming.scan import warm_scanner
@@ -71,8 +71,8 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         analyses = beside.submit(lambda: [Analysis(chain.prepared(), limits) for chain in chains_of(settings)])
         beside.submit(warm_scanner)
         session = spark.session("sparktrends", _spark_settings(settings, home))
-    expose(settings, "stream", {"spark": lambda: spark_figures(session)})
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
+    expose(settings, "stream", {"spark": lambda: spark_figures(session)})
     running = Stream(config, session, stopping, analyses.result())
     publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
     try:
@@ -110,8 +110,8 @@ def ingest(context: Context, choice: Choice) -> None:
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
     feeders = choice.feeders(settings, _sandbox_port(settings) if choice.sandbox else 0)
-    expose(settings, "ingest")
     tracks = tracks_of(settings, telemetry.system_clock, choice)
+    expose(settings, "ingest")
     wait_ready(where.kafka, 60)
     if not feeders:
         print_json(_play(where.kafka, tracks, stopping))

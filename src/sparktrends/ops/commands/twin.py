@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from sparktrends import telemetry
-from sparktrends.sandbox.faults import Plan, load
-from sparktrends.sandbox.instruments import chosen
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.ops.exposition import expose
+from sparktrends.sandbox.faults import Plan, load
+from sparktrends.sandbox.instruments import chosen
 from sparktrends.sandbox.providers import PROVIDERS
 from sparktrends.sandbox.recordings import Recordings
 from sparktrends.sandbox.recordings import load as load_recordings
@@ -35,7 +35,9 @@ _MOST_BEFORE = 50_000  # trades made before the first call, at most: more would 
     "--recordings", type=click.Path(path_type=Path), help="A JSON file of answers and frames to give instead."
 )
 @click.option("--hostile", is_flag=True, help="Mix in headlines that try to break whoever shows them.")
+@pass_context
 def sandbox(
+    context: Context,
     port: int,
     port_file: Path | None,
     seed: int,
@@ -48,6 +50,7 @@ def sandbox(
 ) -> None:
     """Serve all five providers on this machine, from a simulated market, with their real shapes and failures."""
     telemetry.configure_logging()
+    expose(context.settings, "sandbox")
     recorded = load_recordings(recordings) if recordings else Recordings()
     history = int(min(1800, _MOST_BEFORE / rate))
     config = Config(
@@ -57,9 +60,7 @@ def sandbox(
 
 
 def _plan(faults: str, seed: int) -> Plan:
-@pass_context
     if faults == "none":
-    context: Context,
         return Plan()
     names = tuple(PROVIDERS)
     return Plan(seed=seed, providers=names) if faults == "random" else Plan(load(Path(faults)), None, names)
@@ -72,7 +73,6 @@ def _announce(port_file: Path | None) -> Callable[[int], None]:
             part = port_file.with_name(port_file.name + ".part")
             part.write_text(f"{port}\n")
             os.replace(part, port_file)
-    expose(context.settings, "sandbox")
         click.echo(f"the sandbox serves {', '.join(PROVIDERS)} at http://{HOST}:{port}/<provider>", err=True)
 
     return ready
