@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from datetime import date
 
 import pytest
 
 from batch.world import Waits, fetcher, provider
 from loopback import http_server
-from sparktrends.batch.fetch import Outcome, Provider
+from sparktrends.batch.fetch import Fetcher, Outcome, Provider
 from sparktrends.batch.plan import Call
 from sparktrends.bus.codec import encode_payload
+from sparktrends.net import AddressGuard, Backoff, Http
 from sparktrends.sources.base import What
+from sparktrends.telemetry import system_clock
 
 DAY = date(2026, 11, 20)
 GOOD = b'{"c": 10.10, "t": 1795100000, "pc": 9}'
@@ -101,6 +105,18 @@ def test_one_source_that_fails_does_not_keep_another_from_its_work() -> None:
         ]
         found = {o.call.source: o.state for o in fetcher(Waits()).run(work, {})}
     assert found == {"yahoo~sim": "failed", "finnhub~sim": "done"}
+
+
+def test_who_stops_listening_stops_the_calls() -> None:
+    with http_server(lambda *_: (200, {}, GOOD)) as (url, paths):
+        made = provider("finnhub", url, key="key-of-test", units=1, window=100)
+        asking = Fetcher(Http(system_clock, AddressGuard(["127.0.0.1"])), Backoff(random.Random(2), print))
+        began = time.monotonic()
+        running = asking.run([(made, [call(s) for s in ("AAPL", "MSFT", "TSLA")])], {})
+        assert next(running).state == "done"
+        running.close()  # type: ignore[attr-defined]
+    assert len(paths) == 1
+    assert time.monotonic() - began < 50
 
 
 def test_a_fault_of_ours_is_raised_and_ends_the_run() -> None:

@@ -7,6 +7,7 @@ thread. A call is marked only after its answers are safely in the log: a kill in
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,17 +56,18 @@ class _Postponed(Exception):
 
 @dataclass(slots=True)
 class Fetcher:
-    """Asks providers. ``wait`` sleeps (or is woken by whoever stops the run, and returns true)."""
+    """Asks providers. ``wait`` sleeps so many seconds; by default it ends, truly, when nobody listens any more."""
 
     http: Http
     backoff: Backoff
-    wait: Callable[[float], object]
+    wait: Callable[[float], object] | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
     _denied: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def run(
         self, work: Sequence[tuple[Provider, Sequence[Call]]], stored: Mapping[str, Mapping[str, Stored]]
     ) -> Iterator[Outcome]:
-        """Every call's outcome, as they come; ``stored`` by the source's name."""
+        """Every call's outcome, as they come; ``stored`` by the source's name. Who stops listening stops the calls."""
         outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         with ThreadPoolExecutor(max(1, len(work)), thread_name_prefix="fetch") as pool:
             threads = [
@@ -73,13 +75,16 @@ class Fetcher:
                 for provider, calls in work
             ]
             left = len(threads)
-            while left:
-                outcome = outcomes.get()
-                if outcome is None:
-                    left -= 1
-                else:
-                    _CALLS.labels(outcome.call.source, outcome.state).inc()
-                    yield outcome
+            try:
+                while left:
+                    outcome = outcomes.get()
+                    if outcome is None:
+                        left -= 1
+                    else:
+                        _CALLS.labels(outcome.call.source, outcome.state).inc()
+                        yield outcome
+            finally:
+                self._over.set()
             for thread in threads:
                 thread.result()
 
@@ -93,6 +98,8 @@ class Fetcher:
         try:
             postponed = ""
             for call in calls:
+                if self._over.is_set():
+                    return
                 if postponed:
                     tell(Outcome(call, "waiting", postponed))
                     continue
@@ -133,7 +140,7 @@ class Fetcher:
                     raise _Postponed(f"{error}; {in_words(wait)} to wait") from None
                 if attempt + 1 == _ATTEMPTS or wait > PATIENCE_S:
                     raise
-                self.wait(wait)
+                self._pause(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def _call(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
@@ -152,9 +159,12 @@ class Fetcher:
         while wait := planner.wait(weight):
             if wait > PATIENCE_S:
                 raise _Postponed(f"the quota is spent for {in_words(wait)}")
-            if self.wait(wait):
+            if self._pause(wait):
                 raise _Postponed("the run was stopped")
         planner.spend(weight)
+
+    def _pause(self, seconds: float) -> object:
+        return (self.wait or self._over.wait)(seconds)
 
 
 def payload_of(provider: Provider, request: Request, reply: Reply) -> Payload:

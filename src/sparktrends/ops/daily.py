@@ -72,4 +72,4 @@ def http(clock: Clock, sandbox_port: int = 0) -> Http:
 
 def fetcher(client: Http) -> Fetcher:
     """Asks with patience."""
-    return Fetcher(client, Backoff(random.Random(), time.sleep), time.sleep)
+    return Fetcher(client, Backoff(random.Random(), time.sleep))
