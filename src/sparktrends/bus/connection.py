@@ -53,6 +53,34 @@ class Connection:
             **self.security,
         }
 
+    def java_options(self) -> dict[str, str]:
+        """Address and security as the Java client inside Spark spells them; raises BadSetting for what it cannot."""
+        found = {"bootstrap.servers": self.bootstrap, **{name: str(value) for name, value in self.security.items()}}
+        mechanism = found.pop("sasl.mechanisms", found.pop("sasl.mechanism", ""))
+        user, password = found.pop("sasl.username", ""), found.pop("sasl.password", "")
+        if mechanism:
+            found |= {"sasl.mechanism": mechanism, "sasl.jaas.config": _jaas(mechanism, user, password)}
+        if authority := found.pop("ssl.ca.location", ""):
+            found |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": authority}
+        if foreign := sorted(set(found) & _ONLY_LIBRDKAFKA):
+            raise BadSetting(f"[kafka] {', '.join(foreign)}: Spark's client has no such option")
+        return found
+
+
+_ONLY_LIBRDKAFKA = {"ssl.certificate.location", "ssl.key.location", "ssl.ca.pem", "enable.ssl.certificate.verification"}
+_MODULES = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+
+
+def _jaas(mechanism: str, user: str, password: str) -> str:
+    if mechanism not in _MODULES:
+        raise BadSetting(f"SASL mechanism {mechanism}", hint=f"there are {', '.join(_MODULES)}")
+    user, password = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (user, password))
+    return f'{_MODULES[mechanism]} required username="{user}" password="{password}";'
+
 
 def _say(error: KafkaError) -> None:
     # Loss of the broker is normal life for a client that waits; operators see it in `status`.

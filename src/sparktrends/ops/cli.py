@@ -24,6 +24,7 @@ COMMANDS = {
     "env": "inspecting",
     "init": "starting",
     "psql": "inspecting",
+    "migrate": "deploying",
     "topics": "inspecting",
     "check": "inspecting",
     "audit": "inspecting",

@@ -69,7 +69,7 @@ def endpoints(settings: Settings) -> Endpoints:
     """Where to connect now; raises Unavailable when the home is stopped and nothing external is configured."""
     there = external(settings)
     if there.kafka and there.database:
-        return Endpoints(Connection(there.kafka, _security(settings)), there.database)
+        return Endpoints(Connection(there.kafka, settings.kafka_security()), there.database)
     home = Home.open(settings.home)
     own = record(settings.home)
     if home.owner() is None or not own:
@@ -81,7 +81,7 @@ def endpoints(settings: Settings) -> Endpoints:
         owner_password=secrets.owner,
         reader_password=secrets.reader,
     )
-    kafka = Connection(there.kafka or str(own.get("kafka")), _security(settings) if there.kafka else {})
+    kafka = Connection(there.kafka or str(own.get("kafka")), settings.kafka_security() if there.kafka else {})
     return Endpoints(kafka, there.database or embedded)
 
 
@@ -99,7 +99,7 @@ def started(settings: Settings) -> Iterator[Endpoints]:
     resolver = jars.Resolver(java.find(settings.env, settings.cache), settings.cache, settings.env)
     with home.owned(), Stack(home, resolver, external=external(settings)) as stack:
         write_record(home, stack_record(stack))
-        yield Endpoints(Connection(stack.kafka), stack.database)
+        yield Endpoints(reached(settings, stack), stack.database)
 
 
 def stack_record(stack: Stack) -> dict[str, Any]:
@@ -110,5 +110,6 @@ def stack_record(stack: Stack) -> dict[str, Any]:
     return {**kafka, "postgres_port": stack.database.port, "postgres_host": stack.database.host}
 
 
-def _security(settings: Settings) -> Mapping[str, str]:
-    return {str(name): str(value) for name, value in settings.table("kafka").items()}
+def reached(settings: Settings, stack: Stack) -> Connection:
+    """The broker of a running stack, with what an external one asks for."""
+    return Connection(stack.kafka, settings.kafka_security() if external(settings).kafka else {})

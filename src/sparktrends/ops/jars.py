@@ -31,7 +31,7 @@ from sparktrends.ops.supervise import tied
 
 _log = logging.getLogger(__name__)
 
-BROKER, CONNECTOR, DEMO = "broker", "connector", "demo"
+BROKER, CONNECTOR, DEMO, JDBC = "broker", "connector", "demo", "jdbc"
 LOCK = Path(__file__).with_name("jars.lock")
 _SILENCE = 60.0  # seconds without a word from Ivy after which the network counts as away
 _ATTEMPTS = 2
@@ -72,6 +72,8 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     ),
     DEMO: Recipe((("org.ta4j", "ta4j-examples", "0.15"),), transitive=False),
+    # For people's own Spark jobs on a cluster: ours write by COPY.
+    JDBC: Recipe((("org.postgresql", "postgresql", "42.7.8"),), transitive=False),
 }
 
 
@@ -125,6 +127,9 @@ class Resolver:
 
     def _one(self, name: str, entries: Mapping[str, Entry]) -> tuple[Path, ...]:
         folder = self.cache / "jars" / f"{name}-{_fingerprint(entries)}"
+        # First without the lock: what is whole needs none, and the cache inside an image cannot be written.
+        if folder.is_dir() and not faults(folder, entries):
+            return _paths(folder, entries)
         with _only_one(folder.with_suffix(".lock")):
             if folder.is_dir():
                 wrong = faults(folder, entries)

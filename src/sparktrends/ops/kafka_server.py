@@ -18,7 +18,7 @@ from sparktrends.ops.supervise import Spec, bare_env, evict, run
 HEAP = "256m"
 _MIB = 1024**2
 
-_SETTINGS: Mapping[str, object] = {
+SETTINGS: Mapping[str, object] = {
     "process.roles": "broker,controller",
     "node.id": 1,
     "controller.listener.names": "CONTROLLER",
@@ -93,7 +93,7 @@ class KafkaServer:
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": self.folder / "data",
         }
-        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**_SETTINGS, **own}.items()))
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**SETTINGS, **own}.items()))
         self._logging.write_text(_LOGGING.format(log=self._log))
         if not self._formatted.exists():
             self._format()

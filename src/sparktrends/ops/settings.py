@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sparktrends.errors import BadSetting
+from sparktrends.ops import secured
 from sparktrends.ops.home import default_cache, default_home
+from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.stack import Database, External
 
 ENV_FILE = ".env"
@@ -26,7 +28,15 @@ NAMES: Mapping[str, str] = {
     "POSTGRES_DB": "name of the database",
     "POSTGRES_HOST": "host of an external PostgreSQL; without it the embedded one runs",
     "POSTGRES_PORT": "its port",
+    "POSTGRES_READER_PASSWORD": "password of sparktrends_reader at an external PostgreSQL",
+    "POSTGRES_SSLMODE": "libpq's sslmode for an external PostgreSQL; verify-full where the network is not yours",
+    "POSTGRES_SSLROOTCERT": "file with the certificate authority that signed its certificate",
     "KAFKA_BOOTSTRAP": "host:port of an external broker; without a host the embedded one runs",
+    "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT, SSL or SASL_SSL",
+    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512 unless said otherwise",
+    "KAFKA_SASL_USERNAME": "account at the broker",
+    "KAFKA_SASL_PASSWORD": "its password",
+    "KAFKA_SSL_CA": "file with the certificate authority that signed the broker's certificate",
     "SPARK_MASTER": "spark://… of a cluster; without it Spark runs in the streaming process",
     "FINNHUB_API_KEY": "key for Finnhub",
     "TWELVE_DATA_API_KEY": "key for Twelve Data",
@@ -34,6 +44,7 @@ NAMES: Mapping[str, str] = {
     "BINANCE_API_KEY": "key for Binance (market data needs none)",
     "SLACK_WEBHOOK": "address of a Slack incoming webhook",
     "SPARKTRENDS_HOME": "folder of everything that is kept",
+    "SPARKTRENDS_CONTAINER": "1 in a container whose ports are published on loopback only: servers listen to all of it",
 }
 ALIASES: Mapping[str, str] = {"BIDANCE_API_KEY": "BINANCE_API_KEY"}
 SECRET_NAMES = frozenset(name for name in NAMES if name.endswith(("_KEY", "_PASSWORD", "WEBHOOK")))
@@ -69,6 +80,16 @@ class Settings:
         """Where Spark runs."""
         return self.get("SPARK_MASTER") or "local[*]"
 
+    @property
+    def listen(self) -> str:
+        """The address that servers of ours listen on."""
+        return "0.0.0.0" if self.get("SPARKTRENDS_CONTAINER") else LOOPBACK
+
+    def kafka_security(self) -> dict[str, str]:
+        """librdkafka's options for an external broker: the named settings, then the table ``[kafka]``."""
+        own = {str(name): str(value) for name, value in self.table("kafka").items()}
+        return secured.kafka(self.values) | own
+
     def external(self) -> External:
         """The parts that somebody else runs: only a setting with a host means that."""
         return External(_external_kafka(self.get("KAFKA_BOOTSTRAP")), self._external_database())
@@ -77,12 +98,16 @@ class Settings:
         host = self.get("POSTGRES_HOST")
         if not host:
             return None
+        user = self.get("POSTGRES_USER") or "sparktrends"
+        secured.require_own_secret(host, "POSTGRES_PASSWORD", self.get("POSTGRES_PASSWORD"), user)
         return Database(
             host,
             port_number("POSTGRES_PORT", self.get("POSTGRES_PORT") or "5432"),
             self.get("POSTGRES_DB") or "sparktrends",
-            self.get("POSTGRES_USER") or "sparktrends",
+            user,
             self.get("POSTGRES_PASSWORD"),
+            reader_password=self.get("POSTGRES_READER_PASSWORD"),
+            tls=secured.postgres(self.values),
         )
 
     def wanted_ports(self, defaults: Mapping[str, int]) -> dict[str, int]:

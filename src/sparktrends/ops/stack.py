@@ -29,11 +29,19 @@ class Database:
     owner_password: str = field(default="", repr=False)
     reader: str = READER
     reader_password: str = field(default="", repr=False)
+    tls: Mapping[str, str] = field(default_factory=dict)
 
     def dsn(self, *, reader: bool = False) -> str:
         """The connection string, password included: hand it over, never print it."""
         user, password = (self.reader, self.reader_password) if reader else (self.owner, self.owner_password)
-        return f"host={self.host} port={self.port} dbname={self.name} user={user} password={password}"
+        named = {"host": self.host, "port": str(self.port), "dbname": self.name, "user": user, "password": password}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in {**named, **self.tls}.items())
+
+
+def _quoted(value: str) -> str:
+    """As libpq reads it, whatever a password holds."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return escaped if value and escaped == value and not any(map(str.isspace, value)) else f"'{escaped}'"
 
 
 @dataclass(frozen=True, slots=True)

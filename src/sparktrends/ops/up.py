@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparktrends.bus.admin import Admin
-from sparktrends.bus.connection import Connection, wait_ready
+from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.compiling import Compiling
@@ -110,7 +110,7 @@ class Up:
         for port in stack.ports.values():
             if port.replaced:
                 self.say(f"port {port.wanted} is taken: {port.name} listens on {port.number}")
-        connection = Connection(stack.kafka)
+        connection = endpoints.reached(self.settings, stack)
         if "kafka" not in stack.keepers:  # an embedded broker has answered already
             self.say(f"asking the broker at {stack.kafka}")
             wait_ready(connection, 10)
@@ -196,7 +196,8 @@ class Up:
     def _collect(self, home: Home, stack: Stack) -> Status | None:
         """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
         with contextlib.suppress(Retryable):
-            return collect(endpoints.Endpoints(Connection(stack.kafka), stack.database), home, self._processes(stack))
+            kafka = endpoints.reached(self.settings, stack)
+            return collect(endpoints.Endpoints(kafka, stack.database), home, self._processes(stack))
         return None
 
     def _processes(self, stack: Stack) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ class Stream:
         self._failure = None
         query = start_query(
             self._session,
-            {name: str(value) for name, value in _client_options(self._config.kafka).items()},
+            self._config.kafka.java_options(),
             start,
             sink.offsets.folder,
             self._guarded(sink),
@@ -167,11 +167,6 @@ class Stream:
             raise self._failure
         if ended := self._failure or failed:
             log.warning("the Spark query ended: %s", _first_line(ended))
-
-
-def _client_options(connection: Connection) -> dict[str, str]:
-    """The broker's address and security as Spark's (Java) client spells them."""
-    return {"bootstrap.servers": connection.bootstrap, **{k: str(v) for k, v in connection.security.items()}}
 
 
 def _first_line(error: BaseException) -> str:

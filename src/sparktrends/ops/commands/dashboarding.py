@@ -29,7 +29,7 @@ def dashboard(context: Context, port: int) -> None:
     config = dashboard_config(settings)
     chosen = port or port_of(settings, "dashboard")
     click.echo(f"dashboard on http://{LOOPBACK}:{chosen}", err=True)
-    run(config, chosen)
+    run(config, chosen, settings.listen)
 
 
 def dashboard_config(settings: Settings) -> DashboardConfig:

@@ -58,7 +58,7 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
     given = settings.env.get("SPARKTRENDS_PORT_API", "") or str(table.pop("port", "") or own.get("api", WANTED["api"]))
     dashboard = settings.env.get("SPARKTRENDS_PORT_DASHBOARD", "") or own.get("dashboard", WANTED["dashboard"])
     origins = table.pop("origins", [f"http://{name}:{dashboard}" for name in ("127.0.0.1", "localhost")])
-    chosen = host or str(table.pop("host", "127.0.0.1"))
+    chosen = host or str(table.pop("host", settings.listen))
     table.pop("host", None)
     limits = _limits(table)
     return ApiConfig(
@@ -67,6 +67,7 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
         host=chosen,
         port=port or port_number("[api] port", given),
         origins=tuple(map(str, origins)),
+        contained=bool(settings.get("SPARKTRENDS_CONTAINER")),
         **limits,
     )
 

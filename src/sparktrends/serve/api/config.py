@@ -16,7 +16,8 @@ class ApiConfig:
 
     ``rate`` requests a second and ``burst`` at once are allowed to each key (without one: to each address);
     ``threads`` answer requests, ``listeners`` follow the stream without a thread each. ``origins`` are the pages of
-    other addresses that may read (the dashboard's), as browsers name them.
+    other addresses that may read (the dashboard's), as browsers name them. ``contained``: in a container whose port is
+    published on loopback only, all of its addresses are this machine.
     """
 
     reader: str = field(repr=False)
@@ -28,12 +29,13 @@ class ApiConfig:
     threads: int = 6
     listeners: int = 500
     origins: tuple[str, ...] = ()
+    contained: bool = False
     body_bytes: int = 64 * 1024
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect: then no key is asked for."""
-        return is_loopback(self.host)
+        return self.contained or is_loopback(self.host)
 
     def require_keys(self, keys: int) -> None:
         """Raises BadSetting when others can connect and there is no key to tell them apart."""

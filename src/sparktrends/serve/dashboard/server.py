@@ -17,8 +17,8 @@ _HEAVY = (
 APP = Path(__file__).with_name("app.py")
 
 
-def run(config: DashboardConfig, port: int) -> None:
-    """Serve on ``127.0.0.1:port`` until SIGTERM or Ctrl-C; raises SystemExit when the port is taken.
+def run(config: DashboardConfig, port: int, host: str = "127.0.0.1") -> None:
+    """Serve on ``host:port`` until SIGTERM or Ctrl-C; raises SystemExit when the port is taken.
 
     Everything else that Streamlit can be told stands in `.streamlit/config.toml` beside the script, where
     `streamlit run` finds it too.
@@ -31,6 +31,6 @@ def run(config: DashboardConfig, port: int) -> None:
     for name in _HEAVY:
         importlib.import_module(name)
     options._main_script_path = str(APP)
-    flags = {"server_port": port, "server_address": "127.0.0.1"}
+    flags = {"server_port": port, "server_address": host}
     bootstrap.load_config_options(flags)
     bootstrap.run(str(APP), False, [], flags)

@@ -1,0 +1,165 @@
+"""The container files, all made here: ``python -m sparktrends.ops.compose`` writes them into the current folder.
+
+Every container is without root, without capabilities and with a root it cannot write; ports are published on loopback
+only; a secret that is not set stops `docker compose` before anything starts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparktrends.ops import kafka_server
+from sparktrends.ops.containers.services import kafka_of, parts, spark, stores, tools, watchers
+from sparktrends.ops.containers.shape import OWN, pinned
+from sparktrends.ops.ports import METRICS, WANTED
+
+_NOTE = "# Made by `python -m sparktrends.ops.compose`: change that, not this. How to use it: docs/cluster.md.\n"
+_SCRAPED = ("ingest", "stream", "alerts", "api", "dashboard")
+_HOSTS = {"stream": "runner"}
+"""Parts whose container has another name."""
+
+
+def files() -> Mapping[str, str]:
+    """Path in the repository → text, of every container file."""
+    images = {f"deploy/images/{name}.Dockerfile": _data(f"{name}.Dockerfile") for name in ("app", "spark", "airflow")}
+    return {
+        "docker-compose.yml": _NOTE + _yaml(base()),
+        "docker-compose.prod.yml": _NOTE + _yaml(production()),
+        ".env.example": _data("env.example"),
+        **images,
+    }
+
+
+def requirements() -> str:
+    """The locked requirements, with hashes: inside the wheel, or at the root of the repository."""
+    inside = resources.files("sparktrends.ops") / "requirements.txt"
+    return (
+        inside.read_text() if inside.is_file() else Path(__file__).parents[3].joinpath("requirements.txt").read_text()
+    )
+
+
+def base() -> dict[str, Any]:
+    """`docker-compose.yml`: everything on one machine, images of Debian slim."""
+    return {
+        "name": "market",
+        "services": {**stores(), **tools(), **spark(), **parts(), **watchers()},
+        "volumes": {name: {} for name in ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")},
+        "configs": _configs(),
+    }
+
+
+def production() -> dict[str, Any]:
+    """`docker-compose.prod.yml`, over the other: Chainguard's images by digest, which a person has to pin."""
+    python, python_dev = pinned("PYTHON_IMAGE"), pinned("PYTHON_DEV_IMAGE")
+    app = {"build": {"args": {"BUILD_BASE": python_dev, "RUN_BASE": python}}}
+    of_spark = {"build": {"args": {"RUN_BASE": python_dev}}}
+    command = ["/usr/lib/kafka/bin/kafka-storage.sh", "format", "--ignore-formatted"]
+    command += ["-t", OWN % "KAFKA_CLUSTER_ID", "-c", "/mnt/shared/config/server.properties"]
+    kafka = kafka_of(pinned("KAFKA_IMAGE"))
+    return {
+        "services": {
+            "postgres": {"image": pinned("POSTGRES_IMAGE"), "user": "70:70"},
+            "kafka-format": {**kafka, "entrypoint": command, "restart": "no"},
+            "kafka": {
+                "image": pinned("KAFKA_IMAGE"),
+                "entrypoint": ["/usr/lib/kafka/bin/kafka-server-start.sh", "/mnt/shared/config/server.properties"],
+                "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
+            },
+            **dict.fromkeys(("spark-master", "spark-worker", "runner"), of_spark),
+            **dict.fromkeys(("setup", "ingest", "alerts", "api", "dashboard"), app),
+        }
+    }
+
+
+def _configs() -> dict[str, Any]:
+    reader = OWN % "POSTGRES_READER_PASSWORD"
+    spark = {"spark.authenticate": "true", "spark.authenticate.secret": OWN % "SPARK_SECRET"}
+    texts = {
+        "owner.sql": _data("owner.sql"),
+        "server.properties": _properties(_broker(), "="),
+        "spark-defaults.conf": _properties(spark, " "),
+        "pgpass": f"postgres:5432:*:sparktrends_reader:{reader}\n",
+        "servers.json": json.dumps({"Servers": {"1": _SERVER}}, indent=2) + "\n",
+        "prometheus.yml": _yaml(_scraping()),
+        "datasource.yml": _yaml(
+            {"apiVersion": 1, "datasources": [{"name": "Prometheus", "uid": "prometheus", "type": "prometheus",
+                                               "url": "http://prometheus:9090", "isDefault": True}]}
+        ),
+    }  # fmt: skip
+    return {name: {"content": text} for name, text in texts.items()}
+
+
+_SERVER = {
+    "Name": "SparkTrends",
+    "Group": "Servers",
+    "Host": "postgres",
+    "Port": 5432,
+    "MaintenanceDB": "sparktrends",
+    "Username": "sparktrends_reader",
+    "SSLMode": "prefer",
+}
+
+
+def _broker() -> dict[str, object]:
+    inside, outside = "kafka:9092", f"localhost:{WANTED['kafka']}"
+    protocols = dict.fromkeys(("INSIDE", "OUTSIDE", "CONTROLLER"), "PLAINTEXT")
+    return {
+        **kafka_server.SETTINGS,
+        "listeners": f"INSIDE://:9092,OUTSIDE://:{WANTED['kafka']},CONTROLLER://:9093",
+        "advertised.listeners": f"INSIDE://{inside},OUTSIDE://{outside}",
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+        "inter.broker.listener.name": "INSIDE",
+        "controller.quorum.voters": "1@kafka:9093",
+        "log.dirs": "/var/lib/kafka/data",
+    }
+
+
+def _scraping() -> dict[str, Any]:
+    targets = [
+        {"targets": [f"{_HOSTS.get(part, part)}:{WANTED[METRICS + part]}"], "labels": {"part": part}}
+        for part in _SCRAPED
+    ]
+    return {
+        "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+        "rule_files": ["alerts.yml"],
+        "scrape_configs": [{"job_name": "sparktrends", "static_configs": targets}],
+    }
+
+
+def _properties(values: Mapping[str, object], between: str) -> str:
+    return "".join(f"{key}{between}{value}\n" for key, value in values.items())
+
+
+def _data(name: str) -> str:
+    return (resources.files("sparktrends.ops.containers") / name).read_text(encoding="utf-8")
+
+
+def _yaml(document: object) -> str:
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
+
+
+class _Plain(yaml.SafeDumper):
+    """No anchors, and texts of several lines as people write them."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        """Say everything where it holds."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Plain.add_representer(str, _text)
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")

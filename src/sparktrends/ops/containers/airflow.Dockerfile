@@ -1,0 +1,19 @@
+# Airflow beside the product, each in an environment of its own: the DAGs know the product by its commands only.
+ARG SPARK=sparktrends-spark:latest
+
+FROM ${SPARK} AS build
+USER root
+WORKDIR /src
+RUN mkdir /empty && python -m venv /opt/airflow
+COPY deploy/airflow/requirements.txt ./
+RUN ["/opt/airflow/bin/pip", "install", "--no-cache-dir", "--require-hashes", "-r", "requirements.txt"]
+
+FROM ${SPARK}
+COPY --from=build /opt/airflow /opt/airflow
+COPY --from=build --chown=65532:65532 /empty /var/lib/airflow
+COPY deploy/airflow/dags /opt/dags
+COPY deploy/airflow/pools.json /opt/dags/
+ENV PATH=/opt/airflow/bin:$PATH AIRFLOW_HOME=/var/lib/airflow AIRFLOW__CORE__DAGS_FOLDER=/opt/dags AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    SPARKTRENDS=/opt/venv/bin/sparktrends
+ENTRYPOINT ["/opt/airflow/bin/airflow"]
+CMD ["version"]

@@ -1,0 +1,28 @@
+# The application: the package and everything it needs in one virtual environment, run by a user without rights.
+# For production: --build-arg BUILD_BASE=cgr.dev/chainguard/python:latest-dev@sha256:… and RUN_BASE the same without -dev.
+# Both must have the same Python, 3.11 to 3.13: the environment names its interpreter.
+ARG BUILD_BASE=python:3.12-slim-bookworm
+ARG RUN_BASE=python:3.12-slim-bookworm
+
+FROM ${BUILD_BASE} AS build
+USER root
+WORKDIR /src
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements-build.txt requirements.txt ./
+RUN ["pip", "install", "--require-hashes", "-r", "requirements-build.txt", "-r", "requirements.txt"]
+COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
+RUN ["pip", "install", "--no-deps", "--no-build-isolation", "."]
+# An empty folder to copy: a runtime without a shell cannot make one.
+RUN ["python", "-c", "import os; os.makedirs('/empty/home'); os.makedirs('/empty/cache')"]
+
+FROM ${RUN_BASE}
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build --chown=65532:65532 /empty/home /var/lib/sparktrends
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    SPARKTRENDS_HOME=/var/lib/sparktrends NUMBA_CACHE_DIR=/var/lib/sparktrends/numba HOME=/var/lib/sparktrends
+WORKDIR /var/lib/sparktrends
+USER 65532:65532
+ENTRYPOINT ["/opt/venv/bin/sparktrends"]
+CMD ["--help"]

@@ -1,0 +1,231 @@
+"""The services of `docker-compose.yml`, kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparktrends.ops.containers.shape import (
+    OWN,
+    Service,
+    after,
+    answers,
+    built,
+    confined,
+    health,
+    limits,
+    measured,
+    optional,
+    published,
+)
+from sparktrends.ops.ports import LOOPBACK, WANTED
+
+_HOME = "/var/lib/sparktrends"
+_MASTER = "spark://spark-master:7077"
+_APP_IMAGE = "${SPARKTRENDS_IMAGE:-sparktrends:latest}"
+_SPARK_IMAGE = "${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"
+
+
+def stores() -> dict[str, Service]:
+    accounts = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": OWN % "POSTGRES_SUPERUSER_PASSWORD"}
+    owner = {"USER": "${POSTGRES_USER:-sparktrends}", "DB": "${POSTGRES_DB:-sparktrends}"}
+    owner["PASSWORD"] = OWN % "POSTGRES_PASSWORD"
+    return {
+        "postgres": {
+            **confined("postgres:18-bookworm", "999:999", {"/var/run/postgresql": 999}),
+            "container_name": "market-postgres",
+            "command": ["postgres", "-c", "max_locks_per_transaction=256", "-c", "timezone=UTC"],
+            "environment": {
+                **accounts,
+                "POSTGRES_INITDB_ARGS": "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256",
+                **{f"SPARKTRENDS_{name}": value for name, value in owner.items()},
+            },
+            "ports": published(WANTED["postgres"], 5432),
+            "volumes": ["postgres:/var/lib/postgresql"],
+            "configs": [{"source": "owner.sql", "target": "/docker-entrypoint-initdb.d/10-owner.sql"}],
+            "shm_size": "256m",
+            **limits("1g", 2.0),
+            **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", "postgres"], start_s=30),
+        },
+        "kafka": {
+            **kafka_of("apache/kafka:4.3.0"),
+            "ports": published(WANTED["kafka"]),
+            **health(["CMD", "bash", "-c", "</dev/tcp/127.0.0.1/9092"], start_s=30),
+        },
+    }
+
+
+def kafka_of(image: str) -> Service:
+    return {
+        **confined(image, None, {"/opt/kafka/config": 1000, "/opt/kafka/logs": 1000}),
+        "environment": {"KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m"},
+        "volumes": ["kafka:/var/lib/kafka/data"],
+        "configs": [{"source": "server.properties", "target": "/mnt/shared/config/server.properties"}],
+        "stop_grace_period": "30s",
+        **limits("1g", 2.0),
+    }
+
+
+def tools() -> dict[str, Service]:
+    pgadmin = {
+        **confined("dpage/pgadmin4:9", "5050:0"),
+        # Its Python carries this capability in the file: without it in the bounding set the kernel refuses to run it.
+        "cap_add": ["NET_BIND_SERVICE"],
+        "environment": {
+            "PGADMIN_DEFAULT_EMAIL": OWN % "PGADMIN_EMAIL",
+            "PGADMIN_DEFAULT_PASSWORD": OWN % "PGADMIN_PASSWORD",
+            "PGADMIN_LISTEN_PORT": "5050",
+            "PGADMIN_DISABLE_POSTFIX": "1",
+            "CONFIG_DISTRO_FILE_PATH": "/var/lib/pgadmin/config_distro.py",
+            "PGPASSFILE": "/run/pgpass",
+        },
+        "ports": published(5050),
+        "volumes": ["pgadmin:/var/lib/pgadmin"],
+        "configs": [
+            {"source": "servers.json", "target": "/pgadmin4/servers.json"},
+            {"source": "pgpass", "target": "/run/pgpass", "uid": "5050", "mode": 0o400},
+        ],
+        **limits("512m", 1.0),
+        **after(postgres="service_healthy"),
+        **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5050/misc/ping"], start_s=60),
+    }
+    kafka_ui = {
+        **confined("ghcr.io/kafbat/kafka-ui:v1.3.0"),
+        "environment": {
+            "KAFKA_CLUSTERS_0_NAME": "market",
+            "KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS": "kafka:9092",
+            "KAFKA_CLUSTERS_0_READONLY": "true",
+            "JAVA_OPTS": "-Xmx256m",
+        },
+        "ports": published(8085, 8080),
+        **limits("512m", 1.0),
+        **after(kafka="service_healthy"),
+        **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/actuator/health"], start_s=60),
+    }
+    return {"kafka-ui": kafka_ui, "pgadmin": pgadmin}
+
+
+def spark() -> dict[str, Service]:
+    master = _daemon("spark-master", "master.Master", "--host spark-master --port 7077 --webui-port 8081")
+    worker = _daemon("spark-worker", "worker.Worker", f"--cores 2 --memory 1g --work-dir /tmp/work {_MASTER}")
+    return {
+        "spark-master": {
+            **master,
+            "ports": published(7077) + published(WANTED["spark_ui"]),
+            **limits("1g", 1.0),
+            **health(answers("http://spark-master:8081/json/"), start_s=30),
+        },
+        "spark-worker": {**worker, **limits("2g", 2.0), **after(**{"spark-master": "service_healthy"})},
+    }
+
+
+def _daemon(name: str, main: str, arguments: str) -> Service:
+    return {
+        **_of_spark(name),
+        "entrypoint": ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"],
+        "command": arguments.split(),
+        "environment": _spark_env(name),
+    }
+
+
+def parts() -> dict[str, Service]:
+    """Our own processes, and the one that prepares topics and tables for them."""
+    keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY", "BINANCE_API_KEY")
+    stores = {"postgres": "service_healthy", "kafka": "service_healthy"}
+    ready = {**stores, "setup": "service_completed_successfully"}
+    runner = {"SPARK_MASTER": _MASTER, **_spark_env("runner")}
+    return {
+        "setup": {**_part(["migrate"]), "restart": "no", **limits("512m", 1.0), **after(**stores)},
+        "ingest": {**_part(["ingest", "--source", "${SPARKTRENDS_SOURCE:-simulator}"], keys), **limits("1g", 1.0),
+                   **after(**ready), **health(measured("ingest"), start_s=60)},
+        "runner": {**_part(["stream"], runner), **_of_spark("runner"), **limits("3g", 2.0),
+                   **after(**ready, **{"spark-master": "service_healthy"}), **health(measured("stream"), start_s=180)},
+        "alerts": {**_part(["alerts"], optional("SLACK_WEBHOOK")), **limits("512m", 1.0), **after(**ready),
+                   **health(measured("alerts"), start_s=60)},
+        "api": {**_part(["api", "--port", str(WANTED["api"])]), "ports": published(WANTED["api"]), **limits("1g", 1.0),
+                **after(**ready), **health(answers(f"http://127.0.0.1:{WANTED['api']}/api/v1/health"), start_s=60)},
+        "dashboard": {**_part(["dashboard", "--port", str(WANTED["dashboard"])]),
+                      "ports": published(WANTED["dashboard"]), **limits("1g", 1.0), **after(**ready),
+                      **health(answers(f"http://127.0.0.1:{WANTED['dashboard']}/_stcore/health"), start_s=60)},
+    }  # fmt: skip
+
+
+def watchers() -> dict[str, Service]:
+    begin = "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
+    keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
+    airflow = {
+        **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4"}),
+        **built("sparktrends-airflow", "airflow", SPARK="${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"),
+        "entrypoint": ["bash", "-c", begin],
+        "ports": published(8080),
+        "volumes": ["home:" + _HOME, "airflow:/var/lib/airflow"],
+        **limits("4g", 2.0),
+        **after(setup="service_completed_successfully"),
+        **health(answers("http://127.0.0.1:8080/api/v2/monitor/health"), start_s=120),
+    }
+    prometheus = {
+        **confined("prom/prometheus:v3.5.0"),
+        "ports": published(9090),
+        "volumes": ["prometheus:/prometheus", "./deploy/prometheus/alerts.yml:/etc/prometheus/alerts.yml:ro"],
+        "configs": [{"source": "prometheus.yml", "target": "/etc/prometheus/prometheus.yml"}],
+        **limits("512m", 1.0),
+        **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:9090/-/healthy"], start_s=30),
+    }
+    grafana = {
+        **confined("grafana/grafana:12.1.0"),
+        "environment": {
+            "GF_SECURITY_ADMIN_PASSWORD": OWN % "GRAFANA_PASSWORD",
+            "GF_ANALYTICS_REPORTING_ENABLED": "false",
+            "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+            "GF_USERS_ALLOW_SIGN_UP": "false",
+        },
+        "ports": published(3000),
+        "volumes": [
+            "grafana:/var/lib/grafana",
+            "./deploy/grafana/dashboards:/etc/grafana/dashboards:ro",
+            "./deploy/grafana/provisioning/dashboards:/etc/grafana/provisioning/dashboards:ro",
+        ],
+        "configs": [{"source": "datasource.yml", "target": "/etc/grafana/provisioning/datasources/prometheus.yml"}],
+        **limits("512m", 1.0),
+        **after(prometheus="service_healthy"),
+        **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:3000/api/health"], start_s=60),
+    }
+    return {"airflow": airflow, "prometheus": prometheus, "grafana": grafana}
+
+
+def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
+    """One of our own processes: ``sparktrends COMMAND``."""
+    stores = {
+        "POSTGRES_HOST": "postgres",
+        "POSTGRES_PORT": "5432",
+        "POSTGRES_DB": "${POSTGRES_DB:-sparktrends}",
+        "POSTGRES_USER": "${POSTGRES_USER:-sparktrends}",
+        "POSTGRES_PASSWORD": OWN % "POSTGRES_PASSWORD",
+        "POSTGRES_READER_PASSWORD": OWN % "POSTGRES_READER_PASSWORD",
+        "KAFKA_BOOTSTRAP": "kafka:9092",
+        "SPARKTRENDS_CONTAINER": "1",
+    }
+    return {
+        **built("sparktrends", "app"),
+        "command": command,
+        "environment": {**stores, **(more or {})},
+        "volumes": ["home:" + _HOME],
+        "stop_grace_period": "40s",
+    }
+
+
+def _of_spark(name: str) -> Service:
+    return {
+        **built("sparktrends-spark", "spark", APP=_APP_IMAGE),
+        "hostname": name,
+        "configs": [{"source": "spark-defaults.conf", "target": "/opt/conf/spark-defaults.conf"}],
+    }
+
+
+def _spark_env(name: str) -> dict[str, str]:
+    # Each listens on, and is called by, the name that the others know it by.
+    return {
+        "SPARK_LOCAL_IP": name,
+        "SPARK_LOCAL_HOSTNAME": name,
+        "SPARK_LOCAL_DIRS": "/tmp/spark",
+        "SPARK_CONF_DIR": "/opt/conf",
+    }

@@ -1,0 +1,72 @@
+"""How every container of ours is shaped: what it may do and use, when it starts, how its health is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparktrends.ops.ports import LOOPBACK, METRICS, WANTED
+from sparktrends.ops.settings import NAMES
+
+Service = dict[str, Any]
+OWN = "${%s:?set it in .env}"
+"""A value without a default: `docker compose` stops, and says so, while it is not set."""
+_PYTHON = "/opt/venv/bin/python"
+
+
+def built(name: str, file: str, **arguments: str) -> Service:
+    variable = name.upper().replace("-", "_")
+    build: Service = {"context": ".", "dockerfile": f"deploy/images/{file}.Dockerfile"}
+    if arguments:
+        build["args"] = arguments
+    return {**confined(f"${{{variable}_IMAGE:-{name}:latest}}"), "build": build}
+
+
+def confined(image: str, user: str | None = None, scratch: Mapping[str, int] | None = None) -> Service:
+    """What every container has; ``scratch`` are folders in memory besides /tmp, with the user who owns them."""
+    folders = [f"{folder}:uid={owner},gid={owner},mode=0755" for folder, owner in (scratch or {}).items()]
+    return {
+        "image": image,
+        **({"user": user} if user else {}),
+        "restart": "unless-stopped",
+        "read_only": True,
+        "tmpfs": ["/tmp:mode=1777", *folders],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "init": True,
+    }
+
+
+def limits(memory: str, cpus: float) -> Service:
+    return {"deploy": {"resources": {"limits": {"memory": memory, "cpus": str(cpus), "pids": 1024}}}}
+
+
+def published(outside: int, inside: int = 0) -> list[str]:
+    return [f"{LOOPBACK}:{outside}:{inside or outside}"]
+
+
+def after(**conditions: str) -> Service:
+    return {"depends_on": {name: {"condition": condition} for name, condition in conditions.items()}}
+
+
+def health(test: list[str], start_s: int) -> Service:
+    times = {"interval": "10s", "timeout": "5s", "retries": 6, "start_period": f"{start_s}s"}
+    return {"healthcheck": {"test": test, **times}}
+
+
+def answers(url: str) -> list[str]:
+    """A check that needs no shell."""
+    return ["CMD", _PYTHON, "-c", f"import urllib.request as r; r.urlopen('{url}', timeout=4)"]
+
+
+def measured(part: str) -> list[str]:
+    return answers(f"http://127.0.0.1:{WANTED[METRICS + part]}/metrics")
+
+
+def optional(*names: str) -> dict[str, str]:
+    assert set(names) <= NAMES.keys()
+    return {name: f"${{{name}:-}}" for name in names}
+
+
+def pinned(name: str) -> str:
+    return f"${{{name}:?name the image with its digest, NAME@sha256:…}}"

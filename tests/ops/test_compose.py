@@ -1,0 +1,156 @@
+"""The container files: equal to the template, valid, confined, without a default secret, with commands that exist."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import psycopg
+import pytest
+import yaml
+
+from sparktrends.ops import compose
+from sparktrends.ops.cli import main
+from sparktrends.ops.postgres_server import psql
+from sparktrends.ops.settings import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "tests" / "deploy" / "compose-spec.json"
+"""The Compose specification's own schema (compose-go 2.4.9, Apache 2.0)."""
+WANTED = {
+    "postgres": {5434}, "kafka": {9094}, "kafka-ui": {8085}, "pgadmin": {5050}, "spark-master": {7077, 8081},
+    "spark-worker": set(), "runner": set(), "ingest": set(), "alerts": set(), "api": {8000}, "dashboard": {8501},
+    "airflow": {8080}, "prometheus": {9090}, "grafana": {3000}, "setup": set(),
+}  # fmt: skip
+"""Service → ports on this machine, as the issue names them."""
+VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")
+
+
+def services(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = document["services"]
+    return found
+
+
+@pytest.mark.parametrize("path", compose.files())
+def test_the_file_in_the_repository_is_what_the_template_makes(path: str) -> None:
+    assert (ROOT / path).read_text() == compose.files()[path], "python -m sparktrends.ops.compose"
+
+
+@pytest.mark.parametrize("path", ["docker-compose.yml", "docker-compose.prod.yml"])
+def test_compose_files_keep_to_the_specification(path: str) -> None:
+    rules = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text()))
+    rules.validate(yaml.safe_load((ROOT / path).read_text()))
+
+
+def test_services_and_ports_are_those_that_people_know() -> None:
+    found = {
+        name: {int(port.split(":")[1]) for port in service.get("ports", ())}
+        for name, service in services(compose.base()).items()
+    }
+    assert found == WANTED
+    assert services(compose.base())["postgres"]["container_name"] == "market-postgres"
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_container_may_do_nothing_it_need_not(name: str) -> None:
+    service = services(compose.base())[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "pgadmin" else [])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+    assert service["deploy"]["resources"]["limits"].keys() == {"memory", "cpus", "pids"}
+    assert name in ("setup", "spark-worker") or "healthcheck" in service
+    volumes = {volume.split(":")[0] for volume in service.get("volumes", ())}
+    assert {name for name in volumes if not name.startswith("./")} <= compose.base()["volumes"].keys()
+    assert all((ROOT / name).exists() for name in volumes if name.startswith("./"))
+
+
+def variables(text: str) -> Iterator[tuple[str, str, str]]:
+    return ((found[1], found[2] or "", found[3]) for found in VARIABLE.finditer(text))
+
+
+def test_no_secret_has_a_default() -> None:
+    asked = {
+        name: kind for path in compose.files() for name, kind, _ in variables(compose.files()[path]) if "yml" in path
+    }
+    secrets = {name for name in asked if re.search("PASSWORD|SECRET", name)}
+    assert secrets >= {"POSTGRES_PASSWORD", "POSTGRES_READER_PASSWORD", "POSTGRES_SUPERUSER_PASSWORD", "SPARK_SECRET"}
+    assert {name for name in secrets if asked[name] != ":?"} == set()
+    # Keys of providers may be left out, and then are empty.
+    defaults = {n: d for n, kind, d in variables(compose.files()["docker-compose.yml"]) if kind == ":-"}
+    assert {defaults[name] for name in defaults if name.endswith(("_KEY", "WEBHOOK"))} == {""}
+
+
+def test_what_has_to_be_set_stands_in_the_example() -> None:
+    example = compose.files()[".env.example"]
+    for path in ("docker-compose.yml", "docker-compose.prod.yml"):
+        needed = {name for name, kind, _ in variables(compose.files()[path]) if kind == ":?"}
+        assert [name for name in needed if f"{name}=" not in example] == []
+
+
+def test_production_takes_every_image_by_a_digest_that_a_person_pins() -> None:
+    overlay = services(compose.production())
+    pinned = [value for service in overlay.values() for value in (service.get("image"), *_arguments(service)) if value]
+    assert len(pinned) >= 12
+    assert all(re.fullmatch(r"\$\{[A-Z_]+_IMAGE:\?.*sha256.*\}", value) for value in pinned)
+    assert overlay.keys() - {"kafka-format"} <= services(compose.base()).keys()
+
+
+def _arguments(service: dict[str, Any]) -> list[str]:
+    return list(service.get("build", {}).get("args", {}).values())
+
+
+def ours() -> list[str]:
+    return [
+        name
+        for name, service in services(compose.base()).items()
+        if "sparktrends" in service["image"] and "entrypoint" not in service
+    ]
+
+
+def test_our_processes_are_among_the_services() -> None:
+    assert set(ours()) == {"setup", "ingest", "runner", "alerts", "api", "dashboard"}
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_command_of_ours_exists_and_takes_its_arguments(name: str) -> None:
+    words = [VARIABLE.sub(lambda found: found[3], word) for word in services(compose.base())[name]["command"]]
+    parent = click.Context(main)
+    command = main.get_command(parent, words[0])
+    assert command is not None, words
+    command.make_context(words[0], words[1:], parent=parent)  # raises UsageError for an option that is not there
+
+
+def test_containers_are_told_settings_that_exist() -> None:
+    for name in ours():
+        told = services(compose.base())[name]["environment"].keys()
+        assert {
+            word for word in told if not word.startswith("SPARK_LOCAL") and word != "SPARK_CONF_DIR"
+        } <= NAMES.keys()
+
+
+def test_the_locked_requirements_go_along() -> None:
+    assert compose.requirements() == (ROOT / "requirements.txt").read_text()
+
+
+@pytest.mark.e2e
+def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_database(server: str) -> None:
+    script = ROOT / "src" / "sparktrends" / "ops" / "containers" / "owner.sql"
+    told = {"SPARKTRENDS_USER": "own'er", "SPARKTRENDS_PASSWORD": "p\"w'd $x", "SPARKTRENDS_DB": "of container"}
+    argv = [str(psql()), server + "postgres", "-v", "ON_ERROR_STOP=1", "-f", str(script)]
+    subprocess.run(argv, env={**os.environ, **told}, check=True, capture_output=True)
+    with psycopg.connect(server + "postgres", autocommit=True) as connection:
+        role = connection.execute("SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = %s", ("own'er",))
+        assert role.fetchall() == [(False, True)]
+        owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'of container'"
+        assert connection.execute(owner).fetchall() == [("own'er",)]
+        connection.execute('DROP DATABASE "of container"')
+        connection.execute('DROP ROLE "own\'er"')
