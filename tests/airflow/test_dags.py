@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,10 +220,19 @@ class _standalone:
         self._log = made.folder / "standalone.log"
 
     def __enter__(self) -> None:
+        """Start it, and wait for the server that tasks report to."""
         with open(self._log, "w") as log:
             self._process = subprocess.Popen(
                 [AIRFLOW, "standalone"], env=self._env, stdout=log, stderr=log, start_new_session=True
             )
+        _until(self._answers, 240)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._env['AIRFLOW__API__PORT']}/api/v2/version") as said:
+                return bool(said.status == 200)
+        except OSError:
+            return False
 
     def __exit__(self, *_: object) -> None:
         os.killpg(self._process.pid, signal.SIGINT)

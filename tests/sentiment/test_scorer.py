@@ -33,6 +33,11 @@ Revenue misses but outlook raised
 Strike ends
 Acme avoids bankruptcy
 Regulators lift ban
+Jobless claims fall to lowest since 1969
+Unemployment at record low
+Acme pares losses
+Acme to build plant
+Acme cuts risk of default
 """
 NEGATIVE = """
 Acme misses revenue estimates
@@ -61,6 +66,11 @@ Acme may cut 1,000 jobs
 Investigation launched into accounting at Acme
 Guidance withdrawn amid uncertainty
 Why Acme shares are falling
+Inflation hits 40-year high
+Acme pares gains
+Acme to close 1,200 stores
+Acme loses bid to dismiss lawsuit
+Fed signals more rate hikes
 """
 NEUTRAL = """
 Is Acme a buy?
@@ -72,6 +82,7 @@ Shares unchanged ahead of decision
 Third quarter revenue in line with estimates
 Acme to report results on Tuesday
 Fed leaves rates unchanged
+Acme to add firms to index
 Hold rating on Acme
 """
 LABELLED = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparktrends.sentiment.lexicon import BOOST, FAIL, HEDGE, MOVE, NEGATE, THING, VERDICT
+from sparktrends.sentiment.lexicon import BOOST, FAIL, HEDGE, MOVE, NEGATE, THING, VERDICT, Term
 from sparktrends.sentiment.reading import Clause, Item
 
 _AHEAD, _BACK, _SCOPE = 4, 6, 5
@@ -37,7 +37,7 @@ _BE = frozenset(
     ]
 )
 _INTO = frozenset(["into", "to", "at", "by", "with", "for", "over", "toward", "towards", "under", "near", "against"])
-"""Behind these stands where a fall leads, not what falls: "collapses into bankruptcy"."""
+"""Behind these stands where a move leads, not what moves: "collapses into bankruptcy", "adds firms to index"."""
 _TRANSPARENT = frozenset((BOOST, HEDGE, NEGATE))
 
 
@@ -134,7 +134,9 @@ class _Composer:
         self._claimed[place] = True
         term = item.term
         looks = (self._back, self._ahead) if term.back else (self._ahead, self._back)
-        things = looks[0](place) or looks[1](place)
+        things = [] if term.shift and self._moves_next(place) else looks[0](place) or looks[1](place)
+        if term.level and not things and self._repeats(item):
+            return
         if things and term.ahead and self._items[things[0]].start < item.start:
             # "Stocks end higher" ends nothing; "strike ends" does.
             things = [at for at in things if self._items[at].term.value < 0]
@@ -146,18 +148,28 @@ class _Composer:
         value = _moved(item, moved) if moved else term.alone
         self._found.append(Finding(value * _size(item, self._words), item, [item, *moved]))
 
+    def _moves_next(self, place: int) -> bool:
+        """Whether a move stands right behind: "pares gains"."""
+        behind = self._items[place + 1] if place + 1 < len(self._items) else None
+        return behind is not None and behind.term.kind == MOVE and behind.start == self._items[place].end
+
+    def _repeats(self, item: Item) -> bool:
+        """Whether a level only says how far a move went: "falls to lowest since 2020"."""
+        moves = [f.anchor for f in self._found if f.anchor.term.kind == MOVE and f.anchor.end <= item.start]
+        return any(item.start - move.end <= _BACK for move in moves)
+
     def _ahead(self, place: int) -> list[int]:
         """The free things next behind an item, a compound taken whole."""
         found: list[int] = []
-        end, back = self._items[place].end, self._items[place].term.back
+        end = self._items[place].end
         for at in range(place + 1, len(self._items)):
-            item = self._items[at]
-            if item.start - end > (0 if found else _AHEAD) or (
-                back and _INTO.intersection(self._words[end : item.start])
-            ):
+            item, between = self._items[at], self._words[end : self._items[at].start]
+            of = bool(found) and between == ["of"]
+            if between and (len(between) > (of if found else _AHEAD) or _elsewhere(self._items[place].term, between)):
                 break
             if item.term.kind == THING and not self._claimed[at]:
-                found.append(at)
+                # Of "risk of death" the head is the risk.
+                found.insert(0 if of else len(found), at)
             elif item.term.kind not in _TRANSPARENT:
                 break
             end = item.end
@@ -235,6 +247,11 @@ class _Composer:
         for finding in self._found:
             if finding.anchor is not item and finding.start >= item.end and finding.value > 0:
                 finding.value = 0.0
+
+
+def _elsewhere(term: Term, between: Sequence[str]) -> bool:
+    """Whether words behind a move part it from a thing: a preposition, or what is stopped ("stops reporting sales")."""
+    return not _INTO.isdisjoint(between) or (term.ahead and between[0].endswith("ing"))
 
 
 def _moved(item: Item, things: Sequence[Item]) -> float:

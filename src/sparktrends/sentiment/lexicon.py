@@ -34,6 +34,7 @@ class Term:
     beside: bool = False
     ahead: bool = False
     carrier: bool = False
+    level: bool = False
     roles: tuple[float, float] | None = None
     general: bool = False
 
@@ -91,7 +92,7 @@ def finance_words() -> Iterator[tuple[str, Term]]:
 
 
 def _term(kind: str, group: Mapping[str, Any]) -> Term:
-    flags = {name: bool(group.get(name, False)) for name in ("back", "shift", "beside", "ahead", "carrier")}
+    flags = {name: bool(group.get(name, False)) for name in ("back", "shift", "beside", "ahead", "carrier", "level")}
     value = float(group.get("value", 0.0))
     before, behind = group.get("roles", (1.0, 1.0))
     roles = (float(before), float(behind)) if "roles" in group else None
