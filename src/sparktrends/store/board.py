@@ -7,6 +7,7 @@ Prices come as floats, because they are drawn; exact values are in the views and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from sparktrends.model import INTERVALS
@@ -41,7 +42,7 @@ def overview(cursor: Cursor) -> list[Row]:
 
 _OVERVIEW = f"""
 SELECT y.*, y.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
-    m.volatility_20, m.sma_50, m.sma_200, g.signals
+    m.volatility_20, m.sma_50, m.sma_200, g.signals, c.name, c.sector, e.sentiment
 FROM ({_SERIES}) y
 LEFT JOIN LATERAL (
     SELECT b.open::float8 FROM market.bars b
@@ -58,6 +59,12 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT count(*) AS signals FROM market.signals s
     WHERE s.series = y.series AND s.retracted_at IS NULL AND s.start >= y.last_start - interval '1 day') g ON true
+LEFT JOIN (
+    SELECT DISTINCT ON (p.symbol) p.symbol, p.name, nullif(p.sector, '') AS sector
+    FROM market.companies p ORDER BY p.symbol, p.day DESC) c ON c.symbol = y.symbol
+LEFT JOIN (
+    SELECT n.symbol, avg(n.score) AS sentiment FROM market.news_mentions n
+    WHERE n.published_at >= now() - interval '7 days' GROUP BY n.symbol) e ON e.symbol = y.symbol
 ORDER BY y.source, y.symbol
 """  # noqa: S608 - put together from constants
 
@@ -129,14 +136,47 @@ def alerts(cursor: Cursor, limit: int = 200) -> list[Row]:
     return fetch(cursor, "SELECT a.* FROM market.alerts a ORDER BY a.created_at DESC LIMIT %(limit)s", {"limit": limit})
 
 
-def news(cursor: Cursor, limit: int = 200) -> list[Row]:
-    """The newest stories; only where the view `news` exists."""
-    return fetch(cursor, "SELECT n.* FROM market.news n ORDER BY n.published_at DESC LIMIT %(limit)s", {"limit": limit})
+def news(cursor: Cursor, symbols: Sequence[str] = (), limit: int = 300) -> list[Row]:
+    """The newest stories (about some symbols)."""
+    return fetch(cursor, _NEWS, {"symbols": list(symbols) or None, "limit": limit})
 
 
-def daily_trends(cursor: Cursor, limit: int = 500) -> list[Row]:
-    """What the daily run made of the newest days; only where the view `daily_trends` exists."""
-    return fetch(cursor, "SELECT d.* FROM market.daily_trends d ORDER BY d.day DESC LIMIT %(limit)s", {"limit": limit})
+_NEWS = """
+SELECT n.published_at, n.source, n.symbols, n.headline, n.summary, n.url, n.publisher, n.score, n.label, n.evidence,
+    n.topics
+FROM market.news n WHERE %(symbols)s::text[] IS NULL OR n.symbols && %(symbols)s
+ORDER BY n.published_at DESC LIMIT %(limit)s
+"""
+
+
+def news_symbols(cursor: Cursor) -> list[str]:
+    """Symbols that stories are about, in order."""
+    cursor.execute("SELECT DISTINCT m.symbol FROM market.news_mentions m ORDER BY 1")
+    return [str(symbol) for (symbol,) in cursor]
+
+
+def trend_days(cursor: Cursor, limit: int = 400) -> list[date]:
+    """The days that the daily run has made, newest first."""
+    cursor.execute("SELECT DISTINCT t.day FROM market.daily_trends t ORDER BY 1 DESC LIMIT %s", (limit,))
+    return [day for (day,) in cursor]
+
+
+def daily_trends(cursor: Cursor, day: str) -> list[Row]:
+    """What the daily run made of a day (ISO 8601), the strongest mover first."""
+    return fetch(cursor, _TRENDS, {"day": day})
+
+
+_TRENDS = """
+SELECT t.* FROM market.daily_trends t WHERE t.day = %(day)s::date ORDER BY t.rank NULLS LAST, t.symbol, t.source
+"""
+
+
+def daily_calls(cursor: Cursor, day: str) -> list[Row]:
+    """The calls that the daily run made for a day, and what became of them."""
+    words = {"day": day}
+    return fetch(
+        cursor, "SELECT c.* FROM market.daily_calls c WHERE c.day = %(day)s::date ORDER BY c.updated_at", words
+    )
 
 
 def fetch(cursor: Cursor, statement: str, words: Row | None = None) -> list[Row]:

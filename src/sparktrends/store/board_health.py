@@ -74,7 +74,7 @@ SELECT g.source, g.symbol, g.from_at, g.to_at, g.reason FROM market.gaps g ORDER
 
 
 def quality(cursor: Cursor, limit: int = 500) -> list[Row]:
-    """Scores with reasons; only where the view `quality` exists."""
+    """Scores with reasons, newest days first."""
     return fetch(cursor, "SELECT v.* FROM market.quality v ORDER BY v.day DESC LIMIT %(limit)s", {"limit": limit})
 
 

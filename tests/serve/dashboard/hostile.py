@@ -16,6 +16,49 @@ SYMBOLS = (
 """Symbols: whoever writes to raw.trades chooses them."""
 
 
+HEADLINES = (
+    *SYMBOLS,
+    "<!channel> <@U123> *bold* _it_ `code`",
+    "javascript:window.hurt=1",
+    "<svg onload=window.hurt=1>",
+    "{{7*7}} ${7*7} {% raw %}",
+    "](http://evil.example) <a href='http://evil.example'>x</a>",
+    "\u202egnp.exe \u200b zero",
+    "| a | b |\n|---|---|\n",
+    "http://evil.example/a www.evil.example evil@evil.example",
+    "x" * 2000,
+)
+"""Headlines that try to be more than text."""
+
+
+def add_news(world: World, count: int = 200) -> None:
+    """So many hostile stories about the first series and a hostile symbol, and a hostile day."""
+    for number in range(count):
+        text = f"{HEADLINES[number % len(HEADLINES)]} {number}"
+        world.run(
+            "INSERT INTO core.news VALUES ('evil', %s, now() - %s * interval '1 minute', %s, %s, %s, %s, %s, NULL, '',"
+            " %s, 'negative', jsonb_build_array(jsonb_build_object('word', %s::text, 'weight', -0.5)), ARRAY[%s],"
+            " 'test', 1, now())",
+            *(f"n{number}", number, text, text, text, text, text, (number % 21 - 10) / 10, text, text),
+        )
+        world.run(
+            "INSERT INTO core.mentions SELECT 'evil', %s, unnest(ARRAY['BTC/USD', %s]), NULL, -0.5, 'negative'",
+            f"n{number}",
+            SYMBOLS[number % len(SYMBOLS)],
+        )
+    for number, text in enumerate(SYMBOLS):
+        world.run(
+            "INSERT INTO core.daily_trends (source, symbol, day, close, return, headlines, topics, changes, tag,"
+            " summary, rank, evidence, updated_at) VALUES ('evil', %s, '2024-05-01', 1, 0.1, 3, ARRAY[%s], ARRAY[%s],"
+            " %s, %s, %s, '{}', now())",
+            *(text, text, text, text, text, number + 1),
+        )
+        world.run(
+            "INSERT INTO core.companies SELECT 'evil', %s, '2024-05-01', %s, '', '', %s, '', '', 1, 1, 1, now()",
+            *(text, text, text),
+        )
+
+
 def add(world: World) -> None:
     """A series, a signal, an alert and a refused record for each hostile symbol."""
     for number, symbol in enumerate(SYMBOLS):

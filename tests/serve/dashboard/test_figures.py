@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 
+from sparktrends.errors import BadSetting
 from sparktrends.serve.dashboard import figures
-from sparktrends.serve.dashboard.screens import explore, quality
+from sparktrends.serve.dashboard.screens import explore, machinery, quality
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -17,21 +19,29 @@ def _series(symbol: str, source: str = "binance", change: float | None = 0.01) -
     return {"symbol": symbol, "source": source, "change": change, "signals": 0}
 
 
-def test_heat_map_has_a_tile_for_each_series_below_its_kind() -> None:
-    (tile,) = figures.heat_map([_series("A"), _series("B", "demo~sim", None)]).data
-    assert list(tile.labels) == ["Live", "Simulated", "A", "B"]
-    assert list(tile.parents) == ["", "", "Live", "Simulated"]
-    assert tile.text[2:] == ("+1.00%", "+0.00%")
+def test_heat_map_has_a_tile_for_each_series_below_its_kind_and_sector() -> None:
+    (tile,) = figures.heat_map(
+        [{**_series("A"), "sector": "Energy"}, _series("B/USD", "demo~sim", None), _series("C")]
+    ).data
+    below = dict(zip(tile.ids, tile.parents, strict=True))
+    labels = dict(zip(tile.ids, tile.labels, strict=True))
+    found = {labels[one]: (labels[below[one]], labels[below[below[one]]]) for one in tile.ids[5:]}
+    assert found == {
+        "A": ("Energy", "Live"),
+        "B/USD": ("Pairs in USD", "Simulated"),
+        "C": ("No sector known", "Live"),
+    }
+    assert tile.text[5:] == ("+1.00%", "+0.00%", "+1.00%")
 
 
 def test_two_sources_of_one_symbol_are_two_tiles() -> None:
     (tile,) = figures.heat_map([_series("A", "x"), _series("A", "y")]).data
-    assert len(set(tile.ids)) == len(tile.ids) == 3
+    assert len(set(tile.ids)) == len(tile.ids) == 4
 
 
 def test_a_name_with_tags_shows_as_text() -> None:
     (tile,) = figures.heat_map([_series("<b>x</b>")]).data
-    assert tile.labels[1] == "&lt;b&gt;x&lt;/b&gt;"
+    assert tile.labels[2] == "&lt;b&gt;x&lt;/b&gt;"
 
 
 def test_candles_point_at_the_marked_bar() -> None:
@@ -98,3 +108,42 @@ def test_bollinger_of_another_window_is_found_by_its_name() -> None:
     frame = pl.DataFrame({"bb_upper": [1.0], "bb_lower": [0.0], "bb_upper_50": [2.0], "bb_lower_50": [1.0]})
     assert explore.columns_of(frame, "bb", 50) == ["bb_upper_50", "bb_lower_50"]
     assert explore.columns_of(frame, "bb", 20) == ["bb_upper", "bb_lower"]
+
+
+def test_a_story_is_a_point_and_one_without_a_score_is_none() -> None:
+    story = {"published_at": AT, "score": -0.5, "symbols": ["A"], "headline": "<b>bad</b>"}
+    (points,) = figures.sentiments([story, {**story, "score": None}]).data
+    assert (list(points.y), points.marker.color) == ([-0.5], (figures.shade(-0.5, 1.0),))
+    assert points.text == ("A: &lt;b&gt;bad&lt;/b&gt;",)
+
+
+def test_scores_are_a_line_for_each_series() -> None:
+    rows = [{"symbol": s, "source": "x", "day": AT.date(), "score": 90.0 + n} for n, s in enumerate("AB")]
+    assert [line.y for line in figures.scores(rows).data] == [(90.0,), (91.0,)]
+
+
+FRAME = pl.DataFrame({"start": [AT, AT + timedelta(minutes=1)], "close": [2.0, 4.0], "sma_2": [None, 3.0]})
+
+
+def test_an_expression_of_a_persons_own_is_a_column() -> None:
+    assert explore.evaluated("close / sma_2 - 1", FRAME).to_list() == [None, pytest.approx(1 / 3)]
+    assert explore.evaluated("close - lag(close) OVER (ORDER BY start)", FRAME).to_list() == [None, 2.0]
+    assert explore.evaluated("max(close)", FRAME).to_list() == [4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing", "close +", "select 1", "close; drop", "'a'", "read_csv('/etc/passwd')", "((((", "💥"]
+)
+def test_an_expression_that_does_not_work_says_why(text: str) -> None:
+    with pytest.raises(BadSetting):
+        explore.evaluated(text, FRAME)
+
+
+def test_measured_figures_are_rows() -> None:
+    found = {
+        "api_seconds_sum": [({"route": "bars"}, 3.0)],
+        "api_seconds_count": [({"route": "bars"}, 4.0), ({"route": "idle"}, 0.0)],
+        "spark_heap_bytes": [({}, 5e6)],
+    }
+    rows = {row["what"]: (row["of"], row["value"]) for row in machinery.measured(found)}  # type: ignore[arg-type]
+    assert rows == {"Answer of the API": ("bars", "750 ms on average"), "Spark": ("", "5.0 MB")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def filled(database: tuple[Stack, Callable[[], World]]) -> World:
     """A market with hostile names in it."""
     world = database[1]()
     hostile.add(world)
+    hostile.add_news(world, 40)
+    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
     return world
 
 
@@ -103,6 +106,51 @@ def test_a_choice_is_kept_from_page_to_page(configured: DashboardConfig) -> None
     app.button(key="to_explore").click().run()
     assert app.title[0].value == "Explore"
     assert app.selectbox(key="series_choice").value == ("binance", "ETH/USD")
+
+
+def test_news_can_be_narrowed(configured: DashboardConfig) -> None:
+    assert len(opened("news").dataframe[0].value) == 40
+    assert "No story fits" in text_of(opened("news", label="Positive"))
+    shown = opened("news", of=hostile.SYMBOLS[0]).dataframe[0].value
+    assert len(shown) == 8
+    assert set(shown["evidence"].str.contains("-0.5")) == {True}
+
+
+def test_a_day_is_shown_with_its_movers(configured: DashboardConfig) -> None:
+    app = opened("daily", day="2024-05-01")
+    assert list(app.dataframe[0].value["rank"]) == [1, 2, 3, 4, 5]
+    assert app.selectbox(key="day_choice").value == "2024-05-01"
+
+
+def test_scores_say_what_took_the_points(configured: DashboardConfig) -> None:
+    (shown,) = (table.value for table in opened("quality").dataframe if "score" in table.value)
+    assert list(shown["why"]) == ["late −2.5 (3 min)"]
+
+
+def test_an_expression_is_drawn_and_a_wrong_one_explained(configured: DashboardConfig) -> None:
+    app = opened("explore", symbol="BTC/USD", source="binance", indicators="", expression="close / open - 1")
+    assert not app.exception
+    assert not app.warning
+    app.text_input(key="expression").set_value("nonsense").run()
+    assert "does not work" in app.warning[0].value
+
+
+def test_a_backtest_is_run_when_asked_for(configured: DashboardConfig, filled: World) -> None:
+    asked: list[int] = []
+
+    def run(days: int) -> Any:
+        asked.append(days)
+        after = {str(minutes): {"mean": 0.01} for minutes in (5, 15, 60)}
+        rule = {"rule": "jump", "when": "x > 1", "interval": "1m", "severity": "info", "alerts": 3}
+        rule |= {"per_symbol_and_day": 0.5, "after": after, "best": [], "worst": []}
+        return {"bars": 10, "symbols": 1, "from": "2024-05-01", "to": "2024-05-02", "alerts": 3, "rules": [rule]}
+
+    configure(replace(configured, backtest=run))
+    app = opened("signals", history="30 days")
+    assert "Nothing was tried yet" in text_of(app)
+    app.button[[one.label for one in app.button].index("Run the backtest")].click().run()
+    assert asked == [30]
+    assert "3 alerts" in text_of(app)
 
 
 def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:

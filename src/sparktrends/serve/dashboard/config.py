@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from sparktrends.bus.connection import Connection
 from sparktrends.errors import Unavailable
@@ -31,15 +31,18 @@ class Actions(Protocol):
 class DashboardConfig:
     """``reader`` is the connection string of `sparktrends_reader`, ``api`` the address the browser follows.
 
-    ``processes`` gives the process ids of our parts by name; ``disk`` is a folder of the disk to watch. Without
-    ``actions`` nobody can acknowledge or silence here.
+    ``processes`` gives the process ids of our parts by name, ``metrics`` the addresses where they show theirs; ``disk``
+    is a folder of the disk to watch. Without ``actions`` nobody can acknowledge or silence here; ``backtest`` tries the
+    rules on the history of so many days.
     """
 
     reader: str = field(repr=False)
     api: str
     kafka: Connection | None = None
     processes: Callable[[], Mapping[str, int]] = dict
+    metrics: Callable[[], Mapping[str, str]] = dict
     disk: str = ""
+    backtest: Callable[[int], Mapping[str, Any]] | None = None
     actions: Actions | None = None
     clock: Clock = system_clock
     discovered_at: int | None = None

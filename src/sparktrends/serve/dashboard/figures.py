@@ -22,25 +22,64 @@ _CLEAR = {"paper_bgcolor": _NONE, "plot_bgcolor": _NONE}
 
 
 def heat_map(rows: Rows) -> go.Figure:
-    """One tile a series, by kind of data; its colour the change of a day, full at ±5 %."""
-    kinds = [mark(row["source"]).capitalize() or "Live" for row in rows]
-    roots = sorted(set(kinds))
+    """One tile a series, by kind of data and sector; its colour the change of a day, full at ±5 %."""
+    groups = [(mark(row["source"]).capitalize() or "Live", sector(row)) for row in rows]
+    kinds, sectors = sorted({kind for kind, _ in groups}), sorted(set(groups))
     changes = [row["change"] or 0.0 for row in rows]
+    branches = len(kinds) + len(sectors)
     tile = go.Treemap(
-        ids=[*roots, *(f"{row['source']}\n{row['symbol']}" for row in rows)],
-        labels=[*roots, *(untagged(row["symbol"]) for row in rows)],
-        parents=[*("" for _ in roots), *kinds],
-        values=[*(kinds.count(root) for root in roots), *(1 for _ in rows)],
-        branchvalues="total",
-        text=[*("" for _ in roots), *(f"{change:+.2%}" for change in changes)],
+        ids=[*kinds, *map("\n".join, sectors), *(f"{row['source']}\n{row['symbol']}" for row in rows)],
+        labels=[*kinds, *(untagged(name) for _, name in sectors), *(untagged(row["symbol"]) for row in rows)],
+        parents=[*("" for _ in kinds), *(kind for kind, _ in sectors), *map("\n".join, groups)],
+        values=[0] * branches + [1] * len(rows),
+        text=[""] * branches + [f"{change:+.2%}" for change in changes],
         textinfo="label+text",
         hoverinfo="label+text",
-        marker={"colors": [*(_NONE for _ in roots), *map(shade, changes)], "cornerradius": 3},
-        textfont={"color": [*(SOFT for _ in roots), *("white" for _ in rows)]},
+        marker={"colors": [*([_NONE] * branches), *map(shade, changes)], "cornerradius": 3},
+        textfont={"color": [SOFT] * branches + ["white"] * len(rows)},
         root={"color": _NONE},
         tiling={"pad": 2},
     )
     return go.Figure(tile, _layout(240))
+
+
+def sector(row: Mapping[str, Any]) -> str:
+    """The company's sector; pairs have none, they are named by what they are quoted in.
+
+    >>> sector({"symbol": "AAPL", "sector": "Technology"}), sector({"symbol": "BTC/USD", "sector": None})
+    ('Technology', 'Pairs in USD')
+    """
+    _, slash, quote = row["symbol"].rpartition("/")
+    return row.get("sector") or (f"Pairs in {quote}" if slash else "No sector known")
+
+
+def sentiments(rows: Rows) -> go.Figure:
+    """A point for each scored story over time, green above and red below neutral."""
+    scored = [row for row in rows if row["score"] is not None]
+    figure = go.Figure(layout=_layout(180))
+    figure.add_scatter(
+        x=[row["published_at"] for row in scored],
+        y=[row["score"] for row in scored],
+        text=[untagged(f"{', '.join(row['symbols'])}: {row['headline'][:90]}") for row in scored],
+        mode="markers",
+        marker={"color": [shade(row["score"], 1.0) for row in scored], "size": 9},
+        hovertemplate="%{text}<br>%{y:+.2f}<extra></extra>",
+    )
+    figure.update_layout(yaxis={"range": [-1.05, 1.05], "nticks": 5, "side": "right"}, showlegend=False)
+    return figure
+
+
+def scores(rows: Rows) -> go.Figure:
+    """Quality scores of each series, day by day."""
+    figure = go.Figure(layout=_layout(260))
+    names = sorted({(row["symbol"], row["source"]) for row in rows})
+    for n, (symbol, source) in enumerate(names):
+        of = sorted((row["day"], row["score"]) for row in rows if (row["symbol"], row["source"]) == (symbol, source))
+        hue = HUES[n % len(HUES)]
+        x, y = [day for day, _ in of], [score for _, score in of]
+        figure.add_scatter(x=x, y=y, name=untagged(f"{symbol} · {source}"), mode="lines+markers", line={"color": hue})
+    figure.update_layout(yaxis={"range": [0, 102], "title": "score", "side": "right"}, showlegend=len(names) <= 12)
+    return figure
 
 
 def shade(change: float, full: float = 0.05) -> str:

@@ -9,14 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import TABLE
+from sparktrends.errors import SparkTrendsError
+from sparktrends.net import AddressGuard, Http, Limits
+from sparktrends.telemetry import system_clock
 
 _PATIENCE_S = 3.0
 _SHOWN = 2000
+_LOOPBACK = "127.0.0.1"
+Samples = dict[str, list[tuple[Mapping[str, str], float]]]
+"""Name of a metric (without ``sparktrends_``) → (labels, value) of each of its series."""
 
 
 def processes(pids: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
@@ -34,6 +41,18 @@ def _process(pid: int, now_s: float) -> dict[str, Any]:
             return {"state": "runs", "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return {"state": "does not run", "uptime_s": None, "memory": None, "cpu_s": None}
+
+
+def samples(addresses: Mapping[str, str]) -> Samples:
+    """What our processes say of themselves; who does not answer is left out."""
+    found: Samples = {}
+    with Http(system_clock, AddressGuard([_LOOPBACK]), Limits(1.0, 2.0, 3.0)) as http:
+        for address in addresses.values():
+            with contextlib.suppress(SparkTrendsError):
+                text = http.get(address).body.decode()
+                for sample in (s for family in text_string_to_metric_families(text) for s in family.samples):
+                    found.setdefault(sample.name.removeprefix("sparktrends_"), []).append((sample.labels, sample.value))
+    return found
 
 
 def disk(folder: str) -> tuple[int, int]:

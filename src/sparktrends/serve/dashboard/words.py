@@ -136,6 +136,25 @@ def why(row: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, (", ".join(figures), score, f"measured: {measure}")))
 
 
+def evidence(found: object) -> str:
+    """What made a score, as words: ``beats +0.4, misses -0.6``.
+
+    >>> evidence([{"word": "beats", "weight": 0.4}]), evidence({"beats": 0.4}), evidence(None)
+    ('beats 0.4', 'beats 0.4', '')
+    """
+    if isinstance(found, Mapping):
+        parts = [" ".join(map(_plain, pair)) for pair in found.items()]
+    elif isinstance(found, Sequence) and not isinstance(found, str):
+        parts = [" ".join(map(_plain, one.values())) if isinstance(one, Mapping) else _plain(one) for one in found]
+    else:
+        return "" if found is None else str(found)
+    return ", ".join(parts)
+
+
+def _plain(value: object) -> str:
+    return number(value, 3) if isinstance(value, float) else str(value)
+
+
 def followed(bars: list[dict[str, Any]], start: datetime) -> str:
     """What happened after a signal, from the bars around it: change from its close, best and worst."""
     at = next((bar for bar in bars if bar["start"] >= start), None)

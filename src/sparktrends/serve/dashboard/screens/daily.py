@@ -1,38 +1,95 @@
-"""Daily: what the daily run made of each day."""
+"""Daily: what the daily run made of each day: who moved, why, and how that compares with its own history."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from sparktrends.serve.dashboard import tables, view
-from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, said_plainly
+from sparktrends.serve.dashboard import tables, view, words
+from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly
 from sparktrends.store import board
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def show() -> None:
     """Draw the page."""
     st.title("Daily")
-    view.renewed(SLOWLY_S, _body)
+    days = [day.isoformat() for day in ask(board.trend_days)]
+    if not days:
+        view.renewed(SLOWLY_S, _wait)
+        return
+    chosen = view.said("day")
+    day = str(st.selectbox("Day", days, index=days.index(chosen) if chosen in days else 0, key="day_choice"))
+    view.keep("day", day)
+    view.renewed(SLOWLY_S, lambda: _body(day))
 
 
-def _body() -> None:
+def _wait() -> None:
     with said_plainly():
-        if "daily_trends" not in ask(board.views):
-            st.info("**No daily run yet:** this installation has no view `market.daily_trends`.")
-            st.caption("Run it with `sparktrends batch daily`; Airflow does the same every day.")
-            return
-        found = ask(board.daily_trends)
-        if not found:
-            st.info("**No daily run yet.** `sparktrends batch daily` makes the first.")
-            return
-        names = {name: name.replace("_", " ").capitalize() for name in found[0] if name != "series"}
-        tables.table([{name: _plain(row[name]) for name in names} for row in found], names, height=640)
+        if ask(board.trend_days):
+            st.rerun()
+        st.info("**No daily run yet.** `sparktrends batch daily` makes the first; Airflow does the same every day.")
+        st.caption("It fetches bars, news and companies of the day, scores them, and compares each symbol with itself.")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    return str(value) if isinstance(value, dict | list) else value
+def _body(day: str) -> None:
+    with said_plainly():
+        found = ask_slowly(board.daily_trends, day)
+        _movers(found)
+        _table(found)
+        with st.expander("Calls of the run"):
+            _calls(ask_slowly(board.daily_calls, day))
+
+
+def _movers(rows: Rows) -> None:
+    chosen = [row for row in rows if row["rank"] is not None][:6]
+    for column, row in zip(st.columns(max(len(chosen), 1)), chosen, strict=False):
+        column.metric(
+            words.literal(row["symbol"]),
+            words.number(row["close"], 6),
+            words.percent(row["return"]),
+            border=True,
+            help=words.literal(row["summary"]),
+        )
+
+
+def _table(rows: Rows) -> None:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    shown = [
+        {
+            **row,
+            "chart": words.link("market", symbol=row["symbol"], source=row["source"], interval="1d"),
+            "changes": ", ".join(row["changes"]),
+            "topics": ", ".join(row["topics"]),
+        }
+        for row in rows
+    ]
+    columns = {
+        "chart": st.column_config.LinkColumn("", display_text="chart", width=60),
+        "rank": number("Rank", width=60, help="1 = moved most"),
+        "symbol": "Symbol",
+        "tag": text("The day in a word", width=120),
+        "summary": text("In a sentence", width="large"),
+        "return": number("Return", format="percent"),
+        "return_z": number("… against usual", format="%+.1f σ"),
+        "volume_ratio": number("Volume ÷ usual", format="%.2f"),
+        "volatility_ratio": number("Volatility ÷ usual", format="%.2f"),
+        "sentiment": number("Sentiment", format="%+.2f"),
+        "headlines": number("Headlines", width=80),
+        "changes": "Sudden changes",
+        "topics": "Topics",
+        "source": "Source",
+    }
+    tables.table(shown, columns, height=520, key="daily")
+
+
+def _calls(rows: Rows) -> None:
+    if not rows:
+        st.caption("This day was made without asking a provider.")
+        return
+    shown = [{**row, "symbols": ", ".join(row["symbols"])} for row in rows]
+    columns = {"source": "Source", "endpoint": "Call", "symbols": "Symbols", "state": "State", "reason": "Why not"}
+    tables.table(shown, {**columns, "updated_at": "When"}, height=300)

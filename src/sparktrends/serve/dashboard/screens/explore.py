@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from sparktrends.errors import BadSetting
 from sparktrends.indicators import FAMILIES, compute
 from sparktrends.indicators.registry import LONGEST, SHORTEST
 from sparktrends.serve.dashboard import figures, view, words
@@ -33,7 +34,47 @@ def show() -> None:
         return
     with st.spinner("Computing; new windows are compiled once, which takes some seconds …"):
         frame = metrics_of(bars, wanted)
-    _draw(bars, frame, wanted)
+    own = _own_column(bars, frame)
+    _draw(bars, frame, wanted, own)
+
+
+def _own_column(bars: Sequence[Mapping[str, Any]], frame: pl.DataFrame) -> pl.Series | None:
+    """A column of a person's own making, as an expression of SQL over the others."""
+    text = st.text_input(
+        "Your own column (optional)",
+        view.said("expression") or "",
+        key="expression",
+        placeholder="close / sma_50 - 1",
+        help="SQL over the columns of this page: + - * /, abs, ln, CASE WHEN … END, lag(close) OVER (ORDER BY start)",
+    ).strip()
+    view.keep("expression", text)
+    if not text:
+        return None
+    try:
+        return evaluated(text, with_bars(bars, frame))
+    except BadSetting as error:
+        st.warning("**This expression does not work.** Columns: " + words.literal(", ".join(frame.columns[:60])))
+        st.text(str(error))
+        return None
+
+
+def with_bars(bars: Sequence[Mapping[str, Any]], frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of the bars beside those of the kernel."""
+    names = ("start", "open", "high", "low", "close", "volume", "trades")
+    own = pl.DataFrame([{name: bar[name] for name in names} for bar in bars], infer_schema_length=None)
+    return own.hstack(frame.select(column for column in frame.columns if column not in names))
+
+
+def evaluated(text: str, frame: pl.DataFrame) -> pl.Series:
+    """The expression as a column of numbers, one for each row; raises BadSetting with the reason.
+
+    >>> evaluated("close / 2", pl.DataFrame({"close": [1.0, 3.0]})).to_list()
+    [0.5, 1.5]
+    """
+    try:
+        return frame.with_columns(pl.sql_expr(text).alias("own"))["own"].cast(pl.Float64)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise BadSetting(str(error).splitlines()[0][:300]) from error
 
 
 def _choose_series(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], str, int]:
@@ -79,7 +120,12 @@ def columns_of(frame: pl.DataFrame, name: str, window: int) -> list[str]:
     return exact or many or plain
 
 
-def _draw(bars: Sequence[Mapping[str, Any]], frame: pl.DataFrame, wanted: Mapping[str, Sequence[int]]) -> None:
+def _draw(
+    bars: Sequence[Mapping[str, Any]],
+    frame: pl.DataFrame,
+    wanted: Mapping[str, Sequence[int]],
+    own: pl.Series | None,
+) -> None:
     zone = words.zone_of(view.zone())
     x = [row["start"] for row in words.localised([{"start": bar["start"]} for bar in bars], zone)]
     picked = {name: columns_of(frame, name, windows[0]) for name, windows in wanted.items()}
@@ -90,8 +136,10 @@ def _draw(bars: Sequence[Mapping[str, Any]], frame: pl.DataFrame, wanted: Mappin
         if name not in _OVER_PRICE:
             made = figures.lines(x, {c: frame[c].to_list() for c in columns}, 200)
             st.plotly_chart(made, width="stretch", key=f"explore_{name}", config=figures.STILL)
+    if own is not None:
+        made = figures.lines(x, {"your own": own.to_list()}, 200)
+        st.plotly_chart(made, width="stretch", key="explore_own", config=figures.STILL)
     chosen = [c for columns in picked.values() for c in columns]
-    joined = pl.DataFrame([{"start": b["start"], "close": b["close"], "volume": b["volume"]} for b in bars]).hstack(
-        frame.select(chosen)
-    )
+    joined = with_bars(bars, frame.select(chosen))
+    joined = joined if own is None else joined.with_columns(own)
     st.download_button("Download CSV", joined.write_csv(), "explore.csv", "text/csv", icon=":material/download:")

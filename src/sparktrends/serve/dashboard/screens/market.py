@@ -47,7 +47,7 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     pairs = [name.split("|", 1) for name in compare]
     wish = Wish(
         current().api, row["source"], row["symbol"], length, overlays, panes, pairs, log, view.zone(),
-        words.mark(row["source"]), "news" in ask(board.views),
+        words.mark(row["source"]), bool(ask(board.news, (row["symbol"],), 1)),
     )  # fmt: skip
     show_chart(wish)
     st.caption("Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home.")

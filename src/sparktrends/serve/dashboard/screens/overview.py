@@ -66,6 +66,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
     columns = {
         "link": st.column_config.LinkColumn("", display_text="chart", width=60),
         "symbol": "Symbol",
+        "name": text("Company", help="As the newest provider says"),
         "closes": st.column_config.LineChartColumn("Last 60 minutes with trades", width="medium"),
         "close": tables.price("Last"),
         "change": number("Change, a day", format="percent"),
@@ -73,6 +74,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
         "roc_10": number("Momentum, ROC 10 (%)", format="%.2f"),
         "rsi_14": number("RSI 14", format="%.0f"),
         "trend": text("Trend", help="SMA 50 against SMA 200 of one-minute bars"),
+        "sentiment": number("Sentiment, a week", format="%+.2f"),
         "signals": number("Signals, a day"),
         "fresh": "Last word",
         "kind": "Data",

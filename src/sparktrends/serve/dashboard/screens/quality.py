@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from sparktrends.serve.dashboard import figures, tables, view, words
-from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly
-from sparktrends.store import board, board_health
+from sparktrends.serve.dashboard.reading import SLOWLY_S, ask_slowly, said_plainly
+from sparktrends.store import board_health
 
 _SPANS = {"6 hours": 6, "24 hours": 24, "7 days": 168}
 Rows = Sequence[Mapping[str, Any]]
@@ -30,8 +30,7 @@ def _body(hours: int) -> None:
             return
         late, refused = ask_slowly(board_health.late), ask_slowly(board_health.quarantine_counts)
         _figures(rows, late, refused)
-        names = ["Missing minutes", "By series", "Late", "Quarantined", "Gaps"]
-        names += ["Scores"] if "quality" in ask(board.views) else []
+        names = ["Scores", "Missing minutes", "By series", "Late", "Quarantined", "Gaps"]
         tabs = dict(zip(names, st.tabs(names), strict=True))
         with tabs["Missing minutes"]:
             _missing(rows)
@@ -43,9 +42,8 @@ def _body(hours: int) -> None:
             _quarantined(refused)
         with tabs["Gaps"]:
             _gaps()
-        if "Scores" in tabs:
-            with tabs["Scores"]:
-                _scores()
+        with tabs["Scores"]:
+            _scores()
 
 
 def _figures(rows: Rows, late: Rows, refused: Rows) -> None:
@@ -156,10 +154,31 @@ def _gaps() -> None:
 
 
 def _scores() -> None:
+    """Of each series and day: what is left of 100, and what took the rest."""
     rows = ask_slowly(board_health.quality)
     if not rows:
-        st.caption("No score yet: `sparktrends batch quality` makes them.")
+        st.info("**No score yet.** `sparktrends batch quality` judges every day that has minutes.")
         return
-    names = {name: name.replace("_", " ").capitalize() for name in rows[0] if name != "series"}
-    shown = [{name: str(v) if isinstance(v, dict | list) else v for name, v in row.items()} for row in rows]
-    tables.table(shown, names, height=420)
+    st.plotly_chart(figures.scores(rows), width="stretch", key="scores", config=figures.STILL)
+    columns = {
+        "day": "Day",
+        "symbol": "Symbol",
+        "source": "Source",
+        "score": st.column_config.ProgressColumn("Score", format="%.1f", min_value=0, max_value=100),
+        "minutes": "Minutes judged",
+        "why": st.column_config.TextColumn("Points lost, and in how many minutes", width="large"),
+    }
+    shown = [{**row, "why": lost(row["reasons"], row["faulty"])} for row in rows]
+    tables.table(sorted(shown, key=lambda row: (-row["day"].toordinal(), row["score"])), columns, height=420)
+
+
+def lost(points: Mapping[str, float], faulty: Mapping[str, int]) -> str:
+    """Why a score is not 100, the gravest first.
+
+    >>> lost({"late": 0.25, "missing_feed_stale": 3.0}, {"late": 7, "missing_feed_stale": 43})
+    'missing feed stale −3 (43 min), late −0.25 (7 min)'
+    """
+    gravest = sorted(points.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{name.replace('_', ' ')} −{words.number(value, 3)} ({faulty.get(name, 0)} min)" for name, value in gravest
+    )

@@ -11,6 +11,7 @@ from sparktrends.errors import SparkTrendsError
 from sparktrends.serve.dashboard import figures, tables, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import EVERY_S, ask, said_plainly, tell
+from sparktrends.serve.dashboard.screens import backtests
 from sparktrends.store import board
 
 _SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
@@ -26,13 +27,15 @@ def show() -> None:
             st.rerun()
         view.renewed(EVERY_S, lambda: _one(chosen))
         return
-    alerts, signals = st.tabs(["Alerts", "Signals"])
+    alerts, signals, rules = st.tabs(["Alerts", "Signals", "Rules and backtests"])
     with alerts:
         view.renewed(EVERY_S, _alerts)
         _hands()
     with signals:
         severities = view.some("Severity", _SEVERITIES, "severity", ("critical", "warning"))
         view.renewed(EVERY_S, lambda: _signals(severities))
+    with rules:
+        backtests.show()
 
 
 def _signals(severities: list[str]) -> None:

@@ -15,6 +15,7 @@ from sparktrends.model import SECOND
 from sparktrends.serve.dashboard import figures, machine, tables, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import EVERY_S, SLOWLY_S, ask, ask_slowly, said_plainly
+from sparktrends.serve.dashboard.screens import machinery
 from sparktrends.store import board, board_health
 
 Rows = Sequence[Mapping[str, Any]]
@@ -24,10 +25,12 @@ def show() -> None:
     """Draw the page."""
     st.title("System")
     view.renewed(EVERY_S, _top)
-    names = ["Processes", "Freshness", "Kafka", "Messages", "Database"]
+    names = ["Processes", "Batches and quotas", "Freshness", "Kafka", "Messages", "Database"]
     tabs = dict(zip(names, st.tabs(names), strict=True))
     with tabs["Processes"]:
         view.renewed(5.0, _processes)
+    with tabs["Batches and quotas"]:
+        view.renewed(5.0, machinery.show)
     with tabs["Freshness"]:
         view.renewed(EVERY_S, _freshness)
     with tabs["Kafka"]:

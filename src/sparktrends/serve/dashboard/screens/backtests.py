@@ -1,0 +1,72 @@
+"""Rules and their backtests: what each rule would have done on stored history. A part of *Signals and alerts*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from sparktrends.errors import SparkTrendsError
+from sparktrends.serve.dashboard import tables, view, words
+from sparktrends.serve.dashboard.config import current
+from sparktrends.serve.dashboard.reading import tell
+
+_SPANS = {"7 days": 7, "30 days": 30, "A year": 366, "Everything": 0}
+_FOUND = "backtest_found"
+
+
+def show() -> None:
+    """Draw the tab: nothing is computed until a person asks for it."""
+    run = current().backtest
+    if run is None:
+        st.caption("This process was not told how to try rules: `sparktrends alerts backtest` does it in a terminal.")
+        return
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    with left:
+        span = view.one("Try the rules in use on the newest", list(_SPANS), "history", "Everything")
+    if right.button("Run the backtest", icon=":material/history:", width="stretch"):
+        try:
+            with st.spinner("Stepping every stored bar through indicators, detectors and rules …"):
+                st.session_state[_FOUND] = run(_SPANS[span])
+        except SparkTrendsError as error:
+            tell(error)
+    if found := st.session_state.get(_FOUND):
+        _show(found)
+    else:
+        st.info("Nothing was tried yet. A backtest steps stored bars through the same code as live, rule by rule.")
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    st.caption(
+        f"{found['bars']:,} bars of {found['symbols']} symbols, {found['from'][:10]} to {found['to'][:10]}: "
+        f"{found['alerts']:,} alerts."
+    )
+    percent = st.column_config.NumberColumn
+    columns = {
+        "rule": "Rule",
+        "when": st.column_config.TextColumn("Fires when", width="large"),
+        "interval": st.column_config.TextColumn("Interval", width=60),
+        "severity": "Severity",
+        "alerts": "Alerts",
+        "often": percent("A symbol and day", format="%.3f"),
+        "after_5": percent("5 min later", format="percent"),
+        "after_15": percent("15 min later", format="percent"),
+        "after_60": percent("60 min later", format="percent"),
+        "best": st.column_config.TextColumn("Best", width="medium"),
+        "worst": st.column_config.TextColumn("Worst", width="medium"),
+    }
+    tables.table([row_of(rule) for rule in found["rules"]], columns, key="backtest")
+
+
+def row_of(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule of the report as a row: how often it fired, mean changes afterwards, its best and worst alert."""
+    after = {f"after_{minutes}": moves["mean"] for minutes, moves in rule["after"].items()}
+    examples = {name: _example(rule[name]) for name in ("best", "worst")}
+    return {**rule, "often": rule["per_symbol_and_day"], **after, **examples}
+
+
+def _example(found: list[Mapping[str, Any]]) -> str:
+    if not found:
+        return "–"
+    return f"{found[0]['symbol']} {found[0]['start'][:16].replace('T', ' ')} at {words.number(found[0]['close'])}"
