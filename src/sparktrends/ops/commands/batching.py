@@ -24,6 +24,7 @@ from sparktrends.ops.commands.context import Context, json_option, pass_context,
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.following import Follower
+from sparktrends.ops.exposition import expose
 from sparktrends.ops.home import Home
 from sparktrends.ops.jobs import STORED_S, TAPELESS, Backfill, Done, Jobs
 from sparktrends.ops.settings import Settings
@@ -242,6 +243,7 @@ def restore(context: Context, table: str, interval: str, month: str, as_json: bo
 def follow(context: Context, daily: bool, choice: Choice) -> None:
     """Store answers as they come, until stopped: what `up` runs."""
     settings, stopping = _ready(context), stop_event()
+    expose(settings, "batch")
     arguments = daily_arguments(choice) if daily else None
     with _jobs(settings, as_json=True) as jobs:
         home = Home.open(settings.home)
