@@ -23,8 +23,8 @@ from sparktrends.ops import feeding
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
 from sparktrends.ops.endpoints import endpoints
-from sparktrends.ops.following import Follower
 from sparktrends.ops.exposition import expose
+from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
 from sparktrends.ops.jobs import STORED_S, TAPELESS, Backfill, Done, Jobs
 from sparktrends.ops.settings import Settings
