@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,14 @@ def assemble(target: Path) -> Path:
     return target
 
 
+@cache
+def folder() -> Path:
+    """Where this process has the chart's files: Streamlit serves none from elsewhere, not even through a link."""
+    made = Path(tempfile.mkdtemp(prefix="sparktrends-chart-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return assemble(made)
+
+
 @st.cache_resource(show_spinner=False)
 def _component() -> Any:
-    # Streamlit serves no file from outside the folder, not even through a link, hence a copy for each process.
-    folder = Path(tempfile.mkdtemp(prefix="sparktrends-chart-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return declare_component("live_chart", path=str(assemble(folder)))
+    return declare_component("live_chart", path=str(folder()))

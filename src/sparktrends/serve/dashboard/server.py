@@ -7,13 +7,7 @@ from pathlib import Path
 
 from sparktrends.serve.dashboard.config import DashboardConfig, configure
 
-_HEAVY = (
-    "pandas",
-    "plotly.graph_objects",
-    "sparktrends.indicators",
-    "sparktrends.bus.admin",
-    "sparktrends.store.sessions",
-)
+_HEAVY = ("pandas", "plotly.graph_objects", "sparktrends.serve.dashboard.app")
 APP = Path(__file__).with_name("app.py")
 
 
@@ -26,10 +20,13 @@ def run(config: DashboardConfig, port: int, host: str = "127.0.0.1") -> None:
     from streamlit import config as options
     from streamlit.web import bootstrap
 
+    from sparktrends.serve.dashboard import live_chart
+
     configure(config)
     # What the pages need is read before the first visitor comes, who would otherwise wait for it.
     for name in _HEAVY:
         importlib.import_module(name)
+    live_chart.folder()
     options._main_script_path = str(APP)
     flags = {"server_port": port, "server_address": host}
     bootstrap.load_config_options(flags)

@@ -12,10 +12,10 @@ const stats = (window.sparktrends = { draws: 0, events: 0, latency: [], firstDra
 let view = null, theme = {}, shown = "", series = null, others = [], zoom = null, clock = wallClock("UTC");
 let loaded = false, link = null, state = "connecting", problem = "", drawing = 0, lastDraw = 0, cost = 0, metricsDue = 0, loading = 0;
 
-// Plotly is big: it is read while the history is on its way, not before.
+// Plotly is big: the page asks for it first of all, and it is read while everything else is on its way.
 const plotly = new Promise((resolve, reject) => {
-  const script = Object.assign(document.createElement("script"), { src: "plotly.min.js", onload: resolve, onerror: reject });
-  document.head.append(script);
+  if (window.Plotly) resolve();
+  else Object.assign(at("plotly"), { onload: resolve, onerror: reject });
 });
 
 const toStreamlit = (type, more) => window.parent.postMessage({ isStreamlitMessage: true, type, ...more }, "*");
