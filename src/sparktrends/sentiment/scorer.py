@@ -74,6 +74,8 @@ def _sentiment(reading: Reading, found: Sequence[Finding], asked: float) -> Sent
 
 
 def _quote(reading: Reading, finding: Finding) -> str:
+    if len(finding.items) == 1:
+        return " ".join(reading.written[finding.anchor.start : finding.anchor.end])
     spans = sorted({(item.start, item.end) for item in finding.items})
     return " ".join(word for start, end in spans for word in reading.written[start:end])
 
