@@ -7,8 +7,10 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sparktrends import telemetry
 from sparktrends.ops.commands.context import Context, pass_context
@@ -23,14 +25,34 @@ from sparktrends.sandbox.server import HOST, Config, Twin
 _MOST_BEFORE = 50_000  # trades made before the first call, at most: more would keep a person waiting
 
 
+def from_settings(click_context: click.Context, option: click.Parameter, given: Any) -> Any:
+    """What was typed, else what ``[sandbox]`` of the settings says (`up` runs the twin too), else the default."""
+    context = click_context.find_object(Context)
+    if context is None or click_context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT:
+        return given
+    found = context.settings.table("sandbox").get(str(option.name), given)
+    return option.type.convert(found, option, click_context) if found is not None else None
+
+
 @click.command()
 @click.option("--port", default=0, show_default=True, help="Port on loopback; 0 = any free one.")
 @click.option("--port-file", type=click.Path(path_type=Path), help="Write the port here when it is open.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same market and the same faults.")
-@click.option("--rate", default=50.0, show_default=True, help="Trades a second, all symbols together.")
-@click.option("--symbols", default="", help="Trade only these: AAPL,BTC,EUR/USD; all when left out.")
-@click.option("--faults", default="none", show_default=True, help="none, random, or a TOML or JSON file.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Append everything that was emitted to this file.")
+@click.option(
+    "--rate", default=50.0, show_default=True, callback=from_settings, help="Trades a second, all symbols together."
+)
+@click.option(
+    "--symbols", default="", callback=from_settings, help="Trade only these: AAPL,BTC,EUR/USD; all when left out."
+)
+@click.option(
+    "--faults", default="none", show_default=True, callback=from_settings, help="none, random, or a TOML or JSON file."
+)
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path),
+    callback=from_settings,
+    help="Append everything that was emitted to this file.",
+)
 @click.option(
     "--recordings", type=click.Path(path_type=Path), help="A JSON file of answers and frames to give instead."
 )
