@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sparktrends.sentiment import Scorer, names_of
+from sparktrends.sentiment import LABELS, Scorer, names_of
 
 NAMES = {
     "AAPL": names_of("AAPL", "Apple Inc."),
@@ -60,6 +62,29 @@ def test_without_finance_each_company_gets_what_vader_says() -> None:
     found = Scorer().about("Apple boss loves kittens", NAMES)
     assert found.companies["AAPL"] == found.sentiment
     assert found.sentiment.label == UP
+
+
+_SAID = st.lists(
+    st.sampled_from(
+        ["Apple", "Samsung", "sues", "beats", "cuts", "loss", "but", "while", ",", "and", "not", "-3%", "up"]
+    )
+    | st.text(max_size=5),
+    max_size=25,
+).map(" ".join)
+
+
+@given(_SAID | st.text())
+def test_any_text_gives_scores_within_bounds_and_the_same_again(text: str) -> None:
+    found = Scorer().about(text, NAMES)
+    for said in (found.sentiment, *found.companies.values()):
+        assert -1 <= said.score <= 1
+        assert said.label in LABELS
+    assert Scorer().about(text, NAMES) == found
+
+
+def test_a_hostile_name_costs_nothing() -> None:
+    assert len(names_of("X", " " * 1_000_000 + "Inc")) == 1
+    assert max(map(len, names_of("X", "A " * 1_000_000))) <= 120
 
 
 @pytest.mark.parametrize(

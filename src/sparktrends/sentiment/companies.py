@@ -72,7 +72,7 @@ _ALSO: Mapping[str, tuple[str, ...]] = {
     "ETH": ("Ethereum", "Ether"), "SOL": ("Solana",), "XRP": ("Ripple",), "DOGE": ("Dogecoin",), "ADA": ("Cardano",),
     "BNB": ("Binance Coin",), "LTC": ("Litecoin",), "DOT": ("Polkadot",),
 }  # fmt: skip
-_LONGEST_SYMBOL = 5
+_LONGEST_SYMBOL, _LONGEST_NAME = 5, 120
 _APART = frozenset(("while", "whereas", "meanwhile"))
 _JOINED = frozenset(("and", "&", "or", ","))
 _BE = frozenset(["is", "was", "were", "are", "been", "being", "gets", "got", "be"])
@@ -94,7 +94,7 @@ def names_of(symbol: str, name: str = "") -> tuple[str, ...]:
     >>> names_of("BAC", "Bank of America Corp"), names_of("BTC/USD")
     (('BAC', 'Bank of America'), ('BTC', 'Bitcoin'))
     """
-    base, short = symbol.partition("/")[0], name.strip()
+    base, short = symbol.partition("/")[0], " ".join(name[:_LONGEST_NAME].split())
     while (shorter := _LEGAL.sub("", short)) != short:
         short = shorter.rstrip(" ,&")
     first = short.split(" ")[0]
