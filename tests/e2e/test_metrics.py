@@ -11,7 +11,7 @@ import pytest
 from e2e.product import Product, until
 from sparktrends.ops.exposition import addresses
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 WANTED = {
     "up": ('sparktrends_part_running{name="stream"} 1.0', "sparktrends_disk_free_bytes "),
     "stream": ("sparktrends_event_to_bar_seconds_count ", "sparktrends_spark_batch ", "sparktrends_spark_heap_bytes "),

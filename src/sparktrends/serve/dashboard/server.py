@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from pathlib import Path
 
 from sparktrends.serve.dashboard.config import DashboardConfig, configure
@@ -24,6 +25,8 @@ def run(config: DashboardConfig, port: int, host: str = "127.0.0.1") -> None:
 
     configure(config)
     # What the pages need is read before the first visitor comes, who would otherwise wait for it.
+    # (Streamlit warns that their caches will be in memory; they are anyway.)
+    logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
     for name in _HEAVY:
         importlib.import_module(name)
     live_chart.folder()
