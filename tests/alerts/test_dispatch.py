@@ -76,8 +76,16 @@ class TestDelivery:
         assert world.deliveries() == [("alert", "sent")]
         assert world.rows("SELECT first_sent_at IS NOT NULL FROM market.alerts") == [(True,)]
 
-    def test_500_at_once_are_grouped_each_in_one_message(self, world: World) -> None:
+    def test_500_at_once_are_one_message_with_each_of_them_once(self, world: World) -> None:
         alerts = storm(world, 500)
+        world.insert(*alerts)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 30)
+        assert other.alerts() == {alert.id: 1 for alert in alerts}
+        assert len(other.bodies) == 1
+
+    def test_more_than_one_message_holds_are_sent_a_second_apart(self, world: World) -> None:
+        alerts = storm(world, 1300)
         world.insert(*alerts)
         times: list[int] = []
         with receiver() as other:
@@ -86,7 +94,7 @@ class TestDelivery:
             channel.send = lambda message: (times.append(world.now), send(message))[1]  # type: ignore[method-assign]
             world.run(world.worker(channel), 30)
         assert other.alerts() == {alert.id: 1 for alert in alerts}
-        assert len(other.bodies) == 5
+        assert len(other.bodies) == 3
         assert min(b - a for a, b in itertools.pairwise(times)) >= SECOND
 
     def test_away_for_ten_minutes_loses_and_repeats_nothing(self, world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, Self
@@ -12,6 +12,8 @@ from sparktrends.model import SECOND, stable_id
 
 TIMEOUT_S = 10.0
 """How long a channel waits for the other side."""
+FEW = 3
+"""So many alerts of one rule at one bar are told one by one; more are one list."""
 _RANK = {"info": 0, "warning": 1, "critical": 2}
 _WORDS = {"alert": "", "retraction": "retracted", "reinstatement": "stands after all", "resolution": "resolved"}
 
@@ -44,8 +46,17 @@ class Item:
         >>> Item("a1", "resolution", "ops.disk", "", "", "", 0, "critical", "Disk is full").what
         'CRITICAL (resolved) Disk is full'
         """
-        notes = [note for note in (_WORDS[self.kind], "possible repeat" if self.possible_repeat else "") if note]
-        return " ".join([self.severity.upper(), *(f"({note})" for note in notes), flat(self.title)])
+        return " ".join([self.severity.upper(), *_notes(self), flat(self.title)])
+
+    @property
+    def entry(self) -> str:
+        """One line in a list of alerts of one rule at one bar: symbol, title, id.
+
+        >>> Item("a1", "alert", "jump", "s", "BTC/USD", "1m", 0, "info", "moved 5 %").entry
+        'BTC/USD: moved 5 % · id a1'
+        """
+        symbol, title = flat(self.symbol), flat(self.title)
+        return f"{title if symbol in title else f'{symbol}: {title}'} · id {self.alert}"
 
     @property
     def about(self) -> str:
@@ -87,9 +98,19 @@ class Message:
         first, others = self.items[0].what, len(self.items) - 1
         return f"{first} (and {others} more)" if others else first
 
+    @property
+    def events(self) -> list[list[Item]]:
+        """Its alerts, those of one rule at one bar together: that is one event, however many symbols it moves."""
+        found: dict[tuple[object, ...], list[Item]] = {}
+        for item in self.items:
+            key = (item.rule, item.interval, item.start, item.kind, item.severity, item.possible_repeat)
+            found.setdefault(key, []).append(item)
+        return list(found.values())
+
     def text(self) -> str:
         """The whole as plain text, without control characters."""
-        return "\n\n".join("\n".join(_lines(item)) for item in self.items)
+        parts = [[event] if len(event) > FEW else [[item] for item in event] for event in self.events]
+        return "\n\n".join("\n".join(_lines(some)) for part in parts for some in part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +156,7 @@ class Channel:
     """``http``, ``smtp``, ``own`` (a library that opens its own connections) or ``none``."""
     example: ClassVar[Mapping[str, str]]
     """A settings block; ``{host}``, ``{port}`` and ``{secret}`` stand for what a person would fill in."""
-    group: ClassVar[int] = 100
+    group: ClassVar[int] = 600
     """How many alerts one message may hold."""
 
     def __init__(self, name: str) -> None:
@@ -183,6 +204,21 @@ def _figure(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else flat(cut(str(value), 80))
 
 
-def _lines(item: Item) -> list[str]:
-    lines = [item.what, item.about, item.figures, f"id {item.alert}", item.link]
+def headline(event: Sequence[Item]) -> str:
+    """One line over a list of alerts of one rule at one bar."""
+    first = event[0]
+    notes = _notes(first)
+    return " ".join([first.severity.upper(), *notes, f"{len(event)} symbols at once: rule {flat(first.rule)}"])
+
+
+def _notes(item: Item) -> list[str]:
+    notes = (_WORDS[item.kind], "possible repeat" if item.possible_repeat else "")
+    return [f"({note})" for note in notes if note]
+
+
+def _lines(event: Sequence[Item]) -> list[str]:
+    first = event[0]
+    if len(event) > 1:
+        return [headline(event), f"{first.interval} {first.when}", *(f"  {item.entry}" for item in event)]
+    lines = [first.what, first.about, first.figures, f"id {first.alert}", first.link]
     return [line for line in lines if line]

@@ -23,7 +23,6 @@ class Console(Channel):
     kind = "console"
     transport = "none"
     example: ClassVar[Mapping[str, str]] = {}
-    group = 500
 
     def __init__(self, name: str, write: Callable[[str], None]) -> None:
         super().__init__(name)

@@ -44,7 +44,6 @@ class Email(Channel):
         "user": "alerts",
         "password": "{secret}",
     }
-    group = 500
 
     def __init__(self, name: str, block: Mapping[str, str]) -> None:
         super().__init__(name)
