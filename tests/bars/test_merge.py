@@ -21,6 +21,7 @@ def bars(draw: st.DrawFn) -> PartialBar:
     return PartialBar(
         "s", "A", 0, hash(first) % 97, first, high, low, hash(last) % 97, last, draw(st.integers(0, 10**30)),
         draw(st.integers(0, 10**60)), draw(st.integers(1, 5)), draw(st.integers(0, 5)), draw(st.integers(0, 31)),
+        draw(st.integers(0, 5)),
     )  # fmt: skip
 
 

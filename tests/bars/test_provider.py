@@ -8,9 +8,10 @@ from sparktrends.model import MINUTE, Quarantined, StoredProviderBar
 
 
 def test_a_good_bar_keeps_everything(bar_verdict, now):
-    answer = bar_verdict(trades=3, turnover="12.5e-30", closed=False, adjustment="split", received=now)
+    answer = bar_verdict(trades=3, turnover="12.5e-30", closed=False, adjustment="split", received=now, fill=True)
     assert isinstance(answer, StoredProviderBar)
     bar = answer.bar
+    assert bar.fill
     assert (bar.open, bar.close, bar.volume, bar.trades) == (Decimal(2), Decimal("2.5"), Decimal(0), 3)
     assert (bar.turnover, bar.closed, bar.adjustment, answer.arrival) == (Decimal("1.25E-29"), False, "split", now)
 
@@ -40,7 +41,8 @@ def test_bars_are_never_late(bar_verdict):
         ({"open": "0"}, "bad_price"), ({"open": "x"}, "bad_open"), ({"volume": "-1"}, "bad_volume"),
         ({"volume": None}, "bad_volume"), ({"adjustment": "both"}, "bad_adjustment"),
         ({"adjustment": 1}, "bad_adjustment"),
-        ({"closed": "yes"}, "bad_closed"), ({"trades": -1}, "bad_trades"), ({"trades": 10**12}, "bad_trades"),
+        ({"closed": "yes"}, "bad_closed"), ({"fill": 1}, "bad_fill"),
+        ({"trades": -1}, "bad_trades"), ({"trades": 10**12}, "bad_trades"),
         ({"trades": "3"}, "bad_trades"), ({"turnover": "-1"}, "bad_turnover"),
         ({"turnover": "1e-37"}, "too_many_digits"),
         ({"source": 5}, "bad_source"), ({"symbol": ""}, "bad_symbol"),

@@ -73,7 +73,7 @@ def test_a_heartbeat_says_its_kind_and_status(status: Status) -> None:
 
 def test_a_bar_keeps_its_digits() -> None:
     prices = [Decimal(text) for text in ("1.10", "2.0", "1E-7", "1.5")]
-    bar = ProviderBar("a", "B", "1m", 60, *prices, Decimal("1E+3"), False, "split", 3, Decimal("4.5"), 99)
+    bar = ProviderBar("a", "B", "1m", 60, *prices, Decimal("1E+3"), False, "split", 3, Decimal("4.5"), 99, fill=True)
     assert json.loads(codec.encode_bar(bar)) == {
         "source": "a",
         "symbol": "B",
@@ -89,6 +89,7 @@ def test_a_bar_keeps_its_digits() -> None:
         "trades": 3,
         "turnover": "4.5",
         "received": 99,
+        "fill": True,
     }
 
 

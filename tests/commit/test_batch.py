@@ -243,3 +243,42 @@ def test_bars_alone_can_be_written_and_analysed_later(road: Road, pen: Pen) -> N
     road.all()
     made, _, _ = recomputed(road.dsn, chain())
     assert [row for row in everything(road.dsn)["metrics"] if row[2] == "1m"] == made
+
+
+def test_rules_that_were_changed_count_as_always_there(road: Road, pen: Pen) -> None:
+    """What other rules left is taken over: nothing of the past is written again, and what fires from now on is what
+    would have fired had they been there from the first bar."""
+    for n, price in enumerate((300, 299, 310, 305, 320, 319)):
+        pen.trade("A", T + (12 + n) * MINUTE, price)
+    road.commit(road.ranges({PLACE: 16}))
+    before = rows(road.dsn, "SELECT start, updated_at FROM core.metrics ORDER BY start")
+    old = {row[0] for row in rows(road.dsn, "SELECT id FROM core.alerts")}
+    rise = 'name = "rise"\nwhen = "close > 200"\nuntil = "close < prev(close)"\ncooldown = "4m"\ntitle = "x"'
+    other = chain(f"[[rule]]\n{rise}")
+    road.laws = Laws(LIMITS, (Analysis(other, LIMITS),))
+    road.cache.entries.clear()
+    road.all()
+    after = rows(road.dsn, "SELECT start, updated_at FROM core.metrics ORDER BY start")
+    assert after[: len(before) - 2] == before[:-2]
+    _, _, history = recomputed(road.dsn, other)
+    made = {row[0] for row in rows(road.dsn, "SELECT id FROM core.alerts")} - old
+    assert made
+    assert made < history
+    (last,) = rows(road.dsn, "SELECT max(start) FROM core.alerts WHERE rule <> 'rise'")[0]
+    assert made == {row[0] for row in rows(road.dsn, "SELECT id FROM core.alerts WHERE rule = 'rise'")}
+    assert last is not None
+
+
+def test_a_revision_behind_a_change_of_rules_goes_back_as_ever(road: Road, pen: Pen) -> None:
+    pen.trade("A", T + 13 * MINUTE, 300)
+    road.all()
+    other = chain('[[rule]]\nname = "over"\nwhen = "return > 0"\ncooldown = "0s"\ntitle = "x"')
+    road.laws = Laws(LIMITS, (Analysis(other, LIMITS),))
+    road.restart()
+    pen.trade("A", T + 8 * MINUTE + SECOND, 400, at=T + 15 * MINUTE)
+    road.all()
+    made, signals, alerts = recomputed(road.dsn, other)
+    stored = everything(road.dsn)
+    assert [row for row in stored["metrics"] if row[2] == "1m"] == made
+    assert {row[0] for row in stored["signals"] if row[1] == "1m" and row[3] != "feed"} == signals
+    assert {row[0] for row in rows(road.dsn, "SELECT id FROM core.alerts WHERE rule = 'over'")} == alerts

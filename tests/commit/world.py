@@ -77,9 +77,10 @@ class Pen:
         """A heartbeat."""
         self.trade(symbol, ts, at=at, kind="heartbeat", status=status)
 
-    def bar(self, symbol: str, start: int, close: object, at: int, *, closed: bool = True) -> None:
+    def bar(self, symbol: str, start: int, close: object, at: int, *, closed: bool = True, fill: bool = False) -> None:
         """A provider's bar of one minute."""
         prices = {"open": 90, "high": 200, "low": 80, "close": close, "volume": 7, "trades": 3, "closed": closed}
+        prices["fill"] = fill
         head = {"source": "demo", "symbol": symbol, "interval": "1m", "start": start, "received": at}
         self.write("raw.bars", 0, at, {**head, **prices})
 

@@ -118,16 +118,30 @@ def test_nothing_is_evaluated_of_nothing():
     assert RULES.evaluate(RULES.new(0), starts_of(0), *tables(1, 0)).shape == (0, 4)
 
 
-def test_reloaded_rules_keep_the_memory_of_what_means_the_same():
-    bars, metrics, scores = tables(5, 50)
-    memory = RULES.new(1)
-    RULES.run(memory[0], starts_of(50), bars, metrics, scores)
-    other = Rules.parse(TEXT.replace('"0s"', '"5m"').replace('name = "a"', 'name = "a"\nseverity = "info"'), NAMES)
-    carried = other.carry(RULES, memory)
-    assert other.fingerprint != RULES.fingerprint
-    assert carried[0, :4].tobytes() == memory[0, :4].tobytes()
-    assert carried[0, 4:9].tobytes() == other.new(1)[0, 4:9].tobytes()
-    assert carried[0, 9:].tobytes() == memory[0, 9:].tobytes()
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ('severity = "info"', True), ('title = "x"', True), ('channels = ["slack"]', True),
+        ('symbols = ["A"]', False), ('expires = "2030-01-01"', False), ("session = true", False), ("for = 7", False),
+    ],
+)  # fmt: skip
+def test_the_fingerprint_names_what_decides_when_a_rule_fires(change, same):
+    other = Rules.parse(TEXT.replace('name = "a"', f'name = "a"\n{change}'), NAMES)
+    assert (other.fingerprint == RULES.fingerprint) == same
+
+
+@pytest.mark.parametrize("expires", ["1970-01-01T00:03", "1970-01-01T01:03+01:00"])
+def test_an_expired_rule_looks_at_no_bar_any_more(fires, expires):
+    closes = [2, 1, 2, 1, 2, 1, 2]
+    assert fires("close > 1", closes) == [0, 2, 4, 6]
+    assert fires("close > 1", closes, expires=expires) == [0, 2]
+
+
+def test_wrong_dates_and_daily_sessions_are_refused(make):
+    with pytest.raises(BadSetting, match="expires is like"):
+        make("close > 1", expires="soon")
+    with pytest.raises(BadSetting, match="a whole session"):
+        make("close > 1", session=True, interval="1d")
 
 
 def test_alerts_say_what_the_rule_saw(make):

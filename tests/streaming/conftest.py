@@ -103,7 +103,8 @@ def any_record(rng: random.Random) -> bytes | None:
     """One of every kind, in the proportions that reach most branches."""
     match rng.randrange(10):
         case 0 | 1:
-            return json.dumps(plain(rng), separators=(",", ":")).encode()
+            fields = plain(rng)
+            return json.dumps(fields | {"fill": fields["id"] > "5"}, separators=(",", ":")).encode()
         case 2:
             status = rng.choice(["ok", "stale", "throttled", "closed", "start", "odd"])
             return json.dumps(plain(rng, kind="heartbeat", status=status)).encode()

@@ -40,6 +40,13 @@ def test_fuzzed_records_fold_alike(make, seed):
     assert differences(make, make.records(seed, 3_000)) == {}
 
 
+def test_both_roads_count_fills(make):
+    records = make.trades({"fill": True}, {"fill": True, "price": "1e0"}, {"fill": False}, {"size": "1e0"}, {})
+    (bar,) = fold_records(records, LIMITS).bars
+    assert (bar.trades, bar.fills) == (5, 2)
+    assert differences(make, records) == {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_many_fuzzed_records_fold_alike(make, seed):

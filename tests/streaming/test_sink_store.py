@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from commit.stored import everything
-from commit.world import LAWS, Road, T, random_log, rows
+from commit.stored import everything, recomputed
+from commit.world import LAWS, Road, T, chain, random_log, rows
 from sparktrends.bars import fold_records
+from sparktrends.commit import Analysis, Laws
 from sparktrends.errors import LogGap
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.writer import Writer
@@ -124,3 +125,20 @@ def test_a_batch_that_was_committed_after_all_is_passed_over(feed: Feed) -> None
     feed.give(10)
     feed.sink.settle()
     assert len(told) == 2
+
+
+def test_other_rules_hold_from_the_next_commit_on(feed: Feed) -> None:
+    feed.give(30)
+    feed.sink.settle()
+    before = rows(feed.road.dsn, "SELECT count(*) FROM core.alerts WHERE rule = 'fell'")
+    fell = chain('[[rule]]\nname = "fell"\nwhen = "return < 0"\ncooldown = "0s"\ntitle = "x"')
+    other = Laws(LAWS.limits, (Analysis(fell, LAWS.limits),))
+    feed.sink.renew = lambda laws: other
+    feed.give(10**6)
+    feed.sink.settle()
+    assert before == [(0,)]
+    assert feed.sink.laws is other
+    _, _, alerts = recomputed(feed.road.dsn, fell)
+    made = {row[0] for row in rows(feed.road.dsn, "SELECT id FROM core.alerts WHERE rule = 'fell'")}
+    assert made
+    assert made <= alerts

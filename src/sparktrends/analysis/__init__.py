@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sparktrends.analysis.minutes import MinutesChange, advance, open_from, spans_needed
+from sparktrends.analysis.minutes import MinutesChange, advance, described, open_from, spans_needed
 
-__all__ = ["MinutesChange", "advance", "open_from", "spans_needed"]
+__all__ = ["MinutesChange", "advance", "described", "open_from", "spans_needed"]

@@ -7,24 +7,29 @@ same bits however they are cut into calls, so live, replay, repair and a batch o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparktrends.detectors import Detectors
 from sparktrends.indicators import BAR_COLUMNS, Kernel
-from sparktrends.model import DAY, PRICE_SCALE, Alert, PartialBar, Signal
+from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Signal
 from sparktrends.rules import Names, Rules
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, str]
+OpenAt = Callable[[str, int], bool]
+"""Whether the exchange of a symbol trades at a time (microseconds)."""
 SessionOf = Callable[[SeriesKey, int], float]
 """A number that changes when a series' session does, for the bar that starts at a time (microseconds)."""
 
 # A call over many series costs little more than one over a single series; longer stretches are faster one by one.
 _ROUNDS = 16
+# So many bars at once stay within the processor's cache, metrics and scores included.
+_STRETCH = 4096
 TURNOVER_SCALE = PRICE_SCALE * PRICE_SCALE
 
 
@@ -75,7 +80,8 @@ class Peeked:
 
 
 class Chain:
-    """Kernel, detectors and rules of one interval. ``tags`` gives the tags of a symbol for rules that name some."""
+    """Kernel, detectors and rules of one interval. ``tags`` gives the tags of a symbol for rules that name some,
+    ``open_at`` says whether its exchange trades at a time, for rules that look at sessions only."""
 
     def __init__(
         self,
@@ -84,17 +90,21 @@ class Chain:
         rules: Rules,
         interval: str = "1m",
         tags: Callable[[str], Collection[str]] = lambda _: (),
+        open_at: OpenAt = lambda _symbol, _at: True,
     ) -> None:
         self.kernel = kernel
         self.detectors = detectors
         self.rules = rules.at(interval)
         self.interval = interval
         self._tags = tags
+        self._open_at = open_at
+        self._in_session = self.rules.in_session
         self._edges = (kernel.size, kernel.size + detectors.size)
         self.size = self._edges[1] + self.rules.size
-        parts = (kernel.version, detectors.fingerprint, self.rules.fingerprint)
-        self.layout = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-        """Names the meaning of a state row: another one must be recomputed, not used."""
+        figures = hashlib.sha256(f"{kernel.version} {detectors.fingerprint}".encode()).hexdigest()[:16]
+        self.layout = figures + self.rules.fingerprint
+        """Names the meaning of a state row: 16 characters for kernel and detectors, 16 for the rules. A row that begins
+        otherwise must be recomputed; one that ends otherwise can be adopted."""
 
     @classmethod
     def default(cls, interval: str = "1m") -> Chain:
@@ -119,6 +129,30 @@ class Chain:
         """Step every series over its bars, in the order of ``works``; where they are few, all series go together."""
         done = self._rounds([work for work in works if 0 < len(work.starts) <= _ROUNDS])
         return [done.get(work.key) or self._run(work) for work in works]
+
+    def fire(self, work: Work) -> NDArray[np.bool_]:
+        """Which rules fire at which bars of one series, ``bool[m, r]``: as in `advance`, and nothing else is made."""
+        return self._follow(work)[0]
+
+    def adopt(self, state: Floats, history: Work) -> Floats:
+        """A state that other rules left, with the memory that these would have of ``history``, which are all bars of
+        the series up to that state: rules count as if they had always been there."""
+        _, memory = self._follow(history)
+        adopted: Floats = np.concatenate((state[: self._edges[1]], memory))
+        return adopted
+
+    def _follow(self, work: Work) -> tuple[NDArray[np.bool_], Floats]:
+        """What fires at each bar, and the memory of the rules after the last."""
+        kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        fired = np.zeros((len(work.starts), len(self.rules.rules)), dtype=bool)
+        for first in range(0, len(work.starts), _STRETCH):
+            stretch = slice(first, first + _STRETCH)
+            metrics = self.kernel.run(kernel, work.rows[stretch])
+            scores = self._scores(self.detectors.run(detectors, work.rows[stretch], metrics))
+            starts = np.array(work.starts[stretch], dtype=np.int64)
+            applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
+            fired[stretch] = self.rules.run(memory, starts, work.rows[stretch], metrics, scores, applies)
+        return fired, memory
 
     def peek(self, keys: Sequence[SeriesKey], starts: Sequence[int], states: Floats, rows: Floats) -> Peeked:
         """Metrics and early signals of forming bars; no state changes, no rule is asked."""
@@ -147,8 +181,8 @@ class Chain:
         starts = np.array([w.starts[0] for w in works], dtype=np.int64)
         metrics = self.kernel.step(kernel, rows)
         found = self.detectors.step(detectors, rows, metrics)
-        scores = np.ascontiguousarray(found[:, :, 0])
-        applies = np.stack([self._applies(w.key) for w in works])
+        scores = self._scores(found)
+        applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
         fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies)
         keys = [(*w.key, self.interval, w.starts[0]) for w in works]
         signals = self.detectors.signals(keys, found)
@@ -186,16 +220,33 @@ class Chain:
         kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
         metrics = self.kernel.run(kernel, work.rows)
         found = self.detectors.run(detectors, work.rows, metrics)
-        scores = np.ascontiguousarray(found[:, :, 0])
+        scores = self._scores(found)
         starts = np.array(work.starts, dtype=np.int64)
-        fired = self.rules.run(memory, starts, work.rows, metrics, scores, self._applies(work.key))
+        applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
+        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies)
         keys = [(*work.key, self.interval, start) for start in work.starts]
         signals = self.detectors.signals(keys, found)
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
         state = np.concatenate((kernel, detectors, memory))
         return Stepped(work.key, work.starts, metrics, tuple(signals), tuple(alerts), state, _snapshots(work, state))
 
-    def _applies(self, key: SeriesKey) -> NDArray[np.bool_]:
+    @staticmethod
+    def _scores(found: Floats) -> Floats:
+        return np.ascontiguousarray(found[:, :, 0])
+
+    def _in_time(
+        self, watched: NDArray[np.bool_], keys: Iterable[SeriesKey], starts: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Those of the ``watched`` rules that look at each bar: some only while the exchange trades."""
+        if not self._in_session.any():
+            return watched
+        last_minute = INTERVALS[self.interval] - MINUTE
+        ends = zip(keys, starts.tolist(), strict=False)
+        trading = np.array([self._open_at(key[1], start + last_minute) for key, start in ends], dtype=bool)
+        return watched & (trading[:, None] | ~self._in_session)
+
+    def watches(self, key: SeriesKey) -> NDArray[np.bool_]:
+        """Which of its rules watch a series: ``bool[r]``."""
         return self.rules.applies(key[1], self._tags(key[1]))
 
 

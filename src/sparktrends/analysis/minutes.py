@@ -75,7 +75,7 @@ def advance(
         _close(work, *span)
     turned = [start for start in work.rows if before <= start < after]
     dirty = touched.union(work.gap_rows, turned).difference(work.deleted)
-    changed = tuple(_describe(work.rows[start], clock, settle) for start in sorted(dirty))
+    changed = tuple(described(work.rows[start], clock, settle) for start in sorted(dirty))
     kept, old = set(work.spans), set(spans)
     return MinutesChange(
         SeriesState(state.id, state.version + 1, clock, work.first, work.last),
@@ -94,7 +94,8 @@ def spans_needed(state: SeriesState, mark: SeriesMark, starts: Iterable[int]) ->
     return (min(inside) - MINUTE, max(inside) + MINUTE) if inside else None
 
 
-def _describe(fold: PartialBar, clock: int, settle: int) -> Bar:
+def described(fold: PartialBar, clock: int, settle: int) -> Bar:
+    """A minute with its state and reason at a clock."""
     state = state_of(fold.start + MINUTE, clock, settle, fold.after_final)
     return Bar(fold, state, reason_of(fold.statuses, fold.trades))
 

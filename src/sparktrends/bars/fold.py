@@ -6,11 +6,14 @@ A fold is the merge of what each record comes to alone, so it has no rule of its
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from sparktrends.bars.intervals import minute_of
+from sparktrends.bars.conditions import moves_prices
+from sparktrends.bars.intervals import end_of, minute_of
 from sparktrends.bars.judge import Accepted, Beat, Judged, PriceUpdate, judge
 from sparktrends.bars.limits import PAYLOAD_BYTES, Limits
 from sparktrends.bars.merge import FoldResult, merge_bars, merge_marks, merge_results
+from sparktrends.bars.numbers import units_of
 from sparktrends.model import (
     MINUTE,
     Coordinates,
@@ -40,12 +43,22 @@ def bar_of(accepted: Accepted) -> PartialBar:
         turnover=price * accepted.size,
         trades=1,
         after_final=int(accepted.after_final),
+        fills=int(trade.fill),
     )
     if not accepted.pricing:
         return sums
     position = (trade.ts, at.partition, at.offset)
     prices = PartialBar(trade.source, trade.symbol, sums.start, price, position, price, price, price, position)
     return merge_bars(sums, prices)
+
+
+def late_bar(late: LateTrade, limits: Limits) -> PartialBar:
+    """The partial bar of a late trade alone, as repair folds it in: as a fill, which is never late."""
+    trade = replace(late.trade, fill=True)
+    price, size = units_of(f"{trade.price:f}", "price"), units_of(f"{trade.size:f}", "size")
+    after_final = late.arrival > end_of(minute_of(trade.ts)) + limits.settle
+    pricing = moves_prices(trade.source, trade.conditions, limits.volume_only)
+    return bar_of(Accepted(trade, price, size, late.arrival, after_final, pricing, late.at))
 
 
 def too_large(value: bytes | None, at: Coordinates, whole: Whole) -> Quarantined:

@@ -52,6 +52,7 @@ def merge_bars(a: PartialBar, b: PartialBar) -> PartialBar:
         trades=a.trades + b.trades,
         after_final=a.after_final + b.after_final,
         statuses=a.statuses | b.statuses,
+        fills=a.fills + b.fills,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from sparktrends.analysis.chain import Chain, Floats, SessionOf, Stepped, bar_row, utc_day
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Position
+from sparktrends.commit.fills import of_fills
 from sparktrends.commit.plan import Changed, Plan, Planner
 from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
@@ -62,7 +63,7 @@ class Analysis:
         signals = self._save_signals(tx, stepped, plan, early, ids)
         if self.interval == MINUTES:
             signals += _save_feed_signals(tx, changes, ids)
-        self._save_alerts(tx, stepped, plan, ids, now)
+        self._save_alerts(tx, stepped, plan, changes, now)
         return Analysed(tuple(signals), plan.positions)
 
     def _peek(
@@ -128,14 +129,18 @@ class Analysis:
             changed += rows.retract_signals_since(tx, self.interval, since, [signal.id for signal in (*firm, *early)])
         return changed
 
-    def _save_alerts(self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, ids: Ids, now: int) -> None:
-        since = plan.alerts_since
+    def _save_alerts(
+        self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, changes: Sequence[Changed], now: int
+    ) -> None:
+        since, ids = plan.alerts_since, {change.key: change.minutes.state.id for change in changes}
         alerts = [alert for step in stepped for alert in step.alerts if alert.start >= since.get(step.key, 0)]
         if since:
             new = {alert.id for alert in alerts}
             standing = rows.standing_alerts(tx, self.interval, {ids[key]: start for key, start in since.items()})
             retract_alerts(tx.cursor, [alert for alert in standing if alert not in new], now)
-        insert_alerts(tx.cursor, alerts, ids, now)
+        by_key = {step.key: step.alerts for step in stepped if step.alerts}
+        filled = {alert for change in changes for alert in of_fills(change, by_key.get(change.key, ()))}
+        insert_alerts(tx.cursor, alerts, ids, now, filled)
 
 
 def _save_feed_signals(tx: Transaction, changes: Sequence[Changed], ids: Ids) -> list[str]:

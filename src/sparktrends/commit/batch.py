@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sparktrends.analysis import MinutesChange, advance, open_from, spans_needed
-from sparktrends.bars import FoldResult, Limits, vwap_of
-from sparktrends.commit.analysis import Analysis
-from sparktrends.commit.cache import Cache, Known, Minutes
-from sparktrends.commit.longer import Longer, LongerBars
-from sparktrends.commit.plan import Changed
-from sparktrends.model import MINUTE, Bar, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
+from sparktrends.analysis import MinutesChange, advance, described, open_from, spans_needed
+from sparktrends.bars import FoldResult, Limits
+from sparktrends.commit.cache import Cache, Minutes
+from sparktrends.commit.fills import filled_minutes, provided
+from sparktrends.commit.step import Laws, Step, write_step
+from sparktrends.model import MINUTE, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
 from sparktrends.store import save
 from sparktrends.store.writer import Request, SeriesKey, Transaction
 
@@ -41,14 +40,6 @@ class _Series:
         return touched
 
 
-@dataclass(frozen=True, slots=True)
-class Laws:
-    """What is the same for every batch: the limits, and the analysis of each interval (none: bars only)."""
-
-    limits: Limits
-    analyses: tuple[Analysis, ...] = ()
-
-
 def commit_batch(
     tx: Transaction, ranges: Sequence[OffsetRange], result: FoldResult, laws: Laws, cache: Cache, now: int
 ) -> Committed | None:
@@ -59,38 +50,61 @@ def commit_batch(
     """
     if not tx.claim(ranges):
         return None
-    batch = _by_series(result)
-    late = {(item.trade.source, item.trade.symbol) for item in result.late}
-    states = tx.lock_series(batch.keys() | late)
-    limits = laws.limits
-    minutes = _stored_minutes(tx, batch, states, limits, cache)
-    spans = _spans(tx, batch, states)
-    changes = {
-        key: advance(states[key], s.mark, s.partials, minutes[key], spans.get(states[key].id, []), limits.settle)
-        for key, s in batch.items()
-    }
-    _save(tx, changes.values())
+    states = tx.lock_series(_keys(result))
     ids = {r.topic: r.topic_id for r in ranges}
     series = {key: state.id for key, state in states.items()}
     save.late_trades(tx, result.late, series, ids)
     save.quarantined(tx, result.quarantined, ids)
     save.provider_bars(tx, result.provider_bars, series)
     tx.advance_ledger(ranges, result.counts, now)
-    opened = {key: _open_minutes(minutes[key], change, limits) for key, change in changes.items()}
-    clocks = {key: state.clock for key, state in states.items()}
-    longer = LongerBars(limits).fold(tx, changes, clocks, cache)
-    done = {
-        analysis.interval: analysis.run(tx, _changed(analysis.interval, changes, opened, longer, result), cache, now)
-        for analysis in laws.analyses
+    return _merge(tx, states, result, laws, cache, now)
+
+
+def fold_in(tx: Transaction, result: FoldResult, laws: Laws, cache: Cache, now: int) -> Committed:
+    """Merge bars and marks into what is stored, beside any stream: no record of the log is new, so no ledger moves."""
+    return _merge(tx, tx.lock_series(_keys(result)), result, laws, cache, now)
+
+
+def replace_minutes(
+    tx: Transaction, key: SeriesKey, folds: Sequence[PartialBar], laws: Laws, cache: Cache, now: int
+) -> int:
+    """Put these folds of known minutes in place of the stored ones; returns the number of the commit.
+
+    The caller holds the lock of the series (`Transaction.lock_series`): the folds are of all that is committed.
+    """
+    state = tx.lock_series([key])[key]
+    stored = tx.bars([Request(state.id, (), open_from(state.clock, laws.limits.settle))])[state.id]
+    changed = tuple(described(fold, state.clock, laws.limits.settle) for fold in sorted(folds, key=_start))
+    after = replace(state, version=state.version + 1)
+    filled = frozenset(fold.start for fold in folds)
+    step = Step({key: state}, {key: stored}, {key: MinutesChange(after, changed)}, {key: filled})
+    return write_step(tx, step, laws, cache, now)
+
+
+def _keys(result: FoldResult) -> set[SeriesKey]:
+    named = {(mark.source, mark.symbol) for mark in result.marks}
+    return named | {(item.trade.source, item.trade.symbol) for item in result.late}
+
+
+def _merge(
+    tx: Transaction, states: Mapping[SeriesKey, SeriesState], result: FoldResult, laws: Laws, cache: Cache, now: int
+) -> Committed:
+    batch = _by_series(result)
+    minutes = _stored_minutes(tx, batch, states, laws.limits, cache)
+    spans = _spans(tx, batch, states)
+    settle = laws.limits.settle
+    changes = {
+        key: advance(states[key], s.mark, s.partials, minutes[key], spans.get(states[key].id, []), settle)
+        for key, s in batch.items()
     }
-    commit = _note_changes(tx, changes, longer, result, series, [s for d in done.values() for s in d.signals], now)
-    for key, change in changes.items():
-        before = cache.get(key, change.state.version - 1)
-        positions = dict(before.positions) if before is not None else {}
-        positions |= {interval: d.positions[key] for interval, d in done.items() if key in d.positions}
-        open_bars = {interval: dict(of[key].open) for interval, of in longer.items()}
-        cache.put(key, change.state.version, Known(opened[key], open_bars, positions))
+    brought = provided(result.provider_bars, "1m")
+    filled = {key: filled_minutes(changes[key], s.partials, brought.get(key, {})) for key, s in batch.items()}
+    commit = write_step(tx, Step(states, minutes, changes, filled, result.provider_bars), laws, cache, now)
     return Committed(commit, sum(len(c.changed) for c in changes.values()), sum(c.records for c in result.counts))
+
+
+def _start(fold: PartialBar) -> int:
+    return fold.start
 
 
 def _by_series(result: FoldResult) -> dict[SeriesKey, _Series]:
@@ -135,73 +149,3 @@ def _spans(
         if stretch is not None:
             needed[states[key].id] = stretch
     return tx.spans(needed)
-
-
-def _save(tx: Transaction, changes: Iterable[MinutesChange]) -> None:
-    changes = list(changes)
-    rows = [(c.state.id, bar, vwap_of(bar.fold.turnover, bar.fold.volume)) for c in changes for bar in c.changed]
-    save.deleted_bars(tx, [(c.state.id, start) for c in changes for start in c.deleted])
-    save.bars(tx, rows)
-    save.states(tx, [c.state for c in changes])
-    added = [(c.state.id, span) for c in changes for span in c.spans_added]
-    deleted = [(c.state.id, span) for c in changes for span in c.spans_deleted]
-    if added or deleted:
-        save.spans(tx, added, deleted)
-
-
-def _note_changes(
-    tx: Transaction,
-    changes: Mapping[SeriesKey, MinutesChange],
-    longer: Longer,
-    result: FoldResult,
-    series: Mapping[SeriesKey, int],
-    signals: Sequence[str],
-    now: int,
-) -> int:
-    keys = [(c.state.id, "1m", bar.fold.start) for c in changes.values() for bar in c.changed if _shows(bar)]
-    for interval, of_interval in longer.items():
-        keys += [(series[k], interval, b.fold.start) for k, c in of_interval.items() for b in c.changed if _shows(b)]
-    for item in result.provider_bars:
-        keys.append((series[item.bar.source, item.bar.symbol], item.bar.interval, item.bar.start))
-    commit = tx.next_commit()
-    save.changes(tx, commit, now, keys, signals)
-    return commit
-
-
-def _shows(bar: Bar) -> bool:
-    """Whether people see the row: a forming minute without a trade is not there for them."""
-    return bar.fold.trades > 0 or bar.state != "forming"
-
-
-def _open_minutes(stored: Minutes, change: MinutesChange, limits: Limits) -> Minutes:
-    """The minutes of a series that are not final after the change, in order."""
-    since = open_from(change.state.clock, limits.settle)
-    known = {start: fold for start, fold in stored.items() if start >= since}
-    known.update({bar.fold.start: bar.fold for bar in change.changed if bar.fold.start >= since})
-    for start in change.deleted:
-        known.pop(start, None)
-    return dict(sorted(known.items()))
-
-
-def _changed(
-    interval: str,
-    changes: Mapping[SeriesKey, MinutesChange],
-    opened: Mapping[SeriesKey, Minutes],
-    longer: Longer,
-    result: FoldResult,
-) -> list[Changed]:
-    """What the batch did to the bars of one interval, for its analysis."""
-    provided: dict[SeriesKey, set[int]] = {}
-    for item in result.provider_bars:
-        if item.bar.interval == interval and item.bar.closed and item.bar.adjustment == "raw":
-            provided.setdefault((item.bar.source, item.bar.symbol), set()).add(item.bar.start)
-    if interval == "1m":
-        return [Changed(key, change, opened[key], provided.get(key, set())) for key, change in changes.items()]
-    found: list[Changed] = []
-    for key, change in changes.items():
-        of_interval = longer[interval][key]
-        if not of_interval.changed and key not in provided:
-            continue  # in most batches no longer bar changes: its analysis stays where it stands
-        bars = MinutesChange(change.state, of_interval.changed)
-        found.append(Changed(key, bars, dict(sorted(of_interval.open.items())), provided.get(key, set())))
-    return found

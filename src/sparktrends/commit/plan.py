@@ -27,17 +27,23 @@ _NEVER = 2**55  # the year 3111, which PostgreSQL can still hold
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What a batch did to one series' bars of one interval. ``opened`` are those that are not final, ``provided``
-    the starts of providers' closed bars that came."""
+    the starts of providers' closed bars that came, ``filled`` of those that nothing but fills changed."""
 
     key: SeriesKey
     minutes: MinutesChange
     opened: Minutes
-    provided: set[int]
+    provided: frozenset[int] = frozenset()
+    filled: frozenset[int] = frozenset()
 
     @property
     def final(self) -> list[Bar]:
         """Changed bars that are final."""
         return [bar for bar in self.minutes.changed if bar.state is not State.FORMING]
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """Starts of the final bars that changed, ours and providers'."""
+        return self.provided.union(bar.fold.start for bar in self.final)
 
 
 @dataclass(slots=True)
@@ -116,9 +122,27 @@ class Planner:
         return None if known is None else known.positions.get(self._chain.interval)
 
     def _read_positions(self, tx: Transaction, changes: Sequence[Changed]) -> dict[SeriesKey, Position | None]:
-        newest = {c.minutes.state.id: _NEVER for c in changes}
-        found = rows.snapshots_before(tx, self._chain.interval, self._chain.layout, newest)
-        return {c.key: _restored(found.get(c.minutes.state.id)) for c in changes}
+        return self._restored(tx, {c.key: (c.minutes.state.id, _NEVER) for c in changes})
+
+    def _restored(
+        self, tx: Transaction, before: Mapping[SeriesKey, tuple[int, int]]
+    ) -> dict[SeriesKey, Position | None]:
+        """The newest stored position of each (series, time) that is older than the time; None where there is none."""
+        found = rows.snapshots_before(tx, self._chain.interval, self._chain.layout, dict(before.values()))
+        return {key: self._position(tx, key, series, found.get(series)) for key, (series, _) in before.items()}
+
+    def _position(
+        self, tx: Transaction, key: SeriesKey, series: int, snapshot: rows.StoredSnapshot | None
+    ) -> Position | None:
+        if snapshot is None:
+            return None
+        state = np.frombuffer(snapshot.state, dtype=np.float64)
+        if snapshot.layout != self._chain.layout:
+            # Left by other rules: what the present ones remember is learned from all bars up to there.
+            seen = rows.final_bars(tx, self._chain.interval, {series: -1})[series]
+            past = [bar for bar in seen if bar[0] <= snapshot.start]
+            state = self._chain.adopt(state, self._stored_work(key, self._chain.new(), -1, past))
+        return state, snapshot.start
 
     def _append(self, plan: Plan, change: Changed, position: Position) -> None:
         state, last = position
@@ -131,11 +155,10 @@ class Planner:
 
     def _read(self, tx: Transaction, plan: Plan, readings: Mapping[SeriesKey, _Reading]) -> None:
         """Go back to before the oldest change where needed, and step what shows from there on."""
-        behind = {r.series: r.touched for r in readings.values() if r.back and not r.anew}
-        snapshots = rows.snapshots_before(tx, self._chain.interval, self._chain.layout, behind)
+        behind = {key: (r.series, r.touched) for key, r in readings.items() if r.back and not r.anew}
+        restored = self._restored(tx, behind)
         bases = {
-            key: (_restored(snapshots.get(r.series)) or (self._chain.new(), -1)) if r.back else r.position
-            for key, r in readings.items()
+            key: (restored.get(key) or (self._chain.new(), -1)) if r.back else r.position for key, r in readings.items()
         }
         found = rows.final_bars(
             tx, self._chain.interval, {readings[key].series: last for key, (_, last) in bases.items()}
@@ -155,10 +178,6 @@ class Planner:
         starts = tuple(bar[0] for bar in bars)
         table = np.array([(*bar[2:8], self._session_of(key, bar[0]), bar[8]) for bar in bars])
         return Work(key, state, last, starts, table, self.keep_from(starts[-1]))
-
-
-def _restored(snapshot: rows.StoredSnapshot | None) -> Position | None:
-    return None if snapshot is None else (np.frombuffer(snapshot.state, dtype=np.float64), snapshot.start)
 
 
 def _touched(change: Changed, last: int) -> set[int]:

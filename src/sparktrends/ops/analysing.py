@@ -7,25 +7,71 @@ from pathlib import Path
 from typing import Any
 
 from sparktrends.analysis.chain import Chain
+from sparktrends.bars import Limits
+from sparktrends.commit import Analysis
 from sparktrends.detectors import Detectors
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import Kernel
 from sparktrends.model import INTERVALS
 from sparktrends.ops.settings import Settings
-from sparktrends.rules import Names, Rules
+from sparktrends.rules import Names, Rules, RulesFile
+from sparktrends.sessions import calendar
+from sparktrends.sources.symbols import exchange_of
 
 
-def chains_of(settings: Settings, intervals: Sequence[str] = tuple(INTERVALS)) -> list[Chain]:
-    """Kernel, detectors and rules of each interval; raises BadSetting with every fault, or BadFile."""
-    kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
-    detectors = Detectors(kernel.columns, settings.table("detectors"))
-    rules = rules_of(settings, Names(kernel.columns, detectors.thresholds))
-    tags = {str(symbol): list(words) for symbol, words in settings.table("tags").items()}
+class Analysing:
+    """Kernel and detectors as the settings have them, compiled once, and the rules in use (of the file ``rules``, else
+    as the settings say). Raises BadSetting with every fault, or BadFile."""
 
-    def tags_of(symbol: str) -> Collection[str]:
-        return tags.get(symbol, ())
+    def __init__(
+        self, settings: Settings, intervals: Sequence[str] = tuple(INTERVALS), rules: Path | None = None
+    ) -> None:
+        self._kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
+        self._detectors = Detectors(self._kernel.columns, settings.table("detectors"))
+        self._intervals = intervals
+        self._tags = {str(symbol): list(words) for symbol, words in settings.table("tags").items()}
+        names = Names(self._kernel.columns, self._detectors.thresholds)
+        self.rules = RulesFile(rules or rules_path(settings), names)
 
-    return [Chain(kernel, detectors, rules, interval, tags_of) for interval in intervals]
+    def chains(self) -> list[Chain]:
+        """The chain of each interval, with the rules as they are now."""
+        rules = self.rules.look()
+        return [
+            Chain(self._kernel, self._detectors, rules, interval, self._tags_of, is_trading)
+            for interval in self._intervals
+        ]
+
+    def _tags_of(self, symbol: str) -> Collection[str]:
+        return self._tags.get(symbol, ())
+
+
+class Analyses:
+    """The analyses of the stream: other ones as soon as the rules file is another one. Asked before every batch."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self._analysing = Analysing(settings)
+        self._limits = limits
+        self._rules: Rules | None = None
+        self._analyses: tuple[Analysis, ...] = ()
+
+    def __call__(self) -> tuple[Analysis, ...]:
+        rules = self._analysing.rules.look()
+        if rules is not self._rules:
+            self._rules = rules
+            self._analyses = tuple(Analysis(chain.prepared(), self._limits) for chain in self._analysing.chains())
+        return self._analyses
+
+
+def is_trading(symbol: str, at: int) -> bool:
+    """Whether the exchange of a symbol trades at a time (µs)."""
+    return calendar(exchange_of(symbol)).at(at).trading
+
+
+def chains_of(
+    settings: Settings, intervals: Sequence[str] = tuple(INTERVALS), rules: Path | None = None
+) -> list[Chain]:
+    """The chain of each interval; raises as `Analysing`."""
+    return Analysing(settings, intervals, rules).chains()
 
 
 def chain_of(settings: Settings, interval: str = "1m") -> Chain:
@@ -33,10 +79,10 @@ def chain_of(settings: Settings, interval: str = "1m") -> Chain:
     return chains_of(settings, [interval])[0]
 
 
-def rules_of(settings: Settings, names: Names) -> Rules:
-    """The rules file that the settings name, else the shipped rules."""
+def rules_path(settings: Settings) -> Path | None:
+    """The rules file that the settings name; None for the shipped rules."""
     file = settings.table("rules").get("file")
-    return Rules.load(Path(str(file)), names) if file else Rules.default(names)
+    return Path(str(file)) if file else None
 
 
 def names_of(settings: Settings) -> Names:

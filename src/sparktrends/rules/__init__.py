@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sparktrends.rules.bundle import Rules, check
 from sparktrends.rules.document import Finding
+from sparktrends.rules.file import RulesFile
 from sparktrends.rules.names import Names
 from sparktrends.rules.rule import Rule
 
-__all__ = ["Finding", "Names", "Rule", "Rules", "check"]
+__all__ = ["Finding", "Names", "Rule", "Rules", "RulesFile", "check"]

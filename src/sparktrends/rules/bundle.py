@@ -70,8 +70,13 @@ class Rules:
         return Rules([rule for rule in self.rules if rule.interval == interval], self.names)
 
     @property
+    def in_session(self) -> Mask:
+        """Which of them look at bars of the session alone: ``bool[r]``."""
+        return np.array([rule.session for rule in self.rules], dtype=bool)
+
+    @property
     def fingerprint(self) -> str:
-        """Changes whenever stored memory of these rules stops meaning the same: then `carry` it over."""
+        """Changes whenever stored memory of these rules stops meaning the same: then history teaches it again."""
         text = "\n".join(rule.meaning() for rule in self.rules)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -81,16 +86,6 @@ class Rules:
         for at in self._starts[:-1]:
             memory[:, at : at + LAST] = 0.0
         return memory
-
-    def carry(self, old: Rules, memory: Floats) -> Floats:
-        """Memory for these rules from that of ``old`` ones: what means the same is kept, the rest starts anew."""
-        result = self.new(len(memory))
-        places = {rule.meaning(): at for rule, at in zip(old.rules, old._starts, strict=False)}
-        for number, rule in enumerate(self.rules):
-            if (at := places.get(rule.meaning())) is not None:
-                start, end = self._starts[number], self._starts[number + 1]
-                result[:, start:end] = memory[:, at : at + end - start]
-        return result
 
     def applies(self, symbol: str, tags: Collection[str] = ()) -> Mask:
         """Which rules watch a symbol: ``bool[r]``; not to be changed."""
@@ -152,6 +147,7 @@ class Rules:
                 yes = outcome_of(rule.when, rows)[0]
                 if applies is not None:
                     yes = yes & applies[..., number]
+                yes = yes & (starts < rule.expires)
                 rearm = ~yes if rule.until is None else outcome_of(rule.until, rows)[0]
                 column = np.empty(len(starts), dtype=bool)
                 self._gate(memory, at, series, starts, yes, rearm, rule.held, rule.cooldown, column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,6 +20,8 @@ SEVERITIES = ("info", "warning", "critical")
 MAX_FOR = 10_000
 """Longest ``for``, in bars."""
 MAX_COOLDOWN = 30 * DAY
+NEVER = 2**62
+"""Later than any bar."""
 DEFAULTS: Mapping[str, Any] = {
     "name": None,
     "when": None,
@@ -28,6 +31,8 @@ DEFAULTS: Mapping[str, Any] = {
     "interval": "1m",
     "for": 1,
     "cooldown": "15m",
+    "session": False,
+    "expires": "",
     "severity": "warning",
     "channels": ["console"],
     "history": False,
@@ -53,7 +58,8 @@ class Rule:
     """A rule as it is evaluated. ``held`` is ``for`` in bars, ``cooldown`` in microseconds of event time.
 
     ``until`` re-arms the rule when given (hysteresis); without it the rule re-arms as soon as ``when`` does not hold.
-    ``remembered`` are the values it keeps from the bar before, by memory slot.
+    ``remembered`` are the values it keeps from the bar before, by memory slot. With ``session`` it looks only at bars
+    whose last minute the symbol's exchange trades in; bars from ``expires`` (microseconds) on are none of its business.
     """
 
     name: str
@@ -65,6 +71,8 @@ class Rule:
     interval: str
     held: int
     cooldown: int
+    session: bool
+    expires: int
     severity: str
     channels: tuple[str, ...]
     history: bool
@@ -84,7 +92,8 @@ class Rule:
     def meaning(self) -> str:
         """What decides when it fires, as text: memory of a rule with another meaning is worthless to this one."""
         until = self.until.text if self.until else ""
-        return repr((self.name, self.when, until, self.interval, self.held, self.cooldown))
+        watched = (self.symbols, sorted(self.tags), self.session, self.expires)
+        return repr((self.name, self.when, until, self.interval, self.held, self.cooldown, *watched))
 
 
 def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
@@ -102,12 +111,16 @@ def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
         interval=_one_of(given, "interval", tuple(INTERVALS)),
         held=_held(given["for"]),
         cooldown=duration(given["cooldown"]),
+        session=given["session"],
+        expires=moment(given["expires"]),
         severity=_one_of(given, "severity", SEVERITIES),
         channels=_texts(given, "channels", least=1),
         history=given["history"],
         title=given["title"],
         description=given["description"],
     )
+    if rule.session and rule.interval == "1d":
+        raise BadRule("session", "a bar of 1d is a whole session: session is for shorter ones")
     _check_title(rule, names)
     return rule
 
@@ -123,6 +136,22 @@ def duration(text: object) -> int:
     if not 0 <= length <= MAX_COOLDOWN:
         raise BadRule("cooldown", f'a cool-down is like "15m", at most "30d", not {text!r}')
     return length
+
+
+def moment(text: str) -> int:
+    """Microseconds of ``"2026-12-31"`` or ``"2026-12-31T17:00"``, UTC unless it says otherwise; `NEVER` for nothing.
+
+    >>> moment("1970-01-02")
+    86400000000
+    """
+    if not text:
+        return NEVER
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRule("expires", f'expires is like "2026-12-31" or "2026-12-31T17:00", not {text!r}') from None
+    aware = given if given.tzinfo else given.replace(tzinfo=UTC)
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _complete(table: Mapping[str, Any]) -> dict[str, Any]:

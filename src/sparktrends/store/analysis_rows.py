@@ -17,26 +17,29 @@ FinalBar = tuple[int, int, float, float, float, float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """The state of the analysis after the bar at ``start``."""
+    """The state of the analysis after the bar at ``start``, and which layout it has."""
 
     start: int
     state: bytes
+    layout: str
 
 
 def snapshots_before(
     tx: Transaction, interval: str, layout: str, before: Mapping[int, int]
 ) -> dict[int, StoredSnapshot]:
-    """Per series the newest snapshot of this layout that is older than the time given with it."""
+    """Per series the newest snapshot that is older than the time given with it, of this layout or of one that differs
+    in its last 16 characters only: by other rules."""
     if not before:
         return {}
     tx.cursor.execute(
-        "SELECT k.series, n.start, n.state FROM unnest(%s::integer[], %s::bigint[]) AS k(series, before) "
-        "CROSS JOIN LATERAL (SELECT start, state FROM core.snapshots s WHERE s.series = k.series AND s.interval = %s "
-        "AND s.layout = %s AND s.start < k.before ORDER BY s.start DESC LIMIT 1) n",
+        "SELECT k.series, n.start, n.state, n.layout FROM unnest(%s::integer[], %s::bigint[]) AS k(series, before) "
+        "CROSS JOIN LATERAL (SELECT start, state, layout FROM core.snapshots s WHERE s.series = k.series "
+        "AND s.interval = %s AND left(s.layout, 16) = left(%s, 16) AND length(s.layout) = 32 AND s.start < k.before "
+        "ORDER BY s.start DESC LIMIT 1) n",
         (list(before), list(before.values()), interval, layout),
         binary=True,
     )
-    return {series: StoredSnapshot(start, bytes(state)) for series, start, state in tx.cursor.fetchall()}
+    return {series: StoredSnapshot(start, bytes(state), name) for series, start, state, name in tx.cursor.fetchall()}
 
 
 def final_bars(tx: Transaction, interval: str, after: Mapping[int, int]) -> dict[int, list[FinalBar]]:
@@ -44,14 +47,14 @@ def final_bars(tx: Transaction, interval: str, after: Mapping[int, int]) -> dict
     found: dict[int, list[FinalBar]] = {series: [] for series in after}
     if after:
         tx.cursor.execute(
-            _FINAL_BARS, {"series": list(after), "after": list(after.values()), "interval": interval}, binary=True
+            FINAL_BARS, {"series": list(after), "after": list(after.values()), "interval": interval}, binary=True
         )
         for series, *bar in tx.cursor:
             found[series].append(tuple(bar))
     return found
 
 
-_FINAL_BARS = """
+FINAL_BARS = """
 WITH k AS (SELECT * FROM unnest(%(series)s::integer[], %(after)s::bigint[]) AS k(series, after))
 SELECT k.series, (extract(epoch FROM b.start) * 1000000)::bigint AS start, b.after_final, b.open::float8,
     b.high::float8, b.low::float8, b.close::float8, b.volume::float8, b.turnover::float8, 0::float8

@@ -17,7 +17,7 @@ TEMPORARY_TABLES = """
 CREATE TEMPORARY TABLE new_bars (
     series integer, start bigint, open numeric, high numeric, low numeric, close numeric, volume numeric,
     turnover numeric, vwap numeric, trades bigint, after_final bigint, statuses smallint, state text, reason text,
-    open_ts bigint, open_partition integer, open_offset bigint,
+    fills bigint, open_ts bigint, open_partition integer, open_offset bigint,
     close_ts bigint, close_partition integer, close_offset bigint
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE new_states (
@@ -25,22 +25,23 @@ CREATE TEMPORARY TABLE new_states (
 ) ON COMMIT DELETE ROWS;
 """
 
-BAR_TYPES = ["int4", "int8"] + ["numeric"] * 7 + ["int8", "int8", "int2", "text", "text"] + ["int8", "int4", "int8"] * 2
+BAR_TYPES = ["int4", "int8", *["numeric"] * 7, "int8", "int8", "int2", "text", "text", "int8"]
+BAR_TYPES += ["int8", "int4", "int8"] * 2
 COPY_BARS = "COPY new_bars FROM STDIN (FORMAT BINARY)"
 UPSERT_BARS = """
 INSERT INTO core.bars AS b (series, interval, start, open, high, low, close, volume, turnover, vwap, trades,
-    after_final, statuses, state, reason, open_ts, open_partition, open_offset, close_ts, close_partition,
+    after_final, statuses, state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition,
     close_offset, updated_at)
 SELECT series, %s, core.at(start), open, high, low, close, volume, turnover, vwap, trades, after_final, statuses,
-    state, reason, open_ts, open_partition, open_offset, close_ts, close_partition, close_offset, now()
+    state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition, close_offset, now()
 FROM new_bars
 ON CONFLICT (series, interval, start) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, turnover = excluded.turnover, vwap = excluded.vwap, trades = excluded.trades,
     after_final = excluded.after_final, statuses = excluded.statuses, state = excluded.state,
-    reason = excluded.reason, open_ts = excluded.open_ts, open_partition = excluded.open_partition,
-    open_offset = excluded.open_offset, close_ts = excluded.close_ts, close_partition = excluded.close_partition,
-    close_offset = excluded.close_offset, updated_at = excluded.updated_at
+    reason = excluded.reason, fills = excluded.fills, open_ts = excluded.open_ts,
+    open_partition = excluded.open_partition, open_offset = excluded.open_offset, close_ts = excluded.close_ts,
+    close_partition = excluded.close_partition, close_offset = excluded.close_offset, updated_at = excluded.updated_at
 """
 EMPTY_BARS = "DELETE FROM new_bars"
 STATE_TYPES = ["int4", "int8", "int8", "int8", "int8"]
@@ -66,7 +67,7 @@ ORDER BY t.series FOR UPDATE OF t
 """
 _BAR_COLUMNS = """
     b.series, (extract(epoch FROM b.start) * 1000000)::bigint, s.source, s.symbol, b.open, b.high, b.low, b.close,
-    b.volume, b.turnover, b.trades, b.after_final, b.statuses, b.open_ts, b.open_partition, b.open_offset,
+    b.volume, b.turnover, b.trades, b.after_final, b.statuses, b.fills, b.open_ts, b.open_partition, b.open_offset,
     b.close_ts, b.close_partition, b.close_offset
 """
 SELECT_BARS = f"""
@@ -128,6 +129,7 @@ def bar_row(series: int, bar: Bar, vwap: int | None) -> tuple[Any, ...]:
         f.statuses,
         bar.state.value,
         bar.reason,
+        f.fills,
         *(f.open_at or (None, None, None)),
         *(f.close_at or (None, None, None)),
     )
@@ -135,7 +137,8 @@ def bar_row(series: int, bar: Bar, vwap: int | None) -> tuple[Any, ...]:
 
 def partial_bar(row: Sequence[Any]) -> PartialBar:
     """The fold that a row of `SELECT_BARS` holds."""
-    _, start, source, symbol, open_, high, low, close, volume, turnover, trades, after_final, statuses, *at = row[:19]
+    _, start, source, symbol, open_, high, low, close, volume, turnover, trades = row[:11]
+    after_final, statuses, fills, *at = row[11:20]
     return PartialBar(
         source,
         symbol,
@@ -151,6 +154,7 @@ def partial_bar(row: Sequence[Any]) -> PartialBar:
         trades,
         after_final,
         statuses,
+        fills,
     )
 
 

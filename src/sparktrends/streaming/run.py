@@ -6,7 +6,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ class Stream:
         config: StreamConfig,
         session: SparkSession,
         stopping: threading.Event,
-        analyses: Sequence[Analysis],
+        analyses: Callable[[], tuple[Analysis, ...]],
         clock: telemetry.Clock = telemetry.system_clock,
         on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
@@ -114,14 +114,18 @@ class Stream:
             topic_ids = {item.topic: item.topic_id for item in logs}
             offsets = OffsetLog(config.scratch / "checkpoint", topic_ids, dict(start))
             limits = config.limits.shared_by(len(start))
-            laws = Laws(limits, tuple(self._analyses))
-            sink = Sink(writer, offsets, laws, self._clock, self._stopping.wait, self._on_commit)
+            laws = Laws(limits, self._analyses())
+            sink = Sink(writer, offsets, laws, self._clock, self._stopping.wait, self._on_commit, renew=self._renew)
             try:
                 self._watch(sink, start)
             finally:
                 sink.close()
         finally:
             writer.close()
+
+    def _renew(self, laws: Laws) -> Laws:
+        analyses = self._analyses()
+        return laws if analyses is laws.analyses else Laws(laws.limits, analyses)
 
     def _watch(self, sink: Sink, start: dict[tuple[str, int], int]) -> None:
         self._failure = None

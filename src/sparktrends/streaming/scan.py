@@ -195,6 +195,7 @@ def partial_bars(tables: t.Tables, names: list[tuple[str, str]]) -> Iterator[Par
             trades=bar[t.B_TRADES],
             after_final=bar[t.B_AFTER],
             statuses=statuses,
+            fills=bar[t.B_FILLS],
         )
 
 

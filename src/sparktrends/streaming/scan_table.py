@@ -60,8 +60,8 @@ NEVER = -(1 << 62)
 
 # A bar. Columns of a position stand together: price, ts, partition, offset.
 B_SERIES, B_MINUTE, B_OPEN, B_OPEN_TS, B_OPEN_PART, B_OPEN_OFF, B_HIGH, B_LOW = range(8)
-B_CLOSE, B_CLOSE_TS, B_CLOSE_PART, B_CLOSE_OFF, B_TRADES, B_AFTER, B_STATUSES = range(8, 15)
-B_VOLUME, B_TURNOVER, B_WIDTH = 15, 17, 21
+B_CLOSE, B_CLOSE_TS, B_CLOSE_PART, B_CLOSE_OFF, B_TRADES, B_AFTER, B_STATUSES, B_FILLS = range(8, 16)
+B_VOLUME, B_TURNOVER, B_WIDTH = 16, 18, 22
 
 LIMB = 30
 LOW_LIMB = (1 << LIMB) - 1
@@ -149,6 +149,7 @@ def fold_row(data: Array, row: Array, tables: Tables, bounds: Bounds) -> int:
         bar = tables.bars[b]
         add_prices(bar, row)
         add_sums(bar, row[PRICE], row[SIZE])
+        bar[B_FILLS] += row[FILL]
         bar[B_AFTER] += row[ARRIVAL] > (minute + 1) * MINUTE + bounds.times[1]
     elif fate == BEAT:
         tables.bars[find_bar(s, row[TS] // MINUTE, tables)][B_STATUSES] |= status_of(row)

@@ -75,7 +75,8 @@ class Sink:
 
     One batch is committed while the next one is folded: one thread commits them in order, and the ledger refuses
     whatever does not begin where it stands. What Spark believes to have done is scratch, so it may be ahead. Call
-    `settle` after the last batch. While PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
+    `settle` after the last batch. ``renew`` is asked before each commit and may answer with other rules. While
+    PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
     """
 
     writer: Writer
@@ -85,6 +86,7 @@ class Sink:
     wait: Callable[[float], bool]
     on_commit: Callable[[Committed], None] = lambda _: None
     fold: Fold = fold_dataframe
+    renew: Callable[[Laws], Laws] = lambda laws: laws
     cache: Cache | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commit"))
     _under_way: Future[None] | None = None
@@ -148,6 +150,10 @@ class Sink:
                 delay = min(delay * 2, _LONGEST_WAIT_S)
 
     def _commit(self, ranges: Sequence[OffsetRange], result: FoldResult) -> Committed | None:
+        laws = self.renew(self.laws)
+        if laws is not self.laws:
+            # Where each series stands is read anew: what is at hand has the memory of the rules from before.
+            self.laws, self.cache = laws, None
         cache = self.cache = self.cache if self.cache is not None else Cache()
         try:
             with self.writer.transaction() as tx:

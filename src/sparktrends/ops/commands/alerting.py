@@ -17,11 +17,13 @@ from sparktrends.alerts.dispatch import Dispatcher, Policy, Surroundings
 from sparktrends.alerts.manual import acknowledge, send_test
 from sparktrends.alerts.manual import silence as silence_alerts
 from sparktrends.alerts.operational import Monitor, Thresholds, Watched
+from sparktrends.alerts.rules_watch import RulesWatch
 from sparktrends.alerts.transport import guarded_post
 from sparktrends.bus.admin import Admin
 from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Redactor, Secret
-from sparktrends.ops.analysing import channel_blocks, names_of, rules_of
+from sparktrends.ops.analysing import Analysing, channel_blocks, names_of
+from sparktrends.ops.commands.backtesting import backtest_
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import Endpoints, endpoints
@@ -49,19 +51,20 @@ def _run(context: Context) -> None:
         where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
     )
     channels = _channels(settings)
-    cooldowns = {rule.name: rule.cooldown / 1e6 for rule in rules_of(settings, names_of(settings)).rules}
-    policy = Policy(Limits(cooldown_s=cooldowns), link=str(settings.table("alerts").get("link", "")))
+    told = _operational_channels(settings, channels)
+    watch = RulesWatch(Analysing(settings, ["1m"]).rules, Conditions(where.owner_dsn), told, telemetry.system_clock)
+    policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
     stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
     monitor = Monitor(
         Conditions(where.owner_dsn),
         telemetry.system_clock,
-        _operational_channels(settings, channels),
+        told,
         dispatcher.broadcast,
         Thresholds(stale_after_s=stale),
         Watched([str(settings.home)], {"broker": lambda: _ask(where)}),
     )
-    dispatcher.run(stopping, monitor.run)
+    dispatcher.run(stopping, monitor.run, watch.run)
 
 
 def _ask(where: Endpoints) -> None:
@@ -128,6 +131,7 @@ def silence(context: Context, rule: str, source: str, symbol: str, hours: float)
 
 alerts.add_command(raise_)
 alerts.add_command(resolve)
+alerts.add_command(backtest_)
 
 
 @click.group()

@@ -44,8 +44,7 @@ _log = logging.getLogger(__name__)
 def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> None:
     """Fold the log into bars with Spark until stopped."""
     from sparktrends import spark
-    from sparktrends.commit import Analysis
-    from sparktrends.ops.analysing import chains_of
+    from sparktrends.ops.analysing import Analyses
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.figures import spark_figures
     from sparktrends.streaming.publish import OutPublisher, publishing
@@ -68,7 +67,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     )
     # What is compiled is loaded while Java starts.
     with ThreadPoolExecutor(1) as beside:
-        analyses = beside.submit(lambda: [Analysis(chain.prepared(), limits) for chain in chains_of(settings)])
+        analyses = beside.submit(Analyses, settings, limits)
         beside.submit(warm_scanner)
         session = spark.session("sparktrends", _spark_settings(settings, home))
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
