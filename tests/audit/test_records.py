@@ -57,6 +57,7 @@ BARS = st.fixed_dictionaries(
         "trades": st.sampled_from([5, 10**12, *ODD]),
         "turnover": NUMBERS,
         "closed": st.sampled_from(ODD),
+        "fill": st.sampled_from([True, False, "true", *ODD]),
     },
 )
 PLACES = {

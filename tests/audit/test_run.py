@@ -148,6 +148,27 @@ def test_a_repeated_id_is_counted_and_named(world: Any) -> None:
     assert not report.ok
 
 
+REMOVED = "INSERT INTO core.repeats VALUES ('raw.trades', 'one', 0, %s, 1, '2024-01-02')"
+
+
+def test_a_repeat_that_repair_left_out_is_no_fault(world: Any) -> None:
+    held = world.log.records["raw.trades", 0]
+    held.append(held[0]._replace(offset=10))
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 11, records = 11, trades = 6 WHERE partition = 0 AND topic = 'raw.trades'"
+    )
+    world.connection.execute(REMOVED, (10,))
+    report = run(world)
+    assert report.ok
+    assert (report.repeated_ids, report.repeats_removed) == (0, 1)
+    assert "repair left them out" in report.text()
+
+
+def test_only_what_repeats_may_be_left_out(world: Any) -> None:
+    world.connection.execute(REMOVED, (0,))
+    assert run(world).findings_by_kind["repeat"] == 1
+
+
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
     world.log.low["raw.trades", 1] = 4
     world.log.low["raw.trades", 0] = 10

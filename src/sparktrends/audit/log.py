@@ -51,13 +51,15 @@ class LogReader(Protocol):
 class LogAudit:
     """What the log says: series, provider bars, counts; and what of late ledger and quarantine does not fit it.
 
-    ``horizon`` is, per topic, the start from which on no minute can hold a record that was trimmed from the log.
+    ``removed`` are the places of repeated records that repair left out of their bars. ``horizon`` is, per topic, the
+    start from which on no minute can hold a record that was trimmed from the log.
     """
 
     def __init__(self, laws: Laws, findings: Findings) -> None:
         self.series: dict[tuple[str, str], Series] = {}
         self.provider_bars: dict[BarKey, tuple[tuple[bool, int, int, int], Bar]] = {}
         self.repeats = Repeats()
+        self.removed: set[tuple[str, int, int]] = set()
         self.counts = dict.fromkeys(PLACES, 0)
         self.horizon = {TRADES_TOPIC: 0, BARS_TOPIC: 0}
         self.unchecked: dict[str, int] = {}
@@ -160,21 +162,28 @@ class _Walk:
         series = self._audit.of(event.source, event.symbol)
         if event.id:
             self._audit.repeats.add(event.source, event.symbol, event.id, record.offset)
+        removed = (self._place.topic, self._place.partition, record.offset) in self._audit.removed
         if event.place == "trades":
-            self._accept(series, event, record.offset)
+            self._accept(series, event, record.offset, removed=removed)
         elif event.place == "heartbeats":
             series.beat(event)
         elif event.place == "prices":
             series.move_clock(event.arrival)
         else:
-            self._set_late(series, event, record)
+            self._set_late(series, event, record, removed=removed)
 
-    def _accept(self, series: Series, event: Event, offset: int) -> None:
+    def _accept(self, series: Series, event: Event, offset: int, *, removed: bool) -> None:
         series.move_clock(event.arrival)
-        start = event.ts - event.ts % MINUTE
-        series.minute(start).take(event, start, self._place.partition, offset, self._laws.settle)
+        self._add(series, event, offset, removed=removed)
 
-    def _set_late(self, series: Series, event: Event, record: LogRecord) -> None:
+    def _add(self, series: Series, event: Event, offset: int, *, removed: bool) -> None:
+        """Into its minute, which is known also where repair left the record out."""
+        start = event.ts - event.ts % MINUTE
+        minute = series.minute(start)
+        if not removed:
+            minute.take(event, start, self._place.partition, offset, self._laws.settle)
+
+    def _set_late(self, series: Series, event: Event, record: LogRecord, *, removed: bool) -> None:
         said = (*event[1:5], record.appended, event.price, event.size, event.id, list(event.conditions))
         row = self._late.take((record.offset,))
         where = f"{self.name}@{record.offset}"
@@ -185,8 +194,7 @@ class _Walk:
             if expected != found:
                 self._findings.add("late trade", f"{where} {column}", expected, found)
         if row[-1]:  # repair folded it in: it is in its bar now
-            start = event.ts - event.ts % MINUTE
-            series.minute(start).take(event, start, self._place.partition, record.offset, self._laws.settle)
+            self._add(series, event, record.offset, removed=removed)
 
     def _set_aside(self, reason: str, record: LogRecord) -> None:
         value = record.value or b""

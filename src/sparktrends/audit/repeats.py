@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PARTITION_BITS = 16
-EXAMPLES = 20
 
 
 class Repeats:
@@ -30,15 +29,14 @@ class Repeats:
         self._two.append(hash((id_, symbol, source)))
         self._places.append(offset << _PARTITION_BITS | len(self._partitions) - 1)
 
-    def found(self) -> tuple[int, tuple[str, ...]]:
-        """How many records repeat an id of an earlier one, and the places of some of them."""
+    def found(self) -> list[tuple[str, int, int]]:
+        """The places (topic, partition, offset) of the records that repeat an id of an earlier one, in order."""
         one = np.frombuffer(self._one, np.int64)
         ordered = np.sort(one)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         # Sorting whole pairs would cost thrice the memory: only what collides in the first half is looked at.
         suspects = np.flatnonzero(np.isin(one, twice)) if len(twice) else np.empty(0, np.int64)
-        repeated = self._later_ones(suspects)
-        return len(repeated), tuple(self._place(index) for index in repeated[:EXAMPLES])
+        return [self._place(index) for index in self._later_ones(suspects)]
 
     def _later_ones(self, suspects: NDArray[np.int64]) -> list[int]:
         seen: set[tuple[int, int]] = set()
@@ -50,7 +48,7 @@ class Repeats:
             seen.add(pair)
         return repeated
 
-    def _place(self, index: int) -> str:
+    def _place(self, index: int) -> tuple[str, int, int]:
         place = self._places[index]
         topic, partition = self._partitions[place & (1 << _PARTITION_BITS) - 1]
-        return f"{topic}[{partition}]@{place >> _PARTITION_BITS}"
+        return topic, partition, place >> _PARTITION_BITS

@@ -57,9 +57,20 @@ class CheckedSpan:
     waiting: int = 0
 
 
+EXAMPLES = 20
+"""So many repeated records are named."""
+
+
+def place_name(place: tuple[str, int, int]) -> str:
+    """``topic[partition]@offset``."""
+    topic, partition, offset = place
+    return f"{topic}[{partition}]@{offset}"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of an audit. ``unchecked`` counts stored rows that the log no longer holds the records of."""
+    """The outcome of an audit. ``unchecked`` counts stored rows that the log no longer holds the records of,
+    ``repeats_removed`` the repeated records that repair has left out of their bars."""
 
     spans: tuple[CheckedSpan, ...]
     counts: Mapping[str, int]
@@ -70,6 +81,7 @@ class Report:
     findings_by_kind: Mapping[str, int]
     repeated_ids: int
     repeated_examples: tuple[str, ...]
+    repeats_removed: int = 0
     unchecked: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -98,6 +110,8 @@ class Report:
         if self.repeated_ids:
             places = ", ".join(self.repeated_examples)
             lines.append(f"{self.repeated_ids:,} records repeat an id that was in the log before: {places}")
+        if self.repeats_removed:
+            lines.append(f"{self.repeats_removed:,} repeated records are in no bar: repair left them out")
         lines.extend(map(str, self.findings))
         if self.findings_total > len(self.findings):
             lines.append(f"… and {self.findings_total - len(self.findings):,} more")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sparktrends.audit.compare import Comparison
 from sparktrends.audit.log import LogAudit, LogReader
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
-from sparktrends.audit.report import CheckedSpan, Findings, Report
+from sparktrends.audit.report import EXAMPLES, CheckedSpan, Findings, Report, place_name
 from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
 
 Progress = Callable[[str, int, int], None]
@@ -31,11 +31,15 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
     with database.snapshot() as stored:
         places = [row for row in stored.ledger() if row.topic in (TRADES_TOPIC, BARS_TOPIC)]
         gaps = stored.accepted_gaps()
+        log.removed = stored.repeats()
         spans = _read_log(log, reader, stored, places, gaps, tell)
         _find_strays(stored, gaps, log, findings)
         comparison = Comparison(log, laws, findings, stored)
         comparison.run(_counting(tell, "comparing series", len(log.series)))
-    repeated, examples = log.repeats.found()
+    repeated = set(log.repeats.found())
+    for place in sorted(log.removed - repeated):
+        findings.add("repeat", place_name(place), "a record that is the first of its id", "left out by repair")
+    left = sorted(repeated - log.removed)
     return Report(
         spans=spans,
         counts=log.counts,
@@ -44,8 +48,9 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
         provider_bars_checked=comparison.provider_rows_checked,
         findings=tuple(findings.kept),
         findings_by_kind=dict(findings.by_kind),
-        repeated_ids=repeated,
-        repeated_examples=examples,
+        repeated_ids=len(left),
+        repeated_examples=tuple(map(place_name, left[:EXAMPLES])),
+        repeats_removed=len(log.removed),
         unchecked=log.unchecked,
         notes=_notes(places),
         seconds=time.monotonic() - began,

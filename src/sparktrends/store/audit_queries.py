@@ -170,6 +170,14 @@ class Snapshot:
         """Late trades and quarantined records of partitions the ledger does not know: kind, place, how many."""
         return self._all(_STRAYS)
 
+    def repeats(self) -> set[tuple[str, int, int]]:
+        """(topic, partition, offset) of the records that repair left out because they repeat an id."""
+        found = self._all(
+            "SELECT r.topic, r.partition, r.log_offset FROM core.repeats r JOIN core.ledger l "
+            "ON l.topic = r.topic AND l.partition = r.partition AND l.topic_id = r.topic_id"
+        )
+        return {(topic, partition, offset) for topic, partition, offset in found}
+
     def late_trades(self, place: LedgerRow) -> Iterator[Row]:
         """(offset, LATE_COLUMNS …, folded) of one partition by offset."""
         return self._streamed(_LATE, (place.topic, place.topic_id, place.partition))

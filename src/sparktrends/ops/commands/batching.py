@@ -21,6 +21,7 @@ from sparktrends.net.quota import in_words
 from sparktrends.ops import daily as composing
 from sparktrends.ops import feeding
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
+from sparktrends.ops.commands.repairing import repair
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
@@ -284,6 +285,9 @@ def _job(
 ) -> tuple[Job, int]:
     port = feeding.sandbox_port(settings) if sandbox else 0
     return composing.job(settings, system_clock, as_day(day), sources, names(symbols), port), port
+
+
+batch.add_command(repair)
 
 
 def _ready(context: Context) -> Settings:

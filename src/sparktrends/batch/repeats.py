@@ -1,0 +1,117 @@
+"""Records of the log that repeat an id, and all records of the minutes that they are in."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from sparktrends.bars import RAW_TRADES, Limits, judge
+from sparktrends.bars.judge import Accepted, Judged, PriceUpdate
+from sparktrends.bus.codec import decode
+from sparktrends.errors import BadRecord
+from sparktrends.model import MINUTE, Coordinates, LateTrade
+from sparktrends.store.repair_rows import Place
+
+SeriesKey = tuple[str, str]
+Kept = tuple[bytes, Coordinates]
+
+
+class LogRecord(Protocol):
+    """A record as `bus.reader.Record` has it; ``appended`` in µs."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def appended(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Range(NamedTuple):
+    """Records [start, end) of a partition of raw.trades."""
+
+    partition: int
+    start: int
+    end: int
+
+
+Read = Callable[[str, int, int, int], Iterator[LogRecord]]
+"""Topic, partition, start, end: `bus.reader.Reader.range`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A record that repeats an id: where it lies, its series, its minute, and whether a bar may hold it."""
+
+    place: Place
+    key: SeriesKey
+    minute: int
+    sized: bool
+
+
+def find_repeats(read: Read, ranges: Collection[Range], limits: Limits) -> list[Repeat]:
+    """Every record after the first of an id, in the order of the ranges. Reads the log twice at most."""
+    # First by a hash of 64 bits, at 8 bytes an id; what collides is then looked at itself.
+    hashes = array("q", (hash(name) for _, _, name in _named(read, ranges)))
+    ordered = np.sort(np.frombuffer(hashes, np.int64))
+    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    seen: set[tuple[str, ...]] = set()
+    found: list[Repeat] = []
+    for partition, record, name in _named(read, ranges) if twice else ():
+        if hash(name) in twice:
+            at = Coordinates(RAW_TRADES, partition, record.offset, record.appended)
+            repeat = _repeat(judge(record.value, at, limits), at, seen)
+            found += [repeat] if repeat else []
+    return found
+
+
+def records_of(
+    read: Read, ranges: Collection[Range], wanted: Mapping[SeriesKey, Collection[int]]
+) -> list[tuple[SeriesKey, Kept]]:
+    """All records of the wanted minutes of series, in the order of the ranges."""
+    found = []
+    for partition, record in _records(read, ranges):
+        fields = _fields(record)
+        key = (fields.get("source"), fields.get("symbol"))
+        ts = fields.get("ts")
+        if key in wanted and isinstance(ts, int) and ts - ts % MINUTE in wanted[key]:  # type: ignore[index]
+            at = Coordinates(RAW_TRADES, partition, record.offset, record.appended)
+            found.append(((str(key[0]), str(key[1])), (record.value or b"", at)))
+    return found
+
+
+def _records(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord]]:
+    for partition, start, end in ranges:
+        for record in read(RAW_TRADES, partition, start, end):
+            yield partition, record
+
+
+def _named(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord, tuple[str, str, str]]]:
+    """Records with an id, and whose it seems to be."""
+    for partition, record in _records(read, ranges):
+        fields = _fields(record)
+        if fields.get("id") not in (None, ""):
+            yield partition, record, (str(fields.get("source")), str(fields.get("symbol")), str(fields["id"]))
+
+
+def _fields(record: LogRecord) -> Mapping[str, Any]:
+    try:
+        return decode(record.value)
+    except BadRecord:
+        return {}
+
+
+def _repeat(verdict: Judged, at: Coordinates, seen: set[tuple[str, ...]]) -> Repeat | None:
+    if not isinstance(verdict, Accepted | PriceUpdate | LateTrade) or not verdict.trade.id:
+        return None
+    trade = verdict.trade
+    name = (trade.source, trade.symbol, trade.id)
+    if name not in seen:
+        seen.add(name)
+        return None
+    place = (at.topic, at.partition, at.offset)
+    return Repeat(place, name[:2], trade.ts - trade.ts % MINUTE, not isinstance(verdict, PriceUpdate))

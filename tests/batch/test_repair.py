@@ -1,0 +1,226 @@
+"""Repair on a real database: afterwards all is as if the log had been without fault, and the audit says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from commit.stored import everything, expect_as_recomputed
+from commit.world import BOTH, MINUTE, SECOND, Log, Pen, Record, Road, T, random_log, rows
+from sparktrends.audit.run import run as audit
+from sparktrends.bars import RAW_TRADES
+from sparktrends.batch.repair import Repair, Repaired, Wanted
+from sparktrends.bus.reader import Record as LogRecord
+from sparktrends.commit import Laws
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
+from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.writer import Writer
+
+pytestmark = pytest.mark.e2e
+SETTLED = ("bars", "metrics", "signals", "alerts", "gaps")
+
+
+class Shelf:
+    """The log of a `Pen` as Kafka's client would hand it out; ``low`` is what was trimmed."""
+
+    def __init__(self, log: Log, low: int = 0) -> None:
+        self._log = log
+        self._low = low
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
+        assert start >= self._low
+        held = self._log.get((topic, partition), ())
+        assert end <= len(held)
+        for value, at in held[start:end]:
+            yield LogRecord(at.offset, at.appended, None, value)
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        return self._low, len(self._log.get((topic, partition), ()))
+
+
+def repair(road: Road, wanted: Wanted | None = None, low: int = 0, laws: Laws = BOTH) -> Repaired:
+    writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
+    try:
+        return Repair(writer, Shelf(road.log, low), laws, lambda: road.now).run(wanted or Wanted())
+    finally:
+        writer.close()
+
+
+def audited(road: Road) -> Any:
+    return audit(Shelf(road.log), AuditDatabase(road.dsn))
+
+
+def with_ids(log: Log) -> Log:
+    """The same log, each trade with an id of its own."""
+    return {place: [_named(record) for record in held] for place, held in log.items()}
+
+
+def _named(record: Record) -> Record:
+    value, at = record
+    return (value[:-1] + f',"id":"{at.partition}-{at.offset}"}}'.encode() if at.topic == RAW_TRADES else value), at
+
+
+@pytest.fixture
+def road_of(migrated_database: Callable[[], str]) -> Iterator[Callable[[Log], Road]]:
+    made: list[Road] = []
+
+    def of(log: Log) -> Road:
+        made.append(Road(migrated_database(), log, laws=BOTH))
+        return made[-1]
+
+    yield of
+    for road in made:
+        road.close()
+
+
+def quiet_hours(pen: Pen) -> None:
+    """A trade a minute for an hour and a half, falling a little."""
+    for n in range(90):
+        pen.trade("A", T + n * MINUTE, 100 - n / 100, 1, id=f"n{n}")
+
+
+def test_late_trades_are_folded_in_as_if_they_had_been_in_time(road_of: Callable[[Log], Road]) -> None:
+    late, filled = Pen(), Pen()
+    for pen, fill in ((late, False), (filled, True)):
+        quiet_hours(pen)
+        for minute, price in ((5, 300), (5, 2), (40, 250)):
+            pen.trade("A", T + minute * MINUTE + SECOND, price, "0.5", at=T + 91 * MINUTE, fill=fill)
+        # A fill moves its series' clock, a late trade does not: nothing else tells them apart.
+        pen.trade("A", T + 92 * MINUTE, 100)
+    one, two = road_of(late.log), road_of(filled.log)
+    for road in (one, two):
+        road.all()
+    assert rows(one.dsn, "SELECT count(*) FROM core.late_trades WHERE folded_at IS NULL") == [(3,)]
+    assert everything(one.dsn)["bars"] != everything(two.dsn)["bars"]
+    done = repair(one)
+    assert (done.late, done.repeats, done.series) == (3, 0, 1)
+    for name in SETTLED:
+        assert everything(one.dsn)[name] == everything(two.dsn)[name], name
+    assert audited(one).ok
+    assert repair(one) == Repaired()
+
+
+def test_repeated_records_are_taken_out_of_their_bars(road_of: Callable[[Log], Road]) -> None:
+    clean, doubled = Pen(), Pen()
+    for pen in (clean, doubled):
+        quiet_hours(pen)
+        pen.trade("A", T + 50 * MINUTE + SECOND, 200, 3, at=T + 90 * MINUTE, fill=True, id="x")
+        if pen is doubled:
+            pen.trade("A", T + 50 * MINUTE + SECOND, 200, 3, at=T + 90 * MINUTE, fill=True, id="x")
+            pen.trade("A", T + 60 * MINUTE + SECOND, 500, 3, at=T + 90 * MINUTE, fill=True, id="n3")
+        pen.trade("A", T + 92 * MINUTE, 100)
+    one, two = road_of(doubled.log), road_of(clean.log)
+    for road in (one, two):
+        road.all()
+    assert audited(one).repeated_ids == 2
+    done = repair(one)
+    assert (done.repeats, done.late, done.stayed) == (2, 0, 0)
+    for name in SETTLED:
+        assert everything(one.dsn)[name] == everything(two.dsn)[name], name
+    found = audited(one)
+    assert found.ok
+    assert found.repeats_removed == 2
+    assert repair(one) == Repaired()
+
+
+def test_a_late_trade_that_repeats_another_is_never_folded_in(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 5 * MINUTE, 300, at=T + 90 * MINUTE, id="n5")
+    pen.trade("A", T + 6 * MINUTE, 300, at=T + 90 * MINUTE, id="late")
+    road = road_of(pen.log)
+    road.all()
+    done = repair(road)
+    assert (done.repeats, done.late) == (1, 1)
+    assert audited(road).ok
+
+
+def test_who_heard_an_alert_that_repair_undoes_hears_that_it_is_taken_back(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 90 * MINUTE, 101, 1, id="a")
+    pen.trade("A", T + 90 * MINUTE + SECOND, 900, 1, id="n7")
+    pen.trade("A", T + 92 * MINUTE, 99, 1, id="b")
+    road = road_of(pen.log)
+    road.now = T + 92 * MINUTE
+    road.all()
+    jump = "SELECT status FROM core.alerts WHERE rule = 'jump' AND interval = '1m' AND start = core.at(%s)"
+    assert rows(road.dsn, jump, T + 90 * MINUTE) == [("firing",)]
+    rows(road.dsn, "UPDATE core.deliveries SET state = 'sent', sent_at = now()")
+    pen.trade("A", T + 90 * MINUTE + 2 * SECOND, "99.1", 1, at=T + 92 * MINUTE, fill=True)
+    road.all()
+    repair(road)
+    assert rows(road.dsn, jump, T + 90 * MINUTE) == [("retracted",)]
+    told = (
+        "SELECT state FROM core.deliveries JOIN core.alerts ON id = alert WHERE rule = 'jump' AND kind = 'retraction'"
+    )
+    assert ("due",) in rows(road.dsn, told)
+    assert rows(road.dsn, "SELECT DISTINCT silent FROM core.alerts WHERE created_at > core.at(%s)", road.now) == []
+
+
+def test_a_stream_goes_on_beside_it(road_of: Callable[[Log], Road]) -> None:
+    """Repair between two batches of a stream whose cache knows the minutes from before."""
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 89 * MINUTE + SECOND, 500, 7, id="n89")
+    pen.trade("A", T + 20 * MINUTE, 50, 7, at=T + 89 * MINUTE + 2 * SECOND)
+    road = road_of(pen.log)
+    road.all()
+    done = repair(road)
+    assert (done.repeats, done.late) == (1, 1)
+    pen.trade("A", T + 89 * MINUTE + 30 * SECOND, "99.5", 2)
+    pen.trade("A", T + 91 * MINUTE, 99)
+    road.all()
+    assert audited(road).ok
+    for analysis in BOTH.analyses:
+        expect_as_recomputed(road.dsn, analysis._chain)
+
+
+def test_symbols_and_span_limit_what_is_repaired(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for symbol in "AC":
+        for n in range(40):
+            pen.trade(symbol, T + n * MINUTE, 100)
+        for minute in (1, 11):
+            pen.trade(symbol, T + minute * MINUTE + SECOND, 90, at=T + 41 * MINUTE)
+    road = road_of(pen.log)
+    road.all()
+    assert repair(road, Wanted(("A",), T, T + 10 * MINUTE)).late == 1
+    assert rows(road.dsn, "SELECT symbol, ts FROM market.late_trades WHERE folded_at IS NOT NULL")[0][0] == "A"
+    assert repair(road).late == 3
+    assert audited(road).ok
+
+
+def test_minutes_that_the_log_no_longer_holds_whole_stay(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 3 * MINUTE + SECOND, 90, at=T + 90 * MINUTE, fill=True, id="n60")
+    pen.trade("A", T + 80 * MINUTE + SECOND, 90, at=T + 90 * MINUTE, fill=True, id="n61")
+    road = road_of(pen.log)
+    road.all()
+    done = repair(road, low=30)
+    assert (done.repeats, done.stayed) == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_any_log_is_clean_afterwards(road_of: Callable[[Log], Road], seed: int) -> None:
+    """With some records written twice and many late: what is stored is what the audit makes of the log."""
+    log = {place: list(held) for place, held in with_ids(random_log(seed, 200)).items()}
+    for (topic, partition), held in log.items():
+        if topic == RAW_TRADES:
+            again = [record for record in held if b'"kind"' not in record[0]][:: 3 + seed]
+            for value, at in again:
+                held.append((value, type(at)(topic, partition, len(held), at.appended)))
+    road = road_of(log)
+    while road.left:
+        road.commit(road.ranges(dict.fromkeys(log, 17)))
+        if road.left % 3 == 0:
+            repair(road)
+    repair(road)
+    report = audited(road)
+    assert report.ok, report.text()
+    for analysis in BOTH.analyses:
+        expect_as_recomputed(road.dsn, analysis._chain)
