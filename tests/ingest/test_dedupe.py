@@ -108,3 +108,12 @@ def test_heartbeats_alone_do_not_hide_the_last_trade(broker: Broker, monkeypatch
     with Reader(broker.connection) as reader:
         seen = last_seen(reader, "raw.trades", {("a", "A")})
     assert seen.series == {("a", "A"): LastSeen("f-5", "1", 149)}
+
+
+def test_of_sources_that_do_not_go_on_by_id_any_record_will_do(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedupe, "_CHUNK", 10)
+    publish(broker, [trade("b", "B", i) for i in range(100)] + [Heartbeat("a", "A", 200, received=200)])
+    told: list[str] = []
+    with Reader(broker.connection) as reader:
+        seen = last_seen(reader, "raw.trades", {("a", "A")}, told.append, unnumbered={"a"})
+    assert (len(told), seen.series["a", "A"].received) == (1, 200)

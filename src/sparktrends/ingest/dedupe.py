@@ -75,18 +75,20 @@ def last_seen(
     wanted: Collection[Series],
     report: Callable[[str], None] = lambda _: None,
     deepest: int | None = None,
+    unnumbered: Collection[str] = (),
 ) -> Seen:
     """The end of each wanted series in the log, read backwards from its end until all are found.
 
     A series that was never published makes it read the whole log (half a million records a second); ``report`` is
-    told how far it is. With ``deepest`` no partition is read further back than that many records.
+    told how far it is. With ``deepest`` no partition is read further back than that many records. Of ``unnumbered``
+    sources any record will do: they never go on by id, and some never give one.
     """
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
     found: dict[Series, LastSeen] = {}
     markers = tuple({f'"{source}"'.encode() for source, _ in wanted})
-    bars = topic == "raw.bars"
+    free = {series for series in wanted if topic == "raw.bars" or series[0] in unnumbered}
     depth = 0
-    while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, bars):
+    while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, free):
         if deepest is not None and depth >= deepest:
             break
         for partition, (low, high) in ends.items():
@@ -97,8 +99,8 @@ def last_seen(
     return Seen(found, {(topic, partition): high for partition, (_, high) in ends.items()})
 
 
-def _complete(found: Mapping[Series, LastSeen], wanted: Collection[Series], bars: bool) -> bool:
-    return all(series in found and (bars or found[series].id) for series in wanted)
+def _complete(found: Mapping[Series, LastSeen], wanted: Collection[Series], free: Collection[Series]) -> bool:
+    return all(series in found and (series in free or found[series].id) for series in wanted)
 
 
 def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:

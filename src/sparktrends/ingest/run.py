@@ -106,7 +106,8 @@ class Ingest:
         with Reader(self._config.kafka) as reader:
             assert publisher.door is not None
             learnt = recall(publisher.door, reader, RAW_TRADES, _RECALL)
-            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH)
+            unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
+            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered)
         left = outlet.recover(publisher.door)
         self._told(f"{learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
         return seen
