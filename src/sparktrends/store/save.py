@@ -77,8 +77,8 @@ def quarantined(tx: Transaction, records: Sequence[Quarantined], ids: TopicIds) 
     if not records:
         return
     with tx.cursor.copy(
-        "COPY core.quarantine (topic, topic_id, partition, log_offset, appended, reason, size, sha256, payload, source) "
-        "FROM STDIN (FORMAT BINARY)"
+        "COPY core.quarantine (topic, topic_id, partition, log_offset, appended, reason, size, sha256, payload, "
+        "source) FROM STDIN (FORMAT BINARY)"
     ) as copy:
         copy.set_types(["text", "text", "int4", "int8", "int8", "text", "int4", "bytea", "bytea", "text"])
         for r in records:
