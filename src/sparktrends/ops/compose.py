@@ -141,10 +141,10 @@ def _data(name: str) -> str:
 
 
 def _yaml(document: object) -> str:
-    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000)
+    return str(yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1000))
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
     """No anchors, and texts of several lines as people write them."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
