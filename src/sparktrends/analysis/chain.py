@@ -14,10 +14,12 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from sparktrends.detectors import Detectors
+from sparktrends.detectors import SCORE, Detectors
+from sparktrends.detectors.candlesticks import Candlesticks
+from sparktrends.detectors.feed import Key
 from sparktrends.indicators import BAR_COLUMNS, Kernel
 from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Signal
-from sparktrends.rules import Names, Rules
+from sparktrends.rules import Names, Rules, nodes
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, str]
@@ -91,17 +93,23 @@ class Chain:
         interval: str = "1m",
         tags: Callable[[str], Collection[str]] = lambda _: (),
         open_at: OpenAt = lambda _symbol, _at: True,
+        candlesticks: Candlesticks | None = None,
     ) -> None:
         self.kernel = kernel
         self.detectors = detectors
         self.rules = rules.at(interval)
+        shapes = candlesticks or Candlesticks()
+        asked = interval in shapes.said_at or _most_column(self.rules) >= len(detectors.columns)
+        self.candlesticks = shapes if asked else None
         self.interval = interval
         self._tags = tags
         self._open_at = open_at
         self._in_session = self.rules.in_session
-        self._edges = (kernel.size, kernel.size + detectors.size)
-        self.size = self._edges[1] + self.rules.size
-        figures = hashlib.sha256(f"{kernel.version} {detectors.fingerprint}".encode()).hexdigest()[:16]
+        found = kernel.size + detectors.size
+        self._edges = (kernel.size, found, found + (shapes.size if asked else 0))
+        self.size = self._edges[2] + self.rules.size
+        parts = (kernel.version, detectors.fingerprint, *([shapes.fingerprint] if asked else []))
+        figures = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
         self.layout = figures + self.rules.fingerprint
         """Names the meaning of a state row: 16 characters for kernel and detectors, 16 for the rules. A row that begins
         otherwise must be recomputed; one that ends otherwise can be adopted."""
@@ -111,18 +119,21 @@ class Chain:
         """With everything that is shipped, at its default settings."""
         kernel = Kernel()
         detectors = Detectors(kernel.columns)
-        return cls(kernel, detectors, Rules.default(Names(kernel.columns, detectors.thresholds)), interval)
+        thresholds = detectors.thresholds | Candlesticks().thresholds
+        return cls(kernel, detectors, Rules.default(Names(kernel.columns, thresholds)), interval)
 
     def prepared(self) -> Chain:
         """Itself, with all that it steps with loaded or compiled, so that no first bar waits."""
         self.kernel.prepare()
         self.detectors.prepare()
+        if self.candlesticks is not None:
+            self.candlesticks.prepare()
         return self
 
     def new(self) -> Floats:
         """The state of a series that has seen nothing."""
-        parts = (self.kernel.new(1), self.detectors.new(1), self.rules.new(1))
-        row: Floats = np.concatenate(parts, axis=1)[0]
+        parts = [self.kernel.new(1)[0], np.zeros(self._edges[2] - self.kernel.size), self.rules.new(1)[0]]
+        row: Floats = np.concatenate(parts)
         return row
 
     def advance(self, works: Sequence[Work]) -> list[Stepped]:
@@ -138,17 +149,18 @@ class Chain:
         """A state that other rules left, with the memory that these would have of ``history``, which are all bars of
         the series up to that state: rules count as if they had always been there."""
         _, memory = self._follow(history)
-        adopted: Floats = np.concatenate((state[: self._edges[1]], memory))
+        adopted: Floats = np.concatenate((state[: self._edges[2]], memory))
         return adopted
 
     def _follow(self, work: Work) -> tuple[NDArray[np.bool_], Floats]:
         """What fires at each bar, and the memory of the rules after the last."""
-        kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :].copy()))
         fired = np.zeros((len(work.starts), len(self.rules.rules)), dtype=bool)
         for first in range(0, len(work.starts), _STRETCH):
             stretch = slice(first, first + _STRETCH)
             metrics = self.kernel.run(kernel, work.rows[stretch])
-            scores = self._scores(self.detectors.run(detectors, work.rows[stretch], metrics))
+            found = self.detectors.run(detectors, work.rows[stretch], metrics)
+            scores = self._scores(found, shapes, work.rows[stretch])
             starts = np.array(work.starts[stretch], dtype=np.int64)
             applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
             fired[stretch] = self.rules.run(memory, starts, work.rows[stretch], metrics, scores, applies)
@@ -156,7 +168,7 @@ class Chain:
 
     def peek(self, keys: Sequence[SeriesKey], starts: Sequence[int], states: Floats, rows: Floats) -> Peeked:
         """Metrics and early signals of forming bars; no state changes, no rule is asked."""
-        kernel, detectors, _ = self._split(states)
+        kernel, detectors, _, _ = self._split(states)
         metrics = self.kernel.peek(kernel, rows)
         found = self.detectors.peek(detectors, rows, metrics)
         names = [(*key, self.interval, start) for key, start in zip(keys, starts, strict=True)]
@@ -164,30 +176,32 @@ class Chain:
 
     def assume(self, states: Floats, rows: Floats) -> Floats:
         """Copies of ``states`` as if the forming bars ``rows`` were final: what a bar after them is peeked from."""
-        kernel, detectors, memory = self._split(states.copy())
+        kernel, detectors, shapes, memory = self._split(states.copy())
         metrics = self.kernel.step(kernel, rows)
-        self.detectors.step(detectors, rows, metrics)
-        after: Floats = np.concatenate((kernel, detectors, memory), axis=1)
+        self._scores(self.detectors.step(detectors, rows, metrics), shapes, rows)
+        after: Floats = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return after
 
-    def _split(self, states: Floats) -> tuple[Floats, Floats, Floats]:
-        a, b = self._edges
-        kernel, detectors = np.ascontiguousarray(states[:, :a]), np.ascontiguousarray(states[:, a:b])
-        return kernel, detectors, np.ascontiguousarray(states[:, b:])
+    def _split(self, states: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """The parts of the state: kernel, detectors, candlesticks, memory of the rules."""
+        a, b, c = self._edges
+        parts = (states[:, :a], states[:, a:b], states[:, b:c], states[:, c:])
+        kernel, detectors, shapes, memory = (np.ascontiguousarray(part) for part in parts)
+        return kernel, detectors, shapes, memory
 
     def _step(self, works: Sequence[Work]) -> list[Stepped]:
-        kernel, detectors, memory = self._split(np.stack([w.state for w in works]))
+        kernel, detectors, shapes, memory = self._split(np.stack([w.state for w in works]))
         rows = np.concatenate([w.rows for w in works])
         starts = np.array([w.starts[0] for w in works], dtype=np.int64)
         metrics = self.kernel.step(kernel, rows)
         found = self.detectors.step(detectors, rows, metrics)
-        scores = self._scores(found)
+        scores = self._scores(found, shapes, rows)
         applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
         fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies)
         keys = [(*w.key, self.interval, w.starts[0]) for w in works]
-        signals = self.detectors.signals(keys, found)
+        signals = self._signals(keys, found, scores)
         alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
-        states = np.concatenate((kernel, detectors, memory), axis=1)
+        states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return [
             # A copy of each state: whoever keeps one must not keep the table of all.
             Stepped(w.key, w.starts, metrics[j : j + 1], of_signals, of_alerts, state.copy(), _snapshots(w, state))
@@ -217,22 +231,32 @@ class Chain:
         return _joined(work, pieces)
 
     def _piece(self, work: Work) -> Stepped:
-        kernel, detectors, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :].copy()))
         metrics = self.kernel.run(kernel, work.rows)
         found = self.detectors.run(detectors, work.rows, metrics)
-        scores = self._scores(found)
+        scores = self._scores(found, shapes, work.rows)
         starts = np.array(work.starts, dtype=np.int64)
         applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
         fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies)
         keys = [(*work.key, self.interval, start) for start in work.starts]
-        signals = self.detectors.signals(keys, found)
+        signals = self._signals(keys, found, scores)
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
-        state = np.concatenate((kernel, detectors, memory))
+        state = np.concatenate((kernel, detectors, shapes, memory))
         return Stepped(work.key, work.starts, metrics, tuple(signals), tuple(alerts), state, _snapshots(work, state))
 
-    @staticmethod
-    def _scores(found: Floats) -> Floats:
-        return np.ascontiguousarray(found[:, :, 0])
+    def _scores(self, found: Floats, shapes: Floats, rows: Floats) -> Floats:
+        """The scores that rules see: of detectors and, where anybody looks at them, of candlesticks, which learn."""
+        scores = np.ascontiguousarray(found[:, :, SCORE])
+        if self.candlesticks is None:
+            return scores
+        step = self.candlesticks.step if shapes.ndim > 1 else self.candlesticks.run
+        return np.hstack((scores, step(shapes, rows)))
+
+    def _signals(self, keys: Sequence[Key], found: Floats, scores: Floats) -> list[Signal]:
+        signals = self.detectors.signals(keys, found)
+        if self.candlesticks is not None and self.interval in self.candlesticks.said_at:
+            signals += self.candlesticks.signals(keys, scores[:, found.shape[1] :])
+        return signals
 
     def _in_time(
         self, watched: NDArray[np.bool_], keys: Iterable[SeriesKey], starts: NDArray[np.int64]
@@ -248,6 +272,18 @@ class Chain:
     def watches(self, key: SeriesKey) -> NDArray[np.bool_]:
         """Which of its rules watch a series: ``bool[r]``."""
         return self.rules.applies(key[1], self._tags(key[1]))
+
+
+def _most_column(rules: Rules) -> int:
+    """The last score column that any of these rules looks at; -1 when none looks at scores."""
+    tests = [test for rule in rules.rules for test in (rule.when, rule.until) if test is not None]
+    found = [-1]
+    for node in (node for test in tests for node in test.walk()):
+        if isinstance(node, nodes.Signals):
+            found += [column for column, _ in node.columns]
+        elif isinstance(node, nodes.Column) and node.table == "scores":
+            found.append(node.column)
+    return max(found)
 
 
 def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:

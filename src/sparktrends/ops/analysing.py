@@ -1,4 +1,4 @@
-"""The analysis as the settings want it: ``[indicators]``, ``[detectors.NAME]``, ``[rules] file``, ``[tags]``."""
+"""The analysis as the settings want it: ``[indicators] [detectors.NAME] [candlesticks] [rules] [tags]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sparktrends.analysis.chain import Chain
 from sparktrends.bars import Limits
 from sparktrends.commit import Analysis
 from sparktrends.detectors import Detectors
+from sparktrends.detectors.candlesticks import SAID_AT, Candlesticks
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import Kernel
 from sparktrends.model import INTERVALS
@@ -30,14 +31,15 @@ class Analysing:
         self._detectors = Detectors(self._kernel.columns, settings.table("detectors"))
         self._intervals = intervals
         self._tags = {str(symbol): list(words) for symbol, words in settings.table("tags").items()}
-        names = Names(self._kernel.columns, self._detectors.thresholds)
+        self._candlesticks = candlesticks_of(settings)
+        names = Names(self._kernel.columns, self._detectors.thresholds | self._candlesticks.thresholds)
         self.rules = RulesFile(rules or rules_path(settings), names)
 
     def chains(self) -> list[Chain]:
         """The chain of each interval, with the rules as they are now."""
         rules = self.rules.look()
         return [
-            Chain(self._kernel, self._detectors, rules, interval, self._tags_of, is_trading)
+            Chain(self._kernel, self._detectors, rules, interval, self._tags_of, is_trading, self._candlesticks)
             for interval in self._intervals
         ]
 
@@ -60,6 +62,14 @@ class Analyses:
             self._rules = rules
             self._analyses = tuple(Analysis(chain.prepared(), self._limits) for chain in self._analysing.chains())
         return self._analyses
+
+
+def candlesticks_of(settings: Settings) -> Candlesticks:
+    """The candlestick patterns: ``[candlesticks] signals`` lists the intervals at which they are signals."""
+    said_at = settings.table("candlesticks").get("signals", SAID_AT)
+    if isinstance(said_at, str):
+        raise BadSetting("[candlesticks] signals is not a list", hint='write signals = ["1d"]')
+    return Candlesticks(said_at)
 
 
 def is_trading(symbol: str, at: int) -> bool:
@@ -88,7 +98,7 @@ def rules_path(settings: Settings) -> Path | None:
 def names_of(settings: Settings) -> Names:
     """What a rule may speak of, without compiling anything twice."""
     chain = chain_of(settings)
-    return Names(chain.kernel.columns, chain.detectors.thresholds)
+    return Names(chain.kernel.columns, chain.detectors.thresholds | Candlesticks().thresholds)
 
 
 def channel_blocks(settings: Settings) -> dict[str, dict[str, str]]:

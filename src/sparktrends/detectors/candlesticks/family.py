@@ -62,6 +62,10 @@ class Candlesticks:
         """State of ``n`` series that have seen nothing."""
         return np.zeros((n, self.size))
 
+    def prepare(self) -> None:
+        """Load or compile what a step needs."""
+        compiled_drive()
+
     def step(self, state: Floats, bars: Floats) -> Floats:
         """One final bar for each of n series: the scores ``[n, 61]``; learns in place. Raises `IntegrityError`.
 
