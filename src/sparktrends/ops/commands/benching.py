@@ -100,6 +100,22 @@ def api(context: Context, seconds: float, rate: float, symbols: int, trades: flo
 
 
 @bench.command()
+@click.option("--nab", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A folder in NAB's layout.")
+@click.option("--symbols", default=20, show_default=True, help="Of the simulated market.")
+@click.option("--rate", default=20.0, show_default=True, help="Its trades a second.")
+@click.option("--days", default=2, show_default=True, help="Simulated; 0 for none.")
+@click.option("--seed", default=2024, show_default=True)
+def detectors(nab: Path | None, symbols: int, rate: float, days: int, seed: int) -> None:
+    """What the detectors find, how soon, and how often they cry wolf."""
+    from sparktrends.ops.bench import detecting, planted
+
+    figures = detecting.on_nab(nab) if nab else {}
+    if days:
+        figures |= planted.run(symbols, rate, days, seed)
+    click.echo(line("detectors", figures))
+
+
+@bench.command()
 def kernel() -> None:
     """The indicators alone on one core, beside talipp."""
     from sparktrends.ops.bench import kernel as measured
