@@ -159,7 +159,7 @@ class Chain:
         for first in range(0, len(work.starts), _STRETCH):
             stretch = slice(first, first + _STRETCH)
             metrics = self.kernel.run(kernel, work.rows[stretch])
-            found = self.detectors.run(detectors, work.rows[stretch], metrics)
+            found = self.detectors.run(detectors, work.rows[stretch], metrics, self.rules.score_columns)
             scores = self._scores(found, shapes, work.rows[stretch])
             starts = np.array(work.starts[stretch], dtype=np.int64)
             applies = self._in_time(self.watches(work.key), repeat(work.key), starts)

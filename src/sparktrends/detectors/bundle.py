@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -132,16 +132,31 @@ class Detectors:
         found[:, [not kind.forming for kind in self._kinds]] = math.nan
         return found
 
-    def run(self, state: Floats, bars: Floats, metrics: Floats) -> Floats:
-        """m bars of one series in order, ``state`` being its row: the same bits as m steps."""
-        return self._drive(np.zeros(len(bars), dtype=np.int64), state[None, :], bars, metrics, learning=True)
+    def run(self, state: Floats, bars: Floats, metrics: Floats, only: Collection[int] | None = None) -> Floats:
+        """m bars of one series in order, ``state`` being its row: the same bits as m steps.
 
-    def _drive(self, rows: Any, state: Floats, bars: Floats, metrics: Floats, *, learning: bool) -> Floats:
+        With ``only`` the other columns stay NaN, and their state as it was: for whoever looks at no others.
+        """
+        rows = np.zeros(len(bars), dtype=np.int64)
+        return self._drive(rows, state[None, :], bars, metrics, learning=True, only=only)
+
+    def _drive(
+        self,
+        rows: Any,
+        state: Floats,
+        bars: Floats,
+        metrics: Floats,
+        *,
+        learning: bool,
+        only: Collection[int] | None = None,
+    ) -> Floats:
         if state.shape[1] != self.size or not state.flags.c_contiguous or len(metrics) != len(bars):
             raise IntegrityError(f"state of {state.shape[1]} floats a series: these detectors keep {self.size}")
         bars = np.ascontiguousarray(bars, dtype=np.float64)
-        found = np.empty((len(bars), len(self._kinds), 5))
+        found = np.full((len(bars), len(self._kinds), 5), math.nan)
         for column, (kind, drive) in enumerate(zip(self._kinds, self._drivers, strict=True)):
+            if only is not None and column not in only:
+                continue
             seen = np.ascontiguousarray(metrics[:, self._reads[column]])
             p, at = self._params[column], self._starts[column]
             drive(p, at, kind.size, rows, state, bars, seen, found, column, learning)

@@ -70,6 +70,18 @@ class Rules:
         return Rules([rule for rule in self.rules if rule.interval == interval], self.names)
 
     @property
+    def score_columns(self) -> frozenset[int]:
+        """The columns of scores that any of them looks at."""
+        tests = [test for rule in self.rules for test in (rule.when, rule.until) if test is not None]
+        found: set[int] = set()
+        for node in (node for test in tests for node in test.walk()):
+            if isinstance(node, nodes.Signals):
+                found.update(column for column, _ in node.columns)
+            elif isinstance(node, nodes.Column) and node.table == "scores":
+                found.add(node.column)
+        return frozenset(found)
+
+    @property
     def in_session(self) -> Mask:
         """Which of them look at bars of the session alone: ``bool[r]``."""
         return np.array([rule.session for rule in self.rules], dtype=bool)
