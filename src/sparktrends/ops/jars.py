@@ -126,7 +126,7 @@ class Resolver:
         return dict(zip(wanted, found, strict=True))
 
     def _one(self, name: str, entries: Mapping[str, Entry]) -> tuple[Path, ...]:
-        folder = self.cache / "jars" / f"{name}-{_fingerprint(entries)}"
+        folder = _place(self.cache, name, entries)
         # First without the lock: what is whole needs none, and the cache inside an image cannot be written.
         if folder.is_dir() and not faults(folder, entries):
             return _paths(folder, entries)
@@ -162,6 +162,12 @@ def read_lock(path: Path = LOCK) -> Lock:
             name, file, size, digest = line.split()
             found.setdefault(name, {})[file] = Entry(int(size), digest)
     return found
+
+
+def damaged(cache: Path, path: Path = LOCK) -> list[Path]:
+    """Jars in the cache that are not what the lock names; a set that was never fetched has none."""
+    places = {_place(cache, name, entries): entries for name, entries in read_lock(path).items()}
+    return [file for folder, entries in places.items() if folder.is_dir() for file in faults(folder, entries)]
 
 
 def faults(folder: Path, entries: Mapping[str, Entry]) -> list[Path]:
@@ -287,6 +293,10 @@ def _measure(file: Path) -> Entry | None:
         return Entry(file.stat().st_size, digest)
     except OSError:
         return None
+
+
+def _place(cache: Path, name: str, entries: Mapping[str, Entry]) -> Path:
+    return cache / "jars" / f"{name}-{_fingerprint(entries)}"
 
 
 def _paths(folder: Path, entries: Mapping[str, Entry]) -> tuple[Path, ...]:

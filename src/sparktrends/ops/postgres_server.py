@@ -123,18 +123,10 @@ class PostgresServer:
 
     def _user(self) -> User | None:
         """Who runs it: whoever owns the data already, else an unprivileged user of the system; None when not root."""
-        if os.geteuid() != 0:
-            return None
-        if self._data.exists():
+        if os.geteuid() == 0 and self._data.exists():
             found = self._data.stat()
             return found.st_uid, found.st_gid
-        for name in ("postgres", "nobody"):
-            try:
-                entry = pwd.getpwnam(name)
-            except KeyError:
-                continue
-            return entry.pw_uid, entry.pw_gid
-        raise BadSetting("root may not run PostgreSQL, and no user `postgres` or `nobody` exists", hint="add one")
+        return runner()
 
     def _copied(self) -> Path:
         """The copy of the binaries in the home, made whole or not at all; one per version of the wheel."""
@@ -208,6 +200,19 @@ def wheel_folder() -> Path:
         if (folder / INSTALL / "bin" / "postgres").exists():
             return folder
     raise NotFound("the PostgreSQL 18 binaries are not installed", hint="install the requirements again")
+
+
+def runner() -> User | None:
+    """Who runs a database that has no files yet: an unprivileged user of the system; None when this is not root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise BadSetting("root may not run PostgreSQL, and no user `postgres` or `nobody` exists", hint="add one")
 
 
 def evict_leftovers(folder: Path) -> None:

@@ -236,6 +236,14 @@ def evict(folder: Path, word: str, grace: float = 8.0) -> None:
     psutil.wait_procs(stubborn, timeout=grace)
 
 
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether that process lives and works below that folder; a number may be given out again."""
+    with contextlib.suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder)
+    return False
+
+
 def tied(argv: Sequence[str], death_signal: int = signal.SIGKILL, user: User | None = None) -> list[str]:
     """The command that runs ``argv`` tied to the life of the thread that starts it."""
     tie = [str(number) for number in (os.getpid(), int(death_signal), *(user or (-1, -1)))]

@@ -75,6 +75,14 @@ def newest_bars(connection: Connection, limit: int = 30) -> Sequence[NewestBar]:
     return [NewestBar(*row) for row in found]
 
 
+def database_clock(connection: Connection) -> int:
+    """The time by the database's clock: microseconds since 1970, UTC."""
+    with translated():
+        row = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def database_bytes(connection: Connection) -> int:
     """The size of the database on disk."""
     with translated():

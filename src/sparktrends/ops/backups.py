@@ -1,0 +1,161 @@
+"""A whole home as one file: the broker's log, the database and the passwords, of one moment.
+
+Only a stopped home is saved: then log and ledger agree to the byte, and nothing needs to be asked. What is made anew at
+every start (scratch, logs, copies of binaries, addresses, locks) stays out. The file holds the passwords: mode 600.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from sparktrends import __version__
+from sparktrends.errors import BadFile, BadSetting, DiskFull
+from sparktrends.ops import kafka_server, postgres_server
+from sparktrends.ops.home import Home
+
+FORMAT = 1
+_BLOCK = 1 << 20
+_MANIFEST = "sparktrends-backup.json"
+_ROOTS = ("kafka", "postgres", "run")
+_LEFT_OUT = (
+    "kafka/server.properties",
+    "kafka/log4j2.properties",
+    "postgres/binaries-*",
+    "postgres/data/postmaster.pid",
+    "run/owner",
+    "run/restart-*",
+    "run/stack.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How much is in a backup: files, and their bytes before compression."""
+
+    files: int
+    size: int
+
+
+def backup(home: Home, file: Path) -> Saved:
+    """Save the stopped home; raises Fenced while it runs. The file appears whole or not at all."""
+    if file.exists():
+        raise BadSetting(f"{file} exists", hint="name another file")
+    fresh = file.with_name(f"{file.name}.part")
+    with home.owned():
+        kafka_server.evict_leftovers(home.kafka)
+        postgres_server.evict_leftovers(home.postgres)
+        try:
+            saved = _write(home, fresh)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise DiskFull(
+                f"{file} cannot be written ({error.strerror})", hint="name a file on another disk"
+            ) from error
+    fresh.replace(file)
+    return saved
+
+
+def restore(file: Path, home: Home) -> Saved:
+    """Put what a backup holds into a home that holds nothing yet; raises BadSetting, BadFile or DiskFull."""
+    with home.owned():
+        for there in (home.kafka / "data", home.postgres / "data", home.run / "secrets.json"):
+            if there.exists():
+                raise BadSetting(f"{home.path} holds data already", hint="name another folder with --home")
+        fresh = home.path / "restoring"
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            saved = _unpack(file, fresh)
+            _admit(fresh / "postgres" / "data")
+            for root in _ROOTS:
+                for item in (fresh / root).iterdir():
+                    item.replace(home.path / root / item.name)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return saved
+
+
+def _write(home: Home, file: Path) -> Saved:
+    files, size = 0, 0
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
+            said = json.dumps({"format": FORMAT, "version": __version__}).encode()
+            first = tarfile.TarInfo(_MANIFEST)
+            first.size = len(said)
+            archive.addfile(first, io.BytesIO(said))
+            for path in _kept(home):
+                archive.add(path, path.relative_to(home.path).as_posix(), recursive=False)
+                files, size = files + path.is_file(), size + (path.stat().st_size if path.is_file() else 0)
+        out.flush()
+        os.fsync(out.fileno())
+    return Saved(files, size)
+
+
+def _kept(home: Home) -> Iterator[Path]:
+    """Every file and folder, a folder before what is in it."""
+    waiting = [home.path / root for root in reversed(_ROOTS)]
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            if any(fnmatch(path.relative_to(home.path).as_posix(), left) for left in _LEFT_OUT):
+                continue
+            yield path
+            if path.is_dir():
+                waiting.append(path)
+
+
+def _unpack(file: Path, folder: Path) -> Saved:
+    files, size = 0, 0
+    for root in _ROOTS:
+        (folder / root).mkdir(parents=True)
+    try:
+        with gzip.open(file) as content, tarfile.open(fileobj=content, mode="r:") as archive:
+            _check_manifest(archive, file)
+            for member in archive:
+                _check(member, file)
+                archive.extract(member, folder, filter="data")
+                files, size = files + member.isfile(), size + member.size
+            while content.read(_BLOCK):  # to the very end, where the checksum is
+                pass
+    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError) as error:
+        raise BadFile(f"{file} is damaged or no backup of ours ({error})") from error
+    except OSError as error:
+        hint = "is there room, and may you read it?"
+        raise DiskFull(f"{file} cannot be restored ({error.strerror})", hint=hint) from error
+    return Saved(files, size)
+
+
+def _check_manifest(archive: tarfile.TarFile, file: Path) -> None:
+    first = archive.next()
+    content = archive.extractfile(first) if first and first.name == _MANIFEST else None
+    said = json.loads(content.read(4096)) if content else {}
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise BadFile(f"{file} is no backup that this release can read")
+
+
+def _check(member: tarfile.TarInfo, file: Path) -> None:
+    """Only plain files and folders below the three that are ours: a backup may come from anywhere."""
+    if member.name == _MANIFEST:
+        return
+    path = PurePosixPath(member.name)
+    if not (member.isfile() or member.isdir()) or path.parts[0] not in _ROOTS or ".." in path.parts:
+        raise BadFile(f"{file} holds {member.name}, which no backup of ours does")
+
+
+def _admit(data: Path) -> None:
+    """Give the database's files to the user who runs it, and to nobody else."""
+    if not data.exists():
+        return
+    user = postgres_server.runner()
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if user:
+            os.chown(path, *user)

@@ -1,0 +1,165 @@
+"""`sparktrends doctor`: what is wrong with this machine, this home and these settings, and what to do about each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from sparktrends.bus.connection import wait_ready
+from sparktrends.errors import DiskFull, SparkTrendsError
+from sparktrends.model import SECOND
+from sparktrends.ops import jars, java, ports
+from sparktrends.ops.endpoints import endpoints, external, record
+from sparktrends.ops.home import Home
+from sparktrends.ops.secured import is_local
+from sparktrends.ops.settings import Settings
+from sparktrends.ops.status import collect
+from sparktrends.ops.supervise import works_in
+from sparktrends.store.connect import connect
+from sparktrends.store.queries import database_clock
+from sparktrends.telemetry import Clock
+
+PYTHONS = ((3, 11), (3, 13))
+_LAG_LIMIT_S = 60
+_CLOCK_LIMIT_S = 5
+_PATIENCE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be. A ``problem`` stops or harms the product, a notice does not."""
+
+    check: str
+    what: str
+    do: str
+    problem: bool = True
+
+    def __str__(self) -> str:
+        return f"{'problem' if self.problem else 'notice '}  {self.check}: {self.what}\n         → {self.do}"
+
+    def to_json(self) -> dict[str, object]:
+        """As `doctor --json` prints it."""
+        return asdict(self)
+
+
+Check = Callable[[Settings, Clock], Iterable[Finding]]
+
+
+def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    """Every finding; a check that fails is one itself."""
+    for name, check in CHECKS.items():
+        try:
+            yield from check(settings, clock)
+        except SparkTrendsError as error:
+            yield Finding(name, str(error), error.hint or "see the logs in the home")
+
+
+def _python(_settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    low, high = PYTHONS
+    if not low <= sys.version_info[:2] <= high:
+        found = ".".join(map(str, sys.version_info[:2]))
+        yield Finding("python", f"Python {found} is not one of 3.11 to 3.13", "make the environment with another one")
+
+
+def _java(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    found = java.find(settings.env, settings.cache)
+    wished = settings.env.get("JAVA_HOME")
+    if wished and found.bundled:
+        yield Finding("java", f"JAVA_HOME={wished} is no Java 17 or 21", "unset it, or name another one", problem=False)
+
+
+def _jars(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    for file in jars.damaged(settings.cache):
+        yield Finding(
+            "jars", f"{file} is not what jars.lock names", "delete its folder: the next start fetches it again"
+        )
+
+
+def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    if _runs(settings):
+        return
+    for name, number in settings.wanted_ports(ports.WANTED).items():
+        if not ports.is_free(number):
+            advice = f"stop what listens there, or set another under [ports] {name}: `up` takes the next free one"
+            yield Finding("ports", f"{number} of {name} is taken", advice, problem=False)
+
+
+def _disk(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    try:
+        Home.open(settings.home).require_space()
+    except DiskFull as error:
+        yield Finding("disk", str(error), error.hint)
+
+
+def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    home = Home.open(settings.home)
+    owner = home.path.stat().st_uid
+    if owner != os.geteuid():
+        yield Finding(
+            "home", f"{home.path} belongs to user {owner}, not to you", "run as that user, or name another --home"
+        )
+    secrets = home.run / "secrets.json"
+    if secrets.exists() and secrets.stat().st_mode & 0o077:
+        yield Finding("home", f"others can read {secrets}", f"chmod 600 {secrets}")
+    if record(home.path) and home.owner() is None:
+        pids = record(home.path).get("processes", {})
+        left = [f"{name} ({pid})" for name, pid in pids.items() if works_in(int(pid), home.path)]
+        if left:
+            yield Finding(
+                "home", f"left over from a killed run: {', '.join(left)}", "the next `up` ends them", problem=False
+            )
+
+
+def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    there = external(settings)
+    if settings.get("POSTGRES_PASSWORD") and not settings.get("POSTGRES_HOST"):
+        advice = "set POSTGRES_HOST too if somebody else runs it; the embedded database has a password of its own"
+        yield Finding("settings", "POSTGRES_PASSWORD without POSTGRES_HOST says nothing", advice, problem=False)
+    if there.database and not there.database.reader_password:
+        advice = "set it, then `sparktrends migrate`"
+        yield Finding("settings", "API and dashboard need POSTGRES_READER_PASSWORD at an external database", advice)
+    if there.database and not is_local(there.database.host) and "sslmode" not in there.database.tls:
+        advice = "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT"
+        yield Finding("settings", f"the way to {there.database.host} need not be encrypted", advice, problem=False)
+    protocol = settings.kafka_security().get("security.protocol", "PLAINTEXT")
+    if there.kafka and not is_local(there.kafka.rpartition(":")[0]) and "SSL" not in protocol:
+        advice = "KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_CA"
+        yield Finding("settings", f"the way to {there.kafka} is not encrypted", advice, problem=False)
+    if settings.spark_master.startswith("spark://") and not there.kafka:
+        advice = "set KAFKA_BOOTSTRAP to a broker that the workers reach too"
+        yield Finding("settings", "SPARK_MASTER is a cluster, but the broker listens on loopback only", advice)
+
+
+def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    there = external(settings)
+    if not _runs(settings) and not (there.kafka and there.database):
+        return  # nothing is meant to run
+    where, home = endpoints(settings), Home.open(settings.home)
+    wait_ready(where.kafka, _PATIENCE_S)
+    with connect(where.owner_dsn, timeout_s=_PATIENCE_S, application="doctor") as connection:
+        ahead = (database_clock(connection) - clock()) / SECOND
+    if abs(ahead) > _CLOCK_LIMIT_S:
+        what = f"this machine's clock and the database's are {abs(ahead):.0f} s apart"
+        yield Finding("clock", what, "let both follow a time server")
+    found = collect(where, home, [], clock)
+    if found.lag_s > _LAG_LIMIT_S:
+        what = f"{found.behind:,} records wait, the oldest for {found.lag_s} s"
+        yield Finding("stream", what, f"see {home.logs / 'stream.log'}, or `sparktrends restart stream`")
+
+
+def _runs(settings: Settings) -> bool:
+    return Home.open(settings.home).owner() is not None
+
+
+CHECKS: dict[str, Check] = {
+    "python": _python,
+    "java": _java,
+    "jars": _jars,
+    "disk": _disk,
+    "home": _home,
+    "ports": _ports,
+    "settings": _settings,
+    "services": _services,
+}

@@ -1,0 +1,95 @@
+"""A backup holds what must outlive, for its owner alone, and nothing strange comes out of one."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from sparktrends.errors import BadFile, BadSetting, Fenced
+from sparktrends.ops.backups import backup, restore
+from sparktrends.ops.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home.open(tmp_path / "home")
+    made.secrets()
+    for name in ("kafka/data/ownership-0/0.log", "kafka/formatted", "kafka/server.properties", "run/gaps-a.json"):
+        (made.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (made.path / name).write_bytes(name.encode() * 1000)
+    for name in ("scratch/x", "logs/x.log", "postgres/binaries-1/bin", "run/stack.json"):
+        (made.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (made.path / name).write_text("made anew at every start")
+    return made
+
+
+def test_what_is_restored_is_what_was_saved(home: Home, tmp_path: Path) -> None:
+    file, again = tmp_path / "saved.tar.gz", Home.open(tmp_path / "again")
+    saved = backup(home, file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert restore(file, again).files == saved.files + 1  # the manifest
+    for name in ("kafka/data/ownership-0/0.log", "kafka/formatted", "run/gaps-a.json", "run/secrets.json"):
+        assert (again.path / name).read_bytes() == (home.path / name).read_bytes()
+    assert again.secrets() == home.secrets()
+    assert (again.run / "secrets.json").stat().st_mode & 0o777 == 0o600
+    for name in ("scratch/x", "logs/x.log", "postgres/binaries-1", "run/stack.json", "kafka/server.properties"):
+        assert not (again.path / name).exists()
+    assert not (again.path / "restoring").exists()
+
+
+def test_a_running_home_is_not_saved(home: Home, tmp_path: Path) -> None:
+    with home.owned(), pytest.raises(Fenced, match="sparktrends down"):
+        backup(home, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_nothing_is_overwritten(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "saved"
+    backup(home, file)
+    with pytest.raises(BadSetting, match="exists"):
+        backup(home, file)
+    with pytest.raises(BadSetting, match="holds data already"):
+        restore(file, home)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "other"])
+def test_a_damaged_file_restores_nothing(home: Home, tmp_path: Path, harm: str) -> None:
+    file, again = tmp_path / "saved", Home.open(tmp_path / "again")
+    backup(home, file)
+    content = bytearray(file.read_bytes())
+    if harm == "flipped":
+        content[len(content) // 2] ^= 0x55
+    file.write_bytes({"cut": content[: len(content) // 2], "other": b"PK\3\4 something"}.get(harm, content))
+    with pytest.raises(BadFile):
+        restore(file, again)
+    assert not (again.run / "secrets.json").exists()
+    assert list((again.path / "kafka").iterdir()) == []
+
+
+HOSTILE = {
+    "outside": ("../outside", tarfile.REGTYPE),
+    "elsewhere": ("logs/x", tarfile.REGTYPE),
+    "absolute": ("/etc/x", tarfile.REGTYPE),
+    "link": ("run/link", tarfile.SYMTYPE),
+    "device": ("run/device", tarfile.CHRTYPE),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_writes_nowhere_else(tmp_path: Path, name: str) -> None:
+    path, kind = HOSTILE[name]
+    file, again = tmp_path / "saved", Home.open(tmp_path / "again")
+    with tarfile.open(file, "w:gz") as archive:
+        manifest = tarfile.TarInfo("sparktrends-backup.json")
+        manifest.size = len(b'{"format": 1}')
+        archive.addfile(manifest, io.BytesIO(b'{"format": 1}'))
+        member = tarfile.TarInfo(path)
+        member.type, member.linkname = kind, "/etc/passwd"
+        archive.addfile(member)
+    with pytest.raises(BadFile, match="which no backup of ours does"):
+        restore(file, again)
+    assert not (tmp_path / "outside").exists()
+    assert not (again.path / "restoring").exists()

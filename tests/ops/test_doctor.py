@@ -1,0 +1,125 @@
+"""The doctor finds what was done to a home and to settings, says what to do, and finds nothing where nothing is."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from embedded import free_ports
+from sparktrends.errors import NotFound
+from sparktrends.ops import doctor
+from sparktrends.ops.cli import main
+from sparktrends.ops.doctor import Finding, examine
+from sparktrends.ops.home import Home
+from sparktrends.ops.jars import LOCK, _place, damaged, read_lock
+from sparktrends.ops.settings import load
+from sparktrends.telemetry import system_clock
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder in which commands are typed, with ports of its own."""
+    wanted = "\n".join(f"{name} = {number}" for name, number in free_ports().items())
+    (tmp_path / "sparktrends.toml").write_text(f"[ports]\n{wanted}\n")
+    return tmp_path
+
+
+def findings(folder: Path, env: dict[str, str] | None = None, only: str = "") -> list[Finding]:
+    settings = load(
+        {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), **(env or {})}, folder, folder / "home"
+    )
+    return [f for f in examine(settings, system_clock) if not only or f.check == only]
+
+
+def test_where_nothing_is_wrong_nothing_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparktrends.ops.home.NEEDED_BYTES", 1)
+    assert findings(folder) == []
+
+
+def test_a_taken_port_is_a_notice(folder: Path) -> None:
+    number = int((folder / "sparktrends.toml").read_text().split("api = ")[1].split()[0])
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", number))
+        squatter.listen()
+        (found,) = findings(folder, only="ports")
+    assert not found.problem
+    assert str(number) in found.what
+
+
+def test_passwords_that_others_can_read_are_a_problem(folder: Path) -> None:
+    home = Home.open(folder / "home")
+    home.secrets()
+    (home.run / "secrets.json").chmod(0o644)
+    (found,) = findings(folder, only="home")
+    assert found.problem
+    assert found.do == f"chmod 600 {home.run / 'secrets.json'}"
+
+
+def test_a_full_disk_is_a_problem(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparktrends.ops.home.NEEDED_BYTES", 10**18)
+    (found,) = findings(folder, only="disk")
+    assert "are free on the disk" in found.what
+
+
+def test_a_jar_with_a_wrong_byte_is_named(tmp_path: Path) -> None:
+    assert damaged(tmp_path) == []
+    place = _place(tmp_path, "demo", read_lock(LOCK)["demo"])
+    place.mkdir(parents=True)
+    (place / next(iter(read_lock(LOCK)["demo"]))).write_bytes(b"something else")
+    assert [file.parent for file in damaged(tmp_path)] == [place]
+
+
+CONTRADICTIONS = {
+    "a password for nobody": ({"POSTGRES_PASSWORD": "x1y2z3"}, "without POSTGRES_HOST", False),
+    "a cluster that cannot reach the broker": ({"SPARK_MASTER": "spark://m:7077"}, "listens on loopback only", True),
+    "no reader": (
+        {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PASSWORD": "x1y2z3"},
+        "need POSTGRES_READER_PASSWORD",
+        True,
+    ),
+    "a way in the clear": ({"KAFKA_BOOTSTRAP": "broker.test:9092"}, "is not encrypted", False),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_settings_that_contradict_are_told(folder: Path, name: str) -> None:
+    env, what, problem = CONTRADICTIONS[name]
+    found = [f for f in findings(folder, env, "settings") if what in f.what]
+    assert [f.problem for f in found] == [problem]
+
+
+def test_a_check_that_fails_is_a_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_java(*_: object) -> None:
+        raise NotFound("no Java 17 or 21 was found", hint="install one")
+
+    monkeypatch.setattr(doctor.java, "find", no_java)
+    (found,) = findings(folder, only="java")
+    assert (found.problem, found.do) == (True, "install one")
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(main, ["--home", str(folder / "home"), *words], env={"XDG_CACHE_HOME": str(folder / "c")})
+
+
+def test_the_command_ends_with_1_on_a_problem_and_shows_no_secret(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparktrends.ops.home.NEEDED_BYTES", 1)
+    well = run(folder, monkeypatch, "doctor", "--json")
+    assert (well.exit_code, json.loads(well.stdout)["ok"]) == (0, True)
+    (folder / ".env").write_text(
+        "SPARK_MASTER=spark://m:7077\nSLACK_WEBHOOK=https://hooks.slack.com/services/a/b/canary7\n"
+    )
+    (folder / ".env").chmod(0o600)
+    ill = run(folder, monkeypatch, "doctor", "--json")
+    assert (ill.exit_code, json.loads(ill.stdout)["ok"]) == (1, False)
+    assert "canary7" not in ill.output
+    (folder / ".env").chmod(0o644)
+    readable = run(folder, monkeypatch, "doctor")
+    assert readable.exit_code == 1
+    assert "chmod 600" in readable.output
