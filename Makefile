@@ -7,7 +7,7 @@ BIN := .venv/bin
 UP ?=
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: airflow up setup test test-all soak-sources bench soak-dashboard lint lock clean
+.PHONY: airflow up setup test test-all soak-sources bench soak-dashboard faults sbom audit-deps lint lock clean
 
 up: .venv/.installed
 	@exec $(BIN)/sparktrends up $(UP)
@@ -26,6 +26,20 @@ soak-sources: .venv/.tested
 
 bench: .venv/.tested
 	@for name in throughput latency startup memory kernel analysis api ingest; do $(BIN)/sparktrends bench $$name || exit 1; done
+
+# Each harm of tests/faults/rows.toml; a report in artefacts/. `make faults ROWS="3 9" SEED=5` tries two of them.
+ROWS ?=
+SEED ?= 20261121
+faults: .venv/.tested
+	@$(BIN)/python tests/faults/run.py $(ROWS) --seed $(SEED)
+
+sbom: .venv/.installed
+	@mkdir -p artefacts && $(BIN)/python -m sparktrends.ops.sbom > artefacts/sbom.json && echo artefacts/sbom.json
+
+# In an environment of its own; asks PyPI's advisory data, so it needs the network.
+audit-deps: .venv/bin/python
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet pip-audit; }
+	@.venv-audit/bin/pip-audit --require-hashes --disable-pip -r requirements.txt
 
 soak-dashboard: .venv/.tested
 	@SPARKTRENDS_SOAK=10x10 $(BIN)/python -m pytest -q -s -m slow tests/serve/dashboard/test_browser.py -k tabs

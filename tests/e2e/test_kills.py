@@ -21,7 +21,7 @@ from sparktrends.ops import jars
 pytestmark = pytest.mark.e2e
 
 LOAD = ("--source", "simulator", "--symbols", "50", "--rate", "2000")
-SEED = 20261121
+SEED = int(os.environ.get("SPARKTRENDS_FAULT_SEED", "20261121"))
 KILLS = 24
 START_S = 150.0  # a Spark session on a machine that does other things too
 

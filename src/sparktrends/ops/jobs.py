@@ -26,6 +26,7 @@ from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
 from sparktrends.ops.analysing import channel_blocks
+from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
@@ -109,8 +110,7 @@ class Jobs:
 
         home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
         os.environ.update(java.spark_env(found, self.settings.env))
-        wanted = spark.Settings(self.settings.spark_master, (), home.scratch / "batch")
-        made = spark.session("sparktrends batch", wanted)
+        made = spark.session("sparktrends batch", spark_settings(self.settings, (), home.scratch / "batch"))
         self._open.callback(made.stop)
         return made
 

@@ -20,6 +20,7 @@ from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops import jars, java
+from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
 from sparktrends.ops.compiling import PARTS
@@ -91,13 +92,11 @@ def prepare(context: Context, parts: tuple[str, ...]) -> None:
 
 
 def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
-    from sparktrends.spark import Settings as SparkSettings
-
     found = java.find(settings.env, settings.cache)
     os.environ.update(java.spark_env(found, settings.env))
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
-    return SparkSettings(settings.spark_master, connector, home.scratch, int(port) if port else None)
+    return spark_settings(settings, connector, home.scratch, int(port) if port else None)
 
 
 @click.command()

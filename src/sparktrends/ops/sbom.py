@@ -1,0 +1,58 @@
+"""The parts list in CycloneDX 1.6, from the two locks alone: ``python -m sparktrends.ops.sbom > sbom.json``.
+
+Python packages with the SHA-256 of each of their files, jars with their SHA-512. The same locks give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sparktrends import __version__
+from sparktrends.ops import jars
+from sparktrends.ops.compose import requirements
+
+_PINNED = re.compile(r"^([\w.\[\],-]+)==([^\s;\\]+)", re.MULTILINE)
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def sbom() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": {"type": "application", "name": "sparktrends", "version": __version__}},
+        "components": [*_packages(requirements()), *_jars()],
+    }
+
+
+def _packages(lock: str) -> Iterator[dict[str, Any]]:
+    found = list(_PINNED.finditer(lock))
+    ends = [match.start() for match in found[1:]] + [len(lock)]
+    for match, end in zip(found, ends, strict=True):
+        name = re.sub(r"\[.*\]", "", match[1]).lower()
+        hashes = [("SHA-256", digest) for digest in _HASH.findall(lock[match.start() : end])]
+        yield _component(name, match[2], f"pkg:pypi/{name}@{match[2]}", hashes)
+
+
+def _jars() -> Iterator[dict[str, Any]]:
+    for entries in jars.read_lock().values():
+        for file, entry in entries.items():
+            name, _, version = file.removesuffix(".jar").rpartition("-")
+            yield _component(
+                name, version, f"pkg:generic/{name}@{version}?file_name={file}", [("SHA-512", entry.sha512)]
+            )
+
+
+def _component(name: str, version: str, purl: str, hashes: list[tuple[str, str]]) -> dict[str, Any]:
+    listed = [{"alg": algorithm, "content": digest} for algorithm, digest in hashes]
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl, "hashes": listed}
+
+
+if __name__ == "__main__":
+    json.dump(sbom(), sys.stdout, indent=1)
+    sys.stdout.write("\n")

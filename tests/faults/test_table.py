@@ -1,0 +1,40 @@
+"""The table of faults is whole, and every test that it names is there."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from faults.run import main, rows
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def test_every_row_is_there_and_says_what_is_tried_or_not() -> None:
+    assert list(rows()) == list(range(1, 32))
+    assert [number for number, row in rows().items() if not (row.get("tests") or row.get("missing"))] == []
+
+
+def functions(path: str) -> set[str]:
+    tree = ast.parse((TESTS / path).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("number", rows())
+def test_the_tests_of_a_row_exist(number: int) -> None:
+    for name in rows()[number].get("tests", []):
+        path, _, function = name.partition("::")
+        assert not function or function in functions(path), name
+
+
+def test_a_row_is_run_by_its_number_and_reported(tmp_path: Path) -> None:
+    assert main(["14", "28", "--seed", "5", "--to", str(tmp_path)]) == 0
+    said = json.loads((tmp_path / "faults.json").read_text())
+    assert (said["seed"], [(row["row"], row["result"]) for row in said["rows"]]) == (
+        5,
+        [(14, "not tried"), (28, "held")],
+    )
+    assert "| 28 |" in (tmp_path / "faults.md").read_text()
