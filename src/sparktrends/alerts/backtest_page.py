@@ -21,8 +21,8 @@ body {{ font: 15px/1.5 system-ui, sans-serif; color: {_INK}; background: #fff; m
        padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; margin: 0; }} h2 {{ font-size: 1.15rem; margin: 2.5rem 0 0; }}
 code {{ background: #f3f4f6; padding: .1em .35em; border-radius: 4px; overflow-wrap: anywhere; }}
-.quiet {{ color: #6b7280; }} .charts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); }}
-.scroll {{ overflow-x: auto; }}
+.quiet {{ color: #6b7280; }} .charts {{ display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); }}
+.charts > div {{ min-width: 0; }} .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; margin: .75rem 0; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: .3rem .6rem; border-bottom: 1px solid {_GRID}; white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; }} th {{ font-weight: 600; }}
@@ -117,7 +117,7 @@ def _figure(title: str, trace: Any) -> go.Figure:
 
 
 def _chart(figure: go.Figure) -> str:
-    config = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
+    config = {"displayModeBar": False, "responsive": True, "plotlyServerURL": ""}
     drawn: str = to_html(figure, full_html=False, include_plotlyjs=False, config=config)
     return drawn
 
