@@ -44,10 +44,10 @@ def is_local(host: str) -> bool:
 
 
 def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
-    """Raises BadSetting for an empty or well-known password at another machine."""
-    if not is_local(host) and (not secret or secret.lower() in _KNOWN_TO_ALL | {user.lower()}):
-        what = f"{name} is {'a password that everybody knows' if secret else 'not set'}"
-        raise BadSetting(f"{what}, and {host} is another machine", hint="`openssl rand -hex 24` makes a good one")
+    """Raises BadSetting for a well-known password at another machine; none at all may be right (a certificate)."""
+    if secret and not is_local(host) and secret.lower() in _KNOWN_TO_ALL | {user.lower()}:
+        what = f"{name} is a password that everybody knows, and {host} is another machine"
+        raise BadSetting(what, hint="`openssl rand -hex 24` makes a good one")
 
 
 def postgres(values: Mapping[str, str]) -> dict[str, str]:
@@ -73,6 +73,8 @@ def kafka(values: Mapping[str, str]) -> dict[str, str]:
     found = {"security.protocol": protocol, "ssl.ca.location": values.get("KAFKA_SSL_CA", "")}
     if protocol.startswith("SASL"):
         secret = values.get("KAFKA_SASL_PASSWORD", "")
+        if not secret:
+            raise BadSetting("KAFKA_SASL_PASSWORD is not set")
         for host in hosts:
             require_own_secret(host, "KAFKA_SASL_PASSWORD", secret, user)
         mechanism = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512"
