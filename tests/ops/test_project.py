@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sparktrends.errors import BadSetting
-from sparktrends.ops import project, settings
+from sparktrends.ops import compose, project, settings
 from sparktrends.ops.cli import main
 from sparktrends.sources import make_source
 from sparktrends.sources.calls import daily_calls
@@ -32,6 +32,8 @@ def test_yes_asks_nothing_and_writes_all(tmp_path: Path) -> None:
     said = init(tmp_path / "new", "--yes").output
     found = contents(tmp_path / "new")
     assert {".env", ".env.example", "sparktrends.toml", "config/yahoo.json"} <= set(found)
+    assert {"docker-compose.yml", "docker-compose.prod.yml", "requirements.txt"} <= set(found)
+    assert all(f"# {name}=" in found[".env.example"] for name in compose.needed())
     assert "next: sparktrends up" in said
     assert all(f"# {name}=\n" in found[".env.example"] for name in settings.NAMES)
 

@@ -7,6 +7,7 @@ only; a secret that is not set stops `docker compose` before anything starts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -34,6 +35,18 @@ def files() -> Mapping[str, str]:
         ".env.example": _data("env.example"),
         **images,
     }
+
+
+def project() -> Mapping[str, str]:
+    """What `sparktrends init` puts into a new folder: it starts images that were built in the repository."""
+    made = files()
+    names = ("docker-compose.yml", "docker-compose.prod.yml")
+    return {**{name: made[name] for name in names}, "requirements.txt": requirements()}
+
+
+def needed() -> list[str]:
+    """The variables without which `docker compose` does not start."""
+    return sorted(set(re.findall(r"\$\{(\w+):\?", files()["docker-compose.yml"])))
 
 
 def requirements() -> str:

@@ -1,6 +1,6 @@
 """The files that a new project begins with: settings with their names explained, and which symbols are wanted.
 
-What else a project needs (images, requirement files) is one more line in `files`.
+What else a project needs is one more line in `files`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from sparktrends.errors import BadSetting
+from sparktrends.ops import compose
 from sparktrends.ops.settings import ENV_FILE, NAMES, SECRET_NAMES, TOML_FILE
 
 WRITTEN, KEPT, REPLACED = "written", "kept", "replaced"
@@ -39,13 +40,14 @@ def files(answers: Mapping[str, str]) -> list[File]:
         File(ENV_FILE, "".join(_settings(answers)), private=True),
         File(f"{ENV_FILE}.example", "".join(_settings({}))),
         File(TOML_FILE, _TOML),
+        *(File(path, text) for path, text in compose.project().items()),
         *(File(f"{_CALLS}/{name}", text) for name, text in sorted(_questions())),
     ]
 
 
 def asked() -> Mapping[str, str]:
     """The settings that a person is asked for: the secrets that others gave them."""
-    return {name: NAMES[name] for name in NAMES if name in SECRET_NAMES and name != "POSTGRES_PASSWORD"}
+    return {name: NAMES[name] for name in NAMES if name in SECRET_NAMES and not name.startswith(("POSTGRES", "KAFKA"))}
 
 
 def write(folder: Path, file: File, *, replace: bool) -> str:
@@ -77,6 +79,8 @@ def _settings(answers: Mapping[str, str]) -> Iterator[str]:
     for name, meaning in NAMES.items():
         value = answers.get(name, "")
         yield f"\n# {meaning}\n" + (f"{name}={_quoted(name, value)}\n" if value else f"# {name}=\n")
+    yield "\n# docker compose does not start without these, and the two passwords of POSTGRES above\n"
+    yield from (f"# {name}=\n" for name in compose.needed() if name not in NAMES)
 
 
 def _quoted(name: str, value: str) -> str:
