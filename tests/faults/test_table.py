@@ -31,10 +31,10 @@ def test_the_tests_of_a_row_exist(number: int) -> None:
 
 
 def test_a_row_is_run_by_its_number_and_reported(tmp_path: Path) -> None:
-    assert main(["14", "28", "--seed", "5", "--to", str(tmp_path)]) == 0
+    assert main(["4", "28", "--seed", "5", "--to", str(tmp_path)]) == 0
     said = json.loads((tmp_path / "faults.json").read_text())
     assert (said["seed"], [(row["row"], row["result"]) for row in said["rows"]]) == (
         5,
-        [(14, "not tried"), (28, "held")],
+        [(4, "not tried"), (28, "held")],
     )
     assert "| 28 |" in (tmp_path / "faults.md").read_text()
