@@ -173,6 +173,8 @@ def test_a_session_that_was_closed_takes_its_feed_signals_back(road: Road, pen: 
         pen.beat("A", T + minute * MINUTE, "closed", at=T + 15 * MINUTE)
     road.all()
     assert rows(road.dsn, standing) == []
+    ((starts,),) = rows(road.dsn, "SELECT starts FROM core.changes ORDER BY commit DESC LIMIT 1")
+    assert {T + minute * MINUTE for minute in (12, 13, 14)} <= set(starts), "who keeps these rows must hear of it"
 
 
 def test_other_rules_step_the_history_again_and_leave_old_alerts(road: Road, pen: Pen) -> None:

@@ -44,7 +44,7 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path):
     code = (
         "from sparktrends.detectors import bundle, compiling, Detectors; kept = []\n"
         "bundle.compile_kept = lambda *a: kept.append(compiling.compile_kept(*a)) or kept[-1]\n"
-        "Detectors((), chosen=('price_move',)); print(sum(kept[0].stats.cache_hits.values()))"
+        "Detectors((), chosen=('price_move',)).prepare(); print(sum(kept[0].stats.cache_hits.values()))"
     )
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PATH": ""}
     runs = [

@@ -15,7 +15,7 @@ import pyspark
 from embedded import free_ports, temporary_home
 from sparktrends.ops import java, ports
 from sparktrends.ops.jars import BROKER, Resolver
-from sparktrends.ops.kafka_server import _SETTINGS, KafkaServer
+from sparktrends.ops.kafka_server import SETTINGS, KafkaServer
 from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.stack import External, Stack
 from sparktrends.ops.supervise import Process, Spec
@@ -49,7 +49,7 @@ class Broker(KafkaServer):
             "controller.quorum.voters": ",".join(f"{n}@{place}" for n, place in enumerate(self.controllers, 1)),
             "log.dirs": self.folder / "data",
         }
-        settings: Mapping[str, object] = {**_SETTINGS, **_COPIES, **own}
+        settings: Mapping[str, object] = {**SETTINGS, **_COPIES, **own}
         self._config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         self._logging.write_text("rootLogger.level = OFF\n")
         if not self._formatted.exists():

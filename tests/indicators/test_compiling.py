@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from sparktrends.indicators import Kernel
 from sparktrends.indicators.momentum import Return
-kernel = Kernel(metrics=[Return()], extras=[], cache=Path(sys.argv[1]))
+Kernel(metrics=[Return()], extras=[], cache=Path(sys.argv[1])).prepare()
 """
 
 

@@ -26,13 +26,14 @@ class LongerChange:
     """What a batch changes of one series' bars of one interval.
 
     ``changed`` in order of start; ``finished`` the starts of those that were not final before; ``open`` the bars
-    that are not final now.
+    that are not final now; ``deleted`` the starts of those that have no minute left.
     """
 
     interval: str
     changed: tuple[Bar, ...]
     finished: tuple[int, ...]
     open: Mapping[int, PartialBar]
+    deleted: tuple[int, ...] = ()
 
 
 def utc_bucket(_key: SeriesKey, minute: int, interval: str) -> tuple[int, int]:

@@ -38,7 +38,8 @@ td { border-top: 1px solid var(--line); vertical-align: middle } .n { text-align
 .up { color: var(--up) } .down { color: var(--down) } .tag { font-size: 13px; white-space: nowrap }
 .made { border: 1px solid var(--line); border-radius: 6px; padding: 0 6px; font-size: 12px; color: var(--soft) }
 svg { display: block; max-width: 100% } svg text { fill: var(--ink); font-size: 13px } .axis { stroke: var(--line) }
-.bars { max-width: 640px } rect.up { fill: var(--up) } rect.down { fill: var(--down) } .spark { fill: none; stroke-width: 1.6; flex: none }
+.bars { max-width: 640px } rect.up { fill: var(--up) } rect.down { fill: var(--down) }
+.spark { fill: none; stroke-width: 1.6; flex: none }
 .spark.up { stroke: var(--up) } .spark.down { stroke: var(--down) }
 .spark.up circle { fill: var(--up) } .spark.down circle { fill: var(--down) }
 """

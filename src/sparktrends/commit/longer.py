@@ -7,7 +7,7 @@ revised, is made anew from its stored minutes. Either way it is the merge of its
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparktrends.analysis import MinutesChange
 from sparktrends.analysis.intervals import LONGER, BucketOf, LongerChange, describe, grow, rebuilt, utc_bucket
@@ -95,6 +95,8 @@ class LongerBars:
             fold = rebuilt(_distinct(within), start)
             if fold is None:
                 save.deleted_bars(tx, [(changes[key].state.id, start)], interval)
+                change = found[interval][key]
+                found[interval][key] = replace(change, deleted=(*change.deleted, start))
             else:
                 clock = changes[key].state.clock
                 bar = describe(key, fold, interval, clock, self.limits.settle, self.bucket_of)
@@ -113,9 +115,8 @@ def _distinct(minutes: Iterable[Bar]) -> list[Bar]:
 
 def _with(change: LongerChange, bar: Bar) -> LongerChange:
     changed = tuple(sorted((*change.changed, bar), key=lambda item: item.fold.start))
-    if bar.state is State.FORMING:
-        return LongerChange(change.interval, changed, change.finished, {**change.open, bar.fold.start: bar.fold})
-    return LongerChange(change.interval, changed, change.finished, change.open)
+    forming = {bar.fold.start: bar.fold} if bar.state is State.FORMING else {}
+    return replace(change, changed=changed, open={**change.open, **forming})
 
 
 def _save(tx: Transaction, interval: str, changes: Changes, found: Mapping[SeriesKey, LongerChange]) -> None:

@@ -75,8 +75,11 @@ def _save(tx: Transaction, changes: Iterable[MinutesChange]) -> None:
 def _note_changes(tx: Transaction, step: Step, longer: Longer, signals: Sequence[str], now: int) -> int:
     series = {key: state.id for key, state in step.before.items()}
     keys = [(series[k], "1m", bar.fold.start) for k, c in step.changes.items() for bar in c.changed if _shows(bar)]
+    # A row that is gone has changed too: whoever keeps it (the API does) has to read it again.
+    keys += [(series[k], "1m", start) for k, c in step.changes.items() for start in c.deleted]
     for interval, of_interval in longer.items():
         keys += [(series[k], interval, b.fold.start) for k, c in of_interval.items() for b in c.changed if _shows(b)]
+        keys += [(series[k], interval, start) for k, c in of_interval.items() for start in c.deleted]
     for item in step.provider_bars:
         keys.append((series[item.bar.source, item.bar.symbol], item.bar.interval, item.bar.start))
     commit = tx.next_commit()
