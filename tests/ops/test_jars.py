@@ -155,7 +155,8 @@ def test_the_connector_brings_nothing_that_spark_has() -> None:
 @pytest.mark.e2e
 def test_the_real_jars_are_what_the_lock_says(stack_jars: dict[str, tuple[Path, ...]]) -> None:
     lock = jars.read_lock()
-    assert {name: len(paths) for name, paths in stack_jars.items()} == {name: len(lock[name]) for name in lock}
+    assert set(stack_jars) == {jars.BROKER, jars.CONNECTOR, jars.DEMO}
+    assert {name: len(paths) for name, paths in stack_jars.items()} == {name: len(lock[name]) for name in stack_jars}
 
 
 @pytest.fixture

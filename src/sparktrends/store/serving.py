@@ -140,7 +140,7 @@ def _series_page(known: Catalog, listing: Listing, wanted: Wanted, names: Sequen
         within=sql.SQL(_WITHIN[wanted.descending] if listing.starts else ""),
         way=_way(wanted.descending),
         joined=sql.SQL(_METRICS if wanted.metrics else ""),
-        which=sql.SQL(" AND ").join(_equal(naming, "k")),
+        which=sql.SQL(" AND ").join(_equal(naming, "k") or [sql.SQL("true")]),
         order=_order(listing.keys, wanted.descending, "v"),
     )
 
