@@ -45,6 +45,7 @@ def sink(tmp_path: Path) -> Slow:
     offsets = OffsetLog(tmp_path, {"t": "id"}, {("t", 0): 0})
     made = Slow(None, offsets, Laws(Limits()), lambda: 0, lambda _: True, fold=lambda *_: FoldResult())  # type: ignore[arg-type]
     made.stored, made.errors, made.open = [], [], threading.Event()
+    made.small = 9  # ten records are a piece of a backlog
     return made
 
 
@@ -58,6 +59,17 @@ def test_the_next_batch_is_folded_before_this_one_is_stored(sink: Slow) -> None:
     sink.settle()
     assert folded == [0, 0]
     assert [(r.start, r.end) for ranges in sink.stored for r in ranges] == [(0, 10), (10, 20)]
+
+
+def test_a_small_batch_is_stored_before_the_next_one_is_folded(sink: Slow) -> None:
+    sink.small = 10
+    folded = []
+    sink.fold = lambda *_: folded.append(len(sink.stored)) or FoldResult()  # type: ignore[func-returns-value]
+    sink.open.set()
+    sink(None, 0)  # type: ignore[arg-type]
+    sink(None, 1)  # type: ignore[arg-type]
+    assert folded == [0, 1]
+    assert len(sink.stored) == 2
 
 
 def test_a_failure_is_seen_and_raised_once_by_the_next_batch(sink: Slow) -> None:

@@ -34,7 +34,7 @@ class Feed:
         self.waits: list[float] = []
         self.stopping = threading.Event()
         offsets = OffsetLog(folder, road.ids, dict(road.next))
-        self.sink = Sink(self.writer, offsets, LAWS, lambda: T, self.wait, fold=self.fold)
+        self.sink = Sink(self.writer, offsets, LAWS, lambda: T, self.wait, fold=self.fold, small=0)
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)

@@ -40,7 +40,7 @@ _KEYS = 5_000
 _KEPT = HOUR
 _PRUNE_EVERY = 60 * SECOND
 # Rounds are paced: a minute that forms changes with every batch, and one record for several of them is enough.
-_PACE_S, _PATIENCE_S, _DRAIN_S = 0.25, 1.0, 5.0
+_PACE_S, _PATIENCE_S, _DRAIN_S = 0.75, 1.0, 5.0
 
 
 @dataclass
@@ -84,7 +84,7 @@ class OutPublisher:
                     return
                 if not more:
                     ear.wait(_PATIENCE_S)
-                    self.ended.wait(_PACE_S)
+                self.ended.wait(_PACE_S)
         finally:
             session.close()
             ear.close()

@@ -16,7 +16,7 @@ from sparktrends.commit import Cache, Committed, Laws, commit_batch
 from sparktrends.errors import Retryable, Unavailable
 from sparktrends.model import SECOND, OffsetRange, is_replayed
 from sparktrends.store.writer import Writer
-from sparktrends.streaming.fold import fold_dataframe
+from sparktrends.streaming.fold import DRIVER_RECORDS, fold_dataframe
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -73,10 +73,11 @@ class OffsetLog:
 class Sink:
     """The function given to ``foreachBatch``. A batch ends committed, or the query ends with an error.
 
-    One batch is committed while the next one is folded: one thread commits them in order, and the ledger refuses
-    whatever does not begin where it stands. What Spark believes to have done is scratch, so it may be ahead. Call
+    Of a backlog one batch is committed while the next one is folded: one thread commits them in order, and the ledger
+    refuses whatever does not begin where it stands. What Spark believes to have done is scratch, so it may be ahead.
+    A small batch is waited for: two at once would share one interpreter, and a trade would wait for both. Call
     `settle` after the last batch. ``renew`` is asked before each commit and may answer with other rules. While
-    PostgreSQL is away the batch waits and says so; `stopping` ends the wait.
+    PostgreSQL is away the batch waits and says so, until ``wait`` answers that the process is to end.
     """
 
     writer: Writer
@@ -88,6 +89,7 @@ class Sink:
     fold: Fold = fold_dataframe
     renew: Callable[[Laws], Laws] = lambda laws: laws
     cache: Cache | None = None
+    small: int = DRIVER_RECORDS
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commit"))
     _under_way: Future[None] | None = None
 
@@ -102,6 +104,8 @@ class Sink:
         self.settle()
         self.offsets.advance(ranges)
         self._under_way = self._thread.submit(self._store, batch_id, ranges, result)
+        if records <= self.small:
+            self.settle()
 
     @property
     def failed(self) -> bool:
