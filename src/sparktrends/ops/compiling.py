@@ -58,11 +58,13 @@ class Compiling:
     @property
     def _done(self) -> Path:
         """A file that is there when it was done before, named by all that what is kept depends on."""
-        found = hashlib.sha256(repr((platform.machine(), platform.python_version(), version("numba"))).encode())
+        here = Path(sparktrends.__file__).parent  # much of it is kept beside the sources
+        made_for = (platform.machine(), platform.python_version(), version("numba"), str(here))
+        found = hashlib.sha256(repr(made_for).encode())
         for name in ("indicators", "detectors"):
             found.update(repr(sorted(self.settings.table(name).items())).encode())
         for room in _CODE:
-            for path in sorted((Path(sparktrends.__file__).parent / room).rglob("*.py")):
+            for path in sorted((here / room).rglob("*.py")):
                 found.update(path.read_bytes())
         return self.settings.cache / "compiled" / found.hexdigest()[:16]
 
