@@ -19,7 +19,7 @@ from sparktrends.detectors.candlesticks import Candlesticks
 from sparktrends.detectors.feed import Key
 from sparktrends.indicators import BAR_COLUMNS, Kernel
 from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Signal
-from sparktrends.rules import Names, Rules, nodes
+from sparktrends.rules import Names, Rules
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, str]
@@ -99,7 +99,7 @@ class Chain:
         self.detectors = detectors
         self.rules = rules.at(interval)
         shapes = candlesticks or Candlesticks()
-        asked = interval in shapes.said_at or _most_column(self.rules) >= len(detectors.columns)
+        asked = interval in shapes.said_at or max(self.rules.score_columns, default=-1) >= len(detectors.columns)
         self.candlesticks = shapes if asked else None
         self.interval = interval
         self._tags = tags
@@ -272,18 +272,6 @@ class Chain:
     def watches(self, key: SeriesKey) -> NDArray[np.bool_]:
         """Which of its rules watch a series: ``bool[r]``."""
         return self.rules.applies(key[1], self._tags(key[1]))
-
-
-def _most_column(rules: Rules) -> int:
-    """The last score column that any of these rules looks at; -1 when none looks at scores."""
-    tests = [test for rule in rules.rules for test in (rule.when, rule.until) if test is not None]
-    found = [-1]
-    for node in (node for test in tests for node in test.walk()):
-        if isinstance(node, nodes.Signals):
-            found += [column for column, _ in node.columns]
-        elif isinstance(node, nodes.Column) and node.table == "scores":
-            found.append(node.column)
-    return max(found)
 
 
 def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:

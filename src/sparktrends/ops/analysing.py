@@ -48,13 +48,17 @@ class Analysing:
 
 
 class Analyses:
-    """The analyses of the stream: other ones as soon as the rules file is another one. Asked before every batch."""
+    """The analyses of the stream, loaded or compiled when made: other ones as soon as the rules file is another one.
+
+    Asked before every batch.
+    """
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         self._analysing = Analysing(settings)
         self._limits = limits
         self._rules: Rules | None = None
         self._analyses: tuple[Analysis, ...] = ()
+        self()
 
     def __call__(self) -> tuple[Analysis, ...]:
         rules = self._analysing.rules.look()

@@ -27,9 +27,13 @@ def _kernel(settings: Settings) -> None:
 
 
 def _detectors(settings: Settings) -> None:
-    from sparktrends.ops.analysing import chain_of
+    from sparktrends.ops.analysing import chains_of
 
-    chain_of(settings).detectors.prepare()
+    chains = chains_of(settings)
+    chains[0].detectors.prepare()  # all of them share the detectors, and some look at candlesticks
+    for chain in chains:
+        if chain.candlesticks is not None:
+            chain.candlesticks.prepare()
 
 
 def _scanner(_: Settings) -> None:
