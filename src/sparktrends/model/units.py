@@ -1,0 +1,98 @@
+"""What everything is counted in and named by: times, digits, intervals, statuses, names of sources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import IntFlag, StrEnum
+from functools import lru_cache
+
+from sparktrends.errors import BadRecord
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+PRICE_SCALE = 10**18
+"""A stored price or size is this many units."""
+MAX_DIGITS = 10**38
+"""Price and size have at most 20 integer and 18 fractional digits."""
+MAX_NAME = 64
+"""Longest source or symbol, in characters."""
+INTERVALS: Mapping[str, int] = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
+"""The intervals of `market.bars` and their lengths in microseconds."""
+
+
+class Status(StrEnum):
+    """What a source says of a symbol's stream with each heartbeat."""
+
+    OK = "ok"
+    STALE = "stale"
+    THROTTLED = "throttled"
+    CLOSED = "closed"
+    START = "start"
+
+
+class Statuses(IntFlag):
+    """The set of heartbeat statuses that touched a minute; merging two sets is ``|``."""
+
+    NONE = 0
+    OK = 1
+    STALE = 2
+    THROTTLED = 4
+    CLOSED = 8
+    START = 16
+
+
+class State(StrEnum):
+    """How far a bar has come (law 6)."""
+
+    FORMING = "forming"
+    FINAL = "final"
+    REVISED = "revised"
+
+
+class Origin(StrEnum):
+    """What a bar was made of: our own fold of trades, a provider's bar, or quotes standing in for trades."""
+
+    TRADES = "trades"
+    PROVIDER = "provider"
+    PSEUDO = "pseudo"
+
+
+def check_name(value: object, what: str) -> str:
+    """A source or symbol: 1 to 64 printable characters without surrounding blanks.
+
+    >>> check_name("BTC/USD", "symbol")
+    'BTC/USD'
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not _is_name(value):
+        raise BadRecord(f"bad_{what}")
+    return value
+
+
+# Every event names its source and symbol, of which there are few.
+@lru_cache(maxsize=16_384)
+def _is_name(value: str) -> bool:
+    return value.isprintable() and value == value.strip()
+
+
+def is_simulated(source: str) -> bool:
+    """Whether values of this source were made up: the simulator's and the sandbox's (law 9)."""
+    return source.endswith("~sim")
+
+
+def is_replayed(source: str) -> bool:
+    """Whether values of this source come from a recording (law 9)."""
+    return source.endswith("~replay")
+
+
+def stable_id(*parts: str) -> str:
+    """The first 128 bits, as hex, of SHA-256 over the parts; no two lists of parts give the same text.
+
+    >>> stable_id("a", "bc") == stable_id("ab", "c")
+    False
+    """
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
