@@ -9,10 +9,10 @@ stored rows in step with what ``series`` expects, ``run`` does both on one snaps
 
 from __future__ import annotations
 
-from sparktrends.audit.log import LogReader, LogRecord
 from sparktrends.audit.records import Laws
 from sparktrends.audit.report import CheckedSpan, Finding, Report
 from sparktrends.audit.run import run
+from sparktrends.bus.log import LogReader, LogRecord
 from sparktrends.store.audit_queries import AuditDatabase
 
 __all__ = ["AuditDatabase", "CheckedSpan", "Finding", "Laws", "LogReader", "LogRecord", "Report", "run"]

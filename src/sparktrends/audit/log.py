@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from sparktrends.audit.numbers import digits
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Bar, Event, Laws, read_bar, read_event
@@ -12,6 +11,7 @@ from sparktrends.audit.repeats import Repeats
 from sparktrends.audit.report import CheckedSpan, Findings
 from sparktrends.audit.series import Series
 from sparktrends.audit.shelf import Shelf
+from sparktrends.bus.log import LogReader, LogRecord
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE
 from sparktrends.store.audit_queries import LATE_COLUMNS, QUARANTINE_COLUMNS, GapRow, LedgerRow, Row, Snapshot
@@ -25,27 +25,6 @@ _TICK = 50_000
 
 BarKey = tuple[str, str, str, int, str]
 Advance = Callable[[int], None]
-
-
-class LogRecord(Protocol):
-    """A record as `bus.reader.Record` holds it; ``appended`` in microseconds."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def appended(self) -> int: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
-class LogReader(Protocol):
-    """What the audit needs of Kafka's client: `bus.reader.Reader` is one."""
-
-    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-        """The records with ``start <= offset < end``."""
-
-    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset held, next offset to be written)."""
 
 
 class LogAudit:

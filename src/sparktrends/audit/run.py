@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 from sparktrends.audit.compare import Comparison
-from sparktrends.audit.log import LogAudit, LogReader
+from sparktrends.audit.log import LogAudit
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
 from sparktrends.audit.report import EXAMPLES, CheckedSpan, Findings, Report, place_name
+from sparktrends.bus.log import LogReader
 from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
 
 Progress = Callable[[str, int, int], None]

@@ -7,14 +7,14 @@ that it is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from sparktrends.bars import RAW_TRADES, Fold, FoldResult, merge_results
 from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import place_of
-from sparktrends.batch.repeats import Kept, LogRecord, Range, Repeat, find_repeats, records_of
+from sparktrends.batch.repeats import Kept, Range, Repeat, find_repeats, records_of
+from sparktrends.bus.log import LogReader, LogRecord
 from sparktrends.commit import Cache, Laws, fold_in, replace_minutes
 from sparktrends.model import MINUTE, PartialBar, SeriesMark
 from sparktrends.store import repair_rows as rows
@@ -23,16 +23,6 @@ from sparktrends.store.writer import SeriesKey, Transaction, Writer
 from sparktrends.telemetry import Clock
 
 FOREVER = 1 << 60
-
-
-class Log(Protocol):
-    """What repair needs of Kafka's client: `bus.reader.Reader` is one."""
-
-    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-        """The records with ``start <= offset < end``."""
-
-    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset held, next offset to be written)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class Repaired:
 class Repair:
     """Writes by ``writer``, which has a shard's name of its own."""
 
-    def __init__(self, writer: Writer, log: Log, laws: Laws, clock: Clock) -> None:
+    def __init__(self, writer: Writer, log: LogReader, laws: Laws, clock: Clock) -> None:
         self._writer = writer
         self._log = log
         self._laws = laws

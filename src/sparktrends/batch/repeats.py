@@ -5,30 +5,20 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparktrends.bars import RAW_TRADES, Limits, judge
 from sparktrends.bars.judge import Accepted, Judged, PriceUpdate
 from sparktrends.bus.codec import decode
+from sparktrends.bus.log import LogRecord
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE, Coordinates, LateTrade
 from sparktrends.store.repair_rows import Place
 
 SeriesKey = tuple[str, str]
 Kept = tuple[bytes, Coordinates]
-
-
-class LogRecord(Protocol):
-    """A record as `bus.reader.Record` has it; ``appended`` in µs."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def appended(self) -> int: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Range(NamedTuple):
