@@ -12,7 +12,7 @@ from alerts.world import World
 from sparktrends.alerts.channels import Message
 from sparktrends.alerts.operational import Monitor, Outage, Thresholds, Watched
 from sparktrends.errors import Unavailable
-from sparktrends.model import SECOND
+from sparktrends.model import DAY, HOUR, SECOND
 from sparktrends.store.conditions import Condition
 
 STALE = Thresholds(stale_after_s={"binance": 60})
@@ -221,3 +221,45 @@ def test_a_channel_that_could_not_be_told_is_tried_again() -> None:
     outage.silent(0)
     outage.silent(1)
     assert tried == [["slack", "mail"], ["slack"]]
+
+
+def called(world: World, days_ago: int, state: str = "done", reason: str | None = None) -> None:
+    """A call of the daily run for a day before now."""
+    world.rows(
+        "INSERT INTO core.daily_calls "
+        "(day, source, call, what, endpoint, interval, symbols, state, reason, updated_at) "
+        "SELECT (core.at(%s) AT TIME ZONE 'UTC')::date - %s, 'yahoo', 'one', 'bars', 'x', '1d', '{A}', %s, %s, now() "
+        "ON CONFLICT (day, source, call) DO UPDATE SET state = excluded.state, reason = excluded.reason",
+        world.now,
+        days_ago,
+        state,
+        reason,
+    )
+
+
+def test_daily_work_that_nobody_did_is_told_and_over_when_it_is_done(world: World) -> None:
+    room = Room(world)
+    world.later((8 * HOUR - world.now % DAY) % DAY / SECOND)  # eight in the morning
+    assert room.step() == []  # who never had daily work misses none
+    called(world, 2)
+    assert room.step() == []  # looked at some seconds ago: not asked again so soon
+    assert room.step(301) == [("ops.daily", "firing")]
+    assert "has not run" in world.rows("SELECT title FROM core.alerts")[0][0]
+    called(world, 1)
+    assert room.step(301) == [("ops.daily", "resolved")]
+
+
+def test_before_seven_in_the_morning_yesterday_is_not_overdue(world: World) -> None:
+    room = Room(world)
+    world.later((6 * HOUR - world.now % DAY) % DAY / SECOND)
+    called(world, 2)
+    assert room.step() == []
+
+
+def test_a_failed_call_is_overdue_and_one_that_a_quota_keeps_is_not(world: World) -> None:
+    room = Room(world)
+    world.later((8 * HOUR - world.now % DAY) % DAY / SECOND)
+    called(world, 1, "waiting", "the quota is spent for 3 h")
+    assert room.step() == []
+    called(world, 1, "failed", "the provider is down")
+    assert room.step(301) == [("ops.daily", "firing")]

@@ -1,5 +1,5 @@
 """Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services
-away, poor data.
+away, poor data, daily work that is overdue (whoever should do it: Airflow, `up`, a person).
 
 They take the road of all alerts, as rules named ``ops.<name>``, and fire once until resolved. One case is different:
 while the database is away nothing can be stored, so people are told past the outbox.
@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from sparktrends.alerts.channels import Item, Message
 from sparktrends.errors import Retryable
-from sparktrends.model import DAY, SECOND
+from sparktrends.model import DAY, MINUTE, SECOND
 from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
-_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away", "ops.quality")
+_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away", "ops.quality", "ops.daily")
+_DAILY_EVERY = 5 * MINUTE
 Key = tuple[str, str]
 Usage = Callable[[str], tuple[int, int, int]]
 
@@ -73,6 +74,7 @@ class Monitor:
         self._thresholds = thresholds or Thresholds()
         self._watched = watched or Watched()
         self._silent_since: dict[str, int] = {}
+        self._overdue: tuple[int, list[str]] | None = None
         self._outage = Outage(broadcast, channels, self._thresholds.away_s)
 
     def run(self, stop: threading.Event) -> None:
@@ -110,6 +112,7 @@ class Monitor:
         yield from self._full(now, firing)
         yield from self._away(now, firing)
         yield from self._poor(now)
+        yield from self._late_work(now)
         for channel, number in self._conditions.dead_letters(now - DAY):
             title = f"{number} alerts of the last day were given up on channel {channel}"
             yield Condition("ops.dead_letters", channel, title, now, values={"alerts": number})
@@ -148,6 +151,13 @@ class Monitor:
             where = {"source": day.source, "symbol": day.symbol}
             values = {"score": day.score, **day.points}
             yield Condition("ops.quality", f"{day.source} {day.symbol}", title, day.start, values=values, **where)
+
+    def _late_work(self, now: int) -> Iterator[Condition]:
+        if self._overdue is None or now - self._overdue[0] >= _DAILY_EVERY:
+            self._overdue = now, self._conditions.daily_work(now).problems
+        since, problems = self._overdue
+        if problems:
+            yield Condition("ops.daily", "daily work", "; ".join(problems), since)
 
     def _away(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         for name, probe in self._watched.probes.items():

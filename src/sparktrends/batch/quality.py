@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from itertools import chain
+from datetime import date
 
+from sparktrends.batch.minutes import Span, minutes_of
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadRecord
-from sparktrends.model import DAY, MINUTE, SECOND, is_replayed, is_simulated
-from sparktrends.quality import Counts, Judged, Minute, Prices, Tally, day_of, judged, market_of, uncorroborated
-from sparktrends.sessions import ALWAYS, calendar
-from sparktrends.sources.symbols import exchange_of
+from sparktrends.model import MINUTE
+from sparktrends.quality import Judged, Minute, Tally, day_of, judged, market_of, uncorroborated
 from sparktrends.store import quality_rows as rows
 from sparktrends.store.connect import Cursor
 from sparktrends.store.session import Session
 
 _SLACK = 15 * MINUTE
 """What belongs to a day may be appended so much later: the grace."""
-_SETTLED = 30 * SECOND
 _MOST = 5_000_000
 """Records of the log that are read, about a minute's work: of a busier day the newest ones."""
 
@@ -38,20 +35,6 @@ class Quality:
     points: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A day from ``start`` to ``end`` (µs); it ends at ``now`` if it is not over."""
-
-    day: date
-    start: int
-    end: int
-
-    @classmethod
-    def of(cls, day: date, now: int) -> _Span:
-        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-        return cls(day, start, min(start + DAY, _last_final(now)))
-
-
 def run(
     dsn: str, kafka: Connection, day: date, now: int, symbols: Collection[str] = (), tapeless: Collection[str] = ()
 ) -> list[Quality]:
@@ -59,7 +42,7 @@ def run(
 
     ``symbols``: only these, all when empty. ``tapeless`` are providers that carry no trades. Raises Unavailable.
     """
-    span = _Span.of(day, now)
+    span = Span.of(day, now)
     session = Session(dsn, "quality", timeout_s=60.0)
     try:
         with session.transaction() as cursor:
@@ -74,33 +57,15 @@ def run(
 
 
 def _judged(
-    cursor: Cursor, tally: Tally, span: _Span, symbols: Collection[str], tapeless: Collection[str]
+    cursor: Cursor, tally: Tally, span: Span, symbols: Collection[str], tapeless: Collection[str]
 ) -> list[tuple[rows.SeriesRow, list[Judged]]]:
     known = [s for s in rows.series_known(cursor) if s.first < span.end and s.clock >= span.start]
     known = [s for s in known if not symbols or s.symbol in symbols]
-    minutes = {series: list(_minutes(cursor, series, tally, span)) for series in known}
+    minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
     doubted = _doubted(minutes)
     return [
         (s, judged(of, doubted[s], tape=s.source.partition("~")[0] not in tapeless)) for s, of in minutes.items() if of
     ]
-
-
-def _minutes(cursor: Cursor, series: rows.SeriesRow, tally: Tally, span: _Span) -> Iterator[Minute]:
-    """Every minute of the day in which the market was open, from the first that was known of the series on."""
-    stored = {row.start: row for row in rows.minutes(cursor, series.id, span.start, span.end)}
-    closed = set(
-        chain.from_iterable(_each(a, b) for a, b in rows.closed_spans(cursor, series.id, span.start, span.end))
-    )
-    # Made-up and recorded markets end where they end, and trade at any hour.
-    real = not is_simulated(series.source) and not is_replayed(series.source)
-    hours = calendar(exchange_of(series.symbol) if real else ALWAYS)
-    for start in _each(max(series.first, span.start), span.end if real else min(span.end, _last_final(series.clock))):
-        row = stored.get(start)
-        counts = tally.minutes.get((series.source, series.symbol, start), Counts())
-        if row is not None and (row.own or row.provider or hours.at(start).trading):
-            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counts)
-        elif row is None and start not in closed and hours.at(start).trading:
-            yield Minute(start, "hole", counts=counts)
 
 
 def _doubted(minutes: Mapping[rows.SeriesRow, Sequence[Minute]]) -> dict[rows.SeriesRow, set[int]]:
@@ -116,7 +81,7 @@ def _doubted(minutes: Mapping[rows.SeriesRow, Sequence[Minute]]) -> dict[rows.Se
     return doubted
 
 
-def _tally(cursor: Cursor, kafka: Connection, span: _Span) -> Tally:
+def _tally(cursor: Cursor, kafka: Connection, span: Span) -> Tally:
     tally = Tally()
     with Reader(kafka) as reader:
         partitions = reader.partitions(RAW_TRADES)
@@ -149,20 +114,7 @@ def _refuse(tally: Tally, payload: bytes, appended: int) -> None:
         tally.at(source, symbol, appended).impossible += 1
 
 
-def _score(series: rows.SeriesRow, span: _Span, minutes: Sequence[Judged]) -> rows.Score:
+def _score(series: rows.SeriesRow, span: Span, minutes: Sequence[Judged]) -> rows.Score:
     day = day_of(minutes)
     worst = [(minute.start, minute.score, minute.points) for minute in minutes if minute.points]
     return rows.Score(series.id, span.day, day.score, day.minutes, day.points, day.faulty, worst)
-
-
-def _prices(cells: Sequence[float] | None) -> Prices | None:
-    return None if cells is None else Prices(*cells)
-
-
-def _last_final(clock: int) -> int:
-    """The end of the minutes that are final at a time: of newer ones nobody can say what they lack."""
-    return (clock - _SETTLED) // MINUTE * MINUTE
-
-
-def _each(start: int, end: int) -> Iterable[int]:
-    return range(start, end, MINUTE)

@@ -21,6 +21,7 @@ from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
 from sparktrends.batch.reporting import write_report
 from sparktrends.batch.retention import Month, limits_of, restore, retain
+from sparktrends.batch.truth import run as compare_day
 from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
@@ -199,6 +200,14 @@ class Jobs:
         scores = {f"{series.source} {series.symbol}": series.score for series in found}
         return Done(f"{len(found)} series judged for {day}{worst}", {"day": day, "scores": scores})
 
+    def truth(self, day: date, symbols: Sequence[str] | None = None) -> Done:
+        """Hold streamed bars against those of providers. A difference is no missing part: no other run mends it."""
+        found = compare_day(self.session, day, self.clock(), symbols or (), TAPELESS)
+        wrong = sum(one.wrong for one in found)
+        told = f", {wrong} contradicted by their own provider" if wrong else ""
+        series = [asdict(one) for one in found]
+        return Done(f"{len(found)} series compared for {day}{told}", {"day": day, "wrong": wrong, "series": series})
+
     def report(self, day: date) -> Done:
         """Write the report of the day, and put its summary into the outbox once."""
         with self.session.transaction() as cursor:
@@ -243,6 +252,7 @@ class Jobs:
             "sentiment": self.sentiment,
             "trends": lambda: self.trends(job.day),
             "quality": lambda: self.quality(job.day),
+            "truth": lambda: self.truth(job.day),
             "report": lambda: self.report(job.day),
         }
         fields: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from sparktrends.quality.checks import CHECKS, Check, Minute, Prices, faults
 from sparktrends.quality.prices import jumps, market_of, uncorroborated
 from sparktrends.quality.score import Day, Judged, day_of, judged
 from sparktrends.quality.tally import Counts, Tally
+from sparktrends.quality.truth import Truth, truth_of
 
 __all__ = [
     "CHECKS",
@@ -20,10 +21,12 @@ __all__ = [
     "Minute",
     "Prices",
     "Tally",
+    "Truth",
     "day_of",
     "faults",
     "judged",
     "jumps",
     "market_of",
+    "truth_of",
     "uncorroborated",
 ]

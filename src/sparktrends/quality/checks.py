@@ -39,7 +39,8 @@ CHECKS: dict[str, Check] = {
 }
 """Every check by its name, in the order in which people read them."""
 
-_WHOLE = ("", "no_trade")
+WHOLE = ("", "no_trade")
+"""Reasons of minutes that lack nothing."""
 _TOLERANCE = 0.0005  # 5 basis points: feeds of one exchange round and sample differently
 _UNCOVERED = 0.01
 
@@ -72,7 +73,7 @@ class Minute:
     @property
     def shown(self) -> Prices | None:
         """The bar that people see."""
-        return self.own if self.reason in _WHOLE or self.provider is None else self.provider
+        return self.own if self.reason in WHOLE or self.provider is None else self.provider
 
 
 def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
@@ -86,16 +87,26 @@ def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     yield from _presence(minute, tape=tape)
     yield from _records(minute.counts)
     own, theirs = minute.own, minute.provider
-    if own and theirs and minute.reason in _WHOLE:
-        if own.high > theirs.high * (1 + _TOLERANCE) or own.low < theirs.low * (1 - _TOLERANCE):
+    if own and theirs and minute.reason in WHOLE:
+        if contradicts(own, theirs):
             yield "contradiction", 1.0
         lacking = 1 - own.volume / theirs.volume if theirs.volume > 0 else 0.0
         if lacking > _UNCOVERED:
             yield "coverage", lacking
 
 
+def contradicts(own: Prices, provider: Prices) -> bool:
+    """Whether our bar holds a price that the provider's excludes.
+
+    >>> flat = Prices(1, 1, 1, 1, 1)
+    >>> contradicts(Prices(1, 1.0004, 1, 1, 1), flat), contradicts(Prices(1, 1.0006, 1, 1, 1), flat)
+    (False, True)
+    """
+    return own.high > provider.high * (1 + _TOLERANCE) or own.low < provider.low * (1 - _TOLERANCE)
+
+
 def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
-    if minute.reason in _WHOLE:
+    if minute.reason in WHOLE:
         return
     if minute.provider is not None:
         if tape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import date, datetime
@@ -185,6 +185,37 @@ def quality(context: Context, day: datetime | None, symbols: str, as_json: bool)
         lost = ", ".join(f"{name.replace('_', ' ')} {points:.2f}" for name, points in series.points.items())
         click.echo(f"{series.score:6.2f}  {series.source} {series.symbol}  {lost}".rstrip())
     click.echo(f"{len(judged)} series judged for {chosen}")
+
+
+@batch.command()
+@date_option
+@click.option("--symbols", default="", metavar="A,B", help="Only these; all by default.")
+@json_option
+@pass_context
+def truth(context: Context, day: datetime | None, symbols: str, as_json: bool) -> None:
+    """Hold a day of streamed bars against the bars of providers; exit 1 when their own provider contradicts some."""
+    with _jobs(_ready(context), as_json=as_json) as jobs:
+        done = jobs.truth(as_day(day), names(symbols))
+    if not as_json:
+        for series in done.fields["series"]:
+            click.echo(_truth_line(series))
+    finish(done, as_json=as_json)
+    if done.fields["wrong"]:
+        click.get_current_context().exit(1)
+
+
+def _truth_line(series: Mapping[str, Any]) -> str:
+    found, against = series["truth"], series["against"]
+    words = [f"{series['source']} {series['symbol']}: {found['compared']} of {found['minutes']} minutes compared"]
+    words[0] += f" with {against}" if against else ", nobody has bars of them"
+    if found["compared"]:
+        words.append(f"{found['equal']} equal, error {found['error_bp']:.2f} bp, at worst {found['worst_bp']:.2f}")
+    if found["coverage"] is not None:
+        words.append(f"{100 * found['coverage']:.1f} % of the volume")
+    for what in ("missing", "partial"):
+        counts = ", ".join(f"{number} {cause.replace('_', ' ')}" for cause, number in found[what].items())
+        words += [f"{what}: {counts}"] if counts else []
+    return "; ".join(words)
 
 
 @batch.command()

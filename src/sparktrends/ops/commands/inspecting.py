@@ -17,6 +17,7 @@ from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import Create, plan
 from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
+from sparktrends.model import SECOND
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
 from sparktrends.ops.exposition import addresses
@@ -24,6 +25,7 @@ from sparktrends.ops.home import Home
 from sparktrends.ops.status import collect
 from sparktrends.store import queries
 from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.conditions import Conditions
 from sparktrends.store.connect import connect
 from sparktrends.telemetry import system_clock
 
@@ -124,7 +126,7 @@ def topics(context: Context, apply_: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["kafka", "database", "stream", "ingest", "keys"]))
+@click.argument("what", type=click.Choice(["kafka", "database", "stream", "ingest", "freshness", "keys"]))
 @json_option
 @pass_context
 @click.pass_context
@@ -168,6 +170,20 @@ def _check_ingest(context: Context, _where: Endpoints) -> str:
     return _not_running(context, "ingest")
 
 
+def _check_freshness(context: Context, where: Endpoints) -> str:
+    """Live series that are silent for too long, and daily work that is overdue: asks nobody but the database."""
+    limits = {str(name): float(age) for name, age in context.settings.table("stale_after_s").items()}
+    now, conditions = system_clock(), Conditions(where.owner_dsn, "check")
+    try:
+        work = conditions.daily_work(now)
+        silent = conditions.stale_series({name: now - int(age * SECOND) for name, age in limits.items()})
+    finally:
+        conditions.close()
+    never = ["the daily work has never run: `sparktrends batch daily`"] if work.called is None else []
+    quiet = [f"{symbol}: nothing from {source} for {(now - at) // SECOND} s" for source, symbol, at in silent]
+    return "; ".join((*never, *work.problems, *quiet))
+
+
 def _check_keys(context: Context) -> str:
     """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem."""
     from sparktrends.net import Http, Redactor, Secret
@@ -194,6 +210,7 @@ _CHECKS = {
     "database": _check_database,
     "stream": _check_stream,
     "ingest": _check_ingest,
+    "freshness": _check_freshness,
 }
 
 

@@ -1,0 +1,68 @@
+"""The minutes of a day of one series as they are stored: what quality and truth judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import chain
+
+from sparktrends.model import DAY, MINUTE, SECOND, is_replayed, is_simulated
+from sparktrends.quality import Counts, Minute, Prices
+from sparktrends.sessions import ALWAYS, calendar
+from sparktrends.sources.symbols import exchange_of
+from sparktrends.store import quality_rows as rows
+from sparktrends.store.connect import Cursor
+
+_SETTLED = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A day from ``start`` to ``end`` (µs); it ends at ``now`` if it is not over."""
+
+    day: date
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, day: date, now: int) -> Span:
+        """The span of a UTC day."""
+        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+        return cls(day, start, min(start + DAY, _last_final(now)))
+
+
+def minutes_of(
+    cursor: Cursor, series: rows.SeriesRow, span: Span, counts: Mapping[tuple[str, str, int], Counts]
+) -> Iterator[Minute]:
+    """Every minute of the day in which the market was open, from the first that was known of the series on.
+
+    ``counts`` by source, symbol and minute is what the log says of a minute's records; it may be empty.
+    """
+    stored = {row.start: row for row in rows.minutes(cursor, series.id, span.start, span.end)}
+    closed = set(
+        chain.from_iterable(_each(a, b) for a, b in rows.closed_spans(cursor, series.id, span.start, span.end))
+    )
+    # Made-up and recorded markets end where they end, and trade at any hour.
+    real = not is_simulated(series.source) and not is_replayed(series.source)
+    hours = calendar(exchange_of(series.symbol) if real else ALWAYS)
+    for start in _each(max(series.first, span.start), span.end if real else min(span.end, _last_final(series.clock))):
+        row = stored.get(start)
+        counted = counts.get((series.source, series.symbol, start), Counts())
+        if row is not None and (row.own or row.provider or hours.at(start).trading):
+            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counted)
+        elif row is None and start not in closed and hours.at(start).trading:
+            yield Minute(start, "hole", counts=counted)
+
+
+def _prices(cells: Sequence[float] | None) -> Prices | None:
+    return None if cells is None else Prices(*cells)
+
+
+def _last_final(clock: int) -> int:
+    """The end of the minutes that are final at a time: of newer ones nobody can say what they lack."""
+    return (clock - _SETTLED) // MINUTE * MINUTE
+
+
+def _each(start: int, end: int) -> Iterable[int]:
+    return range(start, end, MINUTE)
