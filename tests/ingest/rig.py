@@ -1,7 +1,7 @@
 """A twin, a broker and ingest as processes, and what must hold between the twin's ledger and what was published.
 
 The broker is librdkafka's own in a process of its own, so that it can be stopped and go on; ingest is a process that
-can be killed.
+can be killed. That broker keeps only the last megabytes of a partition, so everything is read while it comes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
+from sparktrends.errors import Retryable
 from sparktrends.ingest.warm import WANTED
 from sparktrends.model import MINUTE, SECOND
 from sparktrends.sandbox.ledger import Ledger, read
@@ -44,6 +46,7 @@ from sparktrends.bus.kafka import Connection
 from sparktrends.ingest.run import Config, Feeder, Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops.feeding import source_of
+from sparktrends.ops.settings import load
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 kafka, port, run, feeds = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
@@ -51,7 +54,7 @@ key = Secret(sys.stdin.readline().strip())
 telemetry.configure_logging(Redactor([key]))
 feeders = []
 for name, symbols in feeds.items():
-    source = source_of(name, port)
+    source = source_of(name, load({}, Path("/nowhere"), Path("/nowhere")), port)
     feeders.append(Feeder(source, tuple(symbols), key if source.auth else None))
 config = Config(Connection(kafka), run, feeders, ("127.0.0.1",))
 ingest = Ingest(config, telemetry.system_clock, random.Random(5), lambda text: print(text, flush=True))
@@ -66,6 +69,46 @@ NEVER = 2**62
 Seen = dict[tuple[str, str], list[dict[str, Any]]]
 
 
+class Log:
+    """Everything that was ever published, in the order of each partition; fails when the broker trimmed unseen
+    records."""
+
+    TOPICS = ("raw.trades", "raw.bars", "ops.quarantine")
+
+    def __init__(self, kafka: str) -> None:
+        self._kafka = kafka
+        self._values: dict[tuple[str, int], list[bytes]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._over.set()
+        self._thread.join()
+
+    def values(self, topic: str) -> list[bytes]:
+        """What lies in the topic now and what was trimmed since it was read, partition by partition."""
+        with Reader(Connection(self._kafka)) as reader:
+            self._take(reader, topic)
+        return [value for (of, _), values in sorted(self._values.items()) if of == topic for value in values]
+
+    def _follow(self) -> None:
+        with Reader(Connection(self._kafka), patience_s=5) as reader:
+            while not self._over.wait(0.5):
+                with suppress(Retryable):  # the broker is away
+                    for topic in self.TOPICS:
+                        self._take(reader, topic)
+
+    def _take(self, reader: Reader, topic: str) -> None:
+        with self._lock:
+            for partition in reader.partitions(topic):
+                known = self._values[topic, partition]
+                end = reader.watermarks(topic, partition)[1]
+                known += [record.value or b"" for record in reader.range(topic, partition, len(known), end)]
+
+
 @dataclass
 class World:
     """A twin, a broker and the processes of ingest that a test starts."""
@@ -73,6 +116,7 @@ class World:
     folder: Path
     kafka: str
     broker: subprocess.Popen[str]
+    written: Log
     port: int
     children: list[subprocess.Popen[str]] = field(default_factory=list)
     ended: int = NEVER
@@ -94,9 +138,7 @@ class World:
 
     def play(self, seconds: float) -> None:
         """Let it run for so long from the moment on at which trades are taken in."""
-        with Reader(Connection(self.kafka)) as reader:
-            parts = reader.partitions("raw.trades")
-            until(lambda: sum(reader.watermarks("raw.trades", part)[1] for part in parts) > 500, 120)
+        until(lambda: len(self.written.values("raw.trades")) > 500, 120)
         time.sleep(seconds)  # the length of the run is what is tried
 
     def log(self) -> str:
@@ -130,11 +172,8 @@ class World:
 
     def _read(self, topic: str) -> Seen:
         found: Seen = defaultdict(list)
-        with Reader(Connection(self.kafka)) as reader:
-            for partition in reader.partitions(topic):
-                for record in reader.tail(topic, partition, 10**8):
-                    row = decode(record.value)
-                    found[row["source"], row["symbol"]].append(row)
+        for row in map(decode, self.written.values(topic)):
+            found[row["source"], row["symbol"]].append(row)
         return found
 
 
@@ -158,12 +197,14 @@ def world(
     )
     assert broker.stdout
     kafka = broker.stdout.readline().strip()
-    made = World(folder, kafka, broker, 0)
+    made = World(folder, kafka, broker, Log(kafka), 0)
     try:
         until(lambda: (folder / "port").exists(), 90)
         made.port = int((folder / "port").read_text())
         yield made
     finally:
+        broker.send_signal(signal.SIGCONT)
+        made.written.close()
         for child in (*made.children, twin, broker):
             if child.poll() is None:
                 child.kill()

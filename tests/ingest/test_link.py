@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from loopback import SocketServer, until
@@ -102,6 +103,22 @@ async def test_it_subscribes_and_hands_frames_over() -> None:
     assert ear.events == ["opened", "closed"]
 
 
+async def test_a_refused_key_is_told_until_data_comes() -> None:
+    refusing = True
+
+    def gate(_: Request) -> Response | None:
+        return Response(401, HTTPStatus(401).phrase, Headers({"Content-Length": "0"}), b"") if refusing else None
+
+    ear = Ear()
+    async with SocketServer(stay, gate) as server:
+        link = link_to(source_at(server.url), ear)
+        await running(link, server, lambda: link.trouble)
+        assert link.trouble.startswith("binance refuses the key")
+        refusing = False
+        await running(link, server, lambda: ear.frames)
+        assert not link.trouble
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1013])
 async def test_hung_up_on_it_connects_again_and_subscribes_again(code: int) -> None:
     async def hang_up(connection: ServerConnection) -> None:
@@ -120,8 +137,6 @@ async def test_hung_up_on_it_connects_again_and_subscribes_again(code: int) -> N
 
 async def test_refused_again_and_again_it_goes_on_and_makes_no_storm() -> None:
     def refuse(_: Request) -> Response:
-        from websockets.datastructures import Headers
-
         return Response(503, HTTPStatus(503).phrase, Headers({"Content-Length": "0"}), b"")
 
     async with SocketServer(stay, refuse) as server:
@@ -271,8 +286,6 @@ async def test_a_frame_too_large_to_read_is_told_and_the_connection_renewed() ->
 
 async def test_a_redirect_is_not_followed() -> None:
     def redirect(_: Request) -> Response:
-        from websockets.datastructures import Headers
-
         headers = Headers({"Location": other.url + "/stolen", "Content-Length": "0"})
         return Response(302, "Found", headers, b"")
 

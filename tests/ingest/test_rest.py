@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from loopback import Answerer, http_server, until
-from sparktrends.errors import AccessDenied, Unavailable
+from sparktrends.errors import AccessDenied, BadRecord, Unavailable
 from sparktrends.ingest.fill import Filler
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
@@ -90,6 +90,25 @@ async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) ->
         await asyncio.gather(*(asked(rest, BARS) for _ in range(7)))
         assert time.monotonic() - began >= 2.0
     assert len(paths) == 7
+
+
+async def test_an_answer_or_a_row_that_cannot_be_used_is_handed_over_with_its_reason(
+    executor: ThreadPoolExecutor,
+) -> None:
+    rows = b'{"s":"ok","t":[1728000000,1728086400],"o":[1,"x"],"h":[1,1],"l":[1,1],"c":[1,1],"v":[1,1]}'
+    replies = iter([(200, {}, b'{"half": '), (200, {}, rows)])
+    refused: list[tuple[str, str | bytes, str]] = []
+    with http_server(lambda *_: next(replies)) as (url, _):
+        rest = rest_at(url, "finnhub", executor)
+        rest.refuse = lambda *what: refused.append(what)
+        with pytest.raises(BadRecord):
+            await asked(rest, BARS)
+        assert len([e for e in await asked(rest, BARS) if isinstance(e, ProviderBar)]) == 1
+    assert [(reason, message.split(":")[0]) for reason, _, message in refused] == [
+        ("not_json", "stock/candle"),
+        ("bad_price", "stock/candle"),
+    ]
+    assert refused[0][1] == b'{"half": '
 
 
 @dataclass

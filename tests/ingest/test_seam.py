@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparktrends.ingest.seam import Seam
+from sparktrends.errors import BadRecord
+from sparktrends.ingest.seam import FARTHEST, Seam
 from sparktrends.model import Trade
 
 
@@ -90,3 +92,13 @@ def test_any_disorder_that_is_complete_comes_out_once_and_in_order(data: st.Data
                 seen.add(out)
                 came.append(out)
     assert came == wanted
+
+
+def test_an_id_that_no_market_reaches_is_no_trade_and_leaves_the_line_as_it_was() -> None:
+    seam = Seam()
+    assert feed(seam, [1]) == [1]
+    with pytest.raises(BadRecord) as caught:
+        seam.take(trade(FARTHEST + 3), 0)
+    assert caught.value.reason == "bad_id"
+    assert seam.gap("A") is None
+    assert feed(seam, [2]) == [2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,8 @@ from sparktrends.sources import PROVIDERS
 CANARY = "tiger-canary-1"
 
 
-def settings(**values: str) -> Settings:
-    return Settings(Path("/nowhere"), Path("/nowhere"), values, {}, {})
+def settings(tables: Mapping[str, Any] | None = None, **values: str) -> Settings:
+    return Settings(Path("/nowhere"), Path("/nowhere"), values, tables or {}, {})
 
 
 def test_a_source_without_a_key_needs_no_setting() -> None:
@@ -48,7 +50,7 @@ def test_the_sandbox_gets_no_real_key_and_marks_what_it_says(provider: str) -> N
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_every_source_can_have_its_own_defaults(provider: str) -> None:
     for symbol in DEFAULTS[provider]:
-        assert source_of(provider).spell(symbol)
+        assert source_of(provider, settings()).spell(symbol)
 
 
 def test_symbols_that_no_source_has_are_refused_with_a_hint() -> None:
@@ -58,3 +60,34 @@ def test_symbols_that_no_source_has_are_refused_with_a_hint() -> None:
 
 def test_what_is_live_and_what_is_played() -> None:
     assert split(["demo", "binance", "x.csv", "binance"]) == (["binance"], ["demo", "x.csv"])
+
+
+def test_a_person_may_name_another_host_of_a_provider() -> None:
+    own = {"sources": {"binance": {"rest": "https://api1.binance.com/", "stream": "wss://stream.binance.com:443/ws"}}}
+    source = source_of("binance", settings(own))
+    assert source.stream
+    assert (source.name, source.rest) == ("binance", "https://api1.binance.com")
+    assert source.stream.url == "wss://stream.binance.com:443/ws"
+    assert source_of("binance", settings(own), 8600).rest == "http://127.0.0.1:8600/binance"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"rest": "http://gateway.test"},
+        {"rest": "gateway.test"},
+        {"stream": "https://gateway.test"},
+        {"rest": "https://me:secret@gateway.test"},
+        {"key": "tiger"},
+        7,
+    ],
+)
+def test_an_address_that_cannot_be_meant_is_refused(told: object) -> None:
+    with pytest.raises(BadSetting, match=r"\[sources.binance\] in sparktrends.toml") as caught:
+        source_of("binance", settings({"sources": {"binance": told}}))
+    assert "secret" not in str(caught.value)
+
+
+def test_without_encryption_only_to_a_host_that_is_allowed_by_name() -> None:
+    tables = {"sources": {"binance": {"rest": "http://gateway.test"}}, "net": {"allow": ["gateway.test"]}}
+    assert source_of("binance", settings(tables)).rest == "http://gateway.test"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparktrends.net import AddressGuard, Http
-from sparktrends.ops.keys import Finding, probe_all
+from sparktrends.ops.keys import Finding, probe_all, unset
 from sparktrends.ops.settings import Settings, load
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.telemetry import system_clock
@@ -47,6 +47,7 @@ def test_a_free_key_works_and_what_its_plan_leaves_out_is_told(twin: Running, tm
     refused = [f for f in findings["finnhub"] if not f.ok]
     assert refused
     assert all("plan" in f.problem or "access" in f.problem for f in refused)
+    assert "twelve_data, key: well; 8 units in 60 seconds" in map(str, findings["twelve_data"])
 
 
 def test_a_key_that_works_nowhere_is_a_problem_of_each_provider(twin: Running, tmp_path: Path) -> None:
@@ -54,3 +55,10 @@ def test_a_key_that_works_nowhere_is_a_problem_of_each_provider(twin: Running, t
     assert not any(f.ok for name in ("finnhub", "twelve_data", "alpha_vantage") for f in findings[name])
     assert CANARY not in str(findings)
     assert CANARY not in " ".join(str(f) for of in findings.values() for f in of)
+
+
+def test_a_key_that_is_not_set_is_named() -> None:
+    sources = [make_source(name) for name in PROVIDERS]
+    told = list(unset(settings(Path("/nowhere"), ""), sources))
+    assert [next(name for name in KEYS if name in words) for words in told] == KEYS
+    assert list(unset(settings(Path("/nowhere"), CANARY), sources)) == []

@@ -59,3 +59,22 @@ def test_status_is_plain_json() -> None:
     assert (document["trades"], document["lag_s"], document["processes"]) == (1234567, 2, 0)
     assert document["newest"][0]["start"] == "2024-01-01T00:00:00+00:00"
     assert document["newest"][0]["volume"] == "0.5"
+
+
+def test_a_trouble_is_said_once_and_again_when_it_comes_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "finnhub: the market of AAPL is closed until Mon 2026-11-23 14:30 UTC; prices come then"
+    with quiet_view(tmp_path) as view:
+        for troubles in ((words,), (words,), (), (words,)):
+            view.show(replace(STATUS, troubles=troubles))
+    assert capsys.readouterr().err.count(words) == 2
+
+
+def test_on_a_terminal_a_trouble_stays_below_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live = View(load({}, tmp_path, tmp_path / "home"), live=True)
+    with live:
+        live.show(replace(STATUS, troubles=("finnhub refuses the key",)))
+        capsys.readouterr()
+        live._console.print(live._live.get_renderable())  # type: ignore[union-attr]
+    assert "finnhub refuses the key" in capsys.readouterr().out

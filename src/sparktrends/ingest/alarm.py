@@ -1,32 +1,58 @@
-"""Raises an operational alert while records wait because Kafka is away, as soon as the database answers."""
+"""Raises operational alerts about taking in: Kafka takes nothing, or a feed is dead while its market trades."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparktrends.errors import Retryable
+from sparktrends.ingest.trouble import ALARMING, Trouble
+from sparktrends.model import SECOND
 from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
-RULE, SUBJECT = "ops.ingest_waits", "ingest"
+WAITS, FEED = "ops.ingest_waits", "ops.feed"
 _EVERY_S = 2.0
-_PATIENCE = 5_000_000
+_PATIENCE = 5 * SECOND
+_FEED_PATIENCE = 60 * SECOND
+Found = Mapping[tuple[str, str], Condition]
+
+
+def conditions_of(
+    now: int, away_since: int | None, waiting: int, troubles: Iterable[Trouble]
+) -> dict[tuple[str, str], Condition]:
+    """What fires at ``now``, by rule and subject: ``away_since`` (µs) is since when Kafka takes nothing.
+
+    >>> [c.title for c in conditions_of(9_000_000, 1, 1200, []).values()]
+    ['Kafka takes nothing: 1,200 records wait on the disk of ingest']
+    """
+    found = {}
+    if away_since is not None and now - away_since > _PATIENCE:
+        title = f"Kafka takes nothing: {waiting:,} records wait on the disk of ingest"
+        found[WAITS, "ingest"] = Condition(WAITS, "ingest", title, away_since, "critical")
+    for trouble in troubles:
+        if trouble.kind in ALARMING and now - trouble.since > _FEED_PATIENCE:
+            found[FEED, trouble.source] = Condition(FEED, trouble.source, trouble.words, trouble.since)
+    return found
 
 
 @dataclass(eq=False)
 class Alarm:
-    """Follows ``since`` (µs since when Kafka takes nothing; None: it does) in a thread of its own: the database may
-    be slow or away too. One alert per outage: it is told when it began, and when it is over."""
+    """Follows what ``look`` finds in a thread of its own: the database may be slow or away too.
+
+    One alert from the beginning of a condition to its end; ``subjects`` (rule, subject) are all that this process may
+    raise, so that what an earlier run left firing ends.
+    """
 
     conditions: Callable[[], Conditions]
     clock: Clock
-    since: Callable[[], int | None]
-    waiting: Callable[[], int]
+    look: Callable[[int], Found]
+    subjects: Sequence[tuple[str, str]]
     channels: Sequence[str] = ("console",)
+    _fires: dict[tuple[str, str], bool] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -43,17 +69,21 @@ class Alarm:
 
     def _run(self) -> None:
         store = self.conditions()
-        known: bool | None = None
         while not self._over.wait(_EVERY_S):
-            since, now = self.since(), self.clock()
-            fires = since is not None and now - since > _PATIENCE
             try:
-                if fires and not known:
-                    title = f"Kafka takes nothing: {self.waiting():,} records wait on the disk of ingest"
-                    store.fire(Condition(RULE, SUBJECT, title, since or now, "critical"), self.channels, now)
-                elif not fires and known is not False:
-                    store.resolve(RULE, SUBJECT, now)
-                known = fires
+                self.step(store)
             except Retryable as error:
-                _log.info("an alert about the broker waits for the database: %s", error)
+                _log.info("an alert about taking in waits for the database: %s", error)
         store.close()
+
+    def step(self, store: Conditions) -> None:
+        """Look once; raises Retryable while the database is away, and then the next look does what this one did not."""
+        now = self.clock()
+        found = self.look(now)
+        for key in self.subjects:
+            condition = found.get(key)
+            if condition is not None and not self._fires.get(key):
+                store.fire(condition, self.channels, now)
+            elif condition is None and self._fires.get(key) is not False:
+                store.resolve(*key, now)
+            self._fires[key] = condition is not None

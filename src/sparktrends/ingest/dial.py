@@ -73,7 +73,9 @@ def translated(error: Exception, provider: str) -> SparkTrendsError:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         words = f"{provider} refuses the connection with {status}"
-        if status in (401, 403, 451):
+        if status == 401:
+            return AccessDenied(f"{provider} refuses the key; `sparktrends check keys` tries every one")
+        if status in (403, 451):
             return AccessDenied(words)
         if status in (418, 429):
             after = error.response.headers.get("Retry-After", "")

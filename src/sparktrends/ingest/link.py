@@ -79,13 +79,17 @@ class Surroundings:
 
 @dataclass(eq=False)
 class Link:
-    """Holds one socket of ``source`` for the symbols of `carry`; `run` never returns by itself."""
+    """Holds one socket of ``source`` for the symbols of `carry`; `run` never returns by itself.
+
+    ``trouble`` is why the last connection ended or could not be opened, empty while data comes.
+    """
 
     source: Source
     listener: Listener
     around: Surroundings
     symbols: list[str] = field(default_factory=list)
     connects: int = 0
+    trouble: str = ""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _again: set[str] = field(default_factory=set)
     _heard: int = 0
@@ -112,6 +116,7 @@ class Link:
             self._fruitful = False
             error, at_once = await self._one()
             attempt = 0 if self._fruitful else attempt + 1
+            self.trouble = "" if at_once else str(error)
             reason = "planned" if at_once else type(error).__name__
             _RECONNECTS.labels(self.source.name, reason).inc()
             wait = 0.0 if at_once else self._wait(error, attempt)
@@ -162,7 +167,7 @@ class Link:
             received = clock()
             heard = take(payload, received)
             if heard.data or (heard.alive and not self.listener.trading(self.symbols)):
-                self._heard, self._fruitful, self._silences = received, True, 0
+                self._heard, self._fruitful, self._silences, self.trouble = received, True, 0, ""
             if heard.shutdown:
                 raise _Over("the server announced that it leaves")
             frames += 1

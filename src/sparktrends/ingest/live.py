@@ -12,13 +12,15 @@ from sparktrends.ingest.fill import Filler, Gaps
 from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
 from sparktrends.ingest.outlet import Outlet
-from sparktrends.ingest.polling import Poller
+from sparktrends.ingest.polling import Poller, pace
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rejects import quarantined
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
+from sparktrends.ingest.trouble import Look, Trouble, plain, troubles
 from sparktrends.ingest.warm import History
 from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade, is_simulated
+from sparktrends.net import Redactor
 from sparktrends.net.quota import Store
 from sparktrends.sessions import ALWAYS, calendar
 from sparktrends.sources.base import Notice, Reject, Source
@@ -33,6 +35,7 @@ _QUOTA = gauge("quota_ready", "1 when the quota would let the next call go now",
 _PATIENCE = 15 * SECOND
 _SILENT_SYMBOL_S = 60.0
 _KEYLESS_LINKS = 10
+_MOST_REFUSED = 5
 _ARRIVAL_S = 20.0
 """As long a new symbol waits for its past before it is subscribed to; a slow provider's may come after its trades."""
 _NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True), Heard(shutdown=True)
@@ -61,6 +64,9 @@ class Live:
     def __post_init__(self) -> None:
         self._memory = self.source.memory([])
         self._nudged: dict[str, int] = {}
+        self._refused: list[str] = []
+        self._redact = Redactor([self.around.key] if self.around.key else [])
+        self.rest.refuse = self._reject
         self._history = History(self.rest, self.publisher.publish, self._exchange, self.clock)
 
     @property
@@ -191,13 +197,13 @@ class Live:
             self._reject(error.reason, payload, str(error))
             return _NOTHING
         except NotFound as error:
-            _log.warning("%s: %s", self.source.name, error)
+            self._told_refused(str(error))
             return _ALIVE
         heard = _NOTHING
         for event in events:
             kind = type(event)
             if kind is Trade:
-                self._trade(event, received)  # type: ignore[arg-type]
+                self._trade(event, received, payload)  # type: ignore[arg-type]
                 heard = _DATA
             elif kind is ProviderBar:
                 # Forming bars say nothing that the trades do not say; the closed one is the check on them.
@@ -210,25 +216,32 @@ class Live:
                 heard = self._notice(event, heard)  # type: ignore[arg-type]
         return heard
 
-    def _trade(self, trade: Trade, received: int) -> None:
+    def _trade(self, trade: Trade, received: int, payload: bytes) -> None:
         self.feeds[trade.symbol].last_data = received
         if not self.source.ids:
             self.publisher.publish(trade)
             return
-        for ready in self.seam.take(trade, received):
-            self.publisher.publish(ready)
+        try:
+            for ready in self.seam.take(trade, received):
+                self.publisher.publish(ready)
+        except BadRecord as error:
+            self._reject(error.reason, payload, str(error))
 
     def _notice(self, notice: Notice, heard: Heard) -> Heard:
         if notice.kind == "shutdown":
             return _LEAVES
         if notice.kind == "refused":
-            _log.warning(
-                "%s refuses %s: %s", self.source.name, ", ".join(notice.symbols) or "a request", notice.message
-            )
+            self._told_refused(f"it refuses {', '.join(notice.symbols) or 'a request'}: {notice.message}")
         return heard if heard.data else _ALIVE
 
+    def _told_refused(self, words: str) -> None:
+        _log.warning("%s: %s", self.source.name, words)
+        # Bounded, and each once: a provider may say it again with every subscription.
+        self._refused = [*(w for w in self._refused if w != words), words][-_MOST_REFUSED:]
+
     def _reject(self, reason: str, payload: str | bytes, message: str) -> None:
-        self.outlet.send(*quarantined(self.source.name, reason, payload, self.clock(), message))
+        # An answer may repeat the key it was asked with.
+        self.outlet.send(*quarantined(self.source.name, reason, payload, self.clock(), message, self._redact))
 
     async def room(self) -> None:
         """See `Listener`: while the spool is full nothing more is read, and the provider's socket fills up."""
@@ -243,6 +256,28 @@ class Live:
     def _exchange(self, symbol: str) -> str:
         # The sandbox trades at night, so that a person sees something then.
         return ALWAYS if is_simulated(self.source.name) else exchange_of(symbol)
+
+    def troubles(self) -> list[Trouble]:
+        """What keeps this source from taking in what is wanted, in sentences."""
+        now = self.clock()
+        failing = next((link.trouble for link in self.links if link.trouble), "")
+        look = Look(
+            self.source.name,
+            now,
+            dict(self.feeds),
+            lambda symbol: calendar(self._exchange(symbol)).at(now),
+            failing if self.source.stream else self.rest.trouble,
+            self.rest.planner.wait() if self.rest.held and not self.source.stream else 0.0,
+            [*(f"{name} is not asked for: {plain(d.why)}" for name, d in self.rest.denied.items()), *self._refused],
+            int(self._silence_s * SECOND),
+        )
+        return troubles(look)
+
+    @property
+    def _silence_s(self) -> float:
+        """As long a symbol may be silent before it is asked after."""
+        stream = self.source.stream
+        return max(_SILENT_SYMBOL_S, 2 * stream.idle) if stream else 2 * pace(self.source, max(1, len(self.feeds)))
 
     # -- what runs beside --------------------------------------------------------------------------------------
 
@@ -292,9 +327,9 @@ class Live:
 
     def _nudge(self, symbol: str, feed: Feed, now: int) -> None:
         """A symbol that is silent while its connection is not: subscribe again, and ask by id what it should have."""
-        limit = int(max(_SILENT_SYMBOL_S, 2 * self.source.stream.idle) * SECOND) if self.source.stream else 0
         silent_since = max(feed.last_data, self._nudged.get(symbol, 0))
-        if not limit or not feed.up or now - silent_since <= limit or not self.trading([symbol]):
+        early = now - silent_since <= self._silence_s * SECOND
+        if early or not self.source.stream or not feed.up or not self.trading([symbol]):
             return
         self._nudged[symbol] = now
         for link in self.links:

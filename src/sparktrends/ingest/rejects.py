@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from sparktrends.bus.topics import QUARANTINE
 from sparktrends.telemetry import counter
@@ -13,9 +14,16 @@ KEPT_BYTES = 64 * 1024
 
 
 def quarantined(
-    source: str, reason: str, payload: str | bytes, received: int, message: str = ""
+    source: str,
+    reason: str,
+    payload: str | bytes,
+    received: int,
+    message: str = "",
+    redact: Callable[[str], str] = str,
 ) -> tuple[str, str, bytes]:
     """(topic, key, value) of the record; counts it. The first 64 KiB are kept, hash and size are of the whole.
+
+    ``redact`` takes secrets out of what is kept.
 
     >>> topic, key, value = quarantined("binance", "not_json", "{", 5)
     >>> topic, key, json.loads(value)["payload"]
@@ -29,8 +37,9 @@ def quarantined(
         "partition": None,
         "offset": None,
         "received": received,
-        "message": message[:1000],
-        "payload": raw[:KEPT_BYTES].decode("utf-8", "backslashreplace"),
+        "message": redact(message)[:1000],
+        # Cut last: of a secret that a cut goes through, a half would be left.
+        "payload": redact(raw[: 2 * KEPT_BYTES].decode("utf-8", "backslashreplace"))[:KEPT_BYTES],
         "size": len(raw),
         "sha256": hashlib.sha256(raw).hexdigest(),
     }

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from sparktrends.errors import AccessDenied, Retryable, Terminal
+from sparktrends.errors import AccessDenied, BadRecord, Retryable, SparkTrendsError, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import Backoff, Http, Planner, Secret
-from sparktrends.sources.base import Answer, Ask, Event, Request, Source
+from sparktrends.sources.base import Answer, Ask, Event, Notice, Reject, Reply, Request, Source
 from sparktrends.sources.transport import call
 from sparktrends.telemetry import Clock, counter, gauge
 
@@ -34,7 +34,11 @@ class Denial:
 
 @dataclass(slots=True)
 class Rest:
-    """The REST side of one source. ``held`` is true while a call waits for the quota (or a 429 to pass)."""
+    """The REST side of one source. ``held`` is true while a call waits for the quota (or a 429 to pass).
+
+    ``refuse`` takes (reason, payload, message) of every answer, and every row of one, that could not be used.
+    ``trouble`` is why the last call failed, empty when it did not.
+    """
 
     source: Source
     http: Http
@@ -44,7 +48,9 @@ class Rest:
     clock: Clock
     key: Secret | None = None
     held: bool = False
+    trouble: str = ""
     denied: dict[str, Denial] = field(default_factory=dict)
+    refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
 
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
         """The events of each answer in order, page by page.
@@ -69,9 +75,9 @@ class Rest:
                     self.executor, call, self.http, self.source, request, self.key
                 )
                 self.planner.observe(self.source.usage(reply))
-                answer = self.source.parse_rest(request, reply)
+                answer = self._read(request, reply)
             except Retryable as error:
-                _CALLS.labels(self.source.name, type(error).__name__).inc()
+                self._failed(error)
                 if attempt + 1 == attempts:
                     raise
                 await asyncio.sleep(self.backoff.wait(attempt, error.delay))
@@ -79,13 +85,31 @@ class Rest:
                 self._deny(request, error)
                 raise
             except Terminal as error:
-                _CALLS.labels(self.source.name, type(error).__name__).inc()
+                self._failed(error)
                 raise
             else:
                 _CALLS.labels(self.source.name, "ok").inc()
+                self.trouble = ""
                 self.denied.pop(request.endpoint, None)
                 return answer
         raise AssertionError("the last attempt returns or raises")
+
+    def _read(self, request: Request, reply: Reply) -> Answer:
+        try:
+            answer = self.source.parse_rest(request, reply)
+        except BadRecord as error:
+            self.refuse(error.reason, reply.body, f"{request.endpoint}: {error}")
+            raise
+        self._tell(request, answer.events)
+        return answer
+
+    def _tell(self, request: Request, events: Iterable[Event]) -> None:
+        """Nobody who asks for bars or trades looks at what came beside them."""
+        for event in events:
+            if isinstance(event, Reject):
+                self.refuse(event.reason, event.payload, f"{request.endpoint}: {event.message}")
+            elif isinstance(event, Notice) and event.kind == "refused":
+                _log.warning("%s refuses %s: %s", self.source.name, ", ".join(event.symbols), event.message)
 
     async def _turn(self, weight: int) -> None:
         """Wait until the quota lets a call of that weight go, and spend it."""
@@ -105,8 +129,12 @@ class Rest:
         if denial and self.clock() < denial.until:
             raise AccessDenied(denial.why)
 
+    def _failed(self, error: SparkTrendsError) -> None:
+        _CALLS.labels(self.source.name, type(error).__name__).inc()
+        self.trouble = str(error)
+
     def _deny(self, request: Request, error: AccessDenied) -> None:
-        _CALLS.labels(self.source.name, "AccessDenied").inc()
+        self._failed(error)
         before = self.denied.get(request.endpoint)
         times = before.times + 1 if before else 1
         # A plan does not change within a day; a country or a firewall in the way may.

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadSetting, SparkTrendsError
-from sparktrends.ingest.alarm import Alarm
+from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
 from sparktrends.ingest.dedupe import Door, Seen, last_seen, recall
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
@@ -23,6 +24,7 @@ from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.spool import MOST_BYTES, Spool
+from sparktrends.ingest.trouble import Trouble
 from sparktrends.ingest.wanted import Wanted
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Limits, Planner, Secret
 from sparktrends.sessions import calendar
@@ -37,6 +39,8 @@ _TICK_S = 0.01
 _LOOK_S = 1.0
 _RECALL = 100_000
 _SEARCH = 2_000_000
+TROUBLES = "troubles.json"
+"""The file in ``run`` that says what keeps sources from taking in, renewed every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ class Ingest:
         self._told = told
         self._guard = AddressGuard(config.hosts)
         self._http = Http(clock, self._guard, Limits(connect=5.0, read=8.0, total=15.0))
+        self._told_file = JsonFile(config.run / TROUBLES)
         self._wanted = Wanted(config.run / "symbols.json")
+        self._troubles: Sequence[Trouble] = ()
         self.lives: list[Live] = []
 
     def run(self, stop: threading.Event) -> dict[str, int]:
@@ -116,10 +122,15 @@ class Ingest:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
 
     def _alarm(self, outlet: Outlet) -> Alarm | None:
-        if not self._config.database:
-            return None
         dsn = self._config.database
-        alarm = Alarm(lambda: Conditions(dsn, "ingest"), self._clock, lambda: outlet.away_since, lambda: outlet.waiting)
+        if not dsn:
+            return None
+
+        def look(now: int) -> Found:
+            return conditions_of(now, outlet.away_since, outlet.waiting, self._troubles)
+
+        subjects = [(WAITS, "ingest"), *((FEED, feeder.source.name) for feeder in self._config.feeders)]
+        alarm = Alarm(lambda: Conditions(dsn, "ingest"), self._clock, look, subjects)
         alarm.start()
         return alarm
 
@@ -145,7 +156,7 @@ class Ingest:
             while not stop.is_set() and not work.done():
                 outlet.tend()
                 if self._clock() - reported > 1_000_000:
-                    self._report_quotas()
+                    self._report()
                     publisher.report()
                     reported = self._clock()
                 await asyncio.sleep(_TICK_S)
@@ -155,9 +166,14 @@ class Ingest:
         if not work.cancelled() and (error := work.exception()) is not None:
             raise _innermost(error)
 
-    def _report_quotas(self) -> None:
+    def _report(self) -> None:
         for live in self.lives:
             _LEFT.labels(live.source.name).set(live.rest.planner.left())
+        # Replaced, never changed: the alarm reads it in another thread.
+        self._troubles = [trouble for live in self.lives for trouble in live.troubles()]
+        told = {"at": self._clock(), "troubles": [trouble.to_json() for trouble in self._troubles]}
+        with suppress(OSError):  # a full disk has an alert of its own
+            self._told_file.save(told)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sparktrends.errors import BadRecord
 from sparktrends.model import Trade
 
 MOST_HELD = 20_000
+FARTHEST = 50_000_000
+"""So many ids the busiest market does not use in a day: a trade farther ahead has a wrong id."""
 
 
 @dataclass(slots=True)
@@ -47,7 +50,10 @@ class Seam:
         return str(line.next) if line else ""
 
     def take(self, trade: Trade, now: int) -> list[Trade]:
-        """What may be published now, in order. An older trade passes: the door knows whether it is a repeat."""
+        """What may be published now, in order. An older trade passes: the door knows whether it is a repeat.
+
+        Raises BadRecord ``bad_id`` for one that is too far ahead: it would open a gap that nothing ever closes.
+        """
         id_ = int(trade.id)
         line = self._lines.get(trade.symbol)
         if line is None:
@@ -58,6 +64,8 @@ class Seam:
             return [trade]
         if id_ < line.next:
             return [trade]
+        if id_ - line.next > FARTHEST:
+            raise BadRecord("bad_id", f"{id_} follows {line.next - 1}")
         if not line.held:
             line.since = line.moved = now
         line.held.setdefault(id_, trade)

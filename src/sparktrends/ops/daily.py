@@ -52,7 +52,7 @@ def usable(settings: Settings, *, sandbox: bool) -> list[str]:
 
 def provider(settings: Settings, clock: Clock, name: str, run: Path, sandbox_port: int = 0) -> Provider:
     """One source with its key and the quota that it shares with the live stream."""
-    source = feeding.source_of(name, sandbox_port)
+    source = feeding.source_of(name, settings, sandbox_port)
     key = feeding.key_of(settings, source, sandbox_port) if source.auth else None
     who = key.fingerprint() if key else "ip"
     planner = Planner(source.allowances, clock, JsonFile(run / f"quota-{source.name}-{who}.json"))
@@ -65,9 +65,9 @@ def questions(settings: Settings, asked: Provider) -> list[Ask]:
     return daily_calls(asked.source, Path(str(folder)) if folder else None)
 
 
-def http(clock: Clock, sandbox_port: int = 0) -> Http:
-    """The client of the daily run; only the sandbox may be on this machine."""
-    return Http(clock, AddressGuard((LOOPBACK,) if sandbox_port else ()))
+def http(settings: Settings, clock: Clock, sandbox_port: int = 0) -> Http:
+    """The client of the daily run; on this machine it calls the sandbox, and what ``[net] allow`` names."""
+    return Http(clock, AddressGuard((*feeding.allowed_hosts(settings), *((LOOPBACK,) if sandbox_port else ()))))
 
 
 def fetcher(client: Http) -> Fetcher:

@@ -11,7 +11,7 @@ from sparktrends.ingest.wanted import possible
 from sparktrends.net import Secret
 from sparktrends.ops.endpoints import record
 from sparktrends.ops.ports import LOOPBACK, WANTED
-from sparktrends.ops.settings import Settings, port_number
+from sparktrends.ops.settings import TOML_FILE, Settings, port_number
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Source
 
@@ -26,6 +26,8 @@ DEFAULTS: Mapping[str, Sequence[str]] = {
 }
 """What each source takes in when nobody names symbols."""
 _SANDBOX_KEY = "sandbox"
+# Without encryption only to hosts that are allowed by name.
+_SCHEMES = {"rest": ("https", "http"), "stream": ("wss", "ws")}
 
 
 def key_name(provider: str) -> str:
@@ -39,7 +41,7 @@ def key_name(provider: str) -> str:
 
 def feeder(settings: Settings, provider: str, symbols: Sequence[str], sandbox_port: int = 0) -> Feeder:
     """One source ready to run; BadSetting without the key it needs, or when it can have none of the symbols."""
-    source = source_of(provider, sandbox_port)
+    source = source_of(provider, settings, sandbox_port)
     wanted = possible(source, symbols) if symbols else list(DEFAULTS[provider])
     if not wanted:
         raise BadSetting(
@@ -49,15 +51,37 @@ def feeder(settings: Settings, provider: str, symbols: Sequence[str], sandbox_po
     return Feeder(source, tuple(dict.fromkeys(wanted)), key_of(settings, source, sandbox_port))
 
 
-def source_of(provider: str, sandbox_port: int = 0) -> Source:
-    """The provider itself, or (with a port) its twin in the sandbox, whose values are marked as made up."""
+def source_of(provider: str, settings: Settings, sandbox_port: int = 0) -> Source:
+    """The provider at its own addresses or those of ``[sources.<provider>]`` (``rest``, ``stream``).
+
+    With a port its twin in the sandbox, whose values are marked as made up.
+    """
     real = make_source(provider)
     if not sandbox_port:
-        return real
+        return make_source(provider, **_own_addresses(settings, provider))
     place = f"{LOOPBACK}:{sandbox_port}/{provider}"
     stream = f"ws://{place}{_path(real.stream.url)}" if real.stream else ""
     # The twin has the paths of the calls below each provider's name, without the base that some put before them.
     return make_source(provider, rest=f"http://{place}", stream=stream, suffix="~sim")
+
+
+def _own_addresses(settings: Settings, provider: str) -> dict[str, str]:
+    """What a person wrote in the place of a provider's addresses: another of its hosts, a gateway of the firm."""
+    told = settings.table("sources").get(provider, {})
+    where = f"[sources.{provider}] in {TOML_FILE}"
+    if not isinstance(told, dict) or not set(told) <= set(_SCHEMES):
+        raise BadSetting(f"{where} has other keys than {' and '.join(_SCHEMES)}")
+    for name, address in told.items():
+        parts = urlsplit(str(address))
+        plain = parts.hostname in allowed_hosts(settings)
+        if parts.scheme not in _SCHEMES[name][: 1 + plain] or not parts.hostname or parts.username:
+            raise BadSetting(f"{where}: {name} is no address", hint=f"write {_SCHEMES[name][0]}://host/path")
+    return {name: str(address).rstrip("/") for name, address in told.items()}
+
+
+def allowed_hosts(settings: Settings) -> tuple[str, ...]:
+    """Hosts that may be called although they are not public: ``[net] allow``."""
+    return tuple(str(host) for host in settings.table("net").get("allow", ()))
 
 
 def key_of(settings: Settings, source: Source, sandbox_port: int = 0) -> Secret | None:

@@ -120,7 +120,7 @@ class Jobs:
         producer = Producer(self.where.kafka)
         outcomes = []
         try:
-            with composing.http(self.clock, sandbox_port) as client:
+            with composing.http(self.settings, self.clock, sandbox_port) as client:
                 for outcome in fetch(job, self.session, producer, composing.fetcher(client)):
                     outcomes.append(outcome)
                     self.say(_words(outcome))
@@ -135,7 +135,7 @@ class Jobs:
         """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped."""
         producer, outcomes = Producer(self.where.kafka), []
         try:
-            with composing.http(self.clock, sandbox_port) as client:
+            with composing.http(self.settings, self.clock, sandbox_port) as client:
                 for provider, calls in wanted.calls():
                     made = fetch_stretches(provider, calls, self.session, producer, composing.fetcher(client))
                     for number, outcome in enumerate(made, 1):

@@ -10,6 +10,7 @@ from typing import Any
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.ops import troubles
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.store import queries
@@ -21,7 +22,10 @@ Offsets = Mapping[tuple[str, int], int]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole numbers of the contract, and what explains them. ``behind`` counts records not committed yet."""
+    """The whole numbers of the contract, and what explains them. ``behind`` counts records not committed yet.
+
+    ``troubles`` are sentences about sources that do not take in what is wanted.
+    """
 
     trades: int = 0
     bars: int = 0
@@ -37,6 +41,7 @@ class Status:
     database_bytes: int = 0
     process_list: Sequence[Mapping[str, Any]] = ()
     newest: Sequence[queries.NewestBar] = field(default=())
+    troubles: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As `status --json` prints it."""
@@ -69,6 +74,7 @@ def collect(
         database_bytes=size,
         process_list=processes,
         newest=newest,
+        troubles=[trouble.words for trouble in troubles.told(home, clock())],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -31,6 +32,7 @@ class View:
         self._rate = 0.0
         self._line_at = 0.0
         self._jar_percent: dict[str, int] = {}
+        self._told: Sequence[str] = ()
 
     def __enter__(self) -> View:
         if self._live:
@@ -61,8 +63,13 @@ class View:
         if elapsed >= 1:
             self._rate = max(0.0, (status.trades - trades) / elapsed)
             self._before = (time.monotonic(), status.trades)
+        for sentence in status.troubles:
+            if sentence not in self._told:
+                self.say(sentence)
+        self._told = status.troubles
         if self._live:
-            self._live.update(Group(_figures(status, self._rate), _bars(status), self._addresses()))
+            parts = (_figures(status, self._rate), _bars(status), _troubles(status), self._addresses())
+            self._live.update(Group(*parts))
         elif time.monotonic() - self._line_at > _LINE_EVERY_S:
             self._line_at = time.monotonic()
             self._console.print(_line(status, self._rate))
@@ -98,6 +105,10 @@ def _figures(status: Status, rate: float) -> Table:
         f"database {status.database_bytes / 1e6:,.0f} MB, {status.disk_free_bytes / 1e9:,.0f} GB free",
     )
     return table
+
+
+def _troubles(status: Status) -> Text:
+    return Text("\n".join(status.troubles), style="yellow")
 
 
 def _bars(status: Status) -> Table:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,11 @@ from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import Create, plan
 from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
+from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
+from sparktrends.ops import troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
+from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
@@ -48,6 +48,8 @@ def status(context: Context, as_json: bool) -> None:
     for process in found.process_list:
         state = f"pid {process['pid']}, {process['memory_mb']:,} MB" if process["running"] else "not running"
         click.echo(f"  {process['name']:<10} {state:<24} {exposed.get(process['name'], '')}".rstrip())
+    for sentence in found.troubles:
+        click.echo(f"! {sentence}")
     for bar in found.newest:
         click.echo(f"  {bar.source:<18} {bar.symbol:<14} {bar.start:%Y-%m-%d %H:%M} {bar.close:f} {bar.state}")
 
@@ -167,7 +169,10 @@ def _check_stream(context: Context, where: Endpoints) -> str:
 
 
 def _check_ingest(context: Context, _where: Endpoints) -> str:
-    return _not_running(context, "ingest")
+    if problem := _not_running(context, "ingest"):
+        return problem
+    told = troubles.told(Home.open(context.settings.home), system_clock())
+    return "; ".join(trouble.words for trouble in told if trouble.kind in ALARMING)
 
 
 def _check_freshness(context: Context, where: Endpoints) -> str:
@@ -186,15 +191,18 @@ def _check_freshness(context: Context, where: Endpoints) -> str:
 
 def _check_keys(context: Context) -> str:
     """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem."""
-    from sparktrends.net import Http, Redactor, Secret
-    from sparktrends.ops.keys import probe_all
-    from sparktrends.sources import PROVIDERS, make_source
+    from sparktrends.net import AddressGuard, Http, Redactor, Secret
+    from sparktrends.ops.feeding import allowed_hosts, source_of
+    from sparktrends.ops.keys import probe_all, unset
+    from sparktrends.sources import PROVIDERS
 
-    redact = Redactor(map(Secret, context.settings.secrets()))
-    with Http(system_clock) as http:
-        found = probe_all(
-            context.settings, map(make_source, PROVIDERS), http, lambda f: click.echo(redact(str(f)), err=True)
-        )
+    settings = context.settings
+    redact = Redactor(map(Secret, settings.secrets()))
+    sources = [source_of(name, settings) for name in PROVIDERS]
+    with Http(system_clock, AddressGuard(allowed_hosts(settings))) as http:
+        found = probe_all(settings, sources, http, lambda f: click.echo(redact(str(f)), err=True))
+    for words in unset(settings, sources):
+        click.echo(words, err=True)
     works = {finding.provider for finding in found if finding.ok}
     return redact("; ".join(str(f) for f in found if f.provider not in works))
 
@@ -224,23 +232,9 @@ def audit(click_context: click.Context, context: Context, as_json: bool) -> None
     from sparktrends.ops.laws import laws_of
 
     with started(context.settings) as where, Reader(where.kafka) as reader:
-        report = run(reader, AuditDatabase(where.owner_dsn), _progress_line(), laws_of(context.settings))
+        report = run(reader, AuditDatabase(where.owner_dsn), progress_line(), laws_of(context.settings))
     if as_json:
         print_json(report.to_json())
     else:
         click.echo(report.text())
     click_context.exit(0 if report.ok else 1)
-
-
-def _progress_line() -> Callable[[str, int, int], None]:
-    """Progress on standard error: one line that renews itself on a terminal, now and then a line elsewhere."""
-    terminal, told = sys.stderr.isatty(), [0.0]
-    begin = "\r" if terminal else ""
-
-    def tell(what: str, done: int, total: int) -> None:
-        if time.monotonic() - told[0] < (0.2 if terminal else 5.0):
-            return
-        told[0] = time.monotonic()
-        click.echo(f"{begin}{what}: {done:,} of {total:,}", err=True, nl=not terminal)
-
-    return tell

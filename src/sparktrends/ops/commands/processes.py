@@ -19,7 +19,7 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import Redactor, Secret
-from sparktrends.ops import jars, java
+from sparktrends.ops import feeding, jars, java
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
@@ -115,7 +115,8 @@ def ingest(context: Context, choice: Choice) -> None:
         print_json(_play(where.kafka, tracks, stopping))
         return
     home = Home.open(settings.home)
-    config = LiveConfig(where.kafka, home.run, feeders, (LOOPBACK,) * choice.sandbox, where.owner_dsn)
+    hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
+    config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
         played = beside.submit(_play, where.kafka, tracks, stopping) if tracks else None

@@ -1,0 +1,135 @@
+"""What keeps a source from taking in what is wanted, in sentences for people. Pure.
+
+A closed exchange, a spent quota and a plan that lacks something are told; a feed that is dead while its market trades
+raises an alert as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sparktrends.ingest.heartbeats import Feed
+from sparktrends.model import MINUTE, SECOND
+from sparktrends.net.quota import in_words
+from sparktrends.sessions import Session
+
+Kind = Literal["down", "silent", "quiet", "closed", "quota", "refused"]
+ALARMING: frozenset[Kind] = frozenset({"down", "silent"})
+"""Kinds that mean that data is missed."""
+_PATIENCE = 10 * SECOND
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One sentence about one source; ``since`` is when it began (µs UTC)."""
+
+    source: str
+    kind: Kind
+    words: str
+    since: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept in a file; `Trouble(**…)` reads it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of one source at ``now``.
+
+    ``market`` says what a symbol's exchange does, ``failure`` why the last connection or call failed (empty: it did
+    not), ``quota_s`` how long the quota holds back a call that waits, ``refused`` what the provider will not give. A
+    symbol may be silent for ``patience`` (µs).
+    """
+
+    source: str
+    now: int
+    feeds: Mapping[str, Feed]
+    market: Callable[[str], Session]
+    failure: str = ""
+    quota_s: float = 0.0
+    refused: Sequence[str] = ()
+    patience: int = MINUTE
+
+
+def troubles(look: Look) -> list[Trouble]:
+    """Everything that a person should know of the source now; nothing when all of it comes."""
+    markets = {symbol: look.market(symbol) for symbol, feed in look.feeds.items() if not feed.arriving}
+    trading = {symbol: session for symbol, session in markets.items() if session.trading}
+    down = [s for s in trading if not look.feeds[s].up and look.now - look.feeds[s].down_since > _PATIENCE]
+    silent = {s: _silence(look.feeds[s], session) for s, session in trading.items() if look.feeds[s].up}
+    return [
+        *_closed(look, {s: session.opens or 0 for s, session in markets.items() if not session.trading}),
+        *_down(look, down),
+        *_silent(look, silent),
+        *(Trouble(look.source, "refused", f"{look.source}: {plain(words)}", look.now) for words in look.refused),
+    ]
+
+
+def _silence(feed: Feed, session: Session) -> int:
+    """Since when nothing has come of a market that trades."""
+    return max(feed.last_data or feed.down_since, session.opens or 0)
+
+
+def _closed(look: Look, opens: Mapping[str, int]) -> Iterator[Trouble]:
+    for at in sorted(set(opens.values())):
+        symbols = named(symbol for symbol in opens if opens[symbol] == at)
+        words = f"the market of {symbols} is closed until {clock(at)}; prices come then"
+        yield Trouble(look.source, "closed", f"{look.source}: {words}", look.now)
+
+
+def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
+    if not symbols:
+        return
+    since = min(look.feeds[symbol].down_since for symbol in symbols)
+    if look.quota_s:
+        words = f"its quota is spent; the next call goes in {in_words(look.quota_s)}"
+        yield Trouble(look.source, "quota", f"{look.source}: {words}", since)
+        return
+    why = plain(look.failure) or "it has not answered yet"
+    words = f"nothing of {named(symbols)} since {clock(since)}: {why}"
+    yield Trouble(look.source, "down", f"{look.source}: {words}", since)
+
+
+def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
+    silent = {symbol: since for symbol, since in silences.items() if look.now - since > look.patience}
+    if silent:
+        since = min(silent.values())
+        words = f"nothing of {named(silent)} since {clock(since)}, though the connection lives"
+        # One symbol may just not be traded; all of them at once are a feed that is dead.
+        kind: Kind = "silent" if len(silent) == len(silences) else "quiet"
+        yield Trouble(look.source, kind, f"{look.source}: {words}", since)
+
+
+def plain(words: str) -> str:
+    """An error's words without the provider's name before them.
+
+    >>> plain("twelve_data: not in your plan"), plain("finnhub refuses the key")
+    ('not in your plan', 'finnhub refuses the key')
+    """
+    name, found, rest = words.partition(": ")
+    return rest if found and " " not in name else words
+
+
+def named(symbols: Iterable[str]) -> str:
+    """Some symbols by name and the rest by number.
+
+    >>> named(["A", "B"]), named("ABCDEFG")
+    ('A, B', 'A, B, C, D, E and 2 more')
+    """
+    listed = list(symbols)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more
+
+
+def clock(at: int) -> str:
+    """A time as people read it.
+
+    >>> clock(1_732_147_200_000_000)
+    'Thu 2024-11-21 00:00 UTC'
+    """
+    return f"{datetime.fromtimestamp(at // SECOND, UTC):%a %Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,50 @@
+"""One alert from the beginning of a condition to its end, whatever the database and earlier runs do."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from sparktrends.errors import Unavailable
+from sparktrends.ingest.alarm import FEED, WAITS, Alarm
+from sparktrends.store.conditions import Condition, Conditions
+
+pytestmark = pytest.mark.e2e
+SUBJECTS = [(WAITS, "ingest"), (FEED, "binance")]
+DEAD = Condition(FEED, "binance", "binance: nothing of BTC/USDT", 5)
+
+
+class Down(Conditions):
+    """A database that does not answer."""
+
+    def __init__(self) -> None:
+        """Connects to nothing."""
+
+    def fire(self, *_: object) -> None:
+        raise Unavailable("no database")
+
+
+def alerts(database: str) -> list[tuple[str, str]]:
+    with psycopg.connect(database) as connection:
+        return connection.execute("SELECT rule, status FROM core.alerts ORDER BY created_at, rule").fetchall()
+
+
+def test_a_condition_is_one_alert_until_it_is_over_and_another_when_it_comes_back(database: str) -> None:
+    found: dict[tuple[str, str], Condition] = {}
+    store = Conditions(database, "test")
+    alarm = Alarm(lambda: store, lambda: 100, lambda _: found, SUBJECTS)
+    found[FEED, "binance"] = DEAD
+    with pytest.raises(Unavailable):
+        alarm.step(Down())
+    for _ in range(3):
+        alarm.step(store)
+    assert alerts(database) == [(FEED, "firing")]
+    # Another run of ingest finds that it is over.
+    found.clear()
+    Alarm(lambda: store, lambda: 200, lambda _: found, SUBJECTS).step(store)
+    assert alerts(database) == [(FEED, "resolved")]
+    found[FEED, "binance"] = Condition(FEED, "binance", "again", 300)
+    alarm.step(store)
+    alarm.step(store)
+    assert sorted(alerts(database)) == [(FEED, "firing"), (FEED, "resolved")]
+    store.close()
