@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sparktrends.errors import Unavailable
-from sparktrends.telemetry import Figure, asked_at_scrape, serve_metrics
+from sparktrends.telemetry import Figure, asked_at_scrape, correlated, correlation, resumed, serve_metrics
 
 
 def shown(registry: CollectorRegistry) -> str:
@@ -40,6 +40,20 @@ def test_a_part_that_does_not_answer_is_told_and_the_others_are_shown() -> None:
     text = shown(registry)
     assert 'sparktrends_answers{part="away"} 0.0' in text
     assert "sparktrends_size 7.0" in text
+
+
+def test_an_id_holds_inside_its_block_and_goes_on_elsewhere() -> None:
+    assert correlation() is None
+    with correlated("batch-1"):
+        mine = correlation()
+        assert mine is not None
+        assert mine.endswith(".batch-1")
+        with resumed("of another process"):
+            assert correlation() == "of another process"
+        with resumed(None):
+            assert correlation() is None
+        assert correlation() == mine
+    assert correlation() is None
 
 
 def test_a_defect_is_not_swallowed() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,8 @@ from sparktrends.errors import SparkTrendsError
 Clock = Callable[[], int]
 """Returns the time now: microseconds since 1970, UTC."""
 
-_correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation", default="-")
+_NOTHING = "-"
+_correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation", default=_NOTHING)
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -110,14 +112,31 @@ def serve_metrics(port: int, host: str = "127.0.0.1") -> int:
     return int(server.server_port)
 
 
+# Names of work begin anew with each process, so the process is part of the id: since when (seconds) and its number.
+_PROCESS = f"{system_clock() // 1_000_000:x}-{os.getpid():x}"
+
+
 @contextmanager
-def correlated(correlation_id: str) -> Iterator[None]:
-    """Give every log line inside the block this id, from event to alert."""
-    token = _correlation.set(correlation_id)
+def correlated(work: str) -> Iterator[None]:
+    """Give every log line inside the block one id, unique to this piece of work of this process."""
+    with resumed(f"{_PROCESS}.{work}"):
+        yield
+
+
+@contextmanager
+def resumed(correlation_id: str | None) -> Iterator[None]:
+    """Go on under the id that another process gave (see `correlation`); None: under none."""
+    token = _correlation.set(correlation_id or _NOTHING)
     try:
         yield
     finally:
         _correlation.reset(token)
+
+
+def correlation() -> str | None:
+    """The id of the work under way, to be kept beside its results; None outside of any."""
+    found = _correlation.get()
+    return None if found == _NOTHING else found
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import logging
 import random
 import threading
 import time
@@ -29,6 +32,7 @@ from sparktrends.errors import (
 from sparktrends.model import MINUTE, SECOND, Alert
 from sparktrends.store.conditions import Condition
 from sparktrends.store.deliveries import Limits
+from sparktrends.telemetry import JsonFormatter, correlated
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,29 @@ class TestDelivery:
         assert not other.messages()[0][0]["possible_repeat"]
         assert world.deliveries() == [("alert", "sent")]
         assert world.rows("SELECT first_sent_at IS NOT NULL FROM market.alerts") == [(True,)]
+
+    def test_the_log_of_who_made_it_and_of_who_sent_it_have_one_id(self, world: World) -> None:
+        alert, said = world.alert(), io.StringIO()
+        handler = logging.StreamHandler(said)
+        handler.setFormatter(JsonFormatter(lambda text: text))
+        room = logging.getLogger("sparktrends")
+        before = room.level
+        room.addHandler(handler)
+        room.setLevel(logging.INFO)
+        try:
+            with correlated("batch-7"):
+                world.insert(alert)
+            with receiver() as other:
+                world.run(world.worker(world.hook(other.port)), 300)
+        finally:
+            room.removeHandler(handler)
+            room.setLevel(before)
+        lines = [json.loads(line) for line in said.getvalue().splitlines()]
+        mine = [line for line in lines if alert.id in line["message"]]
+        assert [line["room"] for line in mine] == ["sparktrends.store.outbox", "sparktrends.alerts.dispatch"]
+        ((kept,),) = world.rows("SELECT correlation FROM market.alerts")
+        assert {line["id"] for line in mine} == {kept}
+        assert kept.endswith(".batch-7")
 
     def test_500_at_once_are_one_message_with_each_of_them_once(self, world: World) -> None:
         alerts = storm(world, 500)

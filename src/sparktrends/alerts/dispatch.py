@@ -24,7 +24,7 @@ from sparktrends.errors import (
 )
 from sparktrends.model import SECOND
 from sparktrends.store.deliveries import Delivery, Lease, Limits, Outbox, Settlement
-from sparktrends.telemetry import Clock, counter
+from sparktrends.telemetry import Clock, counter, resumed
 
 _log = logging.getLogger(__name__)
 _MESSAGES = counter("alert_messages", "messages handed to channels, by what became of them", ("channel", "outcome"))
@@ -114,11 +114,17 @@ class Worker:
         else:
             outcome = Settlement("sent", message=message.id)
         _MESSAGES.labels(self.channel.name, outcome.state).inc()
-        if outcome.error:
-            _log.warning("%s for %d alerts: %s", outcome.state, len(message.items), outcome.error)
+        self._log(lease, outcome)
         # The answer may have taken longer than the spacing; the next message still keeps its distance from this one.
         wait_s = max(outcome.wait_s, self._policy.limits.spacing_s)
         return Settlement(outcome.state, outcome.message, outcome.error, wait_s)
+
+    def _log(self, lease: Lease, outcome: Settlement) -> None:
+        """A line for each alert, under the id of the batch that made it: what became of the event is found by it."""
+        level, why = (logging.WARNING, f": {outcome.error}") if outcome.error else (logging.INFO, "")
+        for one in lease.deliveries:
+            with resumed(one.correlation):
+                _log.log(level, "%s %s to %s: %s%s", one.kind, one.alert, self.channel.name, outcome.state, why)
 
     def _rest(self, failures: int) -> float:
         """Full jitter: many dispatchers that failed together do not come back together."""

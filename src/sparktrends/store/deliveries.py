@@ -17,7 +17,10 @@ from sparktrends.store.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One alert to tell on one channel; ``kind`` is alert, retraction, reinstatement or resolution."""
+    """One alert to tell on one channel; ``kind`` is alert, retraction, reinstatement or resolution.
+
+    ``correlation`` is the id under which the process that made it logged.
+    """
 
     alert: str
     kind: str
@@ -30,6 +33,7 @@ class Delivery:
     title: str
     values: Mapping[str, Any]
     unknown_outcomes: int
+    correlation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,8 @@ WITH open AS (
     RETURNING d.alert, d.kind, d.unknown_outcomes
 )
 SELECT a.id, l.kind, a.rule, coalesce(s.source, ''), coalesce(s.symbol, a.subject, ''), coalesce(a.interval, ''),
-       (extract(epoch FROM a.start) * 1000000)::bigint, a.severity, a.title, a."values", l.unknown_outcomes
+       (extract(epoch FROM a.start) * 1000000)::bigint, a.severity, a.title, a."values", l.unknown_outcomes,
+       a.correlation
 FROM leased l JOIN core.alerts a ON a.id = l.alert LEFT JOIN core.series s ON s.id = a.series
 ORDER BY a.created_at, a.start, a.id, l.kind
 """  # noqa: S608 - put together from constants of this file

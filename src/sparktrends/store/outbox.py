@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
@@ -10,20 +11,23 @@ from typing import Any
 
 from sparktrends.model import HOUR, INTERVALS, Alert, is_replayed, is_simulated
 from sparktrends.store.connect import Cursor
+from sparktrends.telemetry import correlation
 
 CONSOLE = "console"
 """The channel that every alert is shown on, whatever keeps it from being sent."""
 
+_log = logging.getLogger(__name__)
 _INSERT = """
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(
         id text, rule text, series integer, interval text, start bigint, severity text, title text, channels text[],
-        signals text[], "values" jsonb, silent text, subject text, told text[])
+        signals text[], "values" jsonb, silent text, subject text, correlation text, told text[])
 ), made AS (
     INSERT INTO core.alerts
-        (id, rule, series, interval, start, severity, title, channels, signals, "values", silent, subject, created_at)
+        (id, rule, series, interval, start, severity, title, channels, signals, "values", silent, subject, correlation,
+         created_at)
     SELECT id, rule, series, interval, core.at(start), severity, title, channels, signals, "values", silent, subject,
-           core.at(%(now)s)
+           correlation, core.at(%(now)s)
     FROM given ORDER BY id
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -123,7 +127,11 @@ def retract_alerts(cursor: Cursor, ids: Sequence[str], now: int) -> None:
 def insert_rows(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> list[str]:
     """Insert what `row_of` made; the ids that were not there before."""
     cursor.execute(_INSERT, {"rows": json.dumps(rows, allow_nan=False), "now": now})
-    return [str(found[0]) for found in cursor.fetchall()]
+    made = {str(found[0]) for found in cursor.fetchall()}
+    new = [row for row in rows if row["id"] in made]
+    for row in new:
+        _log.info("alert %s of rule %s: %s", row["id"], row["rule"], row["silent"] or "to be sent")
+    return [row["id"] for row in new]
 
 
 def row_of(alert: Alert, series: int | None, silent: str | None, subject: str | None = None) -> dict[str, Any]:
@@ -142,6 +150,7 @@ def row_of(alert: Alert, series: int | None, silent: str | None, subject: str | 
         "values": _plain(alert.values),
         "silent": silent,
         "subject": subject,
+        "correlation": correlation(),
         "told": list(dict.fromkeys((CONSOLE, *outside))),
     }
 

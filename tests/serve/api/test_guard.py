@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from serve.api.world import World
+from serve.api.world import World, serving
+from sparktrends import Client
 from sparktrends.errors import BadSetting, NotFound
 from sparktrends.model import SECOND, stable_id
+from sparktrends.ops.bench.callers import BAD, pester
 from sparktrends.serve.api import Api, ApiConfig
 from sparktrends.serve.api.guard import Buckets
 from sparktrends.store import api_keys
@@ -105,6 +109,18 @@ def test_who_asks_too_often_waits(world: World) -> None:
     assert answers[2].content_type == "application/problem+json"
     assert int(answers[2].headers["Retry-After"]) >= 1
     api.close()
+
+
+@pytest.mark.e2e
+def test_a_flood_of_bad_requests_is_refused_and_good_ones_are_answered(world: World) -> None:
+    with serving(world) as (_, url), ThreadPoolExecutor(1) as pool:
+        flood = pool.submit(pester, url, 500.0, 2.0)
+        with Client(url) as client:
+            while not flood.done():
+                assert len(client.bars("BTC/USD", limit=3)) == 3
+        heard = flood.result()
+    assert heard.total() == pytest.approx(1000, abs=len(BAD))
+    assert heard.keys() <= {"400", "404", "422"}
 
 
 @pytest.mark.e2e

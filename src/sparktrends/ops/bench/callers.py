@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -29,7 +30,29 @@ METRICS = (
     "return,log_return,volatility_20,sma_20,sma_50,sma_200,ema_20,rsi_14,macd,macd_signal,macd_hist,bb_upper,bb_middle,"
     "bb_lower,atr_14,vwap_session,volume_ratio,volume_z"
 )
+BAD = (
+    *(
+        "bars",
+        "bars?symbol=A&limit=0",
+        "bars?symbol=A&limit=1e9",
+        "bars?symbol=A&interval=2m",
+        "bars?symbol=",
+        "nothing",
+    ),
+    *("bars?symbol=A&fields=drop", "bars?symbol=A&cursor=AAAA", "bars?symbol=A&from=now", "bars?symbol=A&symbol=B"),
+    *(
+        "bars?symbol=A&from=2024-05-02&to=2024-05-01",
+        "metrics?symbol=%00",
+        "signals?kind=%27%3B--",
+        "news?x=" + "y" * 2000,
+    ),
+)
+"""Paths that no well-behaved program asks for."""
+BAD_RATE = 1000.0
+"""How many of them a second."""
 _THREADS = 24
+_PESTERERS = 16
+_STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 _AT = re.compile(rb'"at":(\d+)')
 
 
@@ -118,8 +141,35 @@ def follow(url: str, listeners: int, over: threading.Event) -> list[float]:
     return heard
 
 
+def pester(url: str, rate: float, seconds: float) -> Counter[str]:
+    """Ask `BAD` at this pace, waiting for no answer before the next question; the answers by status."""
+    host = urlsplit(url)
+    heard: Counter[str] = Counter()
+    with selectors.DefaultSelector() as selector:
+        wires = [socket.create_connection((host.hostname, host.port), timeout=30) for _ in range(_PESTERERS)]
+        for wire in wires:
+            selector.register(wire, selectors.EVENT_READ, bytearray())
+        asked, began = 0, time.perf_counter()
+        while (now := time.perf_counter() - began) < seconds or (heard.total() < asked and now < 2 * seconds + 10):
+            while asked < min(now, seconds) * rate:
+                path = BAD[asked % len(BAD)]
+                wires[asked % _PESTERERS].sendall(
+                    f"GET /api/v1/{path} HTTP/1.1\r\nHost: {host.netloc}\r\n\r\n".encode()
+                )
+                asked += 1
+            for key, _ in selector.select(0.005):
+                assert isinstance(key.fileobj, socket.socket)
+                key.data.extend(key.fileobj.recv(1 << 20))
+                heard.update(status.decode() for status in _STATUS.findall(key.data))
+                del key.data[:-11]  # one byte less than a status: what is cut in two is found with the next bytes
+        for wire in wires:
+            wire.close()
+    heard["none"] += asked - heard.total()
+    return +heard
+
+
 def main(url: str, rate: float, seconds: float, symbols: int, listeners: int) -> dict[str, Any]:
-    """Requests alone, then listeners alone for a third of the time."""
+    """Requests alone, then listeners alone for a third of the time, then bad requests as long as those."""
     ask(url, rate, 3.0, symbols)  # what every caller after the first finds
     figures = ask(url, rate, seconds, symbols).figures()
     if listeners:
@@ -128,7 +178,7 @@ def main(url: str, rate: float, seconds: float, symbols: int, listeners: int) ->
         heard = follow(url, listeners, over)
         figures |= {"listeners": listeners, "events": len(heard)}
         figures |= {"event_p50_ms": round(percentile(heard, 0.5), 1), "event_p99_ms": round(percentile(heard, 0.99), 1)}
-    return figures
+    return figures | {"bad_per_s": BAD_RATE, "bad_answers": pester(url, BAD_RATE, max(5.0, seconds / 3))}
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ class AlertRow(SeriesRow):
     values: dict[str, Any] | None = None
     status: Literal["pending", "firing", "resolved", "retracted"] | None = None
     silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
+    correlation: str | None = Field(None, description="The id under which stream and dispatcher logged it.")
 
 
 class SymbolRow(SeriesRow):
