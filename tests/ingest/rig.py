@@ -254,6 +254,19 @@ def assert_in_order(w: World) -> None:
         assert ids[100:] == sorted(ids[100:])
 
 
+def assert_gaps_told(w: World) -> None:
+    """What a fault kept from the socket was fetched and says so."""
+    ledger, seen = w.ledger(), w.published()
+    # Of what was sent twice, one copy may have come through.
+    twice = {(wire, id_) for f in ledger.faults if f["fault"] == "duplicate" for wire, id_ in f["items"]}
+    withheld = ledger.withheld("binance") - twice
+    rows = [row for symbol in CRYPTO for row in trades_of(seen["binance~sim", symbol])]
+    fills = {(row["symbol"].replace("/", ""), row["id"]): row.get("fill", False) for row in rows}
+    injected = withheld & fills.keys()
+    assert injected
+    assert [key for key in injected if not fills[key]] == []
+
+
 def fault(kind: str, **fields: Any) -> str:
     """One table of a schedule."""
     rows = "".join(f"{name} = {value!r}\n" for name, value in fields.items())

@@ -19,6 +19,7 @@ from ingest.rig import (
     CRYPTO,
     STOCKS,
     World,
+    assert_gaps_told,
     assert_in_order,
     assert_labelled,
     assert_no_canary,
@@ -114,6 +115,7 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         assert_whole(w)
         w.end(run.child)
         assert_in_order(w)
+        assert_gaps_told(w)
         cost = {provider: assert_labelled(w, provider) for provider in ("finnhub", "twelve_data")}
         assert_within_quota(w)
         assert_no_canary(w, tmp_path)

@@ -57,7 +57,7 @@ class Config:
     """Where records go and where state is kept: ``run`` is a folder that outlives the process.
 
     ``hosts`` are hosts that may be called although their address is not public (the sandbox's); ``database`` is the
-    connection string of whoever may raise alerts, empty for none.
+    connection string of whoever may raise alerts, empty for none; ``channels`` are told of them.
     """
 
     kafka: Connection
@@ -65,6 +65,7 @@ class Config:
     feeders: Sequence[Feeder]
     hosts: tuple[str, ...] = ()
     database: str = ""
+    channels: Sequence[str] = ("console",)
     spool_bytes: int = MOST_BYTES
 
 
@@ -130,7 +131,7 @@ class Ingest:
             return conditions_of(now, outlet.away_since, outlet.waiting, self._troubles)
 
         subjects = [(WAITS, "ingest"), *((FEED, feeder.source.name) for feeder in self._config.feeders)]
-        alarm = Alarm(lambda: Conditions(dsn, "ingest"), self._clock, look, subjects)
+        alarm = Alarm(lambda: Conditions(dsn, "ingest"), self._clock, look, subjects, self._config.channels)
         alarm.start()
         return alarm
 

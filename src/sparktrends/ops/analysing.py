@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from sparktrends.analysis.chain import Chain
 from sparktrends.bars import Limits
@@ -103,18 +102,3 @@ def names_of(settings: Settings) -> Names:
     """What a rule may speak of, without compiling anything twice."""
     chain = chain_of(settings)
     return Names(chain.kernel.columns, chain.detectors.thresholds | Candlesticks().thresholds)
-
-
-def channel_blocks(settings: Settings) -> dict[str, dict[str, str]]:
-    """The ``[channels.NAME]`` tables, and Slack where ``SLACK_WEBHOOK`` is set."""
-    blocks = {str(name): _block(str(name), block) for name, block in settings.table("channels").items()}
-    webhook = settings.get("SLACK_WEBHOOK")
-    if webhook:
-        blocks.setdefault("slack", {"url": webhook})
-    return blocks
-
-
-def _block(name: str, block: Any) -> dict[str, str]:
-    if not isinstance(block, dict):
-        raise BadSetting(f"[channels] {name} is not a table", hint=f"write [channels.{name}]")
-    return {str(key): str(value) for key, value in block.items()}

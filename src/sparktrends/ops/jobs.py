@@ -26,7 +26,7 @@ from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
-from sparktrends.ops.analysing import channel_blocks
+from sparktrends.ops.channels import channel_blocks
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home

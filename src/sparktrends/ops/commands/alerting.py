@@ -22,7 +22,8 @@ from sparktrends.alerts.transport import guarded_post
 from sparktrends.bus.admin import Admin
 from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Redactor, Secret
-from sparktrends.ops.analysing import Analysing, channel_blocks, names_of
+from sparktrends.ops.analysing import Analysing, names_of
+from sparktrends.ops.channels import channel_blocks, operational_channels
 from sparktrends.ops.commands.backtesting import backtest_
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.raising import raise_, resolve
@@ -51,7 +52,7 @@ def _run(context: Context) -> None:
         where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
     )
     channels = _channels(settings)
-    told = _operational_channels(settings, channels)
+    told = operational_channels(settings)
     watch = RulesWatch(Analysing(settings, ["1m"]).rules, Conditions(where.owner_dsn), told, telemetry.system_clock)
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
@@ -81,12 +82,6 @@ def _channels(settings: Settings) -> Sequence[Channel]:
 def _to_console(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _operational_channels(settings: Settings, channels: Sequence[Channel]) -> list[str]:
-    """A demo's troubles are nobody's business but its own: only a home that takes live data sends them outside."""
-    live = bool(settings.table("alerts").get("operational", settings.env.get("SPARKTRENDS_LIVE")))
-    return [channel.name for channel in channels] if live else ["console"]
 
 
 @alerts.command()

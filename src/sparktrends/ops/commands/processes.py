@@ -20,6 +20,7 @@ from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops import feeding, jars, java
+from sparktrends.ops.channels import operational_channels
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
@@ -116,7 +117,8 @@ def ingest(context: Context, choice: Choice) -> None:
         return
     home = Home.open(settings.home)
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
-    config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn)
+    told = operational_channels(settings, live=not choice.sandbox)
+    config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
         played = beside.submit(_play, where.kafka, tracks, stopping) if tracks else None

@@ -6,7 +6,7 @@ import click
 
 from sparktrends import telemetry
 from sparktrends.alerts.manual import end_condition, raise_condition
-from sparktrends.ops.analysing import channel_blocks
+from sparktrends.ops.channels import channel_blocks
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import endpoints
 

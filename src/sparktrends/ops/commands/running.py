@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from sparktrends.errors import NotFound, Unavailable
 from sparktrends.ops import endpoints
+from sparktrends.ops.channels import LIVE
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, source_options
 from sparktrends.ops.home import Home
@@ -46,10 +48,13 @@ def up(
     left_out = (*PAGES, "batch") if exit_when_done else PAGES if no_pages else ()
     parts = ("sandbox",) * choice.sandbox + tuple(part for part in PARTS if part not in left_out)
     daily = daily_arguments(choice) if choice.live else None
+    settings = context.settings
+    if choice.live and not choice.sandbox:
+        settings = replace(settings, env={**settings.env, LIVE: "1"})
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
-    with View(context.settings, live=sys.stdout.isatty() and not as_json) as view:
-        last = Up(context.settings, plan, view.say, view.show, view.progress, stopping.is_set).run()
+    with View(settings, live=sys.stdout.isatty() and not as_json) as view:
+        last = Up(settings, plan, view.say, view.show, view.progress, stopping.is_set).run()
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         print_json({"seconds": seconds, **last.to_json()})
