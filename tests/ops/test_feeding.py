@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sparktrends.errors import BadSetting
+from sparktrends.ops.commands.sources import Choice, daily_arguments
 from sparktrends.ops.feeding import DEFAULTS, feeder, source_of, split
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
@@ -91,3 +92,16 @@ def test_an_address_that_cannot_be_meant_is_refused(told: object) -> None:
 def test_without_encryption_only_to_a_host_that_is_allowed_by_name() -> None:
     tables = {"sources": {"binance": {"rest": "http://gateway.test"}}, "net": {"allow": ["gateway.test"]}}
     assert source_of("binance", settings(tables)).rest == "http://gateway.test"
+
+
+def test_symbols_are_read_in_any_case_and_each_source_takes_what_it_can_have() -> None:
+    found = Choice(("binance", "yahoo"), symbols="btc/usdt, aapl").feeders(settings())
+    assert [feeder.symbols for feeder in found] == [("BTC/USDT",), ("BTC/USDT", "AAPL")]
+    assert daily_arguments(Choice(("binance",), symbols="btc/usdt"))[-2:] == ["--symbols", "BTC/USDT"]
+
+
+def test_a_symbol_that_none_of_the_sources_has_is_named() -> None:
+    with pytest.raises(BadSetting, match="none of binance has AAPL, BTCUSDT"):
+        Choice(("binance",), symbols="ETH/USDT,AAPL,BTCUSDT").feeders(settings())
+    assert Choice(("binance", "week.csv"), symbols="ETH/USDT,FOO").feeders(settings())
+    assert Choice(("binance", "simulator"), symbols="20").feeders(settings())[0].symbols == DEFAULTS["binance"]

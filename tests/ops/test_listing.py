@@ -25,7 +25,7 @@ def test_nothing_was_added(tmp_path: Path) -> None:
 
 def test_what_is_added_is_listed_in_each_spelling(tmp_path: Path) -> None:
     assert typed(tmp_path, "add", "AAPL", "BTC/USD").exit_code == 0
-    assert typed(tmp_path, "add", "ETH/USDT", "--source", "binance").exit_code == 0
+    assert typed(tmp_path, "add", "eth/usdt", "--source", "binance").exit_code == 0
     listed = json.loads(typed(tmp_path, "list", "--json").output)
     assert listed["*"]["BTC/USD"]["yahoo"] == "BTC-USD"
     assert listed["*"]["AAPL"].keys() == {"finnhub", "twelve_data", "alpha_vantage", "yahoo"}

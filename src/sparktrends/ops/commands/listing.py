@@ -23,6 +23,7 @@ def symbols() -> None:
 @pass_context
 def add(context: Context, names: tuple[str, ...], source: str | None, as_json: bool) -> None:
     """Take these in as well: AAPL, BTC/USDT. Sources that run begin within a second or two."""
+    names = tuple(name.upper() for name in names)
     for name in names:
         if source:
             make_source(source).spell(name)

@@ -81,17 +81,26 @@ class Choice:
         """The providers among the sources."""
         return feeding.split(self.wanted)[0]
 
+    @property
+    def named(self) -> list[str]:
+        """The symbols for live sources; a number is how many symbols the simulator has and says nothing to them."""
+        return [] if self.symbols.isdigit() else [s.strip().upper() for s in self.symbols.split(",") if s.strip()]
+
     def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
-        """The live sources among them; raises BadSetting."""
-        # A number is how many symbols the simulator has: it says nothing to a provider.
-        symbols = [] if self.symbols.isdigit() else [s.strip() for s in self.symbols.split(",") if s.strip()]
-        return [feeding.feeder(settings, provider, symbols, sandbox_port) for provider in self.live]
+        """The live sources among them; raises BadSetting, also for a symbol that none of them can have."""
+        found = [feeding.feeder(settings, provider, self.named, sandbox_port) for provider in self.live]
+        nobodys = [s for s in self.named if not any(s in feeder.symbols for feeder in found)]
+        # Beside a recording it may be the recording's.
+        if nobodys and len(found) == len(self.wanted):
+            hint = "write a stock as AAPL, a pair as BTC/USDT, and name a source that has it"
+            raise BadSetting(f"none of {', '.join(self.live)} has {', '.join(nobodys)}", hint=hint)
+        return found
 
 
 def daily_arguments(choice: Choice) -> list[str]:
     """What ``batch daily`` is asked for beside the date: the live sources that were chosen, and their symbols."""
     arguments = [word for provider in choice.live for word in ("--source", provider)]
-    named = ["--symbols", choice.symbols] if choice.symbols and not choice.symbols.isdigit() else []
+    named = ["--symbols", ",".join(choice.named)] if choice.named else []
     return arguments + named + ["--sandbox"] * choice.sandbox
 
 
