@@ -7,10 +7,10 @@ Prices come as floats, because they are drawn; exact values are in the views and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sparktrends.model import INTERVALS
+from sparktrends.model import DAY, INTERVALS
 from sparktrends.store.connect import Cursor
 
 Row = dict[str, Any]
@@ -36,9 +36,25 @@ FROM market.symbols y ORDER BY y.source, y.symbol
 
 
 def overview(cursor: Cursor) -> list[Row]:
-    """`series` with change within a day, the newest metrics of one-minute bars, its last closes, its signals."""
+    """`series` with change within a day, the newest metrics of one-minute bars, its last closes, its signals.
+
+    The closes are those of the newest 60 of the last 120 minutes that have a trade.
+    """
     return fetch(cursor, _OVERVIEW)
 
+
+# PostgreSQL cannot read `market.bars`, a union, in the order of an index. So the n-th key of each of its parts says
+# first how far back the newest n rows can lie; a part with fewer keys says nothing. (The second bound makes a planner
+# that would expect a third of the series go by the index.)
+_NEWEST = """
+b.start >= (SELECT coalesce(greatest(
+    (SELECT min(k.start) FROM (SELECT t.start FROM market.trade_starts t WHERE t.series = {series}
+        AND t.interval = {interval} ORDER BY t.start DESC LIMIT {limit}) k HAVING count(*) = {limit}),
+    (SELECT min(k.start) FROM (SELECT t.start FROM market.provider_starts t WHERE t.series = {series}
+        AND t.interval = {interval} AND t.adjustment = 'raw' ORDER BY t.start DESC LIMIT {limit}) k
+        HAVING count(*) = {limit})), '-infinity'))
+AND b.start <= (SELECT timestamptz 'infinity')
+"""
 
 _OVERVIEW = f"""
 SELECT y.*, y.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
@@ -52,6 +68,7 @@ LEFT JOIN LATERAL (
     SELECT array_agg(c.close ORDER BY c.start) AS closes FROM (
         SELECT b.close::float8, b.start FROM market.bars b
         WHERE b.series = y.series AND b.interval = '1m' AND b.close IS NOT NULL
+          AND {_NEWEST.format(series="y.series", interval="'1m'", limit=120)}
         ORDER BY b.start DESC LIMIT 60) c) h ON true
 LEFT JOIN LATERAL (
     SELECT n.* FROM market.metrics n WHERE n.series = y.series AND n.interval = '1m' AND n.final
@@ -71,12 +88,19 @@ ORDER BY y.source, y.symbol
 
 def intervals(cursor: Cursor, key: int) -> list[str]:
     """The intervals of which a series has bars, shortest first."""
-    cursor.execute(
-        "SELECT i FROM unnest(%s::text[]) WITH ORDINALITY AS k(i, n) WHERE EXISTS ("
-        "SELECT FROM market.bars b WHERE b.series = %s AND b.interval = k.i) ORDER BY n",
-        (list(INTERVALS), key),
-    )
+    cursor.execute(_INTERVALS.encode(), {"all": list(INTERVALS), "series": key})
     return [str(name) for (name,) in cursor]
+
+
+# By the newest key, which an index knows: to see whether there is any the planner would read tables until it meets one.
+_INTERVALS = """
+SELECT k.i FROM unnest(%(all)s::text[]) WITH ORDINALITY AS k(i, n) WHERE coalesce(
+    (SELECT true FROM market.trade_starts t WHERE t.series = %(series)s AND t.interval = k.i
+        ORDER BY t.start DESC LIMIT 1),
+    (SELECT true FROM market.provider_starts t WHERE t.series = %(series)s AND t.interval = k.i
+        AND t.adjustment = 'raw' ORDER BY t.start DESC LIMIT 1))
+ORDER BY k.n
+"""
 
 
 def bars(cursor: Cursor, key: int, interval: str, limit: int) -> list[Row]:
@@ -84,11 +108,13 @@ def bars(cursor: Cursor, key: int, interval: str, limit: int) -> list[Row]:
     return fetch(cursor, _BARS, {"series": key, "interval": interval, "limit": limit})[::-1]
 
 
-_BARS = """
+_BARS = f"""
 SELECT b.start, b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8, b.vwap::float8,
     b.turnover::float8, b.trades, b.state, b.revision, b.reason, b.origin
-FROM market.bars b WHERE b.series = %(series)s AND b.interval = %(interval)s ORDER BY b.start DESC LIMIT %(limit)s
-"""
+FROM market.bars b WHERE b.series = %(series)s AND b.interval = %(interval)s
+  AND {_NEWEST.format(series="%(series)s", interval="%(interval)s", limit="%(limit)s")}
+ORDER BY b.start DESC LIMIT %(limit)s
+"""  # noqa: S608 - put together from constants
 
 
 def signals(cursor: Cursor, key: int | None = None, severities: Sequence[str] = (), limit: int = 200) -> list[Row]:
@@ -114,8 +140,9 @@ def signal(cursor: Cursor, signal_id: str) -> Row | None:
 
 
 def around(cursor: Cursor, key: int, interval: str, start: object, before: int = 30, after: int = 30) -> list[Row]:
-    """The bars with trades around a start, oldest first: what led to it, and what followed."""
-    words = {"series": key, "interval": interval, "start": start, "before": before, "after": after}
+    """The bars with trades around a start, oldest first: what led to it, and what followed (a weekend is no end)."""
+    far = timedelta(microseconds=max(4 * DAY, 4 * (before + after) * INTERVALS[interval]))
+    words = {"series": key, "interval": interval, "start": start, "before": before, "after": after, "far": far}
     return fetch(cursor, _AROUND, words)
 
 
@@ -123,7 +150,7 @@ _AROUND = """
 WITH b AS (
     SELECT b.start, b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8
     FROM market.bars b WHERE b.series = %(series)s AND b.interval = %(interval)s AND b.close IS NOT NULL
-      AND b.start BETWEEN %(start)s::timestamptz - interval '40 days' AND %(start)s::timestamptz + interval '40 days')
+      AND b.start BETWEEN %(start)s::timestamptz - %(far)s::interval AND %(start)s::timestamptz + %(far)s::interval)
 SELECT * FROM (
     (SELECT * FROM b WHERE b.start < %(start)s ORDER BY b.start DESC LIMIT %(before)s) UNION ALL
     (SELECT * FROM b WHERE b.start >= %(start)s ORDER BY b.start LIMIT %(after)s + 1)) x

@@ -14,14 +14,18 @@ def completeness(cursor: Cursor, hours: int) -> list[Row]:
     return fetch(cursor, _COMPLETENESS, {"hours": hours})
 
 
+# Series by series, and with two bounds: a planner that knows both ends goes by the index, else it reads every bar.
 _COMPLETENESS = """
-SELECT y.source, y.symbol, date_trunc('hour', b.start) AS hour, b.reason, count(*) AS minutes,
-    count(*) FILTER (WHERE b.state = 'revised') AS revised, coalesce(sum(b.revision), 0)::bigint AS revisions
+SELECT y.source, y.symbol, h.*
 FROM market.symbols y
-JOIN market.bars b ON b.series = y.series AND b.interval = '1m'
-    AND b.start >= y.last_start - make_interval(hours => %(hours)s)
-GROUP BY y.source, y.symbol, date_trunc('hour', b.start), b.reason
-ORDER BY y.source, y.symbol, hour
+CROSS JOIN LATERAL (
+    SELECT date_trunc('hour', b.start) AS hour, b.reason, count(*) AS minutes,
+        count(*) FILTER (WHERE b.state = 'revised') AS revised, coalesce(sum(b.revision), 0)::bigint AS revisions
+    FROM market.bars b
+    WHERE b.series = y.series AND b.interval = '1m' AND b.start >= y.last_start - make_interval(hours => %(hours)s)
+      AND b.start <= (SELECT timestamptz 'infinity')
+    GROUP BY 1, 2) h
+ORDER BY y.source, y.symbol, h.hour
 """
 
 
@@ -32,7 +36,7 @@ def late(cursor: Cursor, limit: int = 500) -> list[Row]:
 
 _LATE = """
 SELECT l.source, l.symbol, date_trunc('hour', l.arrived_at) AS hour, count(*) AS trades,
-    count(l.folded_at) AS folded, max(extract(epoch FROM l.arrived_at - l.ts))::float8 AS worst_s
+    count(l.folded_at) AS folded, extract(epoch FROM max(l.arrived_at - l.ts))::float8 AS worst_s
 FROM market.late_trades l GROUP BY l.source, l.symbol, date_trunc('hour', l.arrived_at)
 ORDER BY hour DESC, trades DESC LIMIT %(limit)s
 """
