@@ -55,7 +55,7 @@ def _of_rule(rule: Rule, outcome: Outcome) -> dict[str, Any]:
     )
     return {
         "rule": rule.name,
-        "when": rule.when.text,
+        "when": rule.text,
         "interval": rule.interval,
         "severity": rule.severity,
         "alerts": fired.height,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,24 @@ import numpy as np
 from sparktrends.errors import BadSetting, IntegrityError
 from sparktrends.model import Alert, Signal
 from sparktrends.rules import nodes
+from sparktrends.rules.course import Course
 from sparktrends.rules.document import Finding, read_rules, read_text
-from sparktrends.rules.evaluate import Floats, Mask, Rows, outcome_of, value_of
+from sparktrends.rules.evaluate import Floats, Mask, Rows, outcome_of
 from sparktrends.rules.gate import GATE, LAST, compiled_gate
 from sparktrends.rules.names import Names
 from sparktrends.rules.rule import Rule
-from sparktrends.rules.titles import render
+from sparktrends.rules.sequences import compiled_follow
+from sparktrends.rules.telling import Key, alert_of, signal_of
 
-Key = tuple[str, str, str, int]
-"""Source, symbol, interval, start (microseconds since 1970, UTC)."""
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A sequence that ended at bar ``row`` of a call: the number of its rule, and the starts of the bars of its
+    steps (µs UTC)."""
+
+    row: int
+    rule: int
+    steps: tuple[int, ...]
 
 
 def check(path: Path, names: Names) -> list[Finding]:
@@ -40,10 +49,12 @@ class Rules:
     def __init__(self, rules: Sequence[Rule], names: Names) -> None:
         self.rules = tuple(rules)
         self.names = names
-        sizes = [GATE + len(rule.remembered) for rule in self.rules]
+        sizes = [GATE + len(rule.remembered) + (rule.course.events.size if rule.course else 0) for rule in self.rules]
         self._starts: list[int] = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
         self.size = self._starts[-1]
         self._gate = compiled_gate()
+        if any(rule.course for rule in self.rules):
+            compiled_follow()  # so that no first bar waits
         self._applies: dict[tuple[str, frozenset[str]], Mask] = {}
 
     @classmethod
@@ -72,9 +83,8 @@ class Rules:
     @property
     def score_columns(self) -> frozenset[int]:
         """The columns of scores that any of them looks at."""
-        tests = [test for rule in self.rules for test in (rule.when, rule.until) if test is not None]
         found: set[int] = set()
-        for node in (node for test in tests for node in test.walk()):
+        for node in (node for rule in self.rules for test in rule.tests for node in test.walk()):
             if isinstance(node, nodes.Signals):
                 found.update(column for column, _ in node.columns)
             elif isinstance(node, nodes.Column) and node.table == "scores":
@@ -95,8 +105,11 @@ class Rules:
     def new(self, n: int) -> Floats:
         """Memory of ``n`` series that have seen nothing: nothing held, never fired, no bar before."""
         memory = np.full((n, self.size), np.nan)
-        for at in self._starts[:-1]:
+        for rule, at in zip(self.rules, self._starts, strict=False):
             memory[:, at : at + LAST] = 0.0
+            if rule.course:
+                begin = at + GATE + len(rule.remembered)
+                memory[:, begin : begin + rule.course.events.size] = rule.course.events.new(n)
         return memory
 
     def applies(self, symbol: str, tags: Collection[str] = ()) -> Mask:
@@ -110,11 +123,19 @@ class Rules:
         return known
 
     def evaluate(
-        self, memory: Floats, starts: Any, bars: Floats, metrics: Floats, scores: Floats, applies: Mask | None = None
+        self,
+        memory: Floats,
+        starts: Any,
+        bars: Floats,
+        metrics: Floats,
+        scores: Floats,
+        applies: Mask | None = None,
+        matches: list[Match] | None = None,
     ) -> Mask:
         """One final bar for each of n series: which rules fire, ``bool[n, r]``; memory changes in place.
 
         ``starts`` is int64[n], microseconds since 1970. ``applies``, bool[n, r] or bool[r], limits rules to symbols.
+        Sequences that ended are added to ``matches``, those that a cool-down keeps from firing too.
         """
 
         def previous(slot: int, now: Floats) -> Floats:
@@ -122,10 +143,18 @@ class Rules:
             memory[:, slot] = now
             return before
 
-        return self._fire(memory, np.arange(len(starts)), starts, (bars, metrics, scores), previous, applies)
+        rows = np.arange(len(starts))
+        return self._fire(memory, rows, starts, (bars, metrics, scores), previous, applies, matches)
 
     def run(
-        self, memory: Floats, starts: Any, bars: Floats, metrics: Floats, scores: Floats, applies: Mask | None = None
+        self,
+        memory: Floats,
+        starts: Any,
+        bars: Floats,
+        metrics: Floats,
+        scores: Floats,
+        applies: Mask | None = None,
+        matches: list[Match] | None = None,
     ) -> Mask:
         """m bars of one series in order, ``memory`` being its row: the same bits as m calls of `evaluate`."""
         if not len(starts):
@@ -137,7 +166,7 @@ class Rules:
             return before
 
         rows = np.zeros(len(starts), dtype=np.int64)
-        return self._fire(memory[None, :], rows, starts, (bars, metrics, scores), previous, applies)
+        return self._fire(memory[None, :], rows, starts, (bars, metrics, scores), previous, applies, matches)
 
     def _fire(
         self,
@@ -147,6 +176,7 @@ class Rules:
         tables: tuple[Floats, Floats, Floats],
         previous: Callable[[int, Floats], Floats],
         applies: Mask | None,
+        matches: list[Match] | None,
     ) -> Mask:
         if memory.shape[1] != self.size or not memory.flags.c_contiguous:
             raise IntegrityError(f"memory of {memory.shape[1]} floats a series: these rules keep {self.size}")
@@ -156,15 +186,48 @@ class Rules:
             for number, rule in enumerate(self.rules):
                 at = self._starts[number]
                 rows = Rows(*tables, lambda slot, now, base=at + GATE: previous(base + slot, now))  # type: ignore[misc]
-                yes = outcome_of(rule.when, rows)[0]
+                looks = starts < rule.expires
                 if applies is not None:
-                    yes = yes & applies[..., number]
-                yes = yes & (starts < rule.expires)
-                rearm = ~yes if rule.until is None else outcome_of(rule.until, rows)[0]
+                    looks = looks & applies[..., number]
+                yes = outcome_of(rule.when, rows)[0] & looks
+                if rule.course:
+                    place = (memory, at + GATE + len(rule.remembered), series)
+                    yes = self._ended(number, rule.course, place, starts, rows, yes, looks, matches)
+                    rearm = np.ones(len(starts), dtype=bool)  # each match is another event
+                else:
+                    rearm = ~yes if rule.until is None else outcome_of(rule.until, rows)[0]
                 column = np.empty(len(starts), dtype=bool)
                 self._gate(memory, at, series, starts, yes, rearm, rule.held, rule.cooldown, column)
                 fired[:, number] = column
         return fired
+
+    @staticmethod
+    def _ended(
+        number: int,
+        course: Course,
+        place: tuple[Floats, int, Any],
+        starts: Any,
+        rows: Rows,
+        first: Mask,
+        looks: Mask,
+        matches: list[Match] | None,
+    ) -> Mask:
+        """Where a sequence whose first step holds at ``first`` ends."""
+        memory, at, series = place
+        holds = np.column_stack([first, *(outcome_of(test, rows)[0] & looks for test in course.then)])
+        # What is not known forbids, as it makes nothing fire elsewhere.
+        forbidden = np.zeros((len(starts), len(course.unless)), dtype=bool)
+        for i, test in enumerate(course.unless):
+            forbidden[:, i] = ~outcome_of(test, rows)[1] & looks
+        ended, seen = course.events.follow(memory, series, starts, holds, forbidden, at)
+        if matches is not None:
+            matches += [Match(j, number, tuple(map(int, seen[j].tolist()))) for j in np.flatnonzero(ended).tolist()]
+        return ended
+
+    def signals(self, keys: Sequence[Key], matches: Sequence[Match]) -> list[Signal]:
+        """A signal for each match, in order of rows; row j is the bar ``keys[j]``."""
+        in_order = sorted(matches, key=lambda match: (match.row, match.rule))
+        return [signal_of(self.rules[match.rule], keys[match.row], match.steps) for match in in_order]
 
     def alerts(
         self,
@@ -184,47 +247,5 @@ class Rules:
         for j, number in np.argwhere(fired).tolist():
             row = slice(j, j + 1)
             rows = Rows(bars[row], metrics[row], scores[row], lambda _, now: np.full_like(now, np.nan))
-            alerts.append(self._alert(self.rules[number], keys[j], rows, by_key.get(keys[j], [])))
+            alerts.append(alert_of(self.rules[number], keys[j], rows, by_key.get(keys[j], []), self.names))
         return alerts
-
-    def _alert(self, rule: Rule, key: Key, rows: Rows, signals: Sequence[Signal]) -> Alert:
-        source, symbol, interval, _ = key
-        words = {"symbol": symbol, "source": source, "interval": interval, "rule": rule.name, "severity": rule.severity}
-        title = render(rule.title, words, lambda name: self._number(name, rows))
-        named = _named_scores(rule, tuple(self.names.thresholds))
-        causes = tuple(signal.id for signal in signals if f"{signal.kind}.{signal.name}" in named)
-        return Alert(
-            rule.name, *key, rule.severity, title, rule.channels, causes, seen_values(rule, rows), rule.history
-        )
-
-    def _number(self, name: str, rows: Rows) -> float:
-        place = self.names.find(name)
-        assert place is not None, "titles are checked when they are read"
-        table: Floats = getattr(rows, place.table)
-        return float(table[0, place.column])
-
-
-def seen_values(rule: Rule, rows: Rows) -> Mapping[str, float | None]:
-    """What the condition saw at one row: every column, and both sides of each comparison; None where not known."""
-    values: dict[str, float | None] = {column.name: _plain(value_of(column, rows)) for column in rule.columns()}
-    for node in rule.when.walk():
-        if isinstance(node, nodes.Comparison):
-            for side in (node.left, node.right):
-                if not any(isinstance(part, nodes.Number | nodes.Previous) for part in (side, *side.parts)):
-                    with np.errstate(all="ignore"):
-                        values.setdefault(side.text, _plain(value_of(side, rows)))
-    return values
-
-
-def _plain(values: Floats) -> float | None:
-    value = float(values[0])
-    return value if math.isfinite(value) else None
-
-
-def _named_scores(rule: Rule, columns: tuple[str, ...]) -> set[str]:
-    """The signals, as ``kind.name``, that a rule's condition speaks of."""
-    numbers = [column.column for column in rule.columns() if column.table == "scores"]
-    for node in rule.when.walk():
-        if isinstance(node, nodes.Signals):
-            numbers += [column for column, _ in node.columns]
-    return {columns[number] for number in numbers}

@@ -10,7 +10,8 @@ from typing import Any
 
 from sparktrends.errors import BadFile
 from sparktrends.rules.names import Names, suggestion
-from sparktrends.rules.rule import DEFAULTS, BadRule, Rule, make_rule
+from sparktrends.rules.rule import DEFAULTS, Rule, make_rule
+from sparktrends.rules.scalars import BadRule
 
 MAX_FILE = 1_000_000
 """Largest rules file, in bytes."""
@@ -81,7 +82,7 @@ def _rules(text: str, tables: list[dict[str, Any]], names: Names, file: str) -> 
             rules[rule.name] = rule
         except BadRule as fault:
             called = str(table.get("name", f"number {number + 1}"))
-            value = table.get(fault.key) if fault.key in DEFAULTS else None
+            value = fault.text or (table.get(fault.key) if fault.key in DEFAULTS else None)
             findings.append(_finding(text, start, file, called, fault.key, str(fault), value, fault.at))
     return list(rules.values()), findings
 
@@ -91,6 +92,9 @@ def _finding(
 ) -> Finding:
     match = re.compile(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", re.MULTILINE).search(text, start)
     following = _HEADER.search(text, start)
+    if match is None or (following and match.start() > following.start()):
+        # A list of tables may be written with a header for each.
+        match = re.compile(rf"^[ \t]*\[\[[ \t]*rule\.{re.escape(key)}[ \t]*\]\]", re.MULTILINE).search(text, start)
     if match is None or (following and match.start() > following.start()):
         place = start
     else:

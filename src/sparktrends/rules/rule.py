@@ -5,27 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
 from sparktrends.errors import BadSetting
-from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND
+from sparktrends.model import INTERVALS, MINUTE
 from sparktrends.rules import nodes
+from sparktrends.rules.course import Course, condition, read_course
 from sparktrends.rules.names import Names, suggestion
-from sparktrends.rules.parse import parse
+from sparktrends.rules.scalars import MAX_FOR, BadRule, duration, moment
 from sparktrends.rules.titles import fields_of
 
 SEVERITIES = ("info", "warning", "critical")
-MAX_FOR = 10_000
-"""Longest ``for``, in bars."""
-MAX_COOLDOWN = 30 * DAY
-NEVER = 2**62
-"""Later than any bar."""
 DEFAULTS: Mapping[str, Any] = {
     "name": None,
     "when": None,
     "until": "",
+    "then": [],
+    "unless": [],
     "symbols": ["*"],
     "tags": [],
     "interval": "1m",
@@ -41,23 +38,13 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Every key of a rule; those of None must be given."""
 
-_UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
-
-
-class BadRule(BadSetting):
-    """What is wrong with a rule: under which key, and there at which character (from 0)."""
-
-    def __init__(self, key: str, message: str, at: int = 0) -> None:
-        super().__init__(message)
-        self.key = key
-        self.at = at
-
 
 @dataclass(frozen=True)
 class Rule:
     """A rule as it is evaluated. ``held`` is ``for`` in bars, ``cooldown`` in microseconds of event time.
 
     ``until`` re-arms the rule when given (hysteresis); without it the rule re-arms as soon as ``when`` does not hold.
+    With a ``course`` its condition is the first step of a sequence, and it fires where one ends.
     ``remembered`` are the values it keeps from the bar before, by memory slot. With ``session`` it looks only at bars
     whose last minute the symbol's exchange trades in; bars from ``expires`` (microseconds) on are none of its business.
     """
@@ -65,6 +52,7 @@ class Rule:
     name: str
     when: nodes.Test
     until: nodes.Test | None
+    course: Course | None
     remembered: tuple[nodes.Previous, ...]
     symbols: tuple[str, ...]
     tags: frozenset[str]
@@ -84,28 +72,60 @@ class Rule:
         named = any(fnmatchcase(symbol, pattern) for pattern in self.symbols)
         return named and (not self.tags or not self.tags.isdisjoint(tags))
 
+    @property
+    def final(self) -> nodes.Test:
+        """The condition that holds at the bar at which it fires."""
+        return self.course.then[-1] if self.course else self.when
+
+    @property
+    def tests(self) -> list[nodes.Test]:
+        """Every condition in it."""
+        after = [*self.course.then, *self.course.unless] if self.course else []
+        return [self.when, *after, *([self.until] if self.until else [])]
+
+    @property
+    def text(self) -> str:
+        """When it fires, in one line.
+
+        >>> then = [{"when": "close > 9", "within": 5}]
+        >>> make_rule({"name": "x", "when": "close > 8", "then": then}, Names(())).text
+        'close > 8, then within 5 bars close > 9'
+        """
+        if self.course is None:
+            return self.when.text
+        events = self.course.events
+        then = [f"then within {n} bars {test.text}" for n, test in zip(events.within, self.course.then, strict=True)]
+        unless = [
+            f"and in the {quiet // MINUTE} minutes before not {test.text}"
+            for quiet, test in zip(events.quiet, self.course.unless, strict=True)
+        ]
+        return ", ".join([self.when.text, *then, *unless])
+
     def columns(self) -> list[nodes.Column]:
-        """The columns its condition names, each once."""
-        found = [node for node in self.when.walk() if isinstance(node, nodes.Column)]
+        """The columns that its final condition names, each once."""
+        found = [node for node in self.final.walk() if isinstance(node, nodes.Column)]
         return list({node.name: node for node in found}.values())
 
     def meaning(self) -> str:
         """What decides when it fires, as text: memory of a rule with another meaning is worthless to this one."""
         until = self.until.text if self.until else ""
         watched = (self.symbols, sorted(self.tags), self.session, self.expires)
-        return repr((self.name, self.when, until, self.interval, self.held, self.cooldown, *watched))
+        course = (self.course,) if self.course else ()
+        return repr((self.name, self.when, until, self.interval, self.held, self.cooldown, *watched, *course))
 
 
 def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
     """A rule from its TOML table; raises `BadRule`."""
     given = _complete(table)
-    when, remembered = _condition(given, "when", names, 0)
-    until, more = _condition(given, "until", names, len(remembered)) if given["until"] else (None, [])
+    when, remembered = condition(given["when"], "when", names, 0)
+    until, more = condition(given["until"], "until", names, len(remembered)) if given["until"] else (None, [])
+    course, most = read_course(given, names, len(remembered))
     rule = Rule(
         name=_name(given["name"]),
         when=when,
         until=until,
-        remembered=(*remembered, *more),
+        course=course,
+        remembered=(*remembered, *more, *most),
         symbols=_texts(given, "symbols", least=1),
         tags=frozenset(_texts(given, "tags", least=0)),
         interval=_one_of(given, "interval", tuple(INTERVALS)),
@@ -125,35 +145,6 @@ def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
     return rule
 
 
-def duration(text: object) -> int:
-    """Microseconds of ``"90s"``, ``"15m"``, ``"2h"`` or ``"1d"``, from 0 to 30 days; raises `BadRule`.
-
-    >>> duration("15m")
-    900000000
-    """
-    match = re.fullmatch(r"(\d{1,7})([smhd])", text) if isinstance(text, str) else None
-    length = int(match[1]) * _UNITS[match[2]] if match else -1
-    if not 0 <= length <= MAX_COOLDOWN:
-        raise BadRule("cooldown", f'a cool-down is like "15m", at most "30d", not {text!r}')
-    return length
-
-
-def moment(text: str) -> int:
-    """Microseconds of ``"2026-12-31"`` or ``"2026-12-31T17:00"``, UTC unless it says otherwise; `NEVER` for nothing.
-
-    >>> moment("1970-01-02")
-    86400000000
-    """
-    if not text:
-        return NEVER
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRule("expires", f'expires is like "2026-12-31" or "2026-12-31T17:00", not {text!r}') from None
-    aware = given if given.tzinfo else given.replace(tzinfo=UTC)
-    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
 def _complete(table: Mapping[str, Any]) -> dict[str, Any]:
     for key in table:
         if key not in DEFAULTS:
@@ -168,14 +159,7 @@ def _complete(table: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-_KINDS = {str: "text in quotes", list: "a list of texts", int: "a whole number", bool: "true or false"}
-
-
-def _condition(given: Mapping[str, Any], key: str, names: Names, slot: int) -> tuple[nodes.Test, list[nodes.Previous]]:
-    try:
-        return parse(given[key], names, slot)
-    except BadSetting as error:
-        raise BadRule(key, str(error), getattr(error, "at", 0)) from error
+_KINDS = {str: "text in quotes", list: "a list", int: "a whole number", bool: "true or false"}
 
 
 def _name(name: str) -> str:

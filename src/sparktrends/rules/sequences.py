@@ -69,22 +69,24 @@ class EventSequence:
 
         ``starts`` int64[n] µs; ``holds`` bool[n, k]: which steps hold at the bar; ``forbidden`` bool[n, len(quiet)].
         """
-        return self._follow(memory, np.arange(len(starts)), starts, holds, forbidden)
+        return self.follow(memory, np.arange(len(starts)), starts, holds, forbidden)
 
     def run(self, memory: Floats, starts: Times, holds: Masks, forbidden: Masks) -> tuple[Masks, Floats]:
         """m bars of one series in order, ``memory`` being its row: the same as m calls of `step`."""
-        return self._follow(memory[None, :], np.zeros(len(starts), dtype=np.int64), starts, holds, forbidden)
+        return self.follow(memory[None, :], np.zeros(len(starts), dtype=np.int64), starts, holds, forbidden)
 
-    def _follow(
-        self, memory: Floats, rows: Times, starts: Times, holds: Masks, forbidden: Masks
+    def follow(
+        self, memory: Floats, rows: Times, starts: Times, holds: Masks, forbidden: Masks, at: int = 0
     ) -> tuple[Masks, Floats]:
-        shapes = (holds.shape, forbidden.shape, memory.shape[1])
-        if shapes != ((len(starts), self.steps), (len(starts), len(self.quiet)), self.size):
+        """Bars in order, bar j of the series ``rows[j]`` of ``memory``, whose floats for this begin at ``at``: what
+        `step` returns."""
+        shapes = (holds.shape, forbidden.shape)
+        if shapes != ((len(starts), self.steps), (len(starts), len(self.quiet))) or memory.shape[1] < at + self.size:
             raise IntegrityError(f"a sequence of {self.steps} steps cannot take rows of {shapes}")
         ended, seen = np.zeros(len(starts), dtype=bool), np.full((len(starts), self.steps), np.nan)
         masks = (np.ascontiguousarray(mask, dtype=bool) for mask in (holds, forbidden))
         times = (_times(starts), *masks, _times(self.within), _times(self.quiet))
-        compiled_follow()(memory, rows, *times, ended, seen)
+        compiled_follow()(memory, at, rows, *times, ended, seen)
         return ended, seen
 
 
@@ -95,17 +97,27 @@ def _times(values: Sequence[int] | Times) -> Times:
 @cache
 def compiled_follow() -> Callable[..., None]:
     """`follow`, compiled."""
-    return compile_kept(follow, TABLE, READ_TIMES, READ_TIMES, MASKS, MASKS, READ_TIMES, READ_TIMES, MASK, TABLE)
+    times = (READ_TIMES, READ_TIMES)
+    return compile_kept(follow, TABLE, types.int64, *times, MASKS, MASKS, *times, MASK, TABLE)
 
 
 def follow(
-    memory: Any, rows: Any, starts: Any, holds: Any, forbidden: Any, within: Any, quiet: Any, ended: Any, seen: Any
+    memory: Any,
+    at: int,
+    rows: Any,
+    starts: Any,
+    holds: Any,
+    forbidden: Any,
+    within: Any,
+    quiet: Any,
+    ended: Any,
+    seen: Any,
 ) -> None:
     """Row j is a bar of the series ``rows[j]`` of ``memory``; writes ``ended[j]`` and ``seen[j]``."""
     k = len(within) + 1
     chains, last = REACHED + k, REACHED + k + k * k
     for j in range(len(rows)):
-        own = memory[rows[j]]
+        own = memory[rows[j], at : at + last + len(quiet)]
         own[NUMBER] += 1.0
         free = True
         for i in range(len(quiet)):
