@@ -26,6 +26,12 @@ title = "{symbol} rises"
 name = "jump"
 when = 'signal("price_move")'
 title = "{symbol} jumped"
+[[rule]]
+name = "turn"
+when = 'signal("price_move", "up")'
+then = [{ when = "close < prev(close)", within = 2 }, { when = 'signal("price_move")', within = 3 }]
+unless = [{ when = "volume > 20", before = "5m" }]
+title = "{symbol} turned"
 """
 
 
@@ -74,9 +80,19 @@ def test_any_cut_gives_the_same_bits(chain: Chain, seed: int, cuts: list[int]) -
 
 
 def test_the_series_says_something(chain: Chain) -> None:
-    _, signals, alerts, _ = bits(walk(chain, *bars(1), []))
+    _, signals, alerts, _ = bits(walk(chain, *bars(2), []))
     assert signals
-    assert {name for _, name, _ in alerts} == {"A rises", "A jumped"}  # type: ignore[attr-defined]
+    assert {name for _, name, _ in alerts} == {"A rises", "A jumped", "A turned"}  # type: ignore[attr-defined]
+
+
+def test_a_sequence_that_ended_is_a_signal_and_the_cause_of_its_alert(chain: Chain) -> None:
+    (step,) = walk(chain, *bars(2), [])
+    sequences = {signal.id: signal for signal in step.signals if signal.kind == "sequence"}
+    turned = [alert for alert in step.alerts if alert.rule == "turn"]
+    assert turned
+    for alert in turned:
+        (cause,) = [sequences[id_] for id_ in alert.signals if id_ in sequences]
+        assert [found["start"] for found in cause.detail["steps"]] == [alert.values[f"step {n}"] for n in (1, 2, 3)]
 
 
 @settings(max_examples=30, deadline=None)

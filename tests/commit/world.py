@@ -38,6 +38,12 @@ title = "{symbol} keeps rising"
 name = "jump"
 when = 'signal("price_move")'
 title = "{symbol} jumped"
+[[rule]]
+name = "turn"
+when = "close > prev(close)"
+then = [{ when = 'close < prev(close)', within = 2 }]
+unless = [{ when = 'signal("volume_spike")', before = "3m" }]
+title = "{symbol} turned"
 """
 Record = tuple[bytes, Coordinates]
 Log = Mapping[tuple[str, int], Sequence[Record]]

@@ -19,7 +19,7 @@ from sparktrends.detectors.candlesticks import Candlesticks
 from sparktrends.detectors.feed import Key
 from sparktrends.indicators import BAR_COLUMNS, Kernel
 from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Signal
-from sparktrends.rules import Names, Rules
+from sparktrends.rules import Match, Names, Rules
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, str]
@@ -197,9 +197,10 @@ class Chain:
         found = self.detectors.step(detectors, rows, metrics)
         scores = self._scores(found, shapes, rows)
         applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
-        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies)
+        matches: list[Match] = []
+        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies, matches)
         keys = [(*w.key, self.interval, w.starts[0]) for w in works]
-        signals = self._signals(keys, found, scores)
+        signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
         states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return [
@@ -237,9 +238,10 @@ class Chain:
         scores = self._scores(found, shapes, work.rows)
         starts = np.array(work.starts, dtype=np.int64)
         applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
-        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies)
+        matches: list[Match] = []
+        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies, matches)
         keys = [(*work.key, self.interval, start) for start in work.starts]
-        signals = self._signals(keys, found, scores)
+        signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
         state = np.concatenate((kernel, detectors, shapes, memory))
         return Stepped(work.key, work.starts, metrics, tuple(signals), tuple(alerts), state, _snapshots(work, state))
@@ -252,11 +254,13 @@ class Chain:
         step = self.candlesticks.step if shapes.ndim > 1 else self.candlesticks.run
         return np.hstack((scores, step(shapes, rows)))
 
-    def _signals(self, keys: Sequence[Key], found: Floats, scores: Floats) -> list[Signal]:
+    def _signals(self, keys: Sequence[Key], found: Floats, scores: Floats, matches: Sequence[Match]) -> list[Signal]:
+        """In order of bars, those of detectors first."""
         signals = self.detectors.signals(keys, found)
         if self.candlesticks is not None and self.interval in self.candlesticks.said_at:
             signals += self.candlesticks.signals(keys, scores[:, found.shape[1] :])
-        return signals
+        signals += self.rules.signals(keys, matches)
+        return sorted(signals, key=lambda signal: signal.start)
 
     def _in_time(
         self, watched: NDArray[np.bool_], keys: Iterable[SeriesKey], starts: NDArray[np.int64]
