@@ -83,3 +83,48 @@ def test_new_highs_for_hours_are_one_breakout():
 def test_a_trend_that_turns_is_said_again():
     seen = [[30, 101, 100], [30, 101, 100], [15, 101, 100], [30, 101, 100], [40, 99, 100]]
     assert scores_of("trend_state", seen)[1:].tolist() == [0, 0, 1.2, -1.6]
+
+
+def swings(*turns, steps=11):
+    """Closes that go straight from each price to the next."""
+    return np.concatenate([np.linspace(a, b, steps)[:-1] for a, b in pairwise(turns)])
+
+
+def touches(close):
+    """Where a level is touched at which the price turned at least twice, with the number of turns; ATR is 1."""
+    one = Detectors(("atr_14",), chosen=("level_touch",))
+    bars = np.tile(np.asarray(close, dtype=float)[:, None], (1, 8))
+    scores = one.run(one.new(1)[0], bars, np.ones((len(bars), 1)))[:, 0, SCORE]
+    return {bar: int(score) for bar, score in enumerate(scores) if abs(score) >= 2}
+
+
+def test_support_is_touched_from_above_and_resistance_from_below():
+    close = swings(105, 100, 110, 100, 110, 100, 110, 103)
+    assert touches(close) == {50: 2, 60: -2}
+    assert (close[50], close[60]) == (100, 110)
+
+
+def test_a_price_that_stays_at_its_level_touches_it_once():
+    there = np.tile([100.0, 100.2, 99.9, 100.1], 20)
+    close = np.concatenate([swings(105, 100, 110, 100, 110, 100), there])
+    assert touches(close) == {50: 2}
+
+
+def test_a_resistance_that_was_passed_is_the_support_of_what_comes_from_above():
+    close = swings(105, 100, 110, 100, 110, 97, 120, 109.9, 112)
+    assert touches(close)[70] == 2
+
+
+def test_what_closes_beyond_a_level_did_not_hold_there():
+    close = [*swings(105, 100, 110, 100, 110, 101), 97.0]
+    assert touches(close) == {}
+
+
+def test_turns_far_from_each_other_are_no_level():
+    assert touches(swings(105, 100, 110, 101, 111, 102, 112, 103, 113)) == {}
+
+
+def test_a_level_is_forgotten_when_eight_others_turned_later():
+    others = [price for n in range(1, 6) for price in (200 + 20 * n, 150 + 10 * n)]
+    assert touches(swings(105, 100, 110, 100, 150, 100, 105))
+    assert touches(swings(105, 100, 110, 100, *others, 100, 105)) == {}

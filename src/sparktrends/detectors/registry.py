@@ -10,6 +10,7 @@ from sparktrends.detectors.divergence import Divergence
 from sparktrends.detectors.drift import Drift
 from sparktrends.detectors.extremes import RsiExtreme
 from sparktrends.detectors.gap import Gap
+from sparktrends.detectors.levels import LevelTouch
 from sparktrends.detectors.price_move import PriceMove
 from sparktrends.detectors.pump import Pump
 from sparktrends.detectors.range_burst import RangeBurst
@@ -35,4 +36,5 @@ REGISTRY: tuple[type[Detector], ...] = (
     SqueezeBreakout,
     ChannelBreakout,
     TrendState,
+    LevelTouch,
 )
