@@ -149,6 +149,18 @@ def test_a_move_that_one_of_two_sources_saw_is_labelled(judge: Judge, database: 
     assert set(labelled) == {"A/USDT"}
 
 
+def test_the_volume_of_two_sources_is_held_beside_each_other(judge: Judge, database: str) -> None:
+    pen = Pen()
+    hour(pen, source="a~sim")
+    hour(pen, source="b~sim")
+    for second in range(0, 3600, 10):
+        pen.trade("A/USD", T + second * SECOND + 5, 100, 1, id=f"m{second}", source="b~sim")
+    found = judge(pen)
+    assert (found["a~sim A/USD"].coverage, found["a~sim A/USD"].against) == (0.5, "b~sim A/USD")
+    stored = rows(database, "SELECT source, coverage, against FROM market.quality ORDER BY 1")
+    assert stored == [("a~sim", 0.5, "b~sim A/USD"), ("b~sim", 2.0, "a~sim A/USD")]
+
+
 def test_only_the_named_symbols_are_judged(judge: Judge, database: str, stack: Stack) -> None:
     pen = Pen()
     hour(pen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +13,7 @@ from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE
-from sparktrends.quality import Judged, Minute, Tally, day_of, judged, market_of, uncorroborated
+from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
 from sparktrends.store import quality_rows as rows
 from sparktrends.store.connect import Cursor
 from sparktrends.store.session import Session
@@ -26,13 +26,29 @@ _MOST = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One judged day of one series; ``points`` were lost, by check."""
+    """One judged day of one series; ``points`` were lost, by check. ``coverage`` is its part of the volume that the
+    source ``against`` has; None where no other source has any."""
 
     source: str
     symbol: str
     score: float
     minutes: int
     points: Mapping[str, float]
+    coverage: float | None = None
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One series of the day: its minutes as judged, and how it stands beside the other sources of its market."""
+
+    row: rows.SeriesRow
+    minutes: Sequence[Judged]
+    beside: Coverage
+
+    @property
+    def day(self) -> Day:
+        return day_of(self.minutes)
 
 
 def run(
@@ -48,37 +64,42 @@ def run(
         with session.transaction() as cursor:
             tally = _tally(cursor, kafka, span)
             found = _judged(cursor, tally, span, symbols, tapeless)
-            for series, minutes in found:
-                rows.save(cursor, _score(series, span, minutes), span.start, span.end, now)
+            for series in found:
+                rows.save(cursor, _score(series, span), span.start, span.end, now)
     finally:
         session.close()
-    told = [(series, day_of(minutes)) for series, minutes in found]
-    return sorted((Quality(s.source, s.symbol, d.score, d.minutes, d.points) for s, d in told), key=lambda q: q.score)
+    return sorted(map(_told, found), key=lambda quality: quality.score)
+
+
+def _told(series: _Series) -> Quality:
+    row, day, beside = series.row, series.day, series.beside
+    return Quality(row.source, row.symbol, day.score, day.minutes, day.points, beside.share, beside.against)
 
 
 def _judged(
     cursor: Cursor, tally: Tally, span: Span, symbols: Collection[str], tapeless: Collection[str]
-) -> list[tuple[rows.SeriesRow, list[Judged]]]:
+) -> list[_Series]:
     known = [s for s in rows.series_known(cursor) if s.first < span.end and s.clock >= span.start]
     known = [s for s in known if not symbols or s.symbol in symbols]
     minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
-    doubted = _doubted(minutes)
-    return [
-        (s, judged(of, doubted[s], tape=s.source.partition("~")[0] not in tapeless)) for s, of in minutes.items() if of
-    ]
+    found = []
+    for market in _markets(minutes):
+        named = {f"{series.source} {series.symbol}": minutes[series] for series in market}
+        doubted, beside = uncorroborated(named), coverage(named)
+        for series, (name, of) in zip(market, named.items(), strict=True):
+            tape = series.source.partition("~")[0] not in tapeless
+            if of:
+                one = beside[name]
+                found.append(_Series(series, judged(of, doubted[name], one.lacking, tape=tape), one))
+    return found
 
 
-def _doubted(minutes: Mapping[rows.SeriesRow, Sequence[Minute]]) -> dict[rows.SeriesRow, set[int]]:
-    markets: dict[tuple[str, str], dict[str, rows.SeriesRow]] = defaultdict(dict)
+def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.SeriesRow]]:
+    """The series of each market side by side; what is made up is compared with what is made up alike."""
+    markets: dict[tuple[str, str], list[rows.SeriesRow]] = defaultdict(list)
     for series in minutes:
-        # What is made up is compared with what is made up alike.
-        kind = series.source.partition("~")[2]
-        markets[kind, market_of(series.symbol)][f"{series.source} {series.symbol}"] = series
-    doubted: dict[rows.SeriesRow, set[int]] = {}
-    for market in markets.values():
-        found = uncorroborated({name: minutes[series] for name, series in market.items()})
-        doubted |= {market[name]: starts for name, starts in found.items()}
-    return doubted
+        markets[series.source.partition("~")[2], market_of(series.symbol)].append(series)
+    return markets.values()
 
 
 def _tally(cursor: Cursor, kafka: Connection, span: Span) -> Tally:
@@ -114,7 +135,8 @@ def _refuse(tally: Tally, payload: bytes, appended: int) -> None:
         tally.at(source, symbol, appended).impossible += 1
 
 
-def _score(series: rows.SeriesRow, span: Span, minutes: Sequence[Judged]) -> rows.Score:
-    day = day_of(minutes)
-    worst = [(minute.start, minute.score, minute.points) for minute in minutes if minute.points]
-    return rows.Score(series.id, span.day, day.score, day.minutes, day.points, day.faulty, worst)
+def _score(series: _Series, span: Span) -> rows.Score:
+    day, beside = series.day, series.beside
+    worst = [(minute.start, minute.score, minute.points) for minute in series.minutes if minute.points]
+    of_day = (series.row.id, span.day, day.score, day.minutes, day.points, day.faulty)
+    return rows.Score(*of_day, worst, beside.share, beside.against)

@@ -34,7 +34,9 @@ CHECKS: dict[str, Check] = {
     "contradiction": Check(0.5, "high or low contradict the provider's own bar"),
     "jump": Check(0.5, "a price that jumped and came back at once"),
     "uncorroborated": Check(0.25, "a move that no other source of the symbol saw"),
-    "coverage": Check(0.5, "volume that the provider's own bar has and the trades have not"),
+    "coverage": Check(
+        0.5, "volume that the provider's own bar has, or another source as a rule would show, and the trades have not"
+    ),
     "fields": Check(0.1, "records with unknown or missing fields"),
 }
 """Every check by its name, in the order in which people read them."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from sparktrends.quality.checks import CHECKS, Minute, faults
 from sparktrends.quality.prices import jumps
@@ -50,8 +51,15 @@ class Day:
         return max(0.0, 100.0 - sum(self.points.values()))
 
 
-def judged(minutes: Sequence[Minute], doubted: Collection[int] = (), *, tape: bool = True) -> list[Judged]:
-    """Every minute of one series, in order; ``doubted`` are the starts that `uncorroborated` found."""
+def judged(
+    minutes: Sequence[Minute],
+    doubted: Collection[int] = (),
+    lacking: Mapping[int, float] = MappingProxyType({}),
+    *,
+    tape: bool = True,
+) -> list[Judged]:
+    """Every minute of one series, in order; ``doubted`` are the starts that `uncorroborated` found, ``lacking`` the
+    shares that `coverage` did."""
     jumped = jumps(minutes)
     found = []
     for minute in minutes:
@@ -60,6 +68,8 @@ def judged(minutes: Sequence[Minute], doubted: Collection[int] = (), *, tape: bo
             shares["jump"] = 1.0
         if minute.start in doubted:
             shares["uncorroborated"] = 1.0
+        if minute.start in lacking:
+            shares["coverage"] = max(shares.get("coverage", 0.0), lacking[minute.start])
         found.append(Judged(minute.start, _points(shares)))
     return found
 

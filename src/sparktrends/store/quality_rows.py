@@ -33,7 +33,10 @@ class MinuteRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is written of one series and day; ``worst`` are (start µs, score, points) of minutes below 100."""
+    """What is written of one series and day; ``worst`` are (start µs, score, points) of minutes below 100.
+
+    ``coverage`` is the part of the volume that the source ``against`` has.
+    """
 
     series: int
     day: date
@@ -42,6 +45,8 @@ class Score:
     points: Mapping[str, float]
     faulty: Mapping[str, int]
     worst: Sequence[tuple[int, float, Mapping[str, float]]]
+    coverage: float | None = None
+    against: str = ""
 
 
 def series_known(cursor: Cursor) -> list[SeriesRow]:
@@ -113,6 +118,8 @@ def save(cursor: Cursor, score: Score, start: int, end: int, now: int) -> None:
         "minutes": score.minutes,
         "points": json.dumps(score.points),
         "faulty": json.dumps(score.faulty),
+        "coverage": score.coverage,
+        "against": score.against or None,
         "now": now,
     }
     cursor.execute(_SAVE_DAY, row)
@@ -127,12 +134,14 @@ def save(cursor: Cursor, score: Score, start: int, end: int, now: int) -> None:
 
 
 _SAVE_DAY = """
-INSERT INTO core.quality AS q (series, day, score, minutes, points, faulty, updated_at)
-VALUES (%(series)s, %(day)s, %(score)s, %(minutes)s, %(points)s, %(faulty)s, core.at(%(now)s))
+INSERT INTO core.quality AS q (series, day, score, minutes, points, faulty, coverage, against, updated_at)
+VALUES (%(series)s, %(day)s, %(score)s, %(minutes)s, %(points)s, %(faulty)s, %(coverage)s, %(against)s,
+    core.at(%(now)s))
 ON CONFLICT (series, day) DO UPDATE SET score = excluded.score, minutes = excluded.minutes, points = excluded.points,
-    faulty = excluded.faulty, updated_at = excluded.updated_at
-WHERE (q.score, q.minutes, q.points, q.faulty)
-    IS DISTINCT FROM (excluded.score, excluded.minutes, excluded.points, excluded.faulty)
+    faulty = excluded.faulty, coverage = excluded.coverage, against = excluded.against, updated_at = excluded.updated_at
+WHERE (q.score, q.minutes, q.points, q.faulty, q.coverage, q.against)
+    IS DISTINCT FROM
+    (excluded.score, excluded.minutes, excluded.points, excluded.faulty, excluded.coverage, excluded.against)
 """
 
 

@@ -185,6 +185,8 @@ class Health(BaseModel):
     version: str
 
 
+    coverage: float | None = Field(None, description="Volume as a part of what the series in `against` has.")
+    against: str | None = Field(None, description="The other source with the largest volume of this market.")
 class Ready(BaseModel):
     """The database answers; ages in seconds tell how fresh what it holds is."""
 

@@ -1,0 +1,73 @@
+"""How much of a second source's volume a source has, and the hours in which that is far less than usual.
+
+Feeds differ in what they cover (one exchange, the whole market), so a share by itself is no fault: what falls far below
+the series' own usual share of the day is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from sparktrends.model import HOUR
+from sparktrends.quality.checks import WHOLE, Minute
+
+_TOLERATED = 0.3
+"""So much less than usual is how shares vary by themselves."""
+_ENOUGH = 4
+"""Hours that tell what is usual."""
+Volumes = Mapping[int, float]
+"""Volume by the start of the minute, of minutes that are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """``share`` is the day's volume as a part of what ``against``, the largest other source, has in the same minutes;
+    ``lacking`` is the part that each minute of a poor hour has lost. A source that is alone has neither."""
+
+    share: float | None = None
+    against: str = ""
+    lacking: Mapping[int, float] = field(default_factory=dict)
+
+
+def coverage(sources: Mapping[str, Sequence[Minute]]) -> dict[str, Coverage]:
+    """Compare the sources of one market."""
+    volumes = {source: _volumes(minutes) for source, minutes in sources.items()}
+    return {source: _of(volumes[source], {o: v for o, v in volumes.items() if o != source}) for source in sources}
+
+
+def _volumes(minutes: Sequence[Minute]) -> Volumes:
+    # A minute that lacks trades has a fault of its own; one in which nobody traded is whole, and empty.
+    known = [m for m in minutes if m.shown is not None or m.reason in WHOLE]
+    return {m.start: m.shown.volume if m.shown else 0.0 for m in known}
+
+
+def _of(own: Volumes, others: Mapping[str, Volumes]) -> Coverage:
+    sums = {name: sum(other[start] for start in own.keys() & other.keys()) for name, other in others.items()}
+    compared = {name: total for name, total in sums.items() if total > 0}
+    if not compared or not sum(own.values()):
+        return Coverage()
+    largest = max(compared, key=lambda name: compared[name])
+    ours = sum(own[start] for start in own.keys() & others[largest].keys())
+    found = [_lacking(own, others[name]) for name in compared]
+    # Who lacks volume lacks it against each of the others: else it may be the other who counts too much.
+    common = set.intersection(*(set(one) for one in found))
+    lacking = {start: min(one[start] for one in found) for start in sorted(common)}
+    return Coverage(ours / compared[largest], largest, lacking)
+
+
+def _lacking(own: Volumes, other: Volumes) -> dict[int, float]:
+    """By minute, the part of the usual share of another source that the hour lacks, where that is much."""
+    hours: dict[int, list[int]] = defaultdict(list)
+    for start in own.keys() & other.keys():
+        hours[start // HOUR].append(start)
+    shares = {}
+    for hour, starts in hours.items():
+        theirs = sum(other[start] for start in starts)
+        if theirs > 0:
+            shares[hour] = sum(own[start] for start in starts) / theirs
+    usual = median(shares.values()) if len(shares) >= _ENOUGH else 0.0
+    poor = {hour: 1 - share / usual for hour, share in shares.items() if share < (1 - _TOLERATED) * usual}
+    return {start: lack for hour, lack in poor.items() for start in hours[hour]}

@@ -1,0 +1,73 @@
+"""Volume beside a second source: a small feed is no fault, an hour that lost much of its usual share is."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from sparktrends.model import HOUR, MINUTE
+from sparktrends.quality import CHECKS, Minute, Prices, coverage, day_of, judged
+
+DAY = 1440
+
+
+def feed(share: float, seed: int = 1, noise: float = 0.5) -> list[Minute]:
+    """A day of a market's volume as a feed sees it that has about that share."""
+    market, own = random.Random(0), random.Random(seed)
+    found = []
+    for n in range(DAY):
+        whole = market.lognormvariate(3, 1)
+        volume = whole * share * own.lognormvariate(-(noise**2) / 2, noise)
+        found.append(Minute(n * MINUTE, "", Prices(100, 100, 100, 100, volume)))
+    return found
+
+
+def cut(minutes: list[Minute], hours: range, left: float) -> list[Minute]:
+    """The feed with only a part of its volume in some hours."""
+    return [
+        replace(m, own=replace(m.own, volume=m.own.volume * left)) if m.own and m.start // HOUR in hours else m
+        for m in minutes
+    ]
+
+
+@pytest.mark.parametrize("seed", range(1, 8))
+def test_a_small_feed_beside_the_whole_market_loses_nothing(seed: int) -> None:
+    found = coverage({"part": feed(0.03, seed), "whole": feed(1.0, seed + 90, 0.1)})
+    assert found["part"].lacking == found["whole"].lacking == {}
+    assert found["part"].share == pytest.approx(0.03, rel=0.1)
+    assert found["part"].against == "whole"
+    assert found["whole"].share == pytest.approx(33, rel=0.1)
+
+
+def test_what_an_hour_lost_costs_its_share_and_is_found_in_who_lost_it() -> None:
+    hours = range(9, 12)
+    sources = {"a": cut(feed(0.5, 2, 0.1), hours, 0.4), "b": feed(1.0, 3, 0.1), "c": feed(0.1, 4, 0.1)}
+    found = coverage(sources)
+    assert {start // HOUR for start in found["a"].lacking} == set(hours)
+    assert list(found["a"].lacking.values()) == pytest.approx([0.6] * 180, abs=0.04)
+    assert found["b"].lacking == found["c"].lacking == {}
+    day = day_of(judged(sources["a"], lacking=found["a"].lacking))
+    assert day.points["coverage"] == pytest.approx(100 * CHECKS["coverage"].weight * 0.6 * 3 / 24, rel=0.1)
+
+
+def test_who_counts_everything_twice_accuses_nobody_where_there_is_a_third() -> None:
+    twice = cut(feed(1.0, 3, 0.1), range(5, 7), 2.0)
+    found = coverage({"a": feed(0.5, 2, 0.1), "b": twice, "c": feed(0.3, 4, 0.1)})
+    assert {name: one.lacking for name, one in found.items()} == {"a": {}, "b": {}, "c": {}}
+
+
+def test_minutes_that_lack_trades_are_not_blamed_again() -> None:
+    stale = [replace(m, reason="feed_stale", own=None) if m.start < 12 * HOUR else m for m in feed(1.0)]
+    assert coverage({"a": stale, "b": feed(1.0, 2)})["a"].lacking == {}
+
+
+def test_a_feed_that_says_nobody_traded_lacks_everything() -> None:
+    quiet = [replace(m, reason="no_trade", own=None) if m.start // HOUR == 3 else m for m in feed(1.0, 1, 0.1)]
+    assert set(coverage({"a": quiet, "b": feed(1.0, 2, 0.1)})["a"].lacking.values()) == {1.0}
+
+
+@pytest.mark.parametrize("others", [{}, {"b": []}, {"b": feed(0.0, 2)}, {"b": feed(1.0, 2)[: 3 * 60]}])
+def test_who_is_alone_or_hardly_compared_lacks_nothing(others: dict[str, list[Minute]]) -> None:
+    assert coverage({"a": cut(feed(1.0), range(2), 0.1), **others})["a"].lacking == {}
