@@ -90,13 +90,16 @@ class Scheduler:
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "SPARKTRENDS": str(self.folder / "sparktrends"),
+            "SPARKTRENDS_FOLDER": str(self.folder),
         }
 
     def stub(self, failing: str = "nothing") -> None:
         """A product that writes down how it is called, fails where it should, and is slow when told so."""
         script = self.folder / "sparktrends"
         script.write_text(
-            f'#!/bin/sh\necho "$*" >> {self.log}\ncase "$*" in slowly*) sleep 30;; "{failing}"*) exit 1;; esac\n'
+            f'#!/bin/sh\necho "$*" >> {self.log}\n'
+            f'[ "$PWD" = {self.folder} ] || exit 9\n'  # where a project has its settings
+            f'case "$*" in slowly*) sleep 30;; "{failing}"*) exit 1;; esac\n'
         )
         script.chmod(0o755)
 

@@ -1,7 +1,8 @@
 """What the DAGs are made of: one operator around the command line, and callbacks that speak through its alerts.
 
 Nothing of SparkTrends is imported: Airflow lives in an environment of its own, and knows the product by its commands.
-``SPARKTRENDS`` names the executable (default: the one on the PATH), ``SPARKTRENDS_HOME`` the home it works in.
+``SPARKTRENDS`` names the executable (default: the one on the PATH), ``SPARKTRENDS_HOME`` the home it works in, and
+``SPARKTRENDS_FOLDER`` the project's folder with its .env and sparktrends.toml: a task starts in an empty one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
 EXECUTABLE = os.environ.get("SPARKTRENDS", "sparktrends")
+FOLDER = os.environ.get("SPARKTRENDS_FOLDER") or None
 RULE = "ops.airflow"
 _TELLING_S = 120
 
@@ -28,7 +30,7 @@ def step(task_id: str, command: str, **options: Any) -> BashOperator:
     """A task that runs ``sparktrends COMMAND``; the command may be a template."""
     # exec: a task that is killed takes the command with it, not only the shell around it.
     line = f"exec {shlex.quote(EXECUTABLE)} {command}"
-    return BashOperator(task_id=task_id, bash_command=line, append_env=True, **options)
+    return BashOperator(task_id=task_id, bash_command=line, append_env=True, cwd=FOLDER, **options)
 
 
 def patient(retries: int = 3) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def tell(*words: str) -> None:
     """Speak through the product's alerts; a product that is away is logged, for it cannot be told."""
     command = [EXECUTABLE, "alerts", words[0], *words[1:], "--rule", RULE]
     try:
-        subprocess.run(command, check=True, timeout=_TELLING_S, capture_output=True, text=True)
+        subprocess.run(command, check=True, timeout=_TELLING_S, capture_output=True, text=True, cwd=FOLDER)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", "") or ""
         _log.error("%s could not be told: %s %s", " ".join(words), error, said)
