@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparktrends.model import MAX_DIGITS, MINUTE, Bar, PartialBar, State
 from sparktrends.store import rows, save
+from sparktrends.store.blocks import NULL, decimal
 from sparktrends.store.writer import Request, Writer
 
 T = 1_704_067_200_000_000
@@ -21,20 +22,20 @@ PLACES = st.tuples(st.integers(0, 2**62), st.integers(0, 2**31 - 1), st.integers
 
 
 @given(st.integers(-(MAX_DIGITS**2), MAX_DIGITS**2), st.sampled_from((18, 36)))
-def test_numeric_is_the_exact_number(value: int, places: int) -> None:
-    found = rows.numeric(value, places)
-    assert found is not None
-    numerator, denominator = found.as_integer_ratio()
+def test_a_decimal_is_the_exact_number(value: int, places: int) -> None:
+    found = decimal(value, places)
+    numerator, denominator = Decimal(found).as_integer_ratio()
     assert numerator * 10**places == value * denominator
+    assert "." not in found or not found.endswith("0")
 
 
 @given(UNITS)
-def test_units_undo_numeric(value: int) -> None:
-    assert rows.units(rows.numeric(value)) == value
+def test_units_undo_a_decimal(value: int) -> None:
+    assert rows.units(Decimal(decimal(value))) == value
 
 
 def test_nothing_stays_nothing() -> None:
-    assert rows.numeric(None) is None
+    assert decimal(None) == NULL
     assert rows.units(None) is None
 
 

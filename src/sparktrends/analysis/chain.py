@@ -154,7 +154,7 @@ class Chain:
 
     def _follow(self, work: Work) -> tuple[NDArray[np.bool_], Floats]:
         """What fires at each bar, and the memory of the rules after the last."""
-        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :]))
         fired = np.zeros((len(work.starts), len(self.rules.rules)), dtype=bool)
         for first in range(0, len(work.starts), _STRETCH):
             stretch = slice(first, first + _STRETCH)
@@ -176,17 +176,17 @@ class Chain:
 
     def assume(self, states: Floats, rows: Floats) -> Floats:
         """Copies of ``states`` as if the forming bars ``rows`` were final: what a bar after them is peeked from."""
-        kernel, detectors, shapes, memory = self._split(states.copy())
+        kernel, detectors, shapes, memory = self._split(states)
         metrics = self.kernel.step(kernel, rows)
         self._scores(self.detectors.step(detectors, rows, metrics), shapes, rows)
         after: Floats = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return after
 
     def _split(self, states: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """The parts of the state: kernel, detectors, candlesticks, memory of the rules."""
+        """Copies of the parts of the state: kernel, detectors, candlesticks, memory of the rules."""
         a, b, c = self._edges
         parts = (states[:, :a], states[:, a:b], states[:, b:c], states[:, c:])
-        kernel, detectors, shapes, memory = (np.ascontiguousarray(part) for part in parts)
+        kernel, detectors, shapes, memory = (np.array(part, order="C") for part in parts)
         return kernel, detectors, shapes, memory
 
     def _step(self, works: Sequence[Work]) -> list[Stepped]:
@@ -205,7 +205,7 @@ class Chain:
         states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return [
             # A copy of each state: whoever keeps one must not keep the table of all.
-            Stepped(w.key, w.starts, metrics[j : j + 1], of_signals, of_alerts, state.copy(), _snapshots(w, state))
+            _stepped(w, metrics[j : j + 1], of_signals, of_alerts, state.tobytes())
             for j, (w, state, of_signals, of_alerts) in enumerate(
                 zip(works, states, _grouped(works, signals), _grouped(works, alerts), strict=True)
             )
@@ -232,7 +232,7 @@ class Chain:
         return _joined(work, pieces)
 
     def _piece(self, work: Work) -> Stepped:
-        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :].copy()))
+        kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :]))
         metrics = self.kernel.run(kernel, work.rows)
         found = self.detectors.run(detectors, work.rows, metrics)
         scores = self._scores(found, shapes, work.rows)
@@ -243,8 +243,8 @@ class Chain:
         keys = [(*work.key, self.interval, start) for start in work.starts]
         signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
-        state = np.concatenate((kernel, detectors, shapes, memory))
-        return Stepped(work.key, work.starts, metrics, tuple(signals), tuple(alerts), state, _snapshots(work, state))
+        state = np.concatenate((kernel, detectors, shapes, memory)).tobytes()
+        return _stepped(work, metrics, tuple(signals), tuple(alerts), state)
 
     def _scores(self, found: Floats, shapes: Floats, rows: Floats) -> Floats:
         """The scores that rules see: of detectors and, where anybody looks at them, of candlesticks, which learn."""
@@ -322,10 +322,14 @@ def _joined(work: Work, pieces: Sequence[Stepped]) -> Stepped:
     )
 
 
-def _snapshots(work: Work, state: Floats) -> tuple[Snapshot, ...]:
+def _stepped(
+    work: Work, metrics: Floats, signals: tuple[Signal, ...], alerts: tuple[Alert, ...], state: bytes
+) -> Stepped:
+    """What a work came to; its state and the snapshot of it are the same bytes."""
     start = work.starts[-1]
     daily = _new_day(work.starts[-2] if len(work.starts) > 1 else work.last, start)
-    return (Snapshot(start, state.tobytes(), daily),) if daily or start >= work.keep_from else ()
+    kept = (Snapshot(start, state, daily),) if daily or start >= work.keep_from else ()
+    return Stepped(work.key, work.starts, metrics, signals, alerts, np.frombuffer(state), kept)
 
 
 def _new_day(before: int, start: int) -> bool:

@@ -8,7 +8,7 @@ makes the hour incomplete and says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sparktrends.bars import merge_bars, reason_of, state_of
 from sparktrends.model import INTERVALS, Bar, PartialBar, State, Statuses
@@ -16,6 +16,7 @@ from sparktrends.model import INTERVALS, Bar, PartialBar, State, Statuses
 LONGER = tuple(interval for interval in INTERVALS if interval != "1m")
 """The intervals that are folded from minutes."""
 
+_STALE = int(Statuses.STALE)
 SeriesKey = tuple[str, str]
 BucketOf = Callable[[SeriesKey, int, str], tuple[int, int]]
 """The half-open span of the bar of an interval that holds a minute: (start, end), microseconds."""
@@ -49,9 +50,12 @@ def utc_bucket(_key: SeriesKey, minute: int, interval: str) -> tuple[int, int]:
 
 def share(minute: Bar, start: int) -> PartialBar:
     """What a final minute adds to the longer bar at ``start``. A silent minute counts as a stale one."""
-    fold = minute.fold
-    statuses = fold.statuses | (Statuses.STALE if minute.reason == "feed_stale" else 0)
-    return replace(fold, start=start, statuses=int(statuses))
+    f = minute.fold
+    statuses = f.statuses | _STALE if minute.reason == "feed_stale" else f.statuses
+    prices = (f.open, f.open_at, f.high, f.low, f.close, f.close_at)
+    return PartialBar(
+        f.source, f.symbol, start, *prices, f.volume, f.turnover, f.trades, f.after_final, statuses, f.fills
+    )
 
 
 def rebuilt(minutes: Sequence[Bar], start: int) -> PartialBar | None:

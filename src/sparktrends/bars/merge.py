@@ -69,11 +69,11 @@ def _last(a: PartialBar, b: PartialBar) -> PartialBar:
 
 
 def _largest(a: int | None, b: int | None) -> int | None:
-    return max((x for x in (a, b) if x is not None), default=None)
+    return b if a is None else a if b is None or a > b else b
 
 
 def _least(a: int | None, b: int | None) -> int | None:
-    return min((x for x in (a, b) if x is not None), default=None)
+    return b if a is None else a if b is None or a < b else b
 
 
 def merge_marks(a: SeriesMark, b: SeriesMark) -> SeriesMark:

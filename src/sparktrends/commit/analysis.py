@@ -19,7 +19,7 @@ from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
 from sparktrends.model import PartialBar, Signal, State
 from sparktrends.store import analysis_rows as rows
-from sparktrends.store.analysis_rows import MetricsRow
+from sparktrends.store.analysis_rows import MetricsTable
 from sparktrends.store.outbox import insert_alerts, retract_alerts
 from sparktrends.store.writer import SeriesKey, Transaction
 
@@ -52,6 +52,8 @@ class Analysis:
 
     def run(self, tx: Transaction, changes: Sequence[Changed], cache: Cache, now: int) -> Analysed:
         """Step, peek, and write metrics, snapshots, signals and alerts; ``now`` is the time of the commit."""
+        if not changes:
+            return Analysed()
         ids = {change.key: change.minutes.state.id for change in changes}
         plan = self._planner.plan(tx, changes, cache)
         stepped = self._chain.advance(plan.works)
@@ -89,22 +91,26 @@ class Analysis:
     def _save_metrics(
         self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, peeked: Sequence[Peek], ids: Ids
     ) -> None:
-        found = [
-            self._metrics_row(ids[step.key], start, step.metrics[j], plan.revisions[step.key][j], final=True)
-            for step in stepped
-            for j, start in enumerate(step.starts)
-        ]
-        found += [self._metrics_row(ids[key], start, values, 0, final=False) for key, start, values in peeked]
-        rows.save_metrics(tx, self.interval, found)
+        rows.save_metrics(tx, self.interval, self._metrics_table(stepped, plan, peeked, ids))
         if plan.since:
             kept = [(ids[step.key], start) for step in stepped if step.key in plan.since for start in step.starts]
             rows.delete_metrics(tx, self.interval, {ids[key]: since for key, since in plan.since.items()}, kept)
 
-    def _metrics_row(self, series: int, start: int, values: Floats, revision: int, *, final: bool) -> MetricsRow:
+    def _metrics_table(self, stepped: Sequence[Stepped], plan: Plan, peeked: Sequence[Peek], ids: Ids) -> MetricsTable:
         named = len(self._chain.kernel.names)
-        numbers = values.tolist()
-        extra = dict(zip(self._chain.kernel.extra_names, numbers[named:-1], strict=True))
-        return MetricsRow(series, start, numbers[:named], bool(numbers[-1]), extra, revision, final)
+        parts = [step.metrics for step in stepped] + [values[None, :] for _, _, values in peeked]
+        metrics = np.concatenate(parts) if parts else np.empty((0, len(self._chain.kernel.columns)))
+        revisions = [revision for step in stepped for revision in plan.revisions[step.key]]
+        return MetricsTable(
+            series=[ids[step.key] for step in stepped for _ in step.starts] + [ids[key] for key, _, _ in peeked],
+            starts=[start for step in stepped for start in step.starts] + [start for _, start, _ in peeked],
+            values=metrics[:, :named],
+            warm=metrics[:, -1] > 0,
+            extra_names=self._chain.kernel.extra_names,
+            extra=metrics[:, named:-1],
+            revisions=revisions + [0] * len(peeked),
+            final=[True] * len(revisions) + [False] * len(peeked),
+        )
 
     def _save_snapshots(
         self, tx: Transaction, stepped: Sequence[Stepped], plan: Plan, ids: Ids, clocks: Mapping[SeriesKey, int]

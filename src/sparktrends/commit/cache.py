@@ -18,11 +18,12 @@ Position = tuple[Floats, int]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The minutes of a series that are not final, the same of its longer bars by interval, and where the analysis of
-    each interval stands (missing: read it)."""
+    """The minutes of a series that are not final, the same of its longer bars by interval and the clock up to which
+    none of these is over, and where the analysis of each interval stands (missing: read it)."""
 
     minutes: Minutes
     longer: Mapping[str, Minutes] = field(default_factory=dict)
+    longer_until: int = -1
     positions: Mapping[str, Position] = field(default_factory=dict)
 
 

@@ -30,9 +30,11 @@ def filled_minutes(
     change: MinutesChange, partials: Iterable[PartialBar], brought: Mapping[int, bool]
 ) -> frozenset[int]:
     """Starts of minutes whose latest change came from fills alone; ``brought`` as in `provided`."""
+    finals = [bar.fold for bar in change.changed if bar.state is not State.FORMING]
+    if not finals and not brought:
+        return frozenset()  # so it is in most batches
     finished = set(change.finished)
     of_fills = {partial.start for partial in partials if only_fills(partial)}
-    finals = [bar.fold for bar in change.changed if bar.state is not State.FORMING]
     own = {fold.start for fold in finals if (only_fills(fold) if fold.start in finished else fold.start in of_fills)}
     lively = {fold.start for fold in finals if fold.trades} - own
     return frozenset((own | {start for start, fill in brought.items() if fill}) - lively) - _live(brought)

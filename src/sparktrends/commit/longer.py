@@ -6,20 +6,22 @@ revised, is made anew from its stored minutes. Either way it is the merge of its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparktrends.analysis import MinutesChange
 from sparktrends.analysis.intervals import LONGER, BucketOf, LongerChange, describe, grow, rebuilt, utc_bucket
 from sparktrends.bars import Limits, vwap_of
-from sparktrends.commit.cache import Cache, Minutes
+from sparktrends.commit.cache import Cache, Known, Minutes
 from sparktrends.model import DAY, Bar, State
 from sparktrends.store import save
 from sparktrends.store.writer import SeriesKey, Transaction
 
 Changes = Mapping[SeriesKey, MinutesChange]
 Longer = dict[str, dict[SeriesKey, LongerChange]]
-"""By interval and series."""
+"""By interval and series; most batches change no longer bar of a series, which is left out then."""
+
+_NEVER = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,28 @@ class LongerBars:
     limits: Limits
     bucket_of: BucketOf = utc_bucket
 
-    def fold(self, tx: Transaction, changes: Changes, before: Mapping[SeriesKey, int], cache: Cache) -> Longer:
-        """Write what the changed minutes make of longer bars; ``before`` are the series' clocks before the batch."""
-        stored = self._open(tx, changes, before, cache)
+    def fold(
+        self,
+        tx: Transaction,
+        changes: Changes,
+        before: Mapping[SeriesKey, int],
+        cache: Cache,
+        asked: Collection[SeriesKey] = (),
+    ) -> Longer:
+        """Write what the changed minutes make of longer bars; ``before`` are the series' clocks before the batch.
+
+        Of the series that are ``asked`` for, the open bars are told even where nothing changes.
+        """
+        moved = {
+            key: change
+            for key, change in changes.items()
+            if key in asked or not self._stands(change, cache.get(key, change.state.version - 1))
+        }
+        stored = self._open(tx, moved, before, cache)
         found: Longer = {interval: {} for interval in LONGER}
         redo: list[tuple[SeriesKey, str, int, int]] = []
-        for key, change in changes.items():
-            quiet = not change.deleted and all(bar.state is State.FORMING for bar in change.changed)
+        for key, change in moved.items():
+            quiet = _is_quiet(change)
             for interval in LONGER:
                 bars = stored[key].get(interval, {})
                 if quiet:
@@ -46,10 +63,20 @@ class LongerBars:
                 kept = {start: fold for start, fold in bars.items() if start not in again}
                 found[interval][key] = self._grow(key, interval, new, kept, change.state.clock)
                 redo += [(key, interval, *self.bucket_of(key, start, interval)) for start in sorted(again)]
-        self._rebuild(tx, found, changes, redo)
+        self._rebuild(tx, found, moved, redo)
         for interval, of_interval in found.items():
             _save(tx, interval, changes, of_interval)
         return found
+
+    def until(self, key: SeriesKey, open_bars: Mapping[str, Minutes]) -> int:
+        """The clock up to which none of these bars is over."""
+        ends = [self.bucket_of(key, start, interval)[1] for interval, bars in open_bars.items() for start in bars]
+        return min(ends, default=_NEVER) + self.limits.settle
+
+    @staticmethod
+    def _stands(change: MinutesChange, known: Known | None) -> bool:
+        """Whether no longer bar of the series is touched: no minute became final, and none of them is over."""
+        return known is not None and change.state.clock <= known.longer_until and _is_quiet(change)
 
     def _grow(self, key: SeriesKey, interval: str, new: Sequence[Bar], stored: Minutes, clock: int) -> LongerChange:
         if not new and not self._due(key, interval, stored, clock):
@@ -101,6 +128,11 @@ class LongerBars:
                 clock = changes[key].state.clock
                 bar = describe(key, fold, interval, clock, self.limits.settle, self.bucket_of)
                 found[interval][key] = _with(found[interval][key], bar)
+
+
+def _is_quiet(change: MinutesChange) -> bool:
+    """Whether nothing changed that a longer bar holds."""
+    return not change.deleted and all(bar.state is State.FORMING for bar in change.changed)
 
 
 def _newly_final(change: MinutesChange) -> list[Bar]:

@@ -45,18 +45,22 @@ def write_step(tx: Transaction, step: Step, laws: Laws, cache: Cache, now: int) 
     _save(tx, step.changes.values())
     opened = {key: _open_minutes(step.stored[key], change, laws.limits) for key, change in step.changes.items()}
     clocks = {key: state.clock for key, state in step.before.items()}
-    longer = LongerBars(laws.limits).fold(tx, step.changes, clocks, cache)
+    folding = LongerBars(laws.limits)
+    longer = folding.fold(tx, step.changes, clocks, cache, {(i.bar.source, i.bar.symbol) for i in step.provider_bars})
     done = {
         analysis.interval: analysis.run(tx, _changed(analysis.interval, step, opened, longer), cache, now)
         for analysis in laws.analyses
     }
     commit = _note_changes(tx, step, longer, [s for d in done.values() for s in d.signals], now)
+    positions = {interval: analysed.positions for interval, analysed in done.items()}
     for key, change in step.changes.items():
-        before = cache.get(key, change.state.version - 1)
-        positions = dict(before.positions) if before is not None else {}
-        positions |= {interval: d.positions[key] for interval, d in done.items() if key in d.positions}
-        open_bars = {interval: dict(of[key].open) for interval, of in longer.items()}
-        cache.put(key, change.state.version, Known(opened[key], open_bars, positions))
+        before = cache.get(key, change.state.version - 1) or Known({})
+        stands = {**before.positions, **{interval: of[key] for interval, of in positions.items() if key in of}}
+        bars, until = before.longer, before.longer_until
+        if any(key in of_interval for of_interval in longer.values()):
+            bars = {interval: dict(of[key].open) for interval, of in longer.items()}
+            until = folding.until(key, bars)
+        cache.put(key, change.state.version, Known(opened[key], bars, until, stands))
     return commit
 
 
@@ -105,17 +109,18 @@ def _open_minutes(stored: Minutes, change: MinutesChange, limits: Limits) -> Min
 def _changed(interval: str, step: Step, opened: Mapping[SeriesKey, Minutes], longer: Longer) -> list[Changed]:
     """What was done to the bars of one interval, for its analysis."""
     brought = provided(step.provider_bars, interval)
+    if interval == "1m":
+        return [
+            Changed(key, change, opened[key], frozenset(brought.get(key, ())), step.filled[key])
+            for key, change in step.changes.items()
+        ]
     found: list[Changed] = []
-    for key, change in step.changes.items():
-        given, filled = brought.get(key, {}), step.filled[key]
-        minutes = Changed(key, change, opened[key], frozenset(given), filled)
-        if interval == "1m":
-            found.append(minutes)
-            continue
-        of_interval = longer[interval][key]
-        if not of_interval.changed and not given:
-            continue  # in most batches no longer bar changes: its analysis stays where it stands
-        filled = filled_longer(of_interval, minutes.touched - filled, given)
-        bars = MinutesChange(change.state, of_interval.changed)
-        found.append(Changed(key, bars, dict(sorted(of_interval.open.items())), frozenset(given), filled))
+    for key, bars in longer[interval].items():
+        given, change = brought.get(key, {}), step.changes[key]
+        if not bars.changed and not given:
+            continue  # the analysis of this interval stays where it stands
+        lively = Changed(key, change, opened[key], frozenset(given)).touched - step.filled[key]
+        filled = filled_longer(bars, lively, given)
+        changed = MinutesChange(change.state, bars.changed)
+        found.append(Changed(key, changed, dict(sorted(bars.open.items())), frozenset(given), filled))
     return found

@@ -128,9 +128,8 @@ class Detectors:
 
     def peek(self, state: Floats, bars: Floats, metrics: Floats) -> Floats:
         """What forming bars already show: like `step`, learning nothing, NaN for detectors that must wait."""
-        found = self._drive(np.arange(len(bars)), state, bars, metrics, learning=False)
-        found[:, [not kind.forming for kind in self._kinds]] = math.nan
-        return found
+        early = [column for column, kind in enumerate(self._kinds) if kind.forming]
+        return self._drive(np.arange(len(bars)), state, bars, metrics, learning=False, only=early)
 
     def run(self, state: Floats, bars: Floats, metrics: Floats, only: Collection[int] | None = None) -> Floats:
         """m bars of one series in order, ``state`` being its row: the same bits as m steps.

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
 from sparktrends.model import Signal
+from sparktrends.store.blocks import binary_rows
 from sparktrends.store.writer import SeriesKey, Transaction
 
 FinalBar = tuple[int, int, float, float, float, float, float, float, float]
@@ -83,16 +88,16 @@ METRIC_NAMES = (
     *("bb_upper", "bb_middle", "bb_lower", "atr_14", "adx_14", "stoch_k", "stoch_d", "obv", "mfi_14", "roc_10"),
     *("vwap_session", "volume_sma_20", "volume_ratio", "volume_z"),
 )
-"""The named columns of `core.metrics`, in the order of `MetricsRow.values`."""
+"""The named columns of `core.metrics`, in the order of `MetricsTable.values`."""
 _COLUMNS = ", ".join(f'"{name}"' for name in METRIC_NAMES)
 TEMPORARY_METRICS = f"""
 CREATE TEMPORARY TABLE new_metrics (series integer, start bigint, {", ".join(f'"{n}" float8' for n in METRIC_NAMES)},
     warm boolean, revision bigint, final boolean, extra jsonb) ON COMMIT DELETE ROWS
 """
-_METRIC_TYPES = ["int4", "int8", *["float8"] * len(METRIC_NAMES), "bool", "int8", "bool", "jsonb"]
+_KNOWN = ", ".join(f"nullif(\"{name}\", 'NaN')" for name in METRIC_NAMES)
 _UPSERT_METRICS = f"""
 INSERT INTO core.metrics (series, interval, start, {_COLUMNS}, warm, revision, final, extra, updated_at)
-SELECT series, %s, core.at(start), {_COLUMNS}, warm, revision, final, extra, now() FROM new_metrics
+SELECT series, %s, core.at(start), {_KNOWN}, warm, revision, final, extra, now() FROM new_metrics
 ON CONFLICT (series, interval, start) DO UPDATE SET
     {", ".join(f'"{name}" = excluded."{name}"' for name in METRIC_NAMES)}, warm = excluded.warm,
     revision = excluded.revision, final = excluded.final, extra = excluded.extra, updated_at = excluded.updated_at
@@ -100,31 +105,44 @@ ON CONFLICT (series, interval, start) DO UPDATE SET
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsRow:
-    """One row of `core.metrics`; ``values`` as `METRIC_NAMES`, NaN or infinite for null."""
+class MetricsTable:
+    """Rows of `core.metrics`, one for each (series, start), as columns.
 
-    series: int
-    start: int
-    values: Sequence[float]
-    warm: bool
-    extra: Mapping[str, float]
-    revision: int
-    final: bool
+    ``values`` (n, as `METRIC_NAMES`) and ``extra`` (n, as ``extra_names``) hold NaN or an infinity for null.
+    """
+
+    series: Sequence[int]
+    starts: Sequence[int]
+    values: NDArray[np.float64]
+    warm: NDArray[np.bool_]
+    extra_names: Sequence[str]
+    extra: NDArray[np.float64]
+    revisions: Sequence[int]
+    final: Sequence[bool]
 
 
-def save_metrics(tx: Transaction, interval: str, rows: Sequence[MetricsRow]) -> None:
-    """Insert or replace rows of metrics, one for each (series, start)."""
-    if not rows:
+def save_metrics(tx: Transaction, interval: str, table: MetricsTable) -> None:
+    """Insert or replace rows of metrics."""
+    if not table.series:
         return
-    tx.ensure_months("metrics", (row.start for row in rows))
+    tx.ensure_months("metrics", table.starts)
     with tx.cursor.copy("COPY new_metrics FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(_METRIC_TYPES)
-        for row in rows:
-            values = [v if isfinite(v) else None for v in row.values]
-            extra = {name: v for name, v in row.extra.items() if isfinite(v)}
-            copy.write_row((row.series, row.start, *values, row.warm, row.revision, row.final, extra))
+        copy.write(_block(table))
     tx.cursor.execute(_UPSERT_METRICS, (interval,))
     tx.cursor.execute("DELETE FROM new_metrics")
+
+
+def _block(table: MetricsTable) -> bytes:
+    values = np.where(np.isfinite(table.values), table.values, np.nan)
+    columns = [("int4", np.array(table.series)), ("int8", np.array(table.starts))]
+    columns += [("float8", column) for column in values.T]
+    columns += [("bool", table.warm), ("int8", np.array(table.revisions)), ("bool", np.array(table.final))]
+    extra = [
+        # PostgreSQL's binary jsonb is its version and the text.
+        b"\x01" + orjson.dumps({n: v for n, v in zip(table.extra_names, row, strict=True) if isfinite(v)})
+        for row in table.extra.tolist()
+    ]
+    return binary_rows(columns, extra)
 
 
 def delete_metrics(tx: Transaction, interval: str, since: Mapping[int, int], kept: Iterable[tuple[int, int]]) -> None:

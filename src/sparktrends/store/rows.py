@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from sparktrends.model import PRICE_SCALE, Bar, PartialBar
+from sparktrends.model import PRICE_SCALE, Bar, PartialBar, SeriesState
+from sparktrends.model.bars import Position
+from sparktrends.store.blocks import NULL, decimal
 
 # Wide enough for a sum of products of 38-digit numbers: nothing is ever rounded here.
 _EXACT = Context(prec=200)
+_NOWHERE = "\t".join([NULL] * 3)
 _TURNOVER_SCALE = PRICE_SCALE * PRICE_SCALE
 
 TEMPORARY_TABLES = """
@@ -25,9 +28,6 @@ CREATE TEMPORARY TABLE new_states (
 ) ON COMMIT DELETE ROWS;
 """
 
-BAR_TYPES = ["int4", "int8", *["numeric"] * 7, "int8", "int8", "int2", "text", "text", "int8"]
-BAR_TYPES += ["int8", "int4", "int8"] * 2
-COPY_BARS = "COPY new_bars FROM STDIN (FORMAT BINARY)"
 UPSERT_BARS = """
 INSERT INTO core.bars AS b (series, interval, start, open, high, low, close, volume, turnover, vwap, trades,
     after_final, statuses, state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition,
@@ -44,8 +44,6 @@ ON CONFLICT (series, interval, start) DO UPDATE SET
     close_partition = excluded.close_partition, close_offset = excluded.close_offset, updated_at = excluded.updated_at
 """
 EMPTY_BARS = "DELETE FROM new_bars"
-STATE_TYPES = ["int4", "int8", "int8", "int8", "int8"]
-COPY_STATES = "COPY new_states FROM STDIN (FORMAT BINARY)"
 UPDATE_STATES = """
 UPDATE core.series_state s SET version = n.version, clock = n.clock, first_minute = n.first_minute,
     last_minute = n.last_minute, updated_at = now()
@@ -111,28 +109,24 @@ ON CONFLICT (shard) DO UPDATE SET commit = core.shards.commit + 1, updated_at = 
 """
 
 
-def bar_row(series: int, bar: Bar, vwap: int | None) -> tuple[Any, ...]:
-    """A bar as a row of `new_bars`; ``vwap`` in units of 10**-18."""
+def bar_line(series: int, bar: Bar, vwap: int | None) -> str:
+    """A bar as a line of text COPY for `new_bars`; ``vwap`` in units of 10**-18."""
     f = bar.fold
-    return (
-        series,
-        f.start,
-        numeric(f.open),
-        numeric(f.high),
-        numeric(f.low),
-        numeric(f.close),
-        numeric(f.volume),
-        numeric(f.turnover, 36),
-        numeric(vwap),
-        f.trades,
-        f.after_final,
-        f.statuses,
-        bar.state.value,
-        bar.reason,
-        f.fills,
-        *(f.open_at or (None, None, None)),
-        *(f.close_at or (None, None, None)),
-    )
+    prices = f"{decimal(f.open)}\t{decimal(f.high)}\t{decimal(f.low)}\t{decimal(f.close)}"
+    sums = f"{decimal(f.volume)}\t{decimal(f.turnover, 36)}\t{decimal(vwap)}\t{f.trades}\t{f.after_final}"
+    what = f"{f.statuses}\t{bar.state.value}\t{bar.reason or NULL}\t{f.fills}"
+    return f"{series}\t{f.start}\t{prices}\t{sums}\t{what}\t{_position(f.open_at)}\t{_position(f.close_at)}\n"
+
+
+def _position(at: Position | None) -> str:
+    return _NOWHERE if at is None else f"{at[0]}\t{at[1]}\t{at[2]}"
+
+
+def state_line(state: SeriesState) -> str:
+    """A series' state as a line of text COPY for `new_states`."""
+    first = NULL if state.first_minute is None else state.first_minute
+    last = NULL if state.last_minute is None else state.last_minute
+    return f"{state.id}\t{state.version}\t{state.clock}\t{first}\t{last}\n"
 
 
 def partial_bar(row: Sequence[Any]) -> PartialBar:
@@ -156,17 +150,6 @@ def partial_bar(row: Sequence[Any]) -> PartialBar:
         statuses,
         fills,
     )
-
-
-def numeric(value: int | None, places: int = 18) -> Decimal | None:
-    """Exactly ``value`` · 10**-places, without zeros at the end: people read it with psql.
-
-    >>> numeric(1_500_000_000_000_000_000)
-    Decimal('1.5')
-    """
-    if value is None:
-        return None
-    return _EXACT.normalize(_EXACT.scaleb(Decimal(value), -places))
 
 
 def units(value: Decimal | None) -> int | None:

@@ -20,10 +20,8 @@ def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]], interv
     if not changed:
         return
     tx.ensure_months("bars", (bar.fold.start for _, bar, _ in changed))
-    with tx.cursor.copy(rows.COPY_BARS) as copy:
-        copy.set_types(rows.BAR_TYPES)
-        for series, bar, vwap in changed:
-            copy.write_row(rows.bar_row(series, bar, vwap))
+    with tx.cursor.copy("COPY new_bars FROM STDIN") as copy:
+        copy.write("".join(rows.bar_line(*item) for item in changed))
     tx.cursor.execute(rows.UPSERT_BARS, (interval,))
     tx.cursor.execute(rows.EMPTY_BARS)  # the next interval of this transaction comes through the same table
 
@@ -40,10 +38,8 @@ def deleted_bars(tx: Transaction, deleted: Sequence[tuple[int, int]], interval: 
 
 def states(tx: Transaction, changed: Iterable[SeriesState]) -> None:
     """Write the states of series that `Transaction.lock_series` locked."""
-    with tx.cursor.copy(rows.COPY_STATES) as copy:
-        copy.set_types(rows.STATE_TYPES)
-        for s in changed:
-            copy.write_row((s.id, s.version, s.clock, s.first_minute, s.last_minute))
+    with tx.cursor.copy("COPY new_states FROM STDIN") as copy:
+        copy.write("".join(map(rows.state_line, changed)))
     tx.cursor.execute(rows.UPDATE_STATES)
 
 
