@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparktrends import sessions
 from sparktrends.errors import BadSetting
 from sparktrends.model import DAY, HOUR, MINUTE, SECOND
 from sparktrends.sessions import calendar
@@ -96,3 +101,53 @@ def test_a_moment_is_inside_its_span_or_before_the_next(ts: int) -> None:
     assert 3 * HOUR <= session.closes - session.opens <= 7 * HOUR
     assert session.opens % MINUTE == 0
     assert calendar().session_start(session.opens) == session.opens
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    before = sessions._kept
+    sessions.keep_in(tmp_path, lambda: 0)
+    yield tmp_path
+    sessions._kept = before
+    calendar.cache_clear()
+
+
+@pytest.mark.parametrize("exchange", ["XNYS", "XTKS", "24/5"])
+def test_a_kept_calendar_is_the_computed_one(kept: Path, exchange: str) -> None:
+    computed = vars(calendar(exchange))
+    assert len(list(kept.iterdir())) == 1
+    calendar.cache_clear()
+    assert vars(calendar(exchange)) == computed
+
+
+def test_a_kept_calendar_needs_no_pandas(kept: Path) -> None:
+    calendar("XNYS")
+    look = (
+        "import sys; from pathlib import Path; from sparktrends.sessions import calendar, keep_in\n"
+        f"keep_in(Path({str(kept)!r}), lambda: 0); calendar('XNYS')\n"
+        "print('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[[1], [2]]", "[[1], [], []]", '[["x"], ["y"], []]', "[[1.5], [2], []]"])
+def test_a_damaged_one_is_computed_again(kept: Path, damage: str) -> None:
+    whole = vars(calendar("XNYS"))
+    (file,) = kept.iterdir()
+    file.write_text(damage)
+    calendar.cache_clear()
+    assert vars(calendar("XNYS")) == whole
+    assert file.read_text() != damage
+
+
+def test_a_month_later_it_is_computed_again(kept: Path) -> None:
+    calendar("XNYS")
+    sessions.keep_in(kept, lambda: 31 * DAY)
+    calendar("XNYS")
+    assert len(list(kept.iterdir())) == 2
+
+
+def test_where_nothing_can_be_kept_it_works_all_the_same(tmp_path: Path, kept: Path) -> None:
+    (tmp_path / "file").touch()
+    sessions.keep_in(tmp_path / "file", lambda: 0)
+    assert calendar("XNYS").at(new_york(2026, 11, 20, 12, 0)).trading

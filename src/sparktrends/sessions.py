@@ -1,18 +1,26 @@
 """Market calendars: is an exchange open, is it a half day, when does it open and close next; crypto never closes.
 
 A thin layer over exchange_calendars, which knows holidays, half days, lunch breaks and daylight saving. Importing it
-takes seconds, so that happens at the first question about an exchange (never for ``24/7``). Times are microseconds
-since 1970, UTC; an exchange is named by its market identifier code (``XNYS``), currencies by ``24/5``.
+takes seconds, so that happens at the first question about an exchange (never for ``24/7``), and not at all where
+another process has kept the answer (`keep_in`). Times are microseconds since 1970, UTC; an exchange is named by its
+market identifier code (``XNYS``), currencies by ``24/5``.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from sparktrends.errors import BadSetting
+from sparktrends.telemetry import Clock
 
 ALWAYS = "24/7"
 STOCKS = "XNYS"
@@ -72,6 +80,19 @@ class Calendar:
         return self._opens[i]
 
 
+_MONTH = 30 * 86_400_000_000
+_kept: tuple[Path, Clock] | None = None
+
+
+def keep_in(folder: Path, clock: Clock) -> None:
+    """From now on calendars are looked for in this folder, and kept there for a month: every process but the first has
+    them within milliseconds and without pandas."""
+    global _kept
+    if _kept != (folder, clock):
+        _kept = (folder, clock)
+        calendar.cache_clear()
+
+
 @lru_cache(maxsize=32)
 def calendar(exchange: str = STOCKS) -> Calendar:
     """The calendar of an exchange; BadSetting when nobody knows it.
@@ -81,6 +102,46 @@ def calendar(exchange: str = STOCKS) -> Calendar:
     """
     if exchange == ALWAYS:
         return Calendar(ALWAYS, [], [], frozenset())
+    file = _file(exchange)
+    found = _read(file) if file else None
+    if found is None:
+        found = _computed(exchange)
+        if file:
+            _write(file, found)
+    opens, closes, half_days = found
+    return Calendar(exchange, opens, closes, frozenset(half_days))
+
+
+_Spans = tuple[list[int], list[int], list[int]]
+"""When the exchange opens and closes, and the closes of its half days."""
+
+
+def _file(exchange: str) -> Path | None:
+    """Where the calendar is kept: a new version of the rules, or another month, is another file."""
+    if _kept is None:
+        return None
+    folder, clock = _kept
+    return folder / f"{quote(exchange, safe='')}-{version('exchange_calendars')}-{clock() // _MONTH}.json"
+
+
+def _read(file: Path) -> _Spans | None:
+    try:
+        opens, closes, half_days = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, TypeError):
+        return None
+    whole = all(isinstance(of, list) and all(type(at) is int for at in of) for of in (opens, closes, half_days))
+    return (opens, closes, half_days) if whole and len(opens) == len(closes) > 0 else None
+
+
+def _write(file: Path, spans: _Spans) -> None:
+    fresh = file.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):  # a cache that cannot be written costs a second the next time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(spans), "utf-8")
+        fresh.replace(file)
+
+
+def _computed(exchange: str) -> _Spans:
     import exchange_calendars
 
     try:
@@ -98,4 +159,4 @@ def calendar(exchange: str = STOCKS) -> Calendar:
             opens.append(resumed.value // 1000)
         closes.append(closed.value // 1000)
     early = known.schedule.loc[known.early_closes, "close"]
-    return Calendar(exchange, opens, closes, frozenset(moment.value // 1000 for moment in early))
+    return opens, closes, [moment.value // 1000 for moment in early]

@@ -47,9 +47,11 @@ from sparktrends.ingest.run import Config, Feeder, Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops.feeding import source_of
 from sparktrends.ops.settings import load
+from sparktrends.sessions import keep_in
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 kafka, port, run, feeds = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
+keep_in(run / "calendars", telemetry.system_clock)
 key = Secret(sys.stdin.readline().strip())
 telemetry.configure_logging(Redactor([key]))
 feeders = []

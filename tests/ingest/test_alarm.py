@@ -20,7 +20,10 @@ class Down(Conditions):
     def __init__(self) -> None:
         """Connects to nothing."""
 
-    def fire(self, *_: object) -> None:
+    def fire(self, *_: object) -> str | None:
+        raise Unavailable("no database")
+
+    def resolve(self, *_: object) -> bool:
         raise Unavailable("no database")
 
 

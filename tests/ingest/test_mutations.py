@@ -75,11 +75,12 @@ async def survive(broker: Broker, folder: Path, provider: str, count: int) -> Co
     """Take all of it in, and compare what is in the log with what each frame should have become."""
     wanted, log = Wanted(provider), Log(broker.connection.bootstrap)
     async with living(broker, folder, provider, SYMBOLS[provider]) as live:
-        for frame, good in stirred(provider, count, seed=11):
+        for number, (frame, good) in enumerate(stirred(provider, count, seed=11)):
             wanted.take(frame, good)
             with suppress(Retryable, AccessDenied):  # such a frame ends the connection, which is the link's business
                 live.frame(frame, RECEIVED)
-            live.outlet.tend()
+            if not number % 64:
+                live.outlet.tend()
         if live.source.ids:
             while ready := live.seam.give_up(SYMBOLS[provider][0], RECEIVED):
                 for trade in ready:

@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from sparktrends.ops.settings import Settings, load
+from sparktrends.sessions import keep_in
+from sparktrends.telemetry import system_clock
 
 
 class Context:
@@ -25,7 +27,9 @@ class Context:
     @cached_property
     def settings(self) -> Settings:
         """The settings of the folder in which the command was typed."""
-        return load(home=self._home)
+        found = load(home=self._home)
+        keep_in(found.cache / "calendars", system_clock)
+        return found
 
 
 pass_context = click.make_pass_decorator(Context)
