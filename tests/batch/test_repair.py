@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commit.stored import everything, expect_as_recomputed
-from commit.world import BOTH, MINUTE, SECOND, Log, Pen, Record, Road, T, random_log, rows
+from commit.world import BOTH, HOUR, MINUTE, SECOND, Log, Pen, Record, Road, T, random_log, rows
 from sparktrends.audit.run import run as audit
 from sparktrends.bars import RAW_TRADES
 from sparktrends.batch.repair import Repair, Repaired, Wanted
@@ -134,6 +134,21 @@ def test_a_late_trade_that_repeats_another_is_never_folded_in(road_of: Callable[
     road.all()
     done = repair(road)
     assert (done.repeats, done.late) == (1, 1)
+    assert audited(road).ok
+
+
+def test_a_repeated_late_trade_does_not_hide_the_hole_it_lies_in(road_of: Callable[[Log], Road]) -> None:
+    """Folded in, it cuts a hole of 25 hours so that what is left are rows."""
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 92 * MINUTE + 25 * HOUR, 100)
+    for _ in range(2):
+        pen.trade("A", T + 80 * MINUTE + 24 * HOUR, 90, at=T + 92 * MINUTE + 25 * HOUR, id="late")
+    road = road_of(pen.log)
+    road.all()
+    done = repair(road)
+    assert (done.repeats, done.late) == (1, 1)
+    assert rows(road.dsn, "SELECT 1 FROM core.gaps") == []
     assert audited(road).ok
 
 
