@@ -10,10 +10,12 @@ or zip in ``Settings.py_files``. On this machine workers import what the driver 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -103,6 +105,20 @@ def session(app: str, settings: Settings) -> SparkSession:
     except (PySparkException, OSError) as error:
         raise Unavailable(
             f"Spark did not start with master {settings.master}", hint="its words are in this process's log"
+        ) from error
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Spark's own troubles (no room on its disk, a lost executor) as Unavailable; a fault of ours stays what it is."""
+    try:
+        yield
+    except (Py4JError, PySparkException, OSError) as error:
+        if "PythonException" in str(error):
+            raise
+        said = next((line for line in reversed(str(error).splitlines()) if "Exception: " in line), str(error))
+        raise Unavailable(
+            f"Spark could not do it: {said.strip()[:300]}", hint="look for room on the disk of its scratch folder"
         ) from error
 
 

@@ -12,10 +12,12 @@ from batch.test_flatten import run
 from batch.test_score import scored
 from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.plan import day_of, day_start
-from sparktrends.batch.tag import Subject, news_symbol, subjects_of, tag_day, tagged
+from sparktrends.batch.tag import Subject, ask_again, news_symbol, prices_expected, subjects_of, tag_day, tagged
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
+from sparktrends.store import daily_calls
 from sparktrends.store import trends as rows
+from sparktrends.store.daily_calls import CallRow
 from sparktrends.store.session import Session
 from sparktrends.store.trends import MoodDay, PriceDay, StoryDay
 
@@ -109,6 +111,43 @@ def test_a_series_that_loses_its_day_loses_its_trend(database: str) -> None:
     ask_rows(database, "DELETE FROM core.provider_bars RETURNING 1")
     assert trends(database) == []
     assert ask_rows(database, "SELECT * FROM core.daily_trends") == []
+
+
+@pytest.mark.e2e
+def test_a_day_on_which_every_market_was_closed_lacks_nothing(database: str) -> None:
+    session = Session(database, "test", 60)
+    saturday = YESTERDAY + timedelta(days=1)
+    assert saturday.weekday() == 5
+    assert prices_expected(session, saturday)  # nobody knows of any symbol yet
+    add_prices(database, "yahoo", "AAPL", [100.0])
+    assert not prices_expected(session, saturday)
+    assert prices_expected(session, saturday + timedelta(days=2))
+    add_prices(database, "yahoo", "BTC/USD", [100.0])
+    assert prices_expected(session, saturday)
+    session.close()
+
+
+@pytest.mark.e2e
+def test_an_answer_without_a_price_of_the_day_is_asked_for_again(database: str) -> None:
+    session = Session(database, "test", 60)
+    add_prices(database, "yahoo", "AAPL", [100.0] * 3)
+    add_prices(database, "yahoo", "MSFT", [100.0] * 3)
+    add_prices(database, "yahoo", "GONE", [100.0] * 30)
+    stale = (
+        "DELETE FROM core.provider_bars p USING core.series s WHERE s.id = p.series AND symbol = '{}' AND start >= '{}'"
+    )
+    ask_rows(database, stale.format("MSFT", YESTERDAY) + " RETURNING 1")
+    ask_rows(database, stale.format("GONE", YESTERDAY - timedelta(days=15)) + " RETURNING 1")
+    calls = [CallRow(YESTERDAY, "yahoo", s, "bars", "chart", "1d", [s]) for s in ("AAPL", "MSFT", "GONE")]
+    with session.transaction() as cursor:
+        daily_calls.plan(cursor, calls)
+        for call in calls:
+            daily_calls.mark(cursor, call, "done", None)
+    assert ask_again(session, YESTERDAY) == [("yahoo", "MSFT")]
+    with session.transaction() as cursor:
+        assert [c.call for c in daily_calls.open_calls(cursor, "yahoo", YESTERDAY, YESTERDAY)] == ["MSFT"]
+    assert ask_again(session, YESTERDAY) == []  # it waits: said once a run
+    session.close()
 
 
 @pytest.mark.e2e

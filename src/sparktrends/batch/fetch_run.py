@@ -36,6 +36,11 @@ class Job:
             for provider, asks in self.providers
         }
 
+    def nobodys(self) -> list[str]:
+        """The named symbols that no call is about: no source can have them, or tells nothing of that day."""
+        asked = {symbol for calls in self.calls().values() for call in calls for symbol in call.symbols}
+        return [symbol for symbol in self.symbols or () if symbol not in asked]
+
     def wants(self, row: CallRow) -> bool:
         """Whether a stored call is among what was asked for."""
         return self.symbols is None or set(row.symbols) <= set(self.symbols)

@@ -66,10 +66,12 @@ class Flattened:
 
 def by_spark(session: SparkSession) -> Read:
     """Readings made by Spark's workers, on this machine or a cluster."""
+    from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
     def read(rows: Sequence[StoredPayload]) -> Iterable[Reading]:
         parts = min(len(rows), 4 * session.sparkContext.defaultParallelism)
-        return session.sparkContext.parallelize(rows, parts).map(read_payload).collect()
+        with working():
+            return session.sparkContext.parallelize(rows, parts).map(read_payload).collect()
 
     return read
 

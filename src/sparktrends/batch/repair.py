@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sparktrends.bars import RAW_TRADES, Fold, FoldResult, merge_results
+from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
 from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import place_of
 from sparktrends.batch.repeats import Kept, Range, Repeat, find_repeats, records_of
@@ -23,6 +23,8 @@ from sparktrends.store.writer import SeriesKey, Transaction, Writer
 from sparktrends.telemetry import Clock
 
 FOREVER = 1 << 60
+SHARD = "repair"
+"""The writer of repair and of `batch backfill`: they never run beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,10 @@ class Repair:
     def _remove_repeats(self, wanted: Wanted, done: Repaired) -> None:
         with self._writer.transaction() as tx:
             partitions, known = rows.partitions(tx), rows.removed(tx)
-        ranges = [self._held(p) for p in partitions]
+        ranges = [held(self._log, p) for p in partitions]
         found = [r for r in find_repeats(self._log.range, ranges, self._laws.limits) if r.place not in known]
-        horizon = self._horizon(partitions, ranges)
-        whole = [r for r in found if wanted.covers(r) and (r.minute >= horizon or not r.sized)]
+        since = horizon(self._log, partitions, ranges, self._laws.limits)
+        whole = [r for r in found if wanted.covers(r) and (r.minute >= since or not r.sized)]
         done.stayed = sum(wanted.covers(r) for r in found) - len(whole)
         by_series: dict[SeriesKey, list[Repeat]] = {}
         for repeat in whole:
@@ -139,16 +141,19 @@ class Repair:
         empty = [FoldResult(bars=(PartialBar(*key, minute),)) for minute in minutes]
         return list(merge_results([*parts, *empty]).bars)
 
-    def _held(self, place: Partition) -> Range:
-        low, _ = self._log.watermarks(RAW_TRADES, place.partition)
-        return Range(place.partition, max(low, place.first_offset), max(low, place.next_offset))
 
-    def _horizon(self, partitions: Collection[Partition], ranges: Collection[Range]) -> int:
-        """The first minute that no record can be in that the log has lost."""
-        horizon = 0
-        for place, held in zip(partitions, ranges, strict=True):
-            if held.start > place.first_offset or place.replaced:
-                first: LogRecord | None = next(self._log.range(RAW_TRADES, *held[:2], held.start + 1), None)
-                reach = FOREVER if first is None else first.appended + 2 * self._laws.limits.future
-                horizon = max(horizon, reach - reach % MINUTE + MINUTE)
-        return horizon
+def held(log: LogReader, place: Partition) -> Range:
+    """What was folded of a partition and the log still holds."""
+    low, _ = log.watermarks(RAW_TRADES, place.partition)
+    return Range(place.partition, max(low, place.first_offset), max(low, place.next_offset))
+
+
+def horizon(log: LogReader, partitions: Collection[Partition], ranges: Collection[Range], limits: Limits) -> int:
+    """The first minute that no record can be in that the log has lost."""
+    found = 0
+    for place, kept in zip(partitions, ranges, strict=True):
+        if kept.start > place.first_offset or place.replaced:
+            first: LogRecord | None = next(log.range(RAW_TRADES, *kept[:2], kept.start + 1), None)
+            reach = FOREVER if first is None else first.appended + 2 * limits.future
+            found = max(found, reach - reach % MINUTE + MINUTE)
+    return found

@@ -64,8 +64,8 @@ def records_of(
 ) -> list[tuple[SeriesKey, Kept]]:
     """All records of the wanted minutes of series, in the order of the ranges."""
     found = []
-    for partition, record in _records(read, ranges):
-        fields = _fields(record)
+    for partition, record in records(read, ranges):
+        fields = fields_of(record)
         key = (fields.get("source"), fields.get("symbol"))
         ts = fields.get("ts")
         if key in wanted and isinstance(ts, int) and ts - ts % MINUTE in wanted[key]:  # type: ignore[index]
@@ -74,7 +74,8 @@ def records_of(
     return found
 
 
-def _records(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord]]:
+def records(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord]]:
+    """(partition, record) of everything in the ranges."""
     for partition, start, end in ranges:
         for record in read(RAW_TRADES, partition, start, end):
             yield partition, record
@@ -82,13 +83,14 @@ def _records(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRe
 
 def _named(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord, tuple[str, str, str]]]:
     """Records with an id, and whose it seems to be."""
-    for partition, record in _records(read, ranges):
-        fields = _fields(record)
+    for partition, record in records(read, ranges):
+        fields = fields_of(record)
         if fields.get("id") not in (None, ""):
             yield partition, record, (str(fields.get("source")), str(fields.get("symbol")), str(fields["id"]))
 
 
-def _fields(record: LogRecord) -> Mapping[str, Any]:
+def fields_of(record: LogRecord) -> Mapping[str, Any]:
+    """What a record says of itself; nothing where it is no document."""
     try:
         return decode(record.value)
     except BadRecord:

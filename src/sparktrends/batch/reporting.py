@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from sparktrends.batch.disk import unwritable
 from sparktrends.batch.report import html, markdown, slack_alert
 from sparktrends.batch.trends import Trend
 from sparktrends.store import trends as rows
@@ -20,7 +21,8 @@ def write_report(
 ) -> list[Path]:
     """Write ``<day>.md`` and ``<day>.html`` and put the message into the outbox; the files, none without a trend.
 
-    Run again it replaces the files; the message goes out once, whatever the second report says.
+    Run again it replaces the files; the message goes out once, whatever the second report says. Raises Unavailable
+    when the files cannot be written.
     """
     with session.transaction() as cursor:
         trends = [trend_of_row(row) for row in rows.of_day(cursor, day)]
@@ -30,11 +32,14 @@ def write_report(
     closes: dict[tuple[str, str], list[tuple[date, float]]] = {}
     for price in prices:
         closes.setdefault((price.source, price.symbol), []).append((price.day, price.close))
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [
-        _replace(folder / f"{day}.md", markdown(day, trends, notes)),
-        _replace(folder / f"{day}.html", html(day, trends, closes, notes)),
-    ]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [
+            _replace(folder / f"{day}.md", markdown(day, trends, notes)),
+            _replace(folder / f"{day}.html", html(day, trends, closes, notes)),
+        ]
+    except OSError as error:
+        raise unwritable("the report", error) from error
     alert = slack_alert(day, trends, tuple(channels))
     with session.transaction() as cursor:
         insert_rows(cursor, [row_of(alert, None, silence_reason(alert, now))], now)

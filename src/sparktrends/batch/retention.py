@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sparktrends.batch.disk import unwritable
 from sparktrends.errors import BadSetting, IntegrityError
 from sparktrends.model import INTERVALS
 from sparktrends.store import archive
@@ -59,7 +61,8 @@ def limits_of(table: Mapping[str, object]) -> dict[str, int]:
 
 
 def retain(session: Session, folder: Path, limits: Mapping[str, int], today: date) -> Iterator[Month]:
-    """Archive every month that is over its limit; yields each when it is done."""
+    """Archive every month that is over its limit; yields each when it is done. Raises Unavailable when the files
+    cannot be written: such a month stays where it is."""
     for table in archive.TABLES:
         for interval, days in limits.items():
             with session.transaction() as cursor:
@@ -69,7 +72,13 @@ def retain(session: Session, folder: Path, limits: Mapping[str, int], today: dat
 
 
 def _archive(session: Session, folder: Path, table: str, interval: str, month: date) -> Month:
-    place = folder / table / interval
+    try:
+        return _archive_month(session, folder / table / interval, table, interval, month)
+    except OSError as error:
+        raise unwritable("the archive", error) from error
+
+
+def _archive_month(session: Session, place: Path, table: str, interval: str, month: date) -> Month:
     place.mkdir(parents=True, exist_ok=True)
     number = len(list(place.glob(f"{month:%Y-%m}-*.parquet")))
     file = place / f"{month:%Y-%m}-{number:03d}.parquet"
@@ -102,10 +111,36 @@ def _write(file: Path, wanted: Sequence[Column], portions: Iterator[list[tuple[o
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the archive: these symbols (all when empty) and days, both included; ``interval`` empty for all."""
+
+    first: date
+    last: date
+    symbols: Sequence[str] = ()
+    interval: str = ""
+
+    def touches(self, _table: str, interval: str, month: str) -> bool:
+        """Whether a month's file may hold some of it."""
+        return self.interval in ("", interval) and f"{self.first:%Y-%m}" <= month <= f"{self.last:%Y-%m}"
+
+    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that belong to it."""
+        since, until = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (self.first, self.last + timedelta(1)))
+        within = pc.and_(pc.greater_equal(batch["start"], since), pc.less(batch["start"], until))
+        if self.symbols:
+            within = pc.and_(within, pc.is_in(batch["symbol"], pa.array(self.symbols)))
+        return batch.filter(within)
+
+
 def restore(
-    session: Session, folder: Path, chosen: Callable[[str, str, str], bool] = lambda *_: True
+    session: Session,
+    folder: Path,
+    chosen: Callable[[str, str, str], bool] = lambda *_: True,
+    part: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
 ) -> Iterator[Month]:
-    """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``)."""
+    """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``), and of each of these
+    ``part`` says which rows. Yields how many of them were not there."""
     for file in sorted(folder.glob("*/*/*.parquet")):
         table, interval, month = file.parts[-3], file.parts[-2], file.name[:7]
         if table not in archive.TABLES or not chosen(table, interval, month):
@@ -116,6 +151,7 @@ def restore(
             wanted = [known[name] for name in content.schema_arrow.names if name in known]
             rows = 0
             for batch in content.iter_batches(20_000, columns=[column.name for column in wanted]):
-                given = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-                rows += archive.write_rows(cursor, table, wanted, given)
+                kept = part(batch)
+                given = list(zip(*(column.to_pylist() for column in kept.columns), strict=True))
+                rows += archive.write_rows(cursor, table, wanted, given) if given else 0
         yield Month(table, interval, date.fromisoformat(f"{month}-01"), rows, file)

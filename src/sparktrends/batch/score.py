@@ -21,10 +21,12 @@ Score = Callable[[Sequence[Unscored]], Iterable[Scored]]
 
 def by_spark(session: SparkSession) -> Score:
     """Scores made by Spark's workers; each loads the lexicons once a partition."""
+    from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
     def score(stories: Sequence[Unscored]) -> Iterable[Scored]:
         parts = min(1 + len(stories) // 1000, 4 * session.sparkContext.defaultParallelism)
-        return session.sparkContext.parallelize(stories, parts).mapPartitions(score_all).collect()
+        with working():
+            return session.sparkContext.parallelize(stories, parts).mapPartitions(score_all).collect()
 
     return score
 

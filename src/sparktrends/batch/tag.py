@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from sparktrends.batch.plan import day_start
 from sparktrends.batch.trends import Day, Story, Trend, ranked, trend_of
+from sparktrends.model import DAY
+from sparktrends.sessions import calendar
+from sparktrends.sources.symbols import exchange_of
+from sparktrends.store import daily_calls
 from sparktrends.store import trends as rows
 from sparktrends.store.session import Session
 from sparktrends.store.trends import MoodDay, PriceDay, StoryDay
@@ -23,10 +28,12 @@ Tag = Callable[[Sequence[Subject]], Iterable[Trend | None]]
 
 def by_spark(session: SparkSession) -> Tag:
     """Trends made by Spark's workers."""
+    from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
     def tag(subjects: Sequence[Subject]) -> Iterable[Trend | None]:
         parts = min(len(subjects), 4 * session.sparkContext.defaultParallelism)
-        return session.sparkContext.parallelize(subjects, parts).map(tagged).collect()
+        with working():
+            return session.sparkContext.parallelize(subjects, parts).map(tagged).collect()
 
     return tag
 
@@ -80,3 +87,34 @@ def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
     with session.transaction() as cursor:
         rows.save(cursor, day, [trend.row() for trend in found])
     return found
+
+
+def prices_expected(session: Session, day: date) -> bool:
+    """Whether a day without any price lacks something: not when the markets of all our symbols were closed."""
+    with session.transaction() as cursor:
+        symbols = rows.priced_lately(cursor, day)
+    return not symbols or any(trades_on(symbol, day) for symbol in symbols)
+
+
+def ask_again(session: Session, day: date) -> list[tuple[str, str]]:
+    """Open again the calls whose answers had no price of a day on which the market was open: (source, symbol) of each.
+
+    Of a symbol that had none for two weeks none is expected: it may be gone.
+    """
+    with session.transaction() as cursor:
+        lately = set(rows.priced_lately(cursor, day))
+        lacking = [found for found in daily_calls.unpriced(cursor, day) if found[1] in lately]
+        lacking = [(source, symbol) for source, symbol in lacking if trades_on(symbol, day)]
+        daily_calls.reopen(cursor, day, lacking, "the answer had no price of the day")
+    return lacking
+
+
+def trades_on(symbol: str, day: date) -> bool:
+    """Whether the exchange of a symbol is open at any time of a UTC day.
+
+    >>> [trades_on(symbol, date(2026, 11, 21)) for symbol in ("AAPL", "BTC/USD")]  # a Saturday
+    [False, True]
+    """
+    start = day_start(day)
+    session = calendar(exchange_of(symbol)).at(start)
+    return session.trading or (session.opens is not None and session.opens < start + DAY)

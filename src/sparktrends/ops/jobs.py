@@ -46,6 +46,8 @@ _LOOK_S = 0.25
 _LOADER_S = 60.0
 TAPELESS = [name for name, source in PROVIDERS.items() if not source.tape]
 """Providers that carry no trades."""
+Progress = Callable[[str, int, int], None]
+"""Hears what was done, how many that makes, and of how many."""
 STORED_S = 60.0
 """How long to wait for the stream to store the bars that were sent."""
 
@@ -68,6 +70,11 @@ class Backfill:
     first: date
     last: date
     symbols: Sequence[str] | None = None
+
+    def nobodys(self) -> list[str]:
+        """The named symbols that no provider can be asked for."""
+        asked = {symbol for _, calls in self.calls() for call in calls for symbol in call.symbols}
+        return [symbol for symbol in self.symbols or () if symbol not in asked]
 
     def calls(self) -> list[tuple[Provider, list[Stretch]]]:
         """The calls of each provider that has bars of this interval."""
@@ -129,10 +136,14 @@ class Jobs:
         counts = tally(outcomes)
         told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
         left = [_words(outcome) for outcome in outcomes if outcome.state != "done"]
+        left += [f"nobody can be asked for {symbol} on {job.day}" for symbol in job.nobodys()]
         return Done(f"calls: {told or 'none was left to make'}", {"day": job.day, **counts}, tuple(left))
 
-    def backfill(self, wanted: Backfill, sandbox_port: int = 0) -> Done:
-        """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped."""
+    def backfill(self, wanted: Backfill, sandbox_port: int = 0, progress: Progress = lambda *_: None) -> Done:
+        """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped.
+
+        ``progress`` hears what was asked, how many calls that makes, and of how many.
+        """
         producer, outcomes = Producer(self.where.kafka), []
         try:
             with composing.http(self.settings, self.clock, sandbox_port) as client:
@@ -140,11 +151,12 @@ class Jobs:
                     made = fetch_stretches(provider, calls, self.session, producer, composing.fetcher(client))
                     for number, outcome in enumerate(made, 1):
                         outcomes.append(outcome)
-                        self.say(f"{number}/{len(calls)} {_words(outcome)}")
+                        progress(_words(outcome), number, len(calls))
         finally:
             producer.close()
         counts = tally(outcomes)
         left = tuple(_words(outcome) for outcome in outcomes if outcome.state != "done")
+        left += tuple(f"nobody can be asked for {symbol}" for symbol in wanted.nobodys())
         loaded, flattened = self.load(), self.flatten()
         words = f"{counts['done']} calls made; {loaded.words}; {flattened.words}"
         fields = {**counts, "load": dict(loaded.fields), "flatten": dict(flattened.fields)}
@@ -190,8 +202,15 @@ class Jobs:
     def trends(self, day: date) -> Done:
         """Tag the day."""
         found = tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
-        words = f"{len(found)} symbols tagged for {day}" if found else f"no symbol has prices of {day}"
-        return Done(words, {"day": day, "tagged": len(found)}, () if found else (words,))
+        fields = {"day": day, "tagged": len(found)}
+        lacking = tag.ask_again(self.session, day)
+        left = tuple(f"{source} has no price of {symbol} for {day}" for source, symbol in lacking)
+        if found:
+            return Done(f"{len(found)} symbols tagged for {day}", fields, left)
+        if not tag.prices_expected(self.session, day):
+            return Done(f"no market of our symbols was open on {day}", fields, left)
+        words = f"no symbol has prices of {day}"
+        return Done(words, fields, (words, *left))
 
     def quality(self, day: date) -> Done:
         """Judge the data of the day. A low score is no missing part: an operational alert tells of it."""
@@ -223,19 +242,20 @@ class Jobs:
     def retention(self, today: date) -> Done:
         """Archive the months that are over the limits of ``[retention]``."""
         limits = limits_of(self.settings.table("retention"))
-        return self._months(retain(self.session, self.archive, limits, today), "archived")
+        return self.months(retain(self.session, self.archive, limits, today), "archived")
 
     def restore(self, table: str, interval: str, month: str) -> Done:
         """Put archived months back; empty words mean all."""
         chosen = restore(self.session, self.archive, lambda *told: all(map(_matches, (table, interval, month), told)))
-        return self._months(chosen, "restored")
+        return self.months(chosen, "restored")
 
     @property
     def archive(self) -> Path:
         """Where archived months lie."""
         return Home.open(self.settings.home).path / "archive"
 
-    def _months(self, made: Iterable[Month], what: str) -> Done:
+    def months(self, made: Iterable[Month], what: str) -> Done:
+        """What became of months of the archive."""
         months = []
         for one in made:
             self.say(f"{one.table} {one.interval} {one.month:%Y-%m}: {one.rows:,} rows {what}")

@@ -71,6 +71,29 @@ def missing(cursor: Cursor, day: date) -> list[tuple[str, str, str, str, str]]:
     return [(str(a), str(b), str(c), str(d), str(e)) for a, b, c, d, e in cursor]
 
 
+def unpriced(cursor: Cursor, day: date) -> list[tuple[str, str]]:
+    """(source, symbol) of every call for daily bars of a day that was done and brought none of that day."""
+    cursor.execute(
+        "SELECT DISTINCT c.source, k.symbol FROM core.daily_calls c CROSS JOIN unnest(c.symbols) AS k(symbol) "
+        "WHERE c.day = %(day)s AND c.until IS NULL AND c.what = 'bars' AND c.interval = '1d' AND c.state = 'done' "
+        "AND NOT EXISTS (SELECT FROM core.series s JOIN core.provider_bars p ON p.series = s.id AND p.interval = '1d' "
+        "AND p.closed AND p.start = %(day)s::date::timestamp AT TIME ZONE 'UTC' "
+        "WHERE s.source = c.source AND s.symbol = k.symbol) ORDER BY 1, 2",
+        {"day": day},
+    )
+    return [(str(source), str(symbol)) for source, symbol in cursor]
+
+
+def reopen(cursor: Cursor, day: date, lacking: Sequence[tuple[str, str]], reason: str) -> None:
+    """Let the next run ask again for the daily bars of these (source, symbol)."""
+    cursor.executemany(
+        "UPDATE core.daily_calls SET state = 'failed', reason = %s, updated_at = now() WHERE day = %s "
+        "AND until IS NULL AND what = 'bars' AND interval = '1d' AND state = 'done' AND source = %s "
+        "AND %s = ANY(symbols)",
+        [(reason, day, source, symbol) for source, symbol in lacking],
+    )
+
+
 def daily_bars(cursor: Cursor, source: str, symbols: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Per symbol of a source that has any: how many days have a provider's bar, and the start of the newest (µs)."""
     cursor.execute(

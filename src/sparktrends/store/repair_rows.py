@@ -33,6 +33,17 @@ def partitions(tx: Transaction) -> list[Partition]:
     return [Partition(*row) for row in tx.cursor.fetchall()]
 
 
+def known_series(tx: Transaction, symbols: Collection[str]) -> dict[SeriesKey, tuple[int, int]]:
+    """The first and the last known minute (µs UTC) of each series of these symbols, of every series when empty."""
+    tx.cursor.execute(
+        "SELECT s.source, s.symbol, t.first_minute, t.last_minute FROM core.series s "
+        "JOIN core.series_state t ON t.series = s.id WHERE t.first_minute IS NOT NULL "
+        "AND (cardinality(%(symbols)s::text[]) = 0 OR s.symbol = ANY(%(symbols)s)) ORDER BY 1, 2",
+        {"symbols": list(symbols)},
+    )
+    return {(source, symbol): (first, last) for source, symbol, first, last in tx.cursor.fetchall()}
+
+
 def series_with_late(tx: Transaction, symbols: Collection[str], since: int, until: int) -> list[SeriesKey]:
     """Series with late trades of [since, until) (µs UTC) that are in no bar yet."""
     tx.cursor.execute(_SERIES, {"symbols": list(symbols), "since": since, "until": until})

@@ -42,12 +42,12 @@ class StoryDay(NamedTuple):
     topics: list[str]
 
 
-# Only series that have the day itself; of these what lies up to 400 days before it.
+# Only series that have the day itself; of these what lies up to 400 days before it, on one basis: a split is no fall.
 _PRICES = """
-WITH chosen AS (SELECT DISTINCT p.series FROM market.daily_prices p
+WITH chosen AS (SELECT DISTINCT p.series FROM market.bars_adjusted p
     WHERE p.interval = '1d' AND p.start = %(day)s::date::timestamp AT TIME ZONE 'UTC' AND p.state <> 'forming')
-SELECT p.source, p.symbol, p.day, p.close::float8, p.volume::float8, m.volatility_20
-FROM chosen c JOIN market.daily_prices p ON p.series = c.series
+SELECT p.source, p.symbol, (p.start AT TIME ZONE 'UTC')::date, p.close::float8, p.volume::float8, m.volatility_20
+FROM chosen c JOIN market.bars_adjusted p ON p.series = c.series AND p.interval = '1d'
 LEFT JOIN core.metrics m ON m.series = p.series AND m.interval = '1d' AND m.start = p.start
 WHERE p.start >= (%(day)s::date - 400)::timestamp AT TIME ZONE 'UTC'
   AND p.start <= %(day)s::date::timestamp AT TIME ZONE 'UTC' AND p.close IS NOT NULL AND p.state <> 'forming'
@@ -72,6 +72,17 @@ def prices(cursor: Cursor, day: date) -> list[PriceDay]:
     """The days up to ``day`` of every series that has it, oldest first."""
     cursor.execute(_PRICES.encode(), {"day": day})
     return [PriceDay(*row) for row in cursor]
+
+
+def priced_lately(cursor: Cursor, day: date) -> list[str]:
+    """The symbols with a daily price in the two weeks before ``day``."""
+    cursor.execute(
+        "SELECT DISTINCT symbol FROM market.daily_prices WHERE interval = '1d' AND state <> 'forming' "
+        "AND start >= (%(day)s::date - 14)::timestamp AT TIME ZONE 'UTC' "
+        "AND start < %(day)s::date::timestamp AT TIME ZONE 'UTC'",
+        {"day": day},
+    )
+    return [str(symbol) for (symbol,) in cursor]
 
 
 def moods(cursor: Cursor, day: date) -> list[MoodDay]:

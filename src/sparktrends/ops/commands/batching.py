@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
-from sparktrends import telemetry
 from sparktrends.batch.fetch_run import Job, costs
 from sparktrends.batch.plan import Cost, day_of
 from sparktrends.batch.quality import run as judge_day
-from sparktrends.errors import BadSetting
-from sparktrends.model import DAY, INTERVALS, SECOND
-from sparktrends.net import Redactor, Secret
+from sparktrends.model import DAY, SECOND
 from sparktrends.net.quota import in_words
 from sparktrends.ops import daily as composing
-from sparktrends.ops import feeding
+from sparktrends.ops.commands.backfilling import backfill
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
+from sparktrends.ops.commands.daywork import as_day, date_option, finish, job_of, jobs_of, names, ready
 from sparktrends.ops.commands.repairing import repair
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
 from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
-from sparktrends.ops.jobs import STORED_S, TAPELESS, Backfill, Done, Jobs
+from sparktrends.ops.jobs import STORED_S, TAPELESS
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 from sparktrends.store.session import Session
@@ -37,13 +35,6 @@ from sparktrends.telemetry import system_clock
 @click.group()
 def batch() -> None:
     """The daily run: fetch, load, flatten, sentiment, trends, report; each part can be run again."""
-
-
-def date_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--date``: a UTC day, yesterday by default."""
-    return click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day, UTC; yesterday by default.")(
-        command
-    )
 
 
 def asking(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,13 +64,13 @@ def fetch(
     as_json: bool,
 ) -> None:
     """Ask providers for a day's news, prices and companies; what does not fit into a quota waits for the next run."""
-    settings = _ready(context)
-    job, port = _job(settings, day, symbols, sources, sandbox=sandbox)
+    settings = ready(context)
+    job, port = job_of(settings, day, symbols, sources, sandbox=sandbox)
     if plan:
         with closing(Session(endpoints(settings).owner_dsn, "batch plan")) as session:
             _tell_plan(settings, session, job, port, as_json=as_json)
         return
-    with _jobs(settings, as_json=as_json) as jobs:
+    with jobs_of(settings, as_json=as_json) as jobs:
         finish(jobs.fetch(job, port), as_json=as_json)
 
 
@@ -111,7 +102,7 @@ def _faster(settings: Settings, session: Session, job: Job, port: int, slow: Cos
 @pass_context
 def load(context: Context, accept_gap: bool, as_json: bool) -> None:
     """Store the answers that lie in the topic raw.payloads as JSONB, each once."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.load(accept_gap=accept_gap), as_json=as_json)
 
 
@@ -121,7 +112,7 @@ def load(context: Context, accept_gap: bool, as_json: bool) -> None:
 @pass_context
 def flatten(context: Context, wait: float, as_json: bool) -> None:
     """Make typed rows of stored answers with Spark: news, daily prices, companies."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.flatten(wait), as_json=as_json)
 
 
@@ -130,7 +121,7 @@ def flatten(context: Context, wait: float, as_json: bool) -> None:
 @pass_context
 def sentiment(context: Context, as_json: bool) -> None:
     """Score with Spark every story that the present model has not scored."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.sentiment(), as_json=as_json)
 
 
@@ -140,7 +131,7 @@ def sentiment(context: Context, as_json: bool) -> None:
 @pass_context
 def trends(context: Context, day: datetime | None, as_json: bool) -> None:
     """Say what happened to each symbol on a day, against its own history."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.trends(as_day(day)), as_json=as_json)
 
 
@@ -150,7 +141,7 @@ def trends(context: Context, day: datetime | None, as_json: bool) -> None:
 @pass_context
 def report(context: Context, day: datetime | None, as_json: bool) -> None:
     """Write the report of a day, and send its summary once."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.report(as_day(day)), as_json=as_json)
 
 
@@ -162,9 +153,9 @@ def daily(
     context: Context, day: datetime | None, symbols: str, sources: tuple[str, ...], sandbox: bool, as_json: bool
 ) -> None:
     """The whole run of a day; says what is missing, finishes the rest, and the next run completes it."""
-    settings = _ready(context)
-    job, port = _job(settings, day, symbols, sources, sandbox=sandbox)
-    with _jobs(settings, as_json=as_json) as jobs:
+    settings = ready(context)
+    job, port = job_of(settings, day, symbols, sources, sandbox=sandbox)
+    with jobs_of(settings, as_json=as_json) as jobs:
         finish(jobs.daily(job, port), as_json=as_json)
 
 
@@ -175,7 +166,7 @@ def daily(
 @pass_context
 def quality(context: Context, day: datetime | None, symbols: str, as_json: bool) -> None:
     """Judge a day of every series: scores from 0 to 100, with the reasons. Worst first."""
-    where, now = endpoints(_ready(context)), system_clock()
+    where, now = endpoints(ready(context)), system_clock()
     chosen = as_day(day)
     judged = judge_day(where.owner_dsn, where.kafka, chosen, now, names(symbols) or (), TAPELESS)
     if as_json:
@@ -194,7 +185,7 @@ def quality(context: Context, day: datetime | None, symbols: str, as_json: bool)
 @pass_context
 def truth(context: Context, day: datetime | None, symbols: str, as_json: bool) -> None:
     """Hold a day of streamed bars against the bars of providers; exit 1 when their own provider contradicts some."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         done = jobs.truth(as_day(day), names(symbols))
     if not as_json:
         for series in done.fields["series"]:
@@ -219,40 +210,11 @@ def _truth_line(series: Mapping[str, Any]) -> str:
 
 
 @batch.command()
-@click.option("--symbols", default="", metavar="A,B", help="Only these; all that are configured by default.")
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The first day, UTC.")
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="The last day, UTC; yesterday by default.")
-@click.option("--interval", default="1d", show_default=True, type=click.Choice(list(INTERVALS)))
-@click.option("--source", "sources", multiple=True, type=click.Choice(sorted(PROVIDERS)), help="Only from these.")
-@click.option("--sandbox", is_flag=True, help="Ask the offline twin of the running stack.")
-@json_option
-@pass_context
-def backfill(
-    context: Context,
-    symbols: str,
-    first: datetime,
-    last: datetime | None,
-    interval: str,
-    sources: tuple[str, ...],
-    sandbox: bool,
-    as_json: bool,
-) -> None:
-    """Fetch bars of past days from providers, with all that follows; started again it goes on where it was stopped."""
-    settings = _ready(context)
-    job, port = _job(settings, last, symbols, sources, sandbox=sandbox)
-    if first.date() > job.day:
-        raise BadSetting("--from is after --to")
-    wanted = Backfill(job.providers, interval, first.date(), job.day, job.symbols)
-    with _jobs(settings, as_json=as_json) as jobs:
-        finish(jobs.backfill(wanted, port), as_json=as_json)
-
-
-@batch.command()
 @json_option
 @pass_context
 def retention(context: Context, as_json: bool) -> None:
     """Move months of bars and metrics that are over the limits of [retention] into Parquet files."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.retention(day_of(system_clock())), as_json=as_json)
 
 
@@ -264,7 +226,7 @@ def retention(context: Context, as_json: bool) -> None:
 @pass_context
 def restore(context: Context, table: str, interval: str, month: str, as_json: bool) -> None:
     """Put archived months back; rows that are there stay as they are."""
-    with _jobs(_ready(context), as_json=as_json) as jobs:
+    with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.restore(table, interval, month), as_json=as_json)
 
 
@@ -274,54 +236,15 @@ def restore(context: Context, table: str, interval: str, month: str, as_json: bo
 @pass_context
 def follow(context: Context, daily: bool, choice: Choice) -> None:
     """Store answers as they come, until stopped: what `up` runs."""
-    settings, stopping = _ready(context), stop_event()
+    settings, stopping = ready(context), stop_event()
     expose(settings, "batch")
     arguments = daily_arguments(choice) if daily else None
-    with _jobs(settings, as_json=True) as jobs:
+    with jobs_of(settings, as_json=True) as jobs:
         home = Home.open(settings.home)
         Follower(
             jobs.where, home, system_clock, stopping, lambda: jobs.retention(day_of(system_clock())), arguments
         ).run()
 
 
-def as_day(given: datetime | None) -> date:
-    """The day of the option: yesterday when it is not given."""
-    return given.date() if given else date.fromordinal(day_of(system_clock()).toordinal() - 1)
-
-
-def names(text: str) -> list[str] | None:
-    """The symbols of the option; None for all."""
-    return [name.strip() for name in text.split(",") if name.strip()] or None
-
-
-def finish(done: Done, *, as_json: bool) -> None:
-    """End a command: its document or its sentences, and exit code 1 when something is missing."""
-    if as_json:
-        print_json({**done.fields, "missing": done.missing})
-    else:
-        click.echo(done.words)
-        for item in done.missing:
-            click.echo(f"missing: {item}")
-    if done.missing:
-        click.get_current_context().exit(1)
-
-
-def _jobs(settings: Settings, *, as_json: bool) -> Jobs:
-    say = (lambda _: None) if as_json else (lambda words: click.echo(f"  {words}", err=True))
-    return Jobs(settings, endpoints(settings), system_clock, say)
-
-
-def _job(
-    settings: Settings, day: datetime | None, symbols: str, sources: Sequence[str], *, sandbox: bool
-) -> tuple[Job, int]:
-    port = feeding.sandbox_port(settings) if sandbox else 0
-    return composing.job(settings, system_clock, as_day(day), sources, names(symbols), port), port
-
-
 batch.add_command(repair)
-
-
-def _ready(context: Context) -> Settings:
-    settings = context.settings
-    telemetry.configure_logging(Redactor(map(Secret, settings.secrets())), "WARNING")
-    return settings
+batch.add_command(backfill)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
 from sparktrends.ops import troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
+from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
@@ -234,23 +232,9 @@ def audit(click_context: click.Context, context: Context, as_json: bool) -> None
     from sparktrends.ops.laws import laws_of
 
     with started(context.settings) as where, Reader(where.kafka) as reader:
-        report = run(reader, AuditDatabase(where.owner_dsn), _progress_line(), laws_of(context.settings))
+        report = run(reader, AuditDatabase(where.owner_dsn), progress_line(), laws_of(context.settings))
     if as_json:
         print_json(report.to_json())
     else:
         click.echo(report.text())
     click_context.exit(0 if report.ok else 1)
-
-
-def _progress_line() -> Callable[[str, int, int], None]:
-    """Progress on standard error: one line that renews itself on a terminal, now and then a line elsewhere."""
-    terminal, told = sys.stderr.isatty(), [0.0]
-    begin = "\r" if terminal else ""
-
-    def tell(what: str, done: int, total: int) -> None:
-        if time.monotonic() - told[0] < (0.2 if terminal else 5.0):
-            return
-        told[0] = time.monotonic()
-        click.echo(f"{begin}{what}: {done:,} of {total:,}", err=True, nl=not terminal)
-
-    return tell

@@ -18,7 +18,6 @@ from sparktrends.telemetry import system_clock
 if TYPE_CHECKING:
     from sparktrends.batch.repair import Repaired
 
-SHARD = "repair"
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -31,7 +30,7 @@ _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 def repair(context: Context, symbols: str, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """Fold the late ledger into its bars, and rebuild bars without records that repeat an id."""
     # The analysis is compiled code: whoever asks for another job need not wait for it.
-    from sparktrends.batch.repair import FOREVER, Repair, Wanted
+    from sparktrends.batch.repair import FOREVER, SHARD, Repair, Wanted
     from sparktrends.commit import Laws
     from sparktrends.ops.analysing import Analyses
     from sparktrends.ops.laws import limits_of

@@ -1,0 +1,202 @@
+"""Bars of past days again from the log, with all that follows from them, beside a running stream.
+
+Spark folds the log in pieces: a fold of a part is a partial bar like that of any batch, so the pieces merge to what
+the stream made. Each series' day is then one transaction: its state is locked, what the stream committed meanwhile is
+folded in, and only minutes that are absent or differ are written. So a second run writes nothing, and one that was
+stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sparktrends.analysis import open_from
+from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
+from sparktrends.bars.fold import late_bar
+from sparktrends.bars.merge import merge_bars, place_of
+from sparktrends.batch.plan import day_of, day_start
+from sparktrends.batch.repair import FOREVER, held, horizon
+from sparktrends.batch.repeats import Range, Read, fields_of, records
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.log import LogReader
+from sparktrends.bus.reader import Reader
+from sparktrends.commit import Cache, Laws, replace_minutes
+from sparktrends.model import DAY, MINUTE, Coordinates, PartialBar, SeriesState
+from sparktrends.store import repair_rows as rows
+from sparktrends.store.repair_rows import Place
+from sparktrends.store.writer import Request, SeriesKey, Transaction, Writer
+from sparktrends.telemetry import Clock
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_PIECE = 200_000
+"""Records that a worker folds at once: some seconds' work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Minutes in [since, until) (µs UTC) of these symbols, of all when empty."""
+
+    symbols: Collection[str] = ()
+    since: int = 0
+    until: int = FOREVER
+
+    def covers(self, symbol: object, ts: object) -> bool:
+        """Whether a record of this symbol and time belongs to it."""
+        return type(ts) is int and self.since <= ts < self.until and (not self.symbols or symbol in self.symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A day of a series, the ``number``-th ``of`` so many: how many minutes it has that the log still knows, and how
+    many were written."""
+
+    key: SeriesKey
+    day: date
+    minutes: int
+    written: int
+    number: int
+    of: int
+
+
+FoldLog = Callable[[Sequence[Range], Stretch, Collection[Place]], FoldResult]
+"""Folds what lies in these ranges of raw.trades and is wanted, but for the records at the places."""
+
+
+def by_spark(session: SparkSession, kafka: Connection, limits: Limits) -> FoldLog:
+    """Folded by Spark's workers; each reads its piece of the log itself."""
+    from sparktrends.spark import working  # here: a worker that imports this module needs no session
+
+    def fold(ranges: Sequence[Range], wanted: Stretch, removed: Collection[Place]) -> FoldResult:
+        pieces = list(cut(ranges, _PIECE))
+        work = partial(_fold_piece, kafka, limits, wanted, frozenset(removed))
+        with working():
+            found = session.sparkContext.parallelize(pieces, len(pieces)).map(work).collect() if pieces else []
+        return merge_results(found)
+
+    return fold
+
+
+def cut(ranges: Iterable[Range], most: int) -> Iterator[Range]:
+    """The same records in ranges of at most so many.
+
+    >>> [(piece.start, piece.end) for piece in cut([Range(0, 3, 8)], 2)]
+    [(3, 5), (5, 7), (7, 8)]
+    """
+    for whole in ranges:
+        for start in range(whole.start, whole.end, most):
+            yield Range(whole.partition, start, min(start + most, whole.end))
+
+
+def _fold_piece(
+    kafka: Connection, limits: Limits, wanted: Stretch, removed: Collection[Place], piece: Range
+) -> FoldResult:
+    with Reader(kafka) as log:
+        return fold_ranges(log.range, limits, [piece], wanted, removed)
+
+
+def fold_ranges(
+    read: Read, limits: Limits, ranges: Collection[Range], wanted: Stretch, removed: Collection[Place]
+) -> FoldResult:
+    """The bars of what is wanted: what each worker does, and what is done under the lock of a series."""
+    fold = Fold(limits)
+    for partition, record in records(read, ranges):
+        told = fields_of(record)
+        at = Coordinates(RAW_TRADES, partition, record.offset, record.appended)
+        if wanted.covers(told.get("symbol"), told.get("ts")) and place_of(at) not in removed:
+            fold.add(record.value, at)
+    return FoldResult(bars=fold.result().bars)
+
+
+class Rebuild:
+    """Writes by ``writer``, whose shard is that of repair: the two never run beside each other."""
+
+    def __init__(self, writer: Writer, log: LogReader, fold: FoldLog, laws: Laws, clock: Clock) -> None:
+        self._writer = writer
+        self._log = log
+        self._fold = fold
+        self._laws = laws
+        self._clock = clock
+        self._bars: dict[SeriesKey, dict[int, PartialBar]] = {}
+        self._ends: dict[int, int] = {}
+
+    def run(self, wanted: Stretch) -> Iterator[Rebuilt]:
+        """Each day of each series as it is done, oldest first. Raises Unavailable or Retryable while a service is
+        away: what was done stays done."""
+        with self._writer.transaction() as tx:
+            partitions, removed, states = rows.partitions(tx), rows.removed(tx), rows.known_series(tx, wanted.symbols)
+        ranges = [held(self._log, p) for p in partitions]
+        self._take(self._fold(ranges, wanted, removed))
+        self._ends = {r.partition: r.end for r in ranges}
+        begin = max(wanted.since, horizon(self._log, partitions, ranges, self._laws.limits))
+        days = [
+            (key, day)
+            for key, (first, last) in states.items()
+            for day in _days(max(begin, first), min(wanted.until, last + MINUTE))
+        ]
+        for number, (key, day) in enumerate(days, 1):
+            yield Rebuilt(key, day, *self._rebuild(key, day, begin, wanted, removed), number, len(days))
+
+    def _rebuild(
+        self, key: SeriesKey, day: date, begin: int, wanted: Stretch, removed: Collection[Place]
+    ) -> tuple[int, int]:
+        """How many minutes the day has, and how many were written."""
+        with self._writer.transaction() as tx:
+            state = tx.lock_series([key])[key]
+            self._catch_up(tx, wanted, removed)
+            first = max(begin, day_start(day))
+            minutes = _minutes(tx, state, first, min(wanted.until, day_start(day) + DAY), self._laws.limits)
+            late = [
+                late_bar(item, self._laws.limits)
+                for item in rows.late_trades(tx, key, first, day_start(day) + DAY, folded=True)
+                if place_of(item.at) not in removed
+            ]
+            folds = self._folds(key, minutes, late)
+            stored = tx.bars([Request(state.id, tuple(minutes), FOREVER)])[state.id]
+            wrong = [fold for fold in folds if stored.get(fold.start) != fold]
+            if wrong:
+                replace_minutes(tx, key, wrong, self._laws, Cache(), self._clock())
+        return len(minutes), len(wrong)
+
+    def _folds(self, key: SeriesKey, minutes: Collection[int], late: Iterable[PartialBar]) -> list[PartialBar]:
+        known = self._bars.get(key, {})
+        found = {start: known.get(start, PartialBar(*key, start)) for start in minutes}
+        for bar in late:
+            if bar.start in found:
+                found[bar.start] = merge_bars(found[bar.start], bar)
+        return list(found.values())
+
+    def _catch_up(self, tx: Transaction, wanted: Stretch, removed: Collection[Place]) -> None:
+        """Fold what was committed since; under the lock of a series that is all there will be of it."""
+        tail = [Range(p.partition, self._ends[p.partition], p.next_offset) for p in rows.partitions(tx)]
+        self._take(fold_ranges(self._log.range, self._laws.limits, tail, wanted, removed))
+        self._ends = {r.partition: r.end for r in tail}
+
+    def _take(self, found: FoldResult) -> None:
+        for bar in found.bars:
+            of_series = self._bars.setdefault((bar.source, bar.symbol), {})
+            known = of_series.get(bar.start)
+            of_series[bar.start] = bar if known is None else merge_bars(known, bar)
+
+
+def _minutes(tx: Transaction, state: SeriesState, since: int, until: int, limits: Limits) -> list[int]:
+    """The final minutes of a stretch that have rows: known ones and what lies between, without spans."""
+    if state.first_minute is None or state.last_minute is None:
+        return []
+    first, end = max(since, state.first_minute), min(until, state.last_minute + MINUTE)
+    end = min(end, open_from(state.clock, limits.settle))
+    spans = tx.spans({state.id: (first, end)})[state.id] if first < end else []
+    away = {minute for span in spans for minute in range(max(span.start, first), min(span.end, end), MINUTE)}
+    return [minute for minute in range(first, end, MINUTE) if minute not in away]
+
+
+def _days(since: int, until: int) -> Iterator[date]:
+    """The UTC days that [since, until) touches."""
+    if since < until:
+        for number in range(day_of(since).toordinal(), day_of(until - 1).toordinal() + 1):
+            yield date.fromordinal(number)

@@ -1,0 +1,39 @@
+"""Past days again without a provider: rows from the archive, and minutes rebuilt from the log."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from sparktrends.batch import rebuild
+from sparktrends.batch.rebuild import Rebuild, Stretch
+from sparktrends.batch.repair import SHARD
+from sparktrends.batch.retention import Part, restore
+from sparktrends.bus.reader import Reader
+from sparktrends.commit import Laws
+from sparktrends.ops.analysing import Analyses
+from sparktrends.ops.jobs import Done, Jobs, Progress
+from sparktrends.ops.laws import limits_of
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
+from sparktrends.store.writer import Writer
+
+
+def from_archive(jobs: Jobs, part: Part) -> Done:
+    """Archived bars and their metrics into the tables; rows that are there stay as they are."""
+    return jobs.months(restore(jobs.session, jobs.archive, part.touches, part.of), "brought back")
+
+
+def from_log(jobs: Jobs, wanted: Stretch, progress: Progress) -> Done:
+    """Minutes as the log has them, with longer bars, metrics and signals; what is right already is left alone."""
+    limits = limits_of(jobs.settings)
+    laws = Laws(limits, Analyses(jobs.settings, limits)())
+    fold = rebuild.by_spark(jobs.spark, jobs.where.kafka, limits)
+    minutes = written = days = 0
+    with (
+        Reader(jobs.where.kafka) as log,
+        closing(Writer(jobs.where.owner_dsn, SHARD, [TEMPORARY_METRICS])) as writer,
+    ):
+        for day in Rebuild(writer, log, fold, laws, jobs.clock).run(wanted):
+            minutes, written, days = minutes + day.minutes, written + day.written, days + 1
+            progress(f"{day.day} {' '.join(day.key)}: {day.written:,} minutes written", day.number, day.of)
+    words = f"{written:,} of {minutes:,} minutes written, in {days} days of series"
+    return Done(words, {"days": days, "minutes": minutes, "written": written})

@@ -1,0 +1,147 @@
+"""Rebuilt from the log on a real database: what was lost is back as the stream had made it, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import pytest
+
+from batch.test_repair import Shelf, with_ids
+from commit.stored import everything, expect_as_recomputed
+from commit.world import BOTH, MINUTE, SECOND, Log, Pen, Road, T, chain, random_log, rows
+from sparktrends.bars import FoldResult, merge_results
+from sparktrends.batch.rebuild import FoldLog, Rebuild, Rebuilt, Stretch, cut, fold_ranges
+from sparktrends.batch.repair import Repair, Wanted
+from sparktrends.batch.repeats import Range
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
+from sparktrends.store.repair_rows import Place
+from sparktrends.store.writer import Writer
+
+pytestmark = pytest.mark.e2e
+
+
+def in_pieces(shelf: Shelf) -> FoldLog:
+    """What Spark's workers do, one piece after the other."""
+
+    def fold(ranges: Sequence[Range], wanted: Stretch, removed: Collection[Place]) -> FoldResult:
+        return merge_results(
+            fold_ranges(shelf.range, BOTH.limits, [piece], wanted, removed) for piece in cut(ranges, 7)
+        )
+
+    return fold
+
+
+def rebuild(road: Road, wanted: Stretch | None = None, low: int = 0) -> list[Rebuilt]:
+    writer, shelf = Writer(road.dsn, "repair", [TEMPORARY_METRICS]), Shelf(road.log, low)
+    try:
+        return list(Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(wanted or Stretch()))
+    finally:
+        writer.close()
+
+
+def written(found: Sequence[Rebuilt]) -> int:
+    return sum(day.written for day in found)
+
+
+def lose(road: Road, since: int, until: int) -> None:
+    """Rows of bars and metrics vanish, as if a partition had been dropped."""
+    for table in ("bars", "metrics"):
+        rows(road.dsn, f"DELETE FROM core.{table} WHERE start >= core.at(%s) AND start < core.at(%s)", since, until)  # noqa: S608
+
+
+@pytest.fixture
+def road_of(migrated_database: Callable[[], str]) -> Iterator[Callable[[Log], Road]]:
+    made: list[Road] = []
+
+    def of(log: Log) -> Road:
+        made.append(Road(migrated_database(), log, laws=BOTH))
+        return made[-1]
+
+    yield of
+    for road in made:
+        road.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lost_hours_come_back_as_they_were(road_of: Callable[[Log], Road], seed: int) -> None:
+    road = road_of(with_ids(random_log(seed)))
+    road.all()
+    before = everything(road.dsn)
+    assert written(rebuild(road)) == 0  # the log says what is stored: nothing to write
+    (first, last), *_ = rows(
+        road.dsn, "SELECT min(extract(epoch FROM start))::bigint, max(extract(epoch FROM start))::bigint "
+        "FROM core.bars WHERE interval = '1m' AND state <> 'forming'"
+    )  # fmt: skip
+    middle = (first + last) // 2 // 300 * 300 * SECOND
+    lose(road, T, middle)
+    assert everything(road.dsn)["bars"] != before["bars"]
+    assert written(rebuild(road)) > 0
+    after = everything(road.dsn)
+    for name in ("bars", "metrics", "signals", "gaps", "states"):
+        assert after[name] == before[name], name
+    assert written(rebuild(road)) == 0
+
+
+def test_only_what_is_wanted_is_written(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for symbol in "AB":
+        for n in range(60):
+            pen.trade(symbol, T + n * MINUTE, 100 + n % 7, 1)
+    road = road_of(pen.log)
+    road.all()
+    lose(road, T, T + 50 * MINUTE)
+    found = rebuild(road, Stretch(["A"], T + 10 * MINUTE, T + 20 * MINUTE))
+    assert [(day.key, day.minutes, day.written) for day in found] == [(("demo", "A"), 10, 10)]
+    assert rows(
+        road.dsn, "SELECT count(*) FROM core.bars WHERE interval = '1m' AND start < core.at(%s)", T + 50 * MINUTE
+    ) == [(10,)]
+
+
+def test_what_repair_folded_in_and_took_out_stays_so(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(40):
+        pen.trade("A", T + n * MINUTE, 100 + n % 3, 1, id=f"n{n}")
+    pen.trade("A", T + 5 * MINUTE, 300, at=T + 40 * MINUTE, id="late")
+    pen.trade("A", T + 40 * MINUTE, 500, 7, id="n3")
+    pen.trade("A", T + 42 * MINUTE, 100, 1, id="end")
+    road = road_of(pen.log)
+    road.all()
+    writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
+    done = Repair(writer, Shelf(road.log), BOTH, lambda: road.now).run(Wanted())
+    writer.close()
+    assert (done.late, done.repeats) == (1, 1)
+    before = everything(road.dsn)
+    assert written(rebuild(road)) == 0
+    lose(road, T, T + 30 * MINUTE)
+    rebuild(road)
+    for name in ("bars", "metrics", "signals"):
+        assert everything(road.dsn)[name] == before[name], name
+
+
+def test_a_stream_goes_on_beside_it(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(60):
+        pen.trade("A", T + n * MINUTE, 100 + n % 5, 1)
+    road = road_of(pen.log)
+    road.all()
+    lose(road, T + 10 * MINUTE, T + 20 * MINUTE)
+    rebuild(road)
+    for n in range(60, 90):
+        pen.trade("A", T + n * MINUTE, 100 + n % 5, 1)
+    road.all()
+    for interval in ("1m", "5m"):
+        expect_as_recomputed(road.dsn, chain(interval=interval))
+    assert written(rebuild(road)) == 0
+
+
+def test_minutes_that_the_log_has_lost_stay_as_they_are(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(60):
+        pen.trade("A", T + n * MINUTE, 100, 1)
+    road = road_of(pen.log)
+    road.all()
+    before = everything(road.dsn)
+    found = rebuild(road, low=30)
+    assert written(found) == 0
+    assert 0 < sum(day.minutes for day in found) < 30
+    assert everything(road.dsn) == before
