@@ -44,10 +44,11 @@ def test_a_condition_is_one_alert_until_it_is_over_and_another_when_it_comes_bac
     assert alerts(database) == [(FEED, "firing")]
     # Another run of ingest finds that it is over.
     found.clear()
-    Alarm(lambda: store, lambda: 200, lambda _: found, SUBJECTS).step(store)
+    later = Alarm(lambda: store, lambda: 200, lambda _: found, SUBJECTS)
+    later.step(store)
     assert alerts(database) == [(FEED, "resolved")]
     found[FEED, "binance"] = Condition(FEED, "binance", "again", 300)
-    alarm.step(store)
-    alarm.step(store)
+    later.step(store)
+    later.step(store)
     assert sorted(alerts(database)) == [(FEED, "firing"), (FEED, "resolved")]
     store.close()

@@ -104,6 +104,7 @@ async def test_good_records_among_mutated_frames_are_all_kept(broker: Broker, tm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("provider", STREAMING)
 async def test_a_hundred_thousand(broker: Broker, tmp_path: Path, provider: str) -> None:
     outcomes = await survive(broker, tmp_path, provider, 100_000)

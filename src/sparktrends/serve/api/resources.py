@@ -44,7 +44,7 @@ BARS = Resource(
 SPLIT_BARS = Resource(
     "bars",
     "Price bars adjusted for splits",
-    Listing("bars_all", BY_BAR, "start", by_series=True, starts=("provider_starts",)),
+    Listing("bars_adjusted", BY_BAR, "start", by_series=True, starts=("trade_starts", "raw_starts", "provider_starts")),
     query.BarsQuery,
     rows.BarRow,
     ("source", "symbol", "interval"),
