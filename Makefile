@@ -7,7 +7,7 @@ BIN := .venv/bin
 UP ?=
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: airflow up setup test test-all soak-sources bench soak-dashboard faults sbom audit-deps lint lock clean
+.PHONY: airflow up setup test test-all soak-sources bench soak-dashboard pictures faults sbom audit-deps lint lock clean
 
 up: .venv/.installed
 	@exec $(BIN)/sparktrends up $(UP)
@@ -43,6 +43,10 @@ audit-deps: .venv/bin/python
 
 soak-dashboard: .venv/.tested
 	@SPARKTRENDS_SOAK=10x10 $(BIN)/python -m pytest -q -s -m slow tests/serve/dashboard/test_browser.py -k tabs
+
+# Every page of the running product, light and dark, as the README shows them. Needs /usr/bin/chromium.
+pictures: .venv/.tested
+	@SPARKTRENDS_PICTURES=docs/images $(BIN)/python -m pytest -q -s tests/e2e/test_pages.py -k opens
 
 # Airflow and its pins live in an environment of their own.
 airflow: .venv/.installed .venv-airflow/.installed

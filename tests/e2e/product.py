@@ -122,9 +122,9 @@ class Product:
                     command.process.wait()
                 psutil.wait_procs(product.processes(), timeout=10)
 
-    def start(self, *words: str, env: Mapping[str, str] | None = None) -> Command:
-        """Type a command and leave it running; `up` without its pages, which have tests of their own."""
-        if words[:1] == ("up",):
+    def start(self, *words: str, env: Mapping[str, str] | None = None, pages: bool = False) -> Command:
+        """Type a command and leave it running; `up` without its ``pages``, which have tests of their own."""
+        if words[:1] == ("up",) and not pages:
             words = ("up", "--no-pages", *words[1:])
         argv = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home), *words]
         self.commands.append(Command(argv, self.folder, {**self.env, **(env or {})}))
@@ -139,9 +139,9 @@ class Product:
         )
         return command
 
-    def up(self, *words: str) -> Command:
+    def up(self, *words: str, pages: bool = False) -> Command:
         """`up`, left running; returns when broker and database answer and its processes have been started."""
-        command = self.start("up", *words)
+        command = self.start("up", *words, pages=pages)
         until(
             lambda: self.pid("stream") or command.process.poll() is not None,
             120,

@@ -39,10 +39,10 @@ def test_every_part_shows_its_figures() -> None:
         up = product.up("--source", "simulator", "--symbols", "3", "--rate", "200")
         where = addresses(product.record["ports"])
         until(
-            lambda: value(metrics(where["stream"]), 'sparktrends_stream_records_total{kind="trades"} '), 90, "no trade"
+            lambda: value(metrics(where["stream"]), 'sparktrends_stream_records_total{kind="trades"} '), 120, "no trade"
         )
         for part, lines in WANTED.items():
-            until(lambda: all(line in metrics(where[part]) for line in lines), 20, lambda: metrics(where[part]))  # noqa: B023
+            until(lambda: all(line in metrics(where[part]) for line in lines), 60, lambda: metrics(where[part]))  # noqa: B023
         stream = metrics(where["stream"])
         assert value(stream, "sparktrends_event_to_bar_seconds_count ") > 0
         assert value(stream, 'sparktrends_spark_batch_part_seconds{part="triggerExecution"} ') > 0

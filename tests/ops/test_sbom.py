@@ -17,4 +17,5 @@ def test_every_package_and_jar_is_listed_once_with_its_hashes() -> None:
     assert len([purl for purl in purls if purl.startswith("pkg:pypi/")]) == len(pins) > 50
     assert {purl.partition("file_name=")[2] for purl in purls if "file_name=" in purl} == jars
     assert [component["purl"] for component in components if not component["hashes"]] == []
+    assert "pkg:npm/plotly.js-finance-dist-min@4.1.0" in purls
     assert any(purl.startswith("pkg:pypi/psycopg@3") for purl in purls)

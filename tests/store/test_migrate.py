@@ -97,6 +97,22 @@ def test_the_reader_touches_nothing_else(reader: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
+def test_the_reader_has_a_right_to_nothing_but_reading_market(database: str) -> None:
+    beyond = """
+        SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind IN ('r', 'v', 'm', 'p', 'S')
+        AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND (has_table_privilege('sparktrends_reader', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+             OR c.relnamespace <> 'market'::regnamespace AND has_table_privilege('sparktrends_reader', c.oid, 'SELECT'))
+    """
+    assert rows(database, beyond) == []
+    entered = (
+        "SELECT nspname FROM pg_namespace WHERE has_schema_privilege('sparktrends_reader', oid, 'USAGE') ORDER BY 1"
+    )
+    assert {name for (name,) in rows(database, entered)} - {"pg_toast"} <= {
+        *("information_schema", "market", "pg_catalog", "public")
+    }
+
+
 def test_the_reader_is_read_only_from_the_start(reader: str) -> None:
     with psycopg.connect(reader, autocommit=True) as connection:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):

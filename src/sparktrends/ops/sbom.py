@@ -1,6 +1,7 @@
-"""The parts list in CycloneDX 1.6, from the two locks alone: ``python -m sparktrends.ops.sbom > sbom.json``.
+"""The parts list in CycloneDX 1.6, from the locks alone: ``python -m sparktrends.ops.sbom > sbom.json``.
 
-Python packages with the SHA-256 of each of their files, jars with their SHA-512. The same locks give the same bytes.
+Python packages with the SHA-256 of each of their files, jars and what browsers get with their SHA-512. The same locks
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 from sparktrends import __version__
@@ -26,7 +28,7 @@ def sbom() -> dict[str, Any]:
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "sparktrends", "version": __version__}},
-        "components": [*_packages(requirements()), *_jars()],
+        "components": [*_packages(requirements()), *_jars(), *_vendored()],
     }
 
 
@@ -46,6 +48,11 @@ def _jars() -> Iterator[dict[str, Any]]:
             yield _component(
                 name, version, f"pkg:generic/{name}@{version}?file_name={file}", [("SHA-512", entry.sha512)]
             )
+
+
+def _vendored() -> Iterator[dict[str, Any]]:
+    for entry in json.loads(files("sparktrends.serve.dashboard").joinpath("vendored", "vendored.json").read_text()):
+        yield _component(entry["name"], entry["version"], entry["purl"], [("SHA-512", entry["sha512"])])
 
 
 def _component(name: str, version: str, purl: str, hashes: list[tuple[str, str]]) -> dict[str, Any]:

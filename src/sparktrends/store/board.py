@@ -57,25 +57,28 @@ AND b.start <= (SELECT timestamptz 'infinity')
 """
 
 _OVERVIEW = f"""
-SELECT y.*, y.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
+SELECT y.series, y.source, y.symbol, y.simulated, y.replayed, y.clock_at, y.age_s, y.silent_s,
+    h.last_start, h.close, h.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
     m.volatility_20, m.sma_50, m.sma_200, g.signals, c.name, c.sector, e.sentiment
 FROM ({_SERIES}) y
 LEFT JOIN LATERAL (
-    SELECT b.open::float8 FROM market.bars b
-    WHERE b.series = y.series AND b.interval = '1m' AND b.trades > 0 AND b.start >= y.last_start - interval '1 day'
-    ORDER BY b.start LIMIT 1) d ON true
-LEFT JOIN LATERAL (
-    SELECT array_agg(c.close ORDER BY c.start) AS closes FROM (
+    SELECT array_agg(c.close ORDER BY c.start) AS closes, max(c.start) AS last_start,
+        (array_agg(c.close ORDER BY c.start DESC))[1] AS close FROM (
         SELECT b.close::float8, b.start FROM market.bars b
         WHERE b.series = y.series AND b.interval = '1m' AND b.close IS NOT NULL
           AND {_NEWEST.format(series="y.series", interval="'1m'", limit=120)}
         ORDER BY b.start DESC LIMIT 60) c) h ON true
 LEFT JOIN LATERAL (
+    SELECT b.open::float8 FROM market.bars b
+    WHERE b.series = y.series AND b.interval = '1m' AND b.close IS NOT NULL
+      AND b.start BETWEEN h.last_start - interval '1 day' AND h.last_start
+    ORDER BY b.start LIMIT 1) d ON true
+LEFT JOIN LATERAL (
     SELECT n.* FROM market.metrics n WHERE n.series = y.series AND n.interval = '1m' AND n.final
     ORDER BY n.start DESC LIMIT 1) m ON true
 LEFT JOIN LATERAL (
     SELECT count(*) AS signals FROM market.signals s
-    WHERE s.series = y.series AND s.retracted_at IS NULL AND s.start >= y.last_start - interval '1 day') g ON true
+    WHERE s.series = y.series AND s.retracted_at IS NULL AND s.start >= h.last_start - interval '1 day') g ON true
 LEFT JOIN (
     SELECT DISTINCT ON (p.symbol) p.symbol, p.name, nullif(p.sector, '') AS sector
     FROM market.companies p ORDER BY p.symbol, p.day DESC) c ON c.symbol = y.symbol
@@ -155,6 +158,26 @@ SELECT * FROM (
     (SELECT * FROM b WHERE b.start < %(start)s ORDER BY b.start DESC LIMIT %(before)s) UNION ALL
     (SELECT * FROM b WHERE b.start >= %(start)s ORDER BY b.start LIMIT %(after)s + 1)) x
 ORDER BY start
+"""
+
+
+def profile_days(cursor: Cursor, key: int, limit: int = 60) -> list[date]:
+    """The days whose sessions have a volume profile, newest first."""
+    cursor.execute(
+        "SELECT DISTINCT p.day FROM market.volume_profile p WHERE p.series = %s ORDER BY 1 DESC LIMIT %s", (key, limit)
+    )
+    return [day for (day,) in cursor]
+
+
+def profile(cursor: Cursor, key: int, day: date) -> list[Row]:
+    """The levels of price of one session, lowest first: volume, and whether they are of the value area."""
+    return fetch(cursor, _PROFILE, {"series": key, "day": day})
+
+
+_PROFILE = """
+SELECT p.price::float8, p.step::float8, p.volume::float8, p.share::float8, p.point_of_control, p.in_value_area,
+    p.minutes, p.opens, p.closes
+FROM market.volume_profile p WHERE p.series = %(series)s AND p.day = %(day)s ORDER BY p.price
 """
 
 

@@ -2,79 +2,45 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import psutil
 import pytest
 
 from serve.api.world import World, serving
 from serve.dashboard import hostile
+from serve.dashboard.browsing import Watched, answers, charted, launched, until
 from sparktrends.ops import ports
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.dashboard.app import PAGES
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-precise-memory-info",
-]
 TABS, MINUTES = (int(number) for number in os.environ.get("SPARKTRENDS_SOAK", "2x1").split("x"))
 """`make soak-dashboard` asks for ten tabs and ten minutes."""
-HARMLESS = "Unrecognized feature"
-"""Streamlit's frame asks for browser features that Chromium does not know; a warning of its own making."""
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium with an empty profile."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with launched() as started:
         yield started
-        started.close()
 
 
-@dataclass
-class Site:
+@dataclass(kw_only=True)
+class Site(Watched):
     """A running dashboard on a market of its own."""
 
     world: World
-    address: str
-    allowed: frozenset[str]
     pid: int = 0
     minute: int = 29
-    problems: list[str] = field(default_factory=list)
-
-    def open(self, context: Any, page: str, **query: str) -> Any:
-        """A tab on a page, whose console errors and requests to other hosts are noted."""
-        tab = context.new_page()
-        tab.on("console", lambda said: self._note(said.type, said.text))
-        tab.on("pageerror", lambda error: self.problems.append(str(error)))
-        tab.on("request", lambda asked: self._check(asked.url))
-        tab.on("dialog", lambda dialog: self.problems.append(f"dialog {dialog.message}"))
-        tab.goto(f"{self.address}/?{urlencode({'page': page, **query})}")
-        tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=30_000)
-        return tab
 
     def commit(self, close: float) -> None:
         """A trade moved the newest bar of the first series."""
@@ -87,14 +53,6 @@ class Site:
         )
         self.world.commit([(1, self.minute)])
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind == "error" and HARMLESS not in text:
-            self.problems.append(text)
-
-    def _check(self, url: str) -> None:
-        if url.startswith(("http:", "https:", "ws:", "wss:")) and url.split("/")[2] not in self.allowed:
-            self.problems.append(f"asked {url}")
-
 
 @pytest.fixture(scope="module")
 def site(database: tuple[Stack, Callable[[], World]]) -> Iterator[Site]:
@@ -106,7 +64,7 @@ def site(database: tuple[Stack, Callable[[], World]]) -> Iterator[Site]:
     address = f"http://127.0.0.1:{port}"
     with serving(world, origins=(address,)) as (_, api), _dashboard(world, api, port) as pid:
         allowed = frozenset({f"127.0.0.1:{port}", api.removeprefix("http://")})
-        yield Site(world, address, allowed, pid)
+        yield Site(address, allowed, world=world, pid=pid)
 
 
 @contextmanager
@@ -117,29 +75,11 @@ def _dashboard(world: World, api: str, port: int) -> Iterator[int]:
     process.stdin.write(f"{world.reader}\n")
     process.stdin.close()
     try:
-        _until(lambda: _answers(port), 60)
+        until(lambda: answers(port), 60)
         yield process.pid
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/_stcore/health")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def _until(true: Callable[[], Any], seconds: float, pause: Callable[[], Any] = lambda: time.sleep(0.05)) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        pause()
 
 
 @pytest.fixture
@@ -150,25 +90,13 @@ def context(browser: Any) -> Iterator[Any]:
     made.close()
 
 
-def charted(tab: Any, seconds: float = 40) -> Any:
-    """The frame of the live chart, once it has drawn bars."""
-    found: list[Any] = []
-
-    def drawn() -> bool:
-        found[:] = [frame for frame in tab.frames if "live_chart" in frame.url]
-        return bool(found) and bool(found[0].evaluate("window.sparktrends && window.sparktrends.draws > 0"))
-
-    _until(drawn, seconds, lambda: tab.wait_for_timeout(20))
-    return found[0]
-
-
 def last_close(frame: Any) -> float:
     return float(frame.evaluate("sparktrends.last.close"))
 
 
 def followed(tab: Any, frame: Any) -> None:
     """Wait until the chart hears commits."""
-    _until(
+    until(
         lambda: "live" in frame.inner_text("#live") or "quiet" in frame.inner_text("#live"),
         20,
         lambda: tab.wait_for_timeout(50),
@@ -194,7 +122,7 @@ def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, cont
     for close in (131.5, 129.25, 133.75):
         site.commit(close)
         began = time.monotonic()
-        _until(lambda close=close: last_close(frame) == close, 10, lambda: tab.wait_for_timeout(10))
+        until(lambda close=close: last_close(frame) == close, 10, lambda: tab.wait_for_timeout(10))
         waits.append(time.monotonic() - began)
         drawn = frame.evaluate("chart.data.find((t) => t.type === 'candlestick').close.at(-1)")
         assert drawn == close
@@ -212,12 +140,29 @@ def test_zoom_survives_ten_updates_and_home_follows_again(site: Site, context: A
     zoomed = frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))")
     for n in range(10):
         site.commit(120 + n)
-        _until(lambda n=n: last_close(frame) == 120 + n, 10, lambda: tab.wait_for_timeout(20))
+        until(lambda n=n: last_close(frame) == 120 + n, 10, lambda: tab.wait_for_timeout(20))
     assert frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))") == zoomed
     tab.keyboard.press("Home")
     tab.wait_for_timeout(500)
     assert frame.evaluate("String(chart.layout.xaxis.range[1]).slice(0, 10)") == "2024-05-01"
     assert frame.evaluate("chart.layout.xaxis.range.map((t) => String(t).replace(' ', 'T').slice(0, 19))") != zoomed
+
+
+LACKING = """async () => {
+  const { Series } = await import('./series.js');
+  const series = new Series('s', 'A', '1m');
+  const at = (n) => ({ interval: '1m', start: new Date(n * 60000).toISOString() });
+  const row = (n, close, sma_20) => ({ ...at(n), close, ...(sma_20 ? { sma_20 } : {}) });
+  series.take([row(0, 1), row(1, 1, 5), row(2, null), row(3, 1), row(4, null), row(5, null), row(6, 1)]);
+  return [series.lacking(['sma_20']), (series.take([row(3, 1, 5), row(6, 1, 5)]), series.lacking(['sma_20']))];
+}"""
+
+
+def test_metrics_are_asked_for_as_far_back_as_they_lack_minutes_without_trades_counted(
+    site: Site, context: Any
+) -> None:
+    frame = charted(site.open(context, "market", symbol="BTC/USD", source="binance"))
+    assert frame.evaluate(LACKING) == [4 + 3, 3]
 
 
 def test_a_rerun_of_the_page_leaves_the_chart_alone(site: Site, context: Any) -> None:
@@ -249,12 +194,12 @@ def test_without_the_api_the_chart_says_so_and_comes_back(
     world, port, api_port = database[1](), ports.any_free(), ports.any_free()
     address, api = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{api_port}"
     with _dashboard(world, api, port):
-        site = Site(world, address, frozenset({f"127.0.0.1:{port}", f"127.0.0.1:{api_port}"}))
+        site = Site(address, frozenset({f"127.0.0.1:{port}", f"127.0.0.1:{api_port}"}), world=world)
         tab = site.open(context, "market", symbol="BTC/USD", source="binance")
-        _until(lambda: any("live_chart" in frame.url for frame in tab.frames), 30, lambda: tab.wait_for_timeout(50))
+        until(lambda: any("live_chart" in frame.url for frame in tab.frames), 30, lambda: tab.wait_for_timeout(50))
         frame = next(frame for frame in tab.frames if "live_chart" in frame.url)
         frame.wait_for_selector("#words:not([hidden])", timeout=20_000)
-        _until(lambda: "does not answer" in frame.inner_text("#words"), 20, lambda: tab.wait_for_timeout(50))
+        until(lambda: "does not answer" in frame.inner_text("#words"), 20, lambda: tab.wait_for_timeout(50))
         assert "sparktrends up" in frame.inner_text("#words")
         with serving(world, origins=(address,), port=api_port):
             assert charted(tab)
@@ -281,7 +226,7 @@ def test_tabs_stay_live_and_small(site: Site, context: Any) -> None:
         heaps.append(max(float(frame.evaluate("performance.memory.usedJSHeapSize")) for frame in frames) / 1e6)
     for tab, frame in zip(tabs[::2], frames, strict=True):
         tab.bring_to_front()
-        _until(lambda frame=frame: last_close(frame) == close, 20, lambda tab=tab: tab.wait_for_timeout(50))
+        until(lambda frame=frame: last_close(frame) == close, 20, lambda tab=tab: tab.wait_for_timeout(50))
     print(f"heap {heaps[0]:.0f} to {heaps[-1]:.0f} MB, dashboard {server[0]:.0f} to {server[-1]:.0f} MB")
     assert grown(heaps) < 30, heaps[:: max(1, len(heaps) // 20)]
     assert grown(server) < 60, server[:: max(1, len(server) // 20)]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-import plotly
+import psutil
 import psycopg
 import pytest
 
 from sparktrends.errors import Unavailable
 from sparktrends.serve.dashboard import config, machine
-from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, assemble
+from sparktrends.serve.dashboard.live_chart import FONT, OVERLAYS, PANES, assemble
 
 BROWSER = Path(config.__file__).with_name("browser")
+VENDORED = Path(config.__file__).with_name("vendored")
 
 
 def test_the_lines_of_env_become_a_connection_string() -> None:
@@ -41,9 +45,14 @@ def test_nothing_running_is_said_in_the_words_of_the_command(monkeypatch: pytest
 
 def test_the_chart_is_laid_out_with_the_plotly_of_the_package(tmp_path: Path) -> None:
     assemble(tmp_path)
-    assert {file.name for file in BROWSER.iterdir()} | {"plotly.min.js"} == {file.name for file in tmp_path.iterdir()}
-    head = (tmp_path / "plotly.min.js").read_text()[:300]
-    assert "plotly.js v" in head, plotly.__version__
+    (entry,) = json.loads((VENDORED / "vendored.json").read_text())
+    assert {file.name for file in BROWSER.iterdir()} | {entry["file"], FONT} == {
+        file.name for file in tmp_path.iterdir()
+    }
+    laid = (tmp_path / entry["file"]).read_bytes()
+    assert hashlib.sha512(laid).hexdigest() == entry["sha512"]
+    assert f"v{entry['version']}".encode() in laid[:100]
+    assert f'src="{entry["file"]}"' in (tmp_path / "index.html").read_text()
 
 
 @pytest.mark.parametrize("file", sorted(BROWSER.iterdir()), ids=lambda file: file.name)
@@ -65,6 +74,16 @@ def test_a_process_that_is_gone_is_said_to_be() -> None:
     assert mine["state"] == "runs"
     assert mine["memory"] > 1e6
     assert gone["state"] == "does not run"
+
+
+def test_a_child_that_ends_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    ended = psutil.Process(child.pid)
+    child.wait()
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, **__: [ended])
+    (mine,) = machine.processes({"me": os.getpid()}, now_s=4e9)
+    assert mine["state"] == "runs"
+    assert mine["memory"] > 1e6
 
 
 @pytest.mark.parametrize(

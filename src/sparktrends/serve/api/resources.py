@@ -109,10 +109,10 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "volume-profile",
-        "Volume by price, a day",
+        "Volume by price, session by session",
         Listing("volume_profile", ("day", "source", "symbol", "price"), "day"),
         query.SeriesQuery,
-        rows.DayRow,
+        rows.ProfileRow,
     ),
     Resource(
         "quality",

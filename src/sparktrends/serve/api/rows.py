@@ -110,6 +110,21 @@ class DayRow(SeriesRow):
     day: date | None = None
 
 
+class ProfileRow(DayRow):
+    """What was traded at one level of price in the session of one series that began on a day."""
+
+    price: Decimal18 | None = Field(None, description="Lower edge of the level.")
+    step: Decimal18 | None = Field(None, description="Height of the level.")
+    volume: Decimal18 | None = None
+    share: Decimal18 | None = Field(None, description="Of the session's volume, 0 to 1.")
+    point_of_control: bool | None = Field(None, description="The level with the largest volume.")
+    in_value_area: bool | None = Field(None, description="Among the levels that hold 70 % of the volume.")
+    opens: datetime | None = None
+    closes: datetime | None = None
+    minutes: int | None = Field(None, description="Minutes of the session with trades.")
+    updated_at: datetime | None = None
+
+
 class NewsRow(Row):
     """A story and its sentiment. Headline, summary and address are text of strangers."""
 
@@ -170,6 +185,8 @@ class QualityRow(DayRow):
     minutes: int | None = None
     reasons: dict[str, float] | None = Field(None, description="Points lost, by check.")
     faulty: dict[str, int] | None = Field(None, description="In how many minutes each check found something.")
+    coverage: float | None = Field(None, description="Volume as a part of what the series in `against` has.")
+    against: str | None = Field(None, description="The other source with the largest volume of this market.")
 
 
 class Cursored(BaseModel):
@@ -185,8 +202,6 @@ class Health(BaseModel):
     version: str
 
 
-    coverage: float | None = Field(None, description="Volume as a part of what the series in `against` has.")
-    against: str | None = Field(None, description="The other source with the largest volume of this market.")
 class Ready(BaseModel):
     """The database answers; ages in seconds tell how fresh what it holds is."""
 

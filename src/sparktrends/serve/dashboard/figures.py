@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,6 +19,8 @@ _REASON_HUES = {None: "#0f9d7a", "no_trade": "#9fb3c8", "feed_stale": "#d64550",
 _HOUR = 3_240_000
 """The width of a bar of an hour, in milliseconds as Plotly wants it, with a little air."""
 _NONE = "rgba(0,0,0,0)"
+_PAD = {"t": 20, "l": 1, "r": 1, "b": 1}
+_HALF_A_DAY = timedelta(hours=12)
 _CLEAR = {"paper_bgcolor": _NONE, "plot_bgcolor": _NONE}
 
 
@@ -35,12 +38,13 @@ def heat_map(rows: Rows) -> go.Figure:
         text=[""] * branches + [f"{change:+.2%}" for change in changes],
         textinfo="label+text",
         hoverinfo="label+text",
-        marker={"colors": [*([_NONE] * branches), *map(shade, changes)], "cornerradius": 3},
+        marker={"colors": [*([_NONE] * branches), *map(shade, changes)], "cornerradius": 3, "pad": _PAD},
         textfont={"color": [SOFT] * branches + ["white"] * len(rows)},
         root={"color": _NONE},
+        pathbar={"visible": False},
         tiling={"pad": 2},
     )
-    return go.Figure(tile, _layout(240))
+    return go.Figure(tile, {**_layout(230), "margin": {"l": 0, "r": 0, "t": 0, "b": 0}})
 
 
 def sector(row: Mapping[str, Any]) -> str:
@@ -79,7 +83,18 @@ def scores(rows: Rows) -> go.Figure:
         x, y = [day for day, _ in of], [score for _, score in of]
         figure.add_scatter(x=x, y=y, name=untagged(f"{symbol} · {source}"), mode="lines+markers", line={"color": hue})
     figure.update_layout(yaxis={"range": [0, 102], "title": "score", "side": "right"}, showlegend=len(names) <= 12)
+    figure.update_layout(legend=_ABOVE)
+    if days := sorted({row["day"] for row in rows}):
+        figure.update_xaxes(type="date", tickformat="%-d %b %Y", range=_around(days))
+        if len(days) < 10:
+            figure.update_xaxes(tickvals=days)
     return figure
+
+
+def _around(days: Sequence[date]) -> list[datetime]:
+    """From half a day before the first to half a day after the last: one day alone is no span."""
+    first, last = (datetime.combine(day, time(), UTC) for day in (days[0], days[-1]))
+    return [first - _HALF_A_DAY, last + _HALF_A_DAY]
 
 
 def shade(change: float, full: float = 0.05) -> str:
@@ -154,13 +169,13 @@ def pulse(rows: Rows) -> go.Figure:
     x = [row["at"] for row in rows]
     figure.add_bar(x=x, y=[row["bars"] for row in rows], name="bars changed", marker_color=HUES[0], opacity=0.6)
     commits = [row["commits"] for row in rows]
+    step = max(1, -(-max(commits, default=0) // 4))  # whole numbers at four lines, not halves rounded
     figure.add_scatter(x=x, y=commits, name="commits", mode="lines", line_color=HUES[1], yaxis="y2")
     figure.update_layout(
         yaxis={"title": "bars a second", "rangemode": "tozero"},
         yaxis2={"title": "commits a second", "overlaying": "y", "side": "right", "rangemode": "tozero"},
         yaxis2_showgrid=False,
-        yaxis2_tickformat=",d",
-        yaxis2_nticks=5,
+        yaxis2_dtick=step,
         showlegend=True,
         legend=_ABOVE,
         hovermode="x unified",

@@ -68,7 +68,9 @@ def draw(pages: Sequence[Page]) -> None:
         return
     with st.sidebar:
         st.divider()
-        view.one("Times", ["UTC", "Local"], "zone", help="UTC, or the zone of this browser.")
+        view.one(
+            "Times", ["UTC", "Local", "Exchange"], "zone", help="UTC, this browser's zone, or the symbol's exchange."
+        )
         view.renewed(EVERY_S, _pulse)
     recovering(page.show)
 

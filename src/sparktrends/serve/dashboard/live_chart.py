@@ -1,4 +1,4 @@
-"""The live chart as a Streamlit component: files of `browser/` and Plotly.js, served by the dashboard itself.
+"""The live chart as a Streamlit component: files of `browser/` and `vendored/`, served by the dashboard itself.
 
 The browser takes history and commits from the API directly, so a bar moves without a rerun, and a rerun with the
 same wish changes nothing on the screen.
@@ -35,6 +35,7 @@ OVERLAYS: Mapping[str, str] = {
 """What can lie over the candles, by the name that stands in the URL."""
 PANES: Mapping[str, str] = {"rsi": "RSI 14", "macd": "MACD", "roc": "Momentum (ROC 10)"}
 """What can stand below them."""
+FONT = "font.woff2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,16 @@ def show(wish: Wish) -> None:
 
 
 def assemble(target: Path) -> Path:
-    """Lay the chart's files and the Plotly.js of the installed plotly side by side in ``target``."""
-    for file in files("sparktrends.serve.dashboard").joinpath("browser").iterdir():
+    """Lay the chart's files and Plotly.js side by side in ``target``.
+
+    Its finance bundle has candles, lines and bars, and is read by a browser in a quarter of the time of the whole.
+    """
+    here = files("sparktrends.serve.dashboard")
+    for file in (*here.joinpath("browser").iterdir(), here.joinpath("vendored", "plotly-finance.min.js")):
         (target / file.name).write_bytes(file.read_bytes())
-    plotly = files("plotly").joinpath("package_data", "plotly.min.js")
-    (target / "plotly.min.js").write_bytes(plotly.read_bytes())
+    # The page's own font: a frame does not inherit it.
+    for font in Path(str(files("streamlit"))).glob("static/static/media/SourceSansVF-Upright*.woff2"):
+        (target / FONT).write_bytes(font.read_bytes())
     return target
 
 

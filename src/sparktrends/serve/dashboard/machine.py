@@ -34,13 +34,19 @@ def processes(pids: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
 def _process(pid: int, now_s: float) -> dict[str, Any]:
     try:
         process = psutil.Process(pid)
-        with process.oneshot():
-            family = [process, *process.children(recursive=True)]
-            memory = sum(one.memory_info().rss for one in family)
-            cpu = sum(sum(one.cpu_times()[:2]) for one in family)
-            return {"state": "runs", "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
+        family = [process, *process.children(recursive=True)]
+        used = [found for one in family if (found := _used(one))]
+        memory, cpu = sum(m for m, _ in used), sum(c for _, c in used)
+        return {"state": "runs", "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return {"state": "does not run", "uptime_s": None, "memory": None, "cpu_s": None}
+
+
+def _used(process: psutil.Process) -> tuple[int, float] | None:
+    """Bytes and CPU seconds; None of one that has ended since it was listed, as PostgreSQL's do all the time."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied), process.oneshot():
+        return process.memory_info().rss, sum(process.cpu_times()[:2])
+    return None
 
 
 def samples(addresses: Mapping[str, str]) -> Samples:

@@ -45,6 +45,25 @@ def bars(rows: Rows) -> None:
     table(marked, columns, height=300)
 
 
+def profile(levels: Rows) -> None:
+    """The levels of a volume profile, highest price first, each with its share as a bar."""
+    largest = max(level["share"] for level in levels)
+    shown = [
+        {**level, "to": level["price"] + level["step"], "note": _part(level)}
+        for level in sorted(levels, key=lambda level: level["price"], reverse=True)
+    ]
+    share = _COLUMN.ProgressColumn("Share of the volume", format="percent", max_value=largest, width="large")
+    table(
+        shown, {"price": price("From"), "to": price("To"), "share": share, "volume": price("Volume"), "note": "Level"}
+    )
+
+
+def _part(level: Mapping[str, Any]) -> str:
+    if level["point_of_control"]:
+        return "point of control"
+    return "value area" if level["in_value_area"] else ""
+
+
 def _note(row: Mapping[str, Any]) -> str:
     notes = [f"revised by {row['revision']} records"] if row["revision"] else []
     if row["reason"]:

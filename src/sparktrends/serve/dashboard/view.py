@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from sparktrends.serve.dashboard.words import mark
+from sparktrends.serve.dashboard.words import exchange_zone, mark
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -80,8 +80,10 @@ def titled(key: Key) -> str:
 
 
 def zone() -> str:
-    """The zone in which times are shown: UTC, or the browser's."""
-    return (st.context.timezone or "UTC") if said("zone") == "Local" else "UTC"
+    """The zone in which times are shown: UTC, the browser's, or that of the chosen symbol's exchange."""
+    if said("zone") == "Local":
+        return st.context.timezone or "UTC"
+    return exchange_zone(said("symbol") or "") if said("zone") == "Exchange" else "UTC"
 
 
 def renewed(every_s: float, body: Callable[[], None]) -> None:

@@ -107,6 +107,15 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
+def exchange_zone(symbol: str) -> str:
+    """The zone of the exchange whose hours hold for a symbol; pairs are traded around the clock, in UTC.
+
+    >>> exchange_zone("AAPL"), exchange_zone("BTC/USD")
+    ('America/New_York', 'UTC')
+    """
+    return "UTC" if "/" in symbol or not symbol else "America/New_York"
+
+
 def moment(at: datetime | None, zone: tzinfo = UTC) -> str:
     """A time of the zone, to the minute (to the second where it has any)."""
     if at is None:

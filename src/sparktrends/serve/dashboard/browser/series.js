@@ -36,11 +36,11 @@ export class Series {
   }
 
   // How many of the newest bars to ask for, so that none behind a bar with metrics is left without (what is not warm
-  // yet has none anywhere). A bar fetched while it formed may have said null.
+  // yet has none anywhere). A bar fetched while it formed may have said null. Minutes without a trade are rows too.
   lacking(names) {
-    const bars = this.traded().slice(-KEPT / 5);
+    const bars = this.traded();
     const first = bars.findIndex((bar, n) => n > 0 && names.some((name) => bar[name] == null && bars[n - 1][name] != null));
-    return first < 0 ? 3 : bars.length - first + 3;
+    return first < 0 ? 3 : this.sorted().filter((bar) => bar.t >= bars[first].t).length + 3;
   }
 
   traded() {

@@ -28,8 +28,11 @@ def _body(kind: str) -> None:
             st.info("Nothing of this kind is stored yet. A series appears here with its first trade.")
             return
         _movers(found)
-        st.plotly_chart(figures.heat_map(found), width="stretch", key="heat", config=figures.STILL)
-        _table(found)
+        told = [row for row in found if row["closes"]]
+        if told:
+            st.plotly_chart(figures.heat_map(told), width="stretch", key="heat", config=figures.STILL)
+        # Of the others we have heard that they live, and nothing more yet.
+        _table([*told, *(row for row in found if not row["closes"])])
 
 
 def _kind(row: Mapping[str, Any]) -> str:
@@ -64,22 +67,24 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     columns = {
-        "link": st.column_config.LinkColumn("", display_text="chart", width=60),
+        "link": st.column_config.LinkColumn("", display_text="chart", width=55),
         "symbol": "Symbol",
+        "kind": text("Data", width=80),
         "name": text("Company", help="As the newest provider says"),
-        "closes": st.column_config.LineChartColumn("Last 60 minutes with trades", width="medium"),
+        "closes": st.column_config.LineChartColumn("Last 60 minutes", width=160, help="Minutes with trades"),
         "close": tables.price("Last"),
-        "change": number("Change, a day", format="percent"),
-        "volume_ratio": number("Volume ÷ usual", format="%.2f"),
-        "roc_10": number("Momentum, ROC 10 (%)", format="%.2f"),
-        "rsi_14": number("RSI 14", format="%.0f"),
-        "trend": text("Trend", help="SMA 50 against SMA 200 of one-minute bars"),
-        "sentiment": number("Sentiment, a week", format="%+.2f"),
-        "signals": number("Signals, a day"),
-        "fresh": "Last word",
-        "kind": "Data",
+        "change": number("Change", format="percent", help="Within the last day of its own time", width=80),
+        "volume_ratio": number("Volume ÷ usual", format="%.2f", help="Of the newest minute", width=105),
+        "roc_10": number("Momentum", format="%.2f", help="ROC 10 in per cent, one-minute bars", width=90),
+        "rsi_14": number("RSI 14", format="%.0f", width=65),
+        "trend": text("Trend", help="SMA 50 against SMA 200 of one-minute bars", width=60),
+        "sentiment": number("Sentiment", format="%+.2f", help="Mean of the stories of a week", width=85),
+        "signals": number("Signals", help="Within the last day of its own time", width=70),
+        "fresh": text("Last word", width=100),
         "source": "Source",
     }
+    if not any(row["name"] for row in rows):
+        del columns["name"]
     tables.table(shown, columns, height=38 + 35 * min(len(shown), 24), key="overview")
 
 

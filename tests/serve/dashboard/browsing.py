@@ -1,0 +1,101 @@
+"""A real headless browser on a running dashboard, which notes every error and every request to another host."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+]
+HARMLESS = "Unrecognized feature"
+"""Streamlit's frame asks for browser features that Chromium does not know; a warning of its own making."""
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """Headless Chromium with an empty profile; skips where there is none."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield started
+        started.close()
+
+
+@dataclass
+class Watched:
+    """A running dashboard: its tabs may ask nobody but ``allowed`` (host:port); ``problems`` says what was wrong."""
+
+    address: str
+    allowed: frozenset[str]
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, context: Any, page: str, **query: str) -> Any:
+        """A tab on a page, whose console errors and requests to other hosts are noted."""
+        tab = context.new_page()
+        tab.on("console", lambda said: self._note(said.type, said.text))
+        tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        tab.on("request", lambda asked: self._check(asked.url))
+        tab.on("dialog", lambda dialog: self.problems.append(f"dialog {dialog.message}"))
+        tab.goto(f"{self.address}/?{urlencode({'page': page, **query})}")
+        tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=30_000)
+        return tab
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and HARMLESS not in text:
+            self.problems.append(text)
+
+    def _check(self, url: str) -> None:
+        if url.startswith(("http:", "https:", "ws:", "wss:")) and url.split("/")[2] not in self.allowed:
+            self.problems.append(f"asked {url}")
+
+
+def answers(port: int) -> bool:
+    """Whether a dashboard serves on this port."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/_stcore/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def until(true: Callable[[], Any], seconds: float, pause: Callable[[], Any] = lambda: time.sleep(0.05)) -> None:
+    """Return once ``true`` says so; fails when that takes longer."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        pause()
+
+
+def charted(tab: Any, seconds: float = 40) -> Any:
+    """The frame of the live chart, once it has drawn bars."""
+    found: list[Any] = []
+
+    def drawn() -> bool:
+        found[:] = [frame for frame in tab.frames if "live_chart" in frame.url]
+        return bool(found) and bool(found[0].evaluate("window.sparktrends && window.sparktrends.draws > 0"))
+
+    until(drawn, seconds, lambda: tab.wait_for_timeout(20))
+    return found[0]
