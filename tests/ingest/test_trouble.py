@@ -53,10 +53,15 @@ def test_crypto_goes_on_beside_a_closed_exchange() -> None:
 
 @pytest.mark.parametrize(("quiet", "kind"), [(["AAPL"], "quiet"), (["AAPL", "MSFT"], "silent")])
 def test_one_silent_symbol_may_not_be_traded_but_all_of_them_are_a_dead_feed(quiet: list[str], kind: str) -> None:
-    since = NOW - 3 * MINUTE
+    since = NOW - 6 * MINUTE
     feeds = {s: replace(WELL, last_data=since) if s in quiet else WELL for s in AT_EASE.feeds}
-    words = f"finnhub: nothing of {', '.join(quiet)} since Wed 2024-11-20 23:57 UTC, though the connection lives"
+    words = f"finnhub: nothing of {', '.join(quiet)} since Wed 2024-11-20 23:54 UTC, though the connection lives"
     assert told(replace(AT_EASE, feeds=feeds)) == [(kind, words)]
+
+
+def test_of_a_symbol_that_is_hardly_traded_nobody_hears_soon() -> None:
+    feeds = {"AAPL": replace(WELL, last_data=NOW - 4 * MINUTE), "MSFT": WELL}
+    assert told(replace(AT_EASE, feeds=feeds)) == []
 
 
 def test_the_night_is_no_silence_in_the_morning() -> None:

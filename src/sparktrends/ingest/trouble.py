@@ -20,6 +20,8 @@ Kind = Literal["down", "silent", "quiet", "closed", "quota", "refused"]
 ALARMING: frozenset[Kind] = frozenset({"down", "silent"})
 """Kinds that mean that data is missed."""
 _PATIENCE = 10 * SECOND
+_QUIET = 5
+"""So many times longer than a whole feed one symbol may be silent before anybody hears of it."""
 _SHOWN = 5
 
 
@@ -97,11 +99,14 @@ def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
 
 def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
     silent = {symbol: since for symbol, since in silences.items() if look.now - since > look.patience}
+    kind: Kind = "silent"
+    if len(silent) < len(silences):
+        # One symbol may just not be traded; all of them at once are a feed that is dead.
+        kind = "quiet"
+        silent = {symbol: since for symbol, since in silent.items() if look.now - since > _QUIET * look.patience}
     if silent:
         since = min(silent.values())
         words = f"nothing of {named(silent)} since {clock(since)}, though the connection lives"
-        # One symbol may just not be traded; all of them at once are a feed that is dead.
-        kind: Kind = "silent" if len(silent) == len(silences) else "quiet"
         yield Trouble(look.source, kind, f"{look.source}: {words}", since)
 
 
