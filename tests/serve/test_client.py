@@ -66,8 +66,8 @@ def test_errors_have_their_types(url: str) -> None:
     with Client(url) as client:
         with pytest.raises(BadSetting, match="interval"):
             client.bars("BTC/USD", "2m")
-        with pytest.raises(NotFound, match="not part of"):
-            client.rows("volume-profile")
+        with pytest.raises(NotFound):
+            client.rows("nothing")
         with pytest.raises(BadSetting, match="time zone"):
             client.bars("BTC/USD", start=datetime(2024, 5, 1))
     with Client("http://127.0.0.1:1") as client:
