@@ -11,9 +11,10 @@ or zip in ``Settings.py_files``. On this machine workers import what the driver 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -22,6 +23,7 @@ from pyspark.sql import SparkSession
 from sparktrends.errors import Unavailable
 
 LOOPBACK = "127.0.0.1"
+STOP_S = 20.0
 SECRET_KEYS = "(?i)secret|password|passwd|token|credential|api.?key|access.?key|webhook|jaas"
 """Settings and options whose names match are shown as ``*********`` wherever Spark shows any."""
 
@@ -70,6 +72,7 @@ class Settings:
     shuffle_partitions: int = 2
     py_files: Sequence[str] = ()
     archives: Sequence[str] = ()
+    java_options: Sequence[str] = ()
     more: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -83,13 +86,15 @@ def config(settings: Settings) -> dict[str, str]:
     return {
         **_ALWAYS,
         "spark.driver.memory": settings.memory,
-        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -Djava.io.tmpdir={settings.scratch}",
+        "spark.driver.extraJavaOptions": " ".join(
+            f'"{option}"'
+            for option in ("-XX:+UseSerialGC", f"-Djava.io.tmpdir={settings.scratch}", *settings.java_options)
+        ),
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.local.dir": str(settings.scratch),
         "spark.sql.warehouse.dir": str(settings.scratch / "warehouse"),
-        "spark.jars": ",".join(str(jar) for jar in settings.jars),
         **_ui(settings.ui_port),
-        **(_loopback() if settings.local else _shipped(settings)),
+        **(_own(settings) if settings.local else _shipped(settings)),
         **settings.more,
     }
 
@@ -122,17 +127,31 @@ def working() -> Iterator[None]:
         ) from error
 
 
+def close(session: SparkSession) -> None:
+    """Stop the session, let its Java end in its own time (`STOP_S`), and return: only so it keeps what it made of its
+    classes, for nobody waits for a Java whose Python is gone."""
+    java = getattr(session.sparkContext._gateway, "proc", None)
+    session.stop()
+    if java is not None:
+        java.stdin.close()  # what it takes for its parent's end
+        with suppress(TimeoutExpired):
+            java.wait(STOP_S)
+
+
 def _ui(port: int | None) -> dict[str, str]:
     if port is None:
         return {"spark.ui.enabled": "false"}
     return {"spark.ui.enabled": "true", "spark.ui.port": str(port)}
 
 
-def _loopback() -> dict[str, str]:
-    return {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK}
+def _own(settings: Settings) -> dict[str, str]:
+    """All in this process: jars lie on its class path, where Java can keep what it made of them."""
+    path = ":".join(str(jar) for jar in settings.jars)
+    return {"spark.driver.bindAddress": LOOPBACK, "spark.driver.host": LOOPBACK, "spark.driver.extraClassPath": path}
 
 
 def _shipped(settings: Settings) -> dict[str, str]:
-    """How our packages reach the executors of a cluster."""
-    shipped = {"spark.submit.pyFiles": settings.py_files, "spark.archives": settings.archives}
+    """How jars and our packages reach the executors of a cluster."""
+    jars = [str(jar) for jar in settings.jars]
+    shipped = {"spark.jars": jars, "spark.submit.pyFiles": settings.py_files, "spark.archives": settings.archives}
     return {key: ",".join(values) for key, values in shipped.items() if values}

@@ -16,7 +16,11 @@ _KNOWN = ("memory", "archives", "py_files", "conf")
 
 
 def spark_settings(
-    settings: Settings, jars: Sequence[Path], scratch: Path, ui_port: int | None = None
+    settings: Settings,
+    jars: Sequence[Path],
+    scratch: Path,
+    ui_port: int | None = None,
+    java_options: Sequence[str] = (),
 ) -> SparkSettings:
     """``archives`` and ``py_files`` take our package to executors, ``conf`` is Spark's own; raises BadSetting."""
     from sparktrends.spark import Settings as SparkSettings
@@ -32,6 +36,7 @@ def spark_settings(
         memory=str(table.get("memory", "1g")),
         py_files=_texts(table, "py_files"),
         archives=_texts(table, "archives"),
+        java_options=java_options,
         more=_conf(table),
     )
 

@@ -201,10 +201,15 @@ def resolve(resolver: Resolver, name: str, scratch: Path, on_line: Callable[[str
             )
 
 
-def _ivy() -> Path:
+def of_spark(pattern: str = "*.jar") -> list[Path]:
+    """The jars inside pyspark whose names match."""
     spec = importlib.util.find_spec("pyspark")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    for jar in (jar for folder in folders for jar in Path(folder, "jars").glob("ivy-*.jar")):
+    return sorted(jar for folder in folders for jar in Path(folder, "jars").glob(pattern))
+
+
+def _ivy() -> Path:
+    for jar in of_spark("ivy-*.jar"):
         return jar
     raise NotFound("pyspark with its jars is not installed", hint="install the requirements again")
 

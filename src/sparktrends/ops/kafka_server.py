@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.java import Java
 from sparktrends.ops.ports import LOOPBACK, any_free
 from sparktrends.ops.supervise import Spec, bare_env, evict, run
@@ -75,6 +76,7 @@ class KafkaServer:
     logs: Path
     port: int
     env: Mapping[str, str] = field(repr=False)
+    classes: KeptClasses | None = None
     name: str = "kafka"
 
     @property
@@ -102,7 +104,7 @@ class KafkaServer:
         """The broker's process."""
         return Spec(
             name=self.name,
-            argv=self._java("kafka.Kafka", str(self._config)),
+            argv=self._java(self.classes.options if self.classes else [], "kafka.Kafka", str(self._config)),
             output=self.logs / "kafka.out",
             log=self._log,
             env=bare_env(self.env),
@@ -120,13 +122,14 @@ class KafkaServer:
         except (OSError, struct.error):
             return False
 
-    def _java(self, *main: str) -> list[str]:
+    def _java(self, options: Sequence[str], *main: str) -> list[str]:
         path = ":".join(str(jar) for jar in self.jars)
         return [
             self.java.executable,
             f"-Xmx{HEAP}",
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
+            *options,
             f"-Dlog4j2.configurationFile={self._logging}",
             "-cp",
             path,
@@ -139,10 +142,11 @@ class KafkaServer:
 
     def _format(self) -> None:
         arguments = ("format", "--ignore-formatted", "-t", self.cluster_id(), "-c", str(self._config))
+        options = self.classes.reading if self.classes else []
         run(
             Spec(
                 "formatting the broker's log",
-                self._java("kafka.tools.StorageTool", *arguments),
+                self._java(options, "kafka.tools.StorageTool", *arguments),
                 self.logs / "kafka.out",
                 bare_env(self.env),
                 self.folder,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from sparktrends.ops import jars, kafka_server, ports, postgres_server
+from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.home import Home
 from sparktrends.ops.java import Java
 from sparktrends.ops.kafka_server import KafkaServer
@@ -142,13 +143,15 @@ class Stack:
                 raise
 
     def _start_kafka(self) -> None:
+        found = self._resolver.ensure([jars.BROKER])[jars.BROKER]
         server = KafkaServer(
             java=self.java,
-            jars=self._resolver.ensure([jars.BROKER])[jars.BROKER],
+            jars=found,
             folder=self._home.kafka,
             logs=self._home.logs,
             port=self.ports["kafka"].number,
             env=self._resolver.env,
+            classes=KeptClasses.of("kafka", self.java, found, self._resolver.cache),
         )
         self._keep(Keeper(server, self._on_event))
 

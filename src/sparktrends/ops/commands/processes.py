@@ -21,6 +21,7 @@ from sparktrends.ingest.run import Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops import feeding, jars, java
 from sparktrends.ops.channels import operational_channels
+from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
@@ -80,7 +81,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         with publishing(publisher, failed=stopping.set):
             running.run()
     finally:
-        session.stop()
+        spark.close(session)
 
 
 @click.command(hidden=True)
@@ -97,7 +98,11 @@ def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
     os.environ.update(java.spark_env(found, settings.env))
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
-    return spark_settings(settings, connector, home.scratch, int(port) if port else None)
+    options: list[str] = []
+    if settings.spark_master.startswith("local"):
+        classes = KeptClasses.of("spark", found, [*connector, *jars.of_spark()], settings.cache)
+        options = classes.options if classes else []
+    return spark_settings(settings, connector, home.scratch, int(port) if port else None, options)
 
 
 @click.command()
