@@ -46,7 +46,7 @@ def test_the_larger_excursion_gives_the_direction(run, still):
 
 def test_price_and_volume_together_are_a_shock_where_neither_is_one(run, noise):
     bars = noise(4, 1000)
-    bars[999, CLOSE] = bars[999, HIGH] = bars[998, CLOSE] * 1.006
+    bars[999, CLOSE] = bars[999, HIGH] = bars[998, CLOSE] * 1.0058
     bars[999, VOLUME] = 400.0
     assert abs(run("surge", bars)[999, SCORE]) < 4.2
     assert run("volume_spike", bars)[999, SCORE] < 4.2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.detectors import rarity
-from sparktrends.detectors.rarity import CENTRE, SPREAD, TRACKER, absorb, begin, distance, weight_of
+from sparktrends.detectors.rarity import CENTRE, SPREAD, TAIL, TRACKER, absorb, begin, distance, weight_of
 
 
 def tracked(values, span=60, moving=False):
@@ -41,6 +41,29 @@ def test_an_outlier_moves_the_scale_no_more_than_three_scales_would():
     values = list(np.random.default_rng(2).normal(0, 0.01, 500))
     assert tracked([*values, 1e6])[SPREAD] == pytest.approx(tracked([*values, 10.0])[SPREAD])
     assert tracked([*values, 1e6])[SPREAD] < 1.06 * tracked(values)[SPREAD]
+
+
+def test_an_event_of_five_bars_makes_the_next_one_look_little_more_usual():
+    values = list(np.random.default_rng(2).standard_t(4, 3000))
+    calm, shaken = tracked(values), tracked([*values, *[80.0] * 5])
+    assert shaken[TAIL] < 1.25 * calm[TAIL]
+    assert rarity.rarity(shaken, 0, 60.0) > 4.2
+
+
+def test_extremes_that_come_again_and_again_become_usual():
+    values = list(np.random.default_rng(2).standard_normal(3000))
+    often = [80.0 if n % 50 == 0 else value for n, value in enumerate(values)]
+    assert rarity.rarity(tracked(values), 0, 20.0) > 4.2
+    assert rarity.rarity(tracked(often), 0, 20.0) < 2.5
+
+
+@pytest.mark.parametrize("mean", [0.1, 0.3, 0.6])
+def test_the_mean_of_an_exponential_tail_is_learned_right_though_outliers_count_little(mean):
+    learned, seen = 0.25, []
+    for excess in np.random.default_rng(5).exponential(mean, 20_000):
+        learned += rarity.TAIL_MEMORY * (rarity.bounded(excess, learned) - learned)
+        seen.append(learned)
+    assert np.mean(seen[1000:]) == pytest.approx(mean, rel=0.03)
 
 
 def test_the_centre_follows_when_it_is_to():

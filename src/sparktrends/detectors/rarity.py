@@ -2,7 +2,8 @@
 
 A tracker is four floats of state. Centre and scale are exponentially weighted and learn winsorised values, so that an
 outlier moves them no more than a bar at `WINSOR` scales would. How heavy the tail is, is learned too: the share of
-bars beyond `KNEE` scales and the mean of ln(z / KNEE) among them (Hill, 1975). The score is then
+bars beyond `KNEE` scales and the mean of ln(z / KNEE) among them (Hill, 1975), winsorised at `WINSOR` times that mean,
+or the first pump of a day would make the second look usual. The score is then
 
     −log10 P(|z| at least this large)  =  −log10(rate) + log10(z / KNEE) / tail        for z beyond the knee,
 
@@ -30,8 +31,10 @@ RATE_MEMORY, TAIL_MEMORY = 1 / 500, 1 / 50
 """Weights: of a bar in the rate, of a bar beyond the knee in the tail: both remember about a thousand bars."""
 PRIOR_RATE, PRIOR_TAIL = 0.05, 0.25
 """Before anything is learned: the tail of Student's t with four degrees of freedom, usual for returns."""
-LEAST_RATE, LEAST_TAIL, MOST_EXCESS = 0.02, 0.17, 1.5
-"""No market is taken to have thinner tails than a Gaussian (0.17 at two deviations); one bar moves the tail little."""
+LEAST_RATE, LEAST_TAIL = 0.02, 0.17
+"""No market is taken to have thinner tails than a Gaussian (0.17 at two deviations)."""
+CENSORED = 1.0 - math.exp(-WINSOR)
+"""Mean of an exponential variable that is cut off at `WINSOR` times its mean, as a share of that mean."""
 
 MOST_SCORE = 100.0
 """Beyond it the number says nothing more."""
@@ -68,6 +71,16 @@ def together(a: float, b: float) -> float:
 
 
 @compiled
+def bounded(excess: float, mean: float) -> float:
+    """What an excess teaches about the mean of an exponential tail: one outlier little, all together the truth.
+
+    >>> bounded(0.19, 0.2) < 0.2 < bounded(0.2, 0.2), bounded(50.0, 0.2) == bounded(0.7, 0.2)
+    (True, True)
+    """
+    return min(excess, WINSOR * mean) / CENSORED
+
+
+@compiled
 def absorb(state: Row, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
     """Learn a value that lay at ``z``: first the tail, then scale and, when ``moving``, centre.
 
@@ -77,8 +90,7 @@ def absorb(state: Row, at: int, z: float, floor: float, weight: float, moving: b
     beyond = far > KNEE
     state[at + RATE] += RATE_MEMORY * ((1.0 if beyond else 0.0) - state[at + RATE])
     if beyond:
-        excess = min(math.log(far / KNEE), MOST_EXCESS)
-        state[at + TAIL] += TAIL_MEMORY * (excess - state[at + TAIL])
+        state[at + TAIL] += TAIL_MEMORY * (bounded(math.log(far / KNEE), state[at + TAIL]) - state[at + TAIL])
     width = max(state[at + SPREAD], floor)
     near = min(max(z, -WINSOR), WINSOR) * width
     state[at + SPREAD] += weight * (GAUSS * abs(near) - state[at + SPREAD])
