@@ -276,12 +276,14 @@ class TestKeptBack:
         assert len(other.bodies) == 1
         assert sorted(world.deliveries()) == [("alert", "cancelled"), ("alert", "sent")]
 
-    def test_a_stale_feed_silences_what_was_raised_after_its_last_word(self, world: World) -> None:
+    @pytest.mark.parametrize("rule", ["ops.stale_feed", "ops.feed"])
+    def test_a_stale_feed_silences_what_was_raised_after_its_last_word(self, world: World, rule: str) -> None:
         before = world.alert(rule="before")
         world.insert(before)
-        stale = Condition(
-            "ops.stale_feed", "binance BTC/USD", "stale", world.now + 1, source="binance", symbol="BTC/USD"
-        )
+        of_series = {"source": "binance", "symbol": "BTC/USD"}
+        of_source = {"values": {"symbols": ["BTC/USD", "SOL/USD"]}}
+        about, more = ("binance", of_source) if rule == "ops.feed" else ("binance BTC/USD", of_series)
+        stale = Condition(rule, about, "stale", world.now + 1, **more)  # type: ignore[arg-type]
         world.later(60)
         world.conditions().fire(stale, ["hook"], world.now)
         other_series = world.alert(symbol="ETH/USD")

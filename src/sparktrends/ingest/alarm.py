@@ -35,7 +35,8 @@ def conditions_of(
         found[WAITS, "ingest"] = Condition(WAITS, "ingest", title, away_since, "critical")
     for trouble in troubles:
         if trouble.kind in ALARMING and now - trouble.since > _FEED_PATIENCE:
-            found[FEED, trouble.source] = Condition(FEED, trouble.source, trouble.words, trouble.since)
+            values = {"symbols": list(trouble.symbols)}
+            found[FEED, trouble.source] = Condition(FEED, trouble.source, trouble.words, trouble.since, values=values)
     return found
 
 

@@ -27,12 +27,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One sentence about one source; ``since`` is when it began (µs UTC)."""
+    """One sentence about one source; ``since`` is when it began (µs UTC), ``symbols`` whose data is missed."""
 
     source: str
     kind: Kind
     words: str
     since: int
+    symbols: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept in a file; `Trouble(**…)` reads it."""
@@ -94,7 +95,7 @@ def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
         return
     why = plain(look.failure) or "it has not answered yet"
     words = f"nothing of {named(symbols)} since {clock(since)}: {why}"
-    yield Trouble(look.source, "down", f"{look.source}: {words}", since)
+    yield Trouble(look.source, "down", f"{look.source}: {words}", since, symbols)
 
 
 def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
@@ -107,7 +108,7 @@ def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
     if silent:
         since = min(silent.values())
         words = f"nothing of {named(silent)} since {clock(since)}, though the connection lives"
-        yield Trouble(look.source, kind, f"{look.source}: {words}", since)
+        yield Trouble(look.source, kind, f"{look.source}: {words}", since, list(silent))
 
 
 def plain(words: str) -> str:

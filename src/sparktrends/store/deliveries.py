@@ -170,8 +170,10 @@ FROM (
                   AND z.from_at <= core.at(%(now)s) AND core.at(%(now)s) < z.until_at) THEN 'silenced'
             WHEN a.subject IS NULL AND EXISTS (
                 SELECT FROM core.alerts o
-                WHERE o.rule = 'ops.stale_feed' AND o.series = a.series AND o.status = 'firing'
-                  AND o.start < a.created_at) THEN 'inhibited: its feed is stale'
+                WHERE o.status = 'firing' AND o.start < a.created_at
+                  AND (o.rule = 'ops.stale_feed' AND o.series = a.series
+                    OR o.rule = 'ops.feed' AND o.subject = s.source AND o."values" -> 'symbols' ? s.symbol)
+                ) THEN 'inhibited: its feed is stale'
             END
         WHEN f.state IN ('cancelled', 'dead') AND f.unknown_outcomes = 0 THEN 'never told' END AS why
     FROM core.deliveries d
