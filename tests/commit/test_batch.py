@@ -66,6 +66,13 @@ def test_a_repeated_batch_is_told_and_changes_nothing(road: Road) -> None:
     assert rows(road.dsn, "SELECT commit FROM core.shards") == [(1,)]
 
 
+def test_the_ledger_says_when_the_newest_record_was_appended(road: Road) -> None:
+    """What waits longer than it should is told by it; the time of the commit would say nothing."""
+    road.all()
+    appended = "SELECT appended_at = core.at(%s) FROM core.ledger WHERE (topic, partition) = (%s, %s)"
+    assert rows(road.dsn, appended, T + 11 * MINUTE, *PLACE) == [(True,)]
+
+
 @pytest.mark.parametrize("start", [3, 6])
 def test_a_batch_that_begins_elsewhere_is_refused(road: Road, start: int) -> None:
     road.commit(road.ranges({PLACE: 5}))

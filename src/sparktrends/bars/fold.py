@@ -78,6 +78,7 @@ class Fold:
         self._quarantined: list[Quarantined] = []
         self._provider_bars: list[StoredProviderBar] = []
         self._counts: dict[tuple[str, int], dict[str, int]] = {}
+        self._newest: dict[tuple[str, int], int] = {}
         self._payloads: dict[tuple[str, int], int] = {}
 
     def add(self, value: bytes | None, at: Coordinates, whole: Whole | None = None) -> None:
@@ -86,9 +87,11 @@ class Fold:
         ``whole`` is the size and SHA-256 of a record beyond `record.MAX_BYTES` of which ``value`` is the beginning.
         """
         verdict = judge(value, at, self._limits) if whole is None else too_large(value, at, whole)
-        counts = self._counts.setdefault((at.topic, at.partition), {})
+        place = (at.topic, at.partition)
+        counts = self._counts.setdefault(place, {})
         kind = self._place(verdict)
         counts[kind] = counts.get(kind, 0) + 1
+        self._newest[place] = max(self._newest.get(place, 0), at.appended)
 
     def _place(self, verdict: Judged) -> str:
         match verdict:
@@ -144,8 +147,8 @@ class Fold:
     def result(self) -> FoldResult:
         """What all records so far come to."""
         counts = (
-            PartitionCounts(topic, partition, records=sum(kinds.values()), **kinds)
-            for (topic, partition), kinds in self._counts.items()
+            PartitionCounts(topic, part, records=sum(kinds.values()), newest=self._newest[topic, part], **kinds)
+            for (topic, part), kinds in self._counts.items()
         )
         folded = FoldResult(
             bars=tuple(self._bars.values()),

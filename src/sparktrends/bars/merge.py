@@ -82,7 +82,7 @@ def merge_marks(a: SeriesMark, b: SeriesMark) -> SeriesMark:
 
 
 def merge_counts(a: PartitionCounts, b: PartitionCounts) -> PartitionCounts:
-    """The sum, of one topic and partition."""
+    """Both together, of one topic and partition."""
     return PartitionCounts(
         a.topic,
         a.partition,
@@ -93,6 +93,7 @@ def merge_counts(a: PartitionCounts, b: PartitionCounts) -> PartitionCounts:
         bars=a.bars + b.bars,
         late=a.late + b.late,
         quarantined=a.quarantined + b.quarantined,
+        newest=max(a.newest, b.newest),
     )
 
 

@@ -95,8 +95,9 @@ class Loader:
                 return
             bad = self.keep(tx, log, chunk)
             save.quarantined(tx, bad, {log.topic: log.topic_id})
-            counts = PartitionCounts(log.topic, log.partition, records=len(bad), quarantined=len(bad))
-            tx.advance_ledger([span], [counts], 0)
+            newest = max((record.appended for record in chunk), default=0)
+            counts = PartitionCounts(log.topic, log.partition, len(bad), quarantined=len(bad), newest=newest)
+            tx.advance_ledger([span], [counts])
         total.stored += len(chunk) - len(bad)
         total.quarantined += len(bad)
 

@@ -56,7 +56,7 @@ def commit_batch(
     save.late_trades(tx, result.late, series, ids)
     save.quarantined(tx, result.quarantined, ids)
     save.provider_bars(tx, result.provider_bars, series)
-    tx.advance_ledger(ranges, result.counts, now)
+    tx.advance_ledger(ranges, result.counts)
     return _merge(tx, states, result, laws, cache, now)
 
 

@@ -82,7 +82,8 @@ class StoredProviderBar:
 
 @dataclass(frozen=True, slots=True)
 class PartitionCounts:
-    """What became of the records of one partition in one batch: law 1 in numbers. Their sum is ``records``."""
+    """What became of the records of one partition in one batch: law 1 in numbers. Their sum is ``records``;
+    ``newest`` is when the broker appended the last of them (µs)."""
 
     topic: str
     partition: int
@@ -93,3 +94,4 @@ class PartitionCounts:
     bars: int = 0
     late: int = 0
     quarantined: int = 0
+    newest: int = 0

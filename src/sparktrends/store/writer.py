@@ -203,14 +203,14 @@ class Transaction:
                 found[series].append(Span(start, end, reason))
         return found
 
-    def advance_ledger(self, ranges: Sequence[OffsetRange], counts: Sequence[PartitionCounts], appended: int) -> None:
+    def advance_ledger(self, ranges: Sequence[OffsetRange], counts: Sequence[PartitionCounts]) -> None:
         """Move the ledger to the end of these ranges and add what became of their records."""
         by_partition = {(c.topic, c.partition): c for c in counts}
         for r in ranges:
             c = by_partition.get((r.topic, r.partition), PartitionCounts(r.topic, r.partition))
             self.cursor.execute(
                 rows.ADVANCE_LEDGER,
-                (r.end, c.records, c.trades, c.prices, c.heartbeats, c.bars, c.late, c.quarantined, appended or None)
+                (r.end, c.records, c.trades, c.prices, c.heartbeats, c.bars, c.late, c.quarantined, c.newest or None)
                 + (r.topic, r.partition),
             )
 

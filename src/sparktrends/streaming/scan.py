@@ -52,20 +52,22 @@ class Scanner:
                 self._exact.add(*record)
 
     def _count(self, batch: pa.RecordBatch, rows: t.Rows) -> None:
-        codes = pa.array(rows.partition * 4 + rows.fate)
+        plain = rows.fate != t.PRESET
         topics = batch.column("topic").unique().to_pylist()
         for topic in topics:
-            mine = codes if len(topics) == 1 else codes.filter(pc.equal(batch.column("topic"), topic))
-            for pair in mine.value_counts().to_pylist():
-                partition, fate = divmod(pair["values"], 4)
-                if fate != t.PRESET:
-                    self._counts.setdefault((topic, partition), [0, 0, 0])[fate] += pair["counts"]
+            mine = plain if len(topics) == 1 else plain & np.asarray(pc.equal(batch.column("topic"), topic))
+            for partition in np.unique(rows.partition[mine]).tolist():
+                here = mine & (rows.partition == partition)
+                counts = self._counts.setdefault((topic, partition), [0, 0, 0, 0])
+                for fate, count in enumerate(np.bincount(rows.fate[here], minlength=3).tolist()):
+                    counts[fate] += count
+                counts[3] = max(counts[3], int(rows.appended[here].max()))
 
     def result(self) -> FoldResult:
         """What all records so far come to."""
         counts = (
-            PartitionCounts(topic, partition, sum(kinds), trades=kinds[0], prices=kinds[1], heartbeats=kinds[2])
-            for (topic, partition), kinds in self._counts.items()
+            PartitionCounts(*place, trades + prices + beats, trades, prices, beats, newest=newest)
+            for place, (trades, prices, beats, newest) in self._counts.items()
         )
         names = series_names(self._tables)
         plain = FoldResult(
