@@ -8,7 +8,7 @@ import pytest
 
 from batch.test_repair import Shelf, with_ids
 from commit.stored import everything, expect_as_recomputed
-from commit.world import BOTH, MINUTE, SECOND, Log, Pen, Road, T, chain, random_log, rows
+from commit.world import BOTH, DAY, MINUTE, SECOND, Log, Pen, Road, T, chain, random_log, rows
 from sparktrends.bars import FoldResult, merge_results
 from sparktrends.batch.rebuild import FoldLog, Rebuild, Rebuilt, Stretch, cut, fold_ranges
 from sparktrends.batch.repair import Repair, Wanted
@@ -40,13 +40,15 @@ def rebuild(road: Road, wanted: Stretch | None = None, low: int = 0) -> list[Reb
 
 
 def written(found: Sequence[Rebuilt]) -> int:
-    return sum(day.written for day in found)
+    return sum(month.written for month in found)
 
 
 def lose(road: Road, since: int, until: int) -> None:
-    """Rows of bars and metrics vanish, as if a partition had been dropped."""
-    for table in ("bars", "metrics"):
-        rows(road.dsn, f"DELETE FROM core.{table} WHERE start >= core.at(%s) AND start < core.at(%s)", since, until)  # noqa: S608
+    """Rows of bars vanish as if a partition had been dropped, and the metrics from the first of them on."""
+    stretch = "start >= core.at(%s) AND start < core.at(%s)"
+    first = "(SELECT min(start) FROM core.bars b WHERE b.series = m.series AND b.interval = m.interval)"
+    rows(road.dsn, f"DELETE FROM core.metrics m WHERE {stretch} AND start >= {first}", since, until)  # noqa: S608
+    rows(road.dsn, f"DELETE FROM core.bars WHERE {stretch}", since, until)  # noqa: S608
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_lost_hours_come_back_as_they_were(road_of: Callable[[Log], Road], seed:
         "FROM core.bars WHERE interval = '1m' AND state <> 'forming'"
     )  # fmt: skip
     middle = (first + last) // 2 // 300 * 300 * SECOND
-    lose(road, T, middle)
+    lose(road, T - DAY, middle)
     assert everything(road.dsn)["bars"] != before["bars"]
     assert written(rebuild(road)) > 0
     after = everything(road.dsn)
@@ -91,7 +93,7 @@ def test_only_what_is_wanted_is_written(road_of: Callable[[Log], Road]) -> None:
     road.all()
     lose(road, T, T + 50 * MINUTE)
     found = rebuild(road, Stretch(["A"], T + 10 * MINUTE, T + 20 * MINUTE))
-    assert [(day.key, day.minutes, day.written) for day in found] == [(("demo", "A"), 10, 10)]
+    assert [(month.key, month.minutes, month.written) for month in found] == [(("demo", "A"), 10, 10)]
     assert rows(
         road.dsn, "SELECT count(*) FROM core.bars WHERE interval = '1m' AND start < core.at(%s)", T + 50 * MINUTE
     ) == [(10,)]
@@ -143,5 +145,5 @@ def test_minutes_that_the_log_has_lost_stay_as_they_are(road_of: Callable[[Log],
     before = everything(road.dsn)
     found = rebuild(road, low=30)
     assert written(found) == 0
-    assert 0 < sum(day.minutes for day in found) < 30
+    assert 0 < sum(month.minutes for month in found) < 30
     assert everything(road.dsn) == before

@@ -12,7 +12,7 @@ import pytest
 from batch.world import ask_rows
 from sparktrends.batch import retention
 from sparktrends.batch.retention import DEFAULTS, Month, limits_of, restore, retain
-from sparktrends.errors import BadSetting, IntegrityError
+from sparktrends.errors import BadSetting, DiskFull, IntegrityError
 from sparktrends.store.session import Session
 
 TODAY = date(2026, 11, 21)
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_everything_in_its_table(
 ) -> None:
     before = ask_rows(filled, ROWS.format("bars"))
     monkeypatch.setattr(retention.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFull, match="No space"):
         archived(filled, tmp_path)
     assert ask_rows(filled, ROWS.format("bars")) == before
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sparktrends.analysis import open_from
-from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
+from sparktrends.analysis import described, open_from
+from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results, vwap_of
 from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import merge_bars, place_of
 from sparktrends.batch.plan import day_of, day_start
@@ -25,10 +25,11 @@ from sparktrends.bus.connection import Connection
 from sparktrends.bus.log import LogReader
 from sparktrends.bus.reader import Reader
 from sparktrends.commit import Cache, Laws, replace_minutes
-from sparktrends.model import DAY, MINUTE, Coordinates, PartialBar, SeriesState
+from sparktrends.model import MINUTE, Coordinates, PartialBar, SeriesState
 from sparktrends.store import repair_rows as rows
+from sparktrends.store import save
 from sparktrends.store.repair_rows import Place
-from sparktrends.store.writer import Request, SeriesKey, Transaction, Writer
+from sparktrends.store.writer import SeriesKey, Transaction, Writer
 from sparktrends.telemetry import Clock
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A day of a series, the ``number``-th ``of`` so many: how many minutes it has that the log still knows, and how
-    many were written."""
+    """A month of a series, the ``number``-th ``of`` so many: how many of the wanted minutes the log still knows, and
+    how many were written."""
 
     key: SeriesKey
-    day: date
+    month: date
     minutes: int
     written: int
     number: int
@@ -126,7 +127,7 @@ class Rebuild:
         self._ends: dict[int, int] = {}
 
     def run(self, wanted: Stretch) -> Iterator[Rebuilt]:
-        """Each day of each series as it is done, oldest first. Raises Unavailable or Retryable while a service is
+        """Each month of each series as it is done, oldest first. Raises Unavailable or Retryable while a service is
         away: what was done stays done."""
         with self._writer.transaction() as tx:
             partitions, removed, states = rows.partitions(tx), rows.removed(tx), rows.known_series(tx, wanted.symbols)
@@ -134,34 +135,42 @@ class Rebuild:
         self._take(self._fold(ranges, wanted, removed))
         self._ends = {r.partition: r.end for r in ranges}
         begin = max(wanted.since, horizon(self._log, partitions, ranges, self._laws.limits))
-        days = [
-            (key, day)
+        months = [
+            (key, *piece)
             for key, (first, last) in states.items()
-            for day in _days(max(begin, first), min(wanted.until, last + MINUTE))
+            for piece in _months(max(begin, first), min(wanted.until, last + MINUTE))
         ]
-        for number, (key, day) in enumerate(days, 1):
-            yield Rebuilt(key, day, *self._rebuild(key, day, begin, wanted, removed), number, len(days))
+        for number, (key, since, until) in enumerate(months, 1):
+            minutes, written = self._rebuild(key, since, until, wanted, removed)
+            yield Rebuilt(key, day_of(since).replace(day=1), minutes, written, number, len(months))
 
     def _rebuild(
-        self, key: SeriesKey, day: date, begin: int, wanted: Stretch, removed: Collection[Place]
+        self, key: SeriesKey, since: int, until: int, wanted: Stretch, removed: Collection[Place]
     ) -> tuple[int, int]:
-        """How many minutes the day has, and how many were written."""
+        """How many minutes the stretch has, and how many were written."""
         with self._writer.transaction() as tx:
+            rows.go_by_index(tx)
             state = tx.lock_series([key])[key]
             self._catch_up(tx, wanted, removed)
-            first = max(begin, day_start(day))
-            minutes = _minutes(tx, state, first, min(wanted.until, day_start(day) + DAY), self._laws.limits)
+            minutes = _minutes(tx, state, since, until, self._laws.limits)
             late = [
                 late_bar(item, self._laws.limits)
-                for item in rows.late_trades(tx, key, first, day_start(day) + DAY, folded=True)
+                for item in rows.late_trades(tx, key, since, until, folded=True)
                 if place_of(item.at) not in removed
             ]
             folds = self._folds(key, minutes, late)
-            stored = tx.bars([Request(state.id, tuple(minutes), FOREVER)])[state.id]
+            final = tx.final_minutes([(state.id, since, until)]).get(state.id, [])
+            stored = {bar.fold.start: bar.fold for bar in final}
             wrong = [fold for fold in folds if stored.get(fold.start) != fold]
             if wrong:
+                self._put_back(tx, state, [fold for fold in wrong if fold.start not in stored])
                 replace_minutes(tx, key, wrong, self._laws, Cache(), self._clock())
         return len(minutes), len(wrong)
+
+    def _put_back(self, tx: Transaction, state: SeriesState, absent: Iterable[PartialBar]) -> None:
+        """Rows for minutes that should have one: what is absent is no row to replace."""
+        bars = [described(fold, state.clock, self._laws.limits.settle) for fold in absent]
+        save.bars(tx, [(state.id, bar, vwap_of(bar.fold.turnover, bar.fold.volume)) for bar in bars])
 
     def _folds(self, key: SeriesKey, minutes: Collection[int], late: Iterable[PartialBar]) -> list[PartialBar]:
         known = self._bars.get(key, {})
@@ -195,8 +204,13 @@ def _minutes(tx: Transaction, state: SeriesState, since: int, until: int, limits
     return [minute for minute in range(first, end, MINUTE) if minute not in away]
 
 
-def _days(since: int, until: int) -> Iterator[date]:
-    """The UTC days that [since, until) touches."""
-    if since < until:
-        for number in range(day_of(since).toordinal(), day_of(until - 1).toordinal() + 1):
-            yield date.fromordinal(number)
+def _months(since: int, until: int) -> Iterator[tuple[int, int]]:
+    """[since, until) cut at the beginnings of months.
+
+    >>> [(day_of(a).isoformat(), day_of(b - 1).isoformat()) for a, b in _months(0, 57_600 * MINUTE)]
+    [('1970-01-01', '1970-01-31'), ('1970-02-01', '1970-02-09')]
+    """
+    while since < until:
+        after = (day_of(since).replace(day=28) + timedelta(days=4)).replace(day=1)
+        yield since, min(until, day_start(after))
+        since = day_start(after)

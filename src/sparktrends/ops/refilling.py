@@ -27,13 +27,13 @@ def from_log(jobs: Jobs, wanted: Stretch, progress: Progress) -> Done:
     limits = limits_of(jobs.settings)
     laws = Laws(limits, Analyses(jobs.settings, limits)())
     fold = rebuild.by_spark(jobs.spark, jobs.where.kafka, limits)
-    minutes = written = days = 0
+    minutes = written = months = 0
     with (
         Reader(jobs.where.kafka) as log,
         closing(Writer(jobs.where.owner_dsn, SHARD, [TEMPORARY_METRICS])) as writer,
     ):
-        for day in Rebuild(writer, log, fold, laws, jobs.clock).run(wanted):
-            minutes, written, days = minutes + day.minutes, written + day.written, days + 1
-            progress(f"{day.day} {' '.join(day.key)}: {day.written:,} minutes written", day.number, day.of)
-    words = f"{written:,} of {minutes:,} minutes written, in {days} days of series"
-    return Done(words, {"days": days, "minutes": minutes, "written": written})
+        for made in Rebuild(writer, log, fold, laws, jobs.clock).run(wanted):
+            minutes, written, months = minutes + made.minutes, written + made.written, months + 1
+            progress(f"{made.month:%Y-%m} {' '.join(made.key)}: {made.written:,} minutes written", made.number, made.of)
+    words = f"{written:,} of {minutes:,} minutes written, in {months} months of series"
+    return Done(words, {"months": months, "minutes": minutes, "written": written})
