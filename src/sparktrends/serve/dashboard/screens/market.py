@@ -11,7 +11,7 @@ from sparktrends.serve.dashboard import tables, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, Wish
 from sparktrends.serve.dashboard.live_chart import show as show_chart
-from sparktrends.serve.dashboard.reading import EVERY_S, ask, said_plainly
+from sparktrends.serve.dashboard.reading import EVERY_S, ask, ask_slowly, said_plainly
 from sparktrends.store import board
 
 _DEFAULT = ("sma_50", "sma_200", "bb")
@@ -24,7 +24,7 @@ def show() -> None:
         view.renewed(EVERY_S, _wait_for_first)
         return
     row = _choose(rows)
-    view.renewed(EVERY_S, lambda: _tables(row))
+    view.renewed(EVERY_S, view.after_the_rest("tables", lambda: _tables(row)))
 
 
 def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -61,7 +61,7 @@ def _kindred(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[
 
 def _tables(row: Mapping[str, Any]) -> None:
     with said_plainly():
-        bars, found = st.tabs(["Newest bars", "Signals of this series"])
+        bars, found, profile = st.tabs(["Newest bars", "Signals of this series", "Volume profile"])
         with bars:
             tables.bars(ask(board.bars, row["series"], row["interval"], 30)[::-1])
         with found:
@@ -70,6 +70,33 @@ def _tables(row: Mapping[str, Any]) -> None:
                 tables.signals(signals)
             else:
                 st.caption("No signal yet. Detectors need some bars before they know what is usual.")
+        with profile:
+            _profile(row)
+
+
+def _profile(row: Mapping[str, Any]) -> None:
+    """How much was traded at which price in one session, as the daily run has made it."""
+    there = "volume_profile" in ask_slowly(board.views)
+    days = ask_slowly(board.profile_days, row["series"]) if there else []
+    if not days:
+        st.caption(
+            "No profile of a finished session yet: `sparktrends batch daily` makes one for each. The overlay "
+            "“Volume profile” of the chart shows that of what is in view."
+        )
+        return
+    day = st.selectbox("Session of", days, key="profile_day")
+    levels = ask_slowly(board.profile, row["series"], day)
+    if not levels:
+        return
+    control = next(level for level in levels if level["point_of_control"])
+    area = [level for level in levels if level["in_value_area"]]
+    st.caption(
+        f"Most was traded from {words.number(control['price'], 6)} to "
+        f"{words.number(control['price'] + control['step'], 6)}; 70 % of the volume from "
+        f"{words.number(area[0]['price'], 6)} to {words.number(area[-1]['price'] + area[-1]['step'], 6)}, "
+        f"in {levels[0]['minutes']} minutes with trades."
+    )
+    tables.profile(levels)
 
 
 def _wait_for_first() -> None:
