@@ -30,7 +30,7 @@ def test_where_all_comes_nothing_is_said() -> None:
 
 def test_a_wrong_key_is_named_with_what_does_not_come() -> None:
     look = replace(AT_EASE, feeds={"AAPL": DOWN, "MSFT": DOWN}, failure="finnhub refuses the key")
-    assert troubles(look)[0].symbols == ["AAPL", "MSFT"]
+    assert troubles(look)[0].symbols == ("AAPL", "MSFT")
     words = "finnhub: nothing of AAPL, MSFT since Wed 2024-11-20 23:59 UTC: finnhub refuses the key"
     assert told(look) == [("down", words)]
 

@@ -11,7 +11,7 @@ from sparktrends.net import JsonFile
 from sparktrends.ops.home import Home
 from sparktrends.ops.troubles import told
 
-DEAD = Trouble("binance", "down", "binance: nothing of BTC/USDT", 5)
+DEAD = Trouble("binance", "down", "binance: nothing of BTC/USDT", 5, ("BTC/USDT",))
 
 
 def test_what_was_written_is_read_until_nobody_writes_any_more(tmp_path: Path) -> None:

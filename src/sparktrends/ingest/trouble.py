@@ -33,11 +33,16 @@ class Trouble:
     kind: Kind
     words: str
     since: int
-    symbols: Sequence[str] = ()
+    symbols: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As it is kept in a file; `Trouble(**…)` reads it."""
+        """As it is kept in a file."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Trouble:
+        """The reverse of `to_json`."""
+        return cls(**{**row, "symbols": tuple(row["symbols"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
         return
     why = plain(look.failure) or "it has not answered yet"
     words = f"nothing of {named(symbols)} since {clock(since)}: {why}"
-    yield Trouble(look.source, "down", f"{look.source}: {words}", since, symbols)
+    yield Trouble(look.source, "down", f"{look.source}: {words}", since, tuple(symbols))
 
 
 def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
@@ -108,7 +113,7 @@ def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
     if silent:
         since = min(silent.values())
         words = f"nothing of {named(silent)} since {clock(since)}, though the connection lives"
-        yield Trouble(look.source, kind, f"{look.source}: {words}", since, list(silent))
+        yield Trouble(look.source, kind, f"{look.source}: {words}", since, tuple(silent))
 
 
 def plain(words: str) -> str:

@@ -16,4 +16,4 @@ def told(home: Home, now: int) -> list[Trouble]:
     said = JsonFile(home.run / TROUBLES).load() or {}
     if now - int(said.get("at", 0)) > _FRESH:
         return []
-    return [Trouble(**row) for row in said.get("troubles", ())]
+    return [Trouble.from_json(row) for row in said.get("troubles", ())]
