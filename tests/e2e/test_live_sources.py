@@ -101,7 +101,7 @@ def test_a_plan_says_what_a_day_costs_and_asks_nobody(live: tuple[Product, Any])
         "batch", "fetch", "--plan", "--symbols", forty, "--source", "alpha_vantage", env={"ALPHA_VANTAGE_API_KEY": "x"}
     ).out
     assert "alpha_vantage: 40 symbols need" in said
-    assert "days on this plan; yahoo would take" in said
+    assert "days on this plan; for their prices yahoo would take" in said
 
 
 def test_the_wrong_key_is_in_no_file_and_no_argument(live: tuple[Product, Any], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -91,9 +91,11 @@ def _faster(settings: Settings, session: Session, job: Job, port: int, slow: Cos
         return ""
     others = [n for n in composing.usable(settings, sandbox=bool(port)) if not slow.source.startswith(n)]
     other = composing.job(settings, system_clock, job.day, others, slow.symbols, port)
-    able = [c for c in costs(other, session) if set(c.symbols) == set(slow.symbols) and c.seconds < slow.seconds]
+    prices = [(asked, [ask for ask in asks if ask.what == "bars"]) for asked, asks in other.providers]
+    told = costs(replace(other, providers=prices), session)
+    able = [c for c in told if set(c.symbols) == set(slow.symbols) and c.seconds < slow.seconds]
     best = min(able, key=lambda cost: cost.seconds, default=None)
-    return f"; {best.source} would take {in_words(best.seconds)}" if best else ""
+    return f"; for their prices {best.source} would take {in_words(best.seconds)}" if best else ""
 
 
 @batch.command()
