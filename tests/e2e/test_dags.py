@@ -97,7 +97,7 @@ def scheduler(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Sch
 
 def rows(product: Product) -> dict[str, list[Any]]:
     found = {table: product.sql(f"SELECT t::text FROM {table} t ORDER BY 1") for table in TABLES}  # noqa: S608
-    found["alerts"] = product.sql("SELECT id FROM core.alerts WHERE rule LIKE 'ops.%' ORDER BY 1")
+    found["alerts"] = product.sql("SELECT id FROM core.alerts WHERE rule LIKE 'ops.%%' ORDER BY 1")
     # The live stream beside it goes on, with minutes of its own.
     found["days"] = product.sql(
         "SELECT t::text FROM core.provider_bars t JOIN core.series s ON s.id = t.series "
