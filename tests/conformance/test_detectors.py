@@ -151,6 +151,11 @@ def score_keeps_state(detectors):
 
 
 @compiled
+def _no_score(_p: Row, _state: Row, _bar: Row, _seen: Row) -> Verdict:
+    return 0.0, 0.0, 0.0, 1.0
+
+
+@compiled
 def _broken_score(_p: Row, state: Row, _bar: Row, _seen: Row) -> Verdict:
     state[1] += 1.0
     return state[1], 0.0, 0.0, 1.0
@@ -170,6 +175,25 @@ class LearnsInScore(Detector):
     measure = "calls"
     score = staticmethod(_broken_score)
     learn = staticmethod(_no_learning)
+
+
+class Neighbour(Detector):
+    """Keeps floats that nobody may touch."""
+
+    name = "neighbour"
+    size = 16
+    defaults = {"threshold": 1, "warm": 1}  # noqa: RUF012
+    measure = "nothing"
+    score = staticmethod(_no_score)
+    learn = staticmethod(_no_learning)
+
+
+@each
+def test_it_writes_no_state_but_its_own(kind):
+    detectors = Detectors(KERNEL.columns, registry=(kind, Neighbour))
+    state = detectors.new(1)
+    detectors.run(state[0], BARS, METRICS)
+    assert not state[0, kind.size + 1 :].any()
 
 
 def test_a_detector_that_learns_in_score_is_caught():

@@ -33,7 +33,7 @@ class Divergence(Detector):
     """
 
     name = "divergence"
-    size = 17
+    size = PRICE + 5
     defaults = {  # noqa: RUF012
         "threshold": 4.2,
         "warm": 100,

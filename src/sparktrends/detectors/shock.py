@@ -9,8 +9,8 @@ from sparktrends.detectors.base import COUNT, WARM, Detector, Row, Verdict, comp
 from sparktrends.detectors.rarity import MOST_SCORE, RATE_MEMORY, TAIL_MEMORY
 
 # The parts find their own floats at the same places, so each gets its own stretch: price first, then volume.
-PRICE = 12
-BEYOND, EXCESS = 17, 18
+PRICE = 14
+BEYOND, EXCESS = PRICE + 5, PRICE + 6
 """State after the parts': the share of bars whose evidence passes the knee, and by how much they do on average."""
 KNEE = 2.0
 LEAST_BEYOND, PRIOR_BEYOND = 0.02, 0.05
@@ -76,7 +76,7 @@ class Shock(Detector):
     """
 
     name = "shock"
-    size = 19
+    size = PRICE + 7
     defaults = {  # noqa: RUF012
         "threshold": 4.2,
         "warm": 100,

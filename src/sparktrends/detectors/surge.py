@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 from sparktrends.detectors import rarity
-from sparktrends.detectors.base import COUNT, HIGH, LOW, Detector, Row, Verdict, compiled
+from sparktrends.detectors.base import CLOSE, COUNT, HIGH, LOW, SESSION, Detector, Row, Verdict, compiled
+from sparktrends.detectors.price_move import DAY, least_scale, reference
 from sparktrends.detectors.price_move import _learn as learn_move
-from sparktrends.detectors.price_move import least_scale, reference
 
 SPAN = 2
 MOVE, TRACK = 8, 8
+BEGAN, RUN = 12, 13
+"""State after that of the move and the tracker: where the present move began, and which way it goes (0: none)."""
 
 
 @compiled
@@ -23,9 +25,31 @@ def excursion(state: Row, bar: Row) -> float:
 
 
 @compiled
-def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
+def whole(state: Row, bar: Row, floor: float) -> float:
+    """The excursion; where it carries on, by `KNEE` scales or more, what the bars before it did, all of the way since
+    that began: a move that goes on is one move, wherever the minutes cut it."""
     way = excursion(state, bar)
+    enough = rarity.KNEE * max(state[TRACK + rarity.SPREAD], floor)
+    if way * state[RUN] <= enough or state[DAY] != bar[SESSION]:
+        return way
+    return math.log(bar[HIGH] / state[BEGAN]) if way > 0 else math.log(bar[LOW] / state[BEGAN])
+
+
+@compiled
+def follow(state: Row, bar: Row, floor: float) -> None:
+    """Whether the close went on, or began, a move of `KNEE` scales or more, and where that began."""
+    before = reference(state, bar)
+    way = math.log(bar[CLOSE] / before) / max(state[TRACK + rarity.SPREAD], floor)
+    side = 1.0 if way > rarity.KNEE else -1.0 if way < -rarity.KNEE else 0.0
+    if side == 0 or side != state[RUN] or state[DAY] != bar[SESSION]:
+        state[BEGAN] = before
+    state[RUN] = side
+
+
+@compiled
+def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
     floor = least_scale(p, state)
+    way = whole(state, bar, floor)
     z = rarity.distance(state, TRACK, way, floor)
     score = math.copysign(rarity.rarity(state, TRACK, z), z)
     return score, way, 0.0, max(state[TRACK + rarity.SPREAD], floor)
@@ -36,7 +60,9 @@ def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
     floor = least_scale(p, state)
     if state[COUNT] == 0:
         rarity.begin(state, TRACK, 0.0, p[3])
+    # The bar alone: all of the way would teach each of its bars again with those that follow.
     z = rarity.distance(state, TRACK, excursion(state, bar), floor)
+    follow(state, bar, floor)
     rarity.absorb(state, TRACK, z, floor, rarity.weight_of(state[COUNT], p[SPAN]), False, True)
     learn_move(p, state, bar, _seen)
 
@@ -44,7 +70,8 @@ def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
 class Surge(Detector):
     """How rare the distance from the previous close to the bar's high or low is: the forming-bar detector.
 
-    High and low only move outwards while a bar forms, so its score only grows: it fires as soon as the move is
+    Where bar after bar goes the same way, the distance is that from the close before the first of them. High and low
+    only move outwards while a bar forms, so the score of a direction only grows: it fires as soon as the move is
     there. Its final verdict is the same function of the final bar. Direction is that of the larger excursion; when
     the bar ends with the other one larger, the early signal does not stand and is retracted.
 
@@ -57,9 +84,9 @@ class Surge(Detector):
     """
 
     name = "surge"
-    size = 12
+    size = 14
     defaults = {"threshold": 4.2, "warm": 100, "span": 60, "floor": 1e-4}  # noqa: RUF012
-    measure = "log distance from the previous close to the bar's high or low"
+    measure = "log distance from the close before the move began to the bar's high or low"
     forming = True
     score = staticmethod(_score)
     learn = staticmethod(_learn)
