@@ -109,10 +109,8 @@ def insert_alerts(
     """
     if not alerts:
         return
-    insert_rows(
-        cursor, [row_of(a, series_ids[a.source, a.symbol], silence_reason(a, now, filled)) for a in alerts], now
-    )
-    cursor.execute(_REINSTATE, {"ids": [a.id for a in alerts], "now": now})
+    rows = [row_of(a, series_ids[a.source, a.symbol], silence_reason(a, now, filled)) for a in alerts]
+    insert_again(cursor, rows, now)
 
 
 def retract_alerts(cursor: Cursor, ids: Sequence[str], now: int) -> None:
@@ -122,6 +120,12 @@ def retract_alerts(cursor: Cursor, ids: Sequence[str], now: int) -> None:
     """
     if ids:
         cursor.execute(_RETRACT, {"ids": list(ids), "now": now})
+
+
+def insert_again(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> None:
+    """Insert what `row_of` made; what is there and was retracted stands again."""
+    insert_rows(cursor, rows, now)
+    cursor.execute(_REINSTATE, {"ids": [row["id"] for row in rows], "now": now})
 
 
 def insert_rows(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> list[str]:

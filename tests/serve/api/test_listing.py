@@ -159,6 +159,7 @@ def test_who_has_it_already_is_told_so(client: FlaskClient) -> None:
 
 
 def test_what_does_not_exist_yet_is_said(client: FlaskClient, world: World) -> None:
+    world.run("DROP VIEW market.volume_profile")
     answer = client.get("/api/v1/volume-profile")
     assert answer.status_code == 404
     assert "not part of this installation yet" in answer.json["detail"]

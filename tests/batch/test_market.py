@@ -1,0 +1,98 @@
+"""The step over committed minutes of many symbols: what it finds depends on the bars alone, and revisions redo it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from commit.world import LAWS, MINUTE, SECOND, Pen, Road, T, rows
+from sparktrends.batch.market import MarketStep
+from sparktrends.store.session import Session
+
+pytestmark = pytest.mark.e2e
+
+MINUTES, FALL, JUMP = 216, 206, 210
+SYMBOLS = [f"S{n:02}/USD" for n in range(12)]
+FOUND = "SELECT start, direction, members, up, down, median FROM market.market_moves ORDER BY start"
+ALONE = "SELECT start, symbol, direction, members, apart FROM market.peer_moves ORDER BY start, symbol"
+CLOSES = "SELECT symbol, close FROM market.bars WHERE interval = '1m' AND start = core.at(%s)"
+ALERTS = "SELECT rule, start, status, silent FROM market.alerts WHERE rule = 'market_move' ORDER BY start"
+
+
+def minute_of(at: datetime) -> int:
+    """Which minute of the log it is."""
+    return (int(at.timestamp()) * SECOND - T) // MINUTE
+
+
+def written() -> Pen:
+    """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by five."""
+    pen, random = Pen(), np.random.default_rng(5)
+    paths = np.exp(np.cumsum(random.normal(0, 5e-4, (MINUTES, len(SYMBOLS))), axis=0))
+    paths[FALL:] *= 0.98
+    paths[JUMP:, 3] *= 1.05
+    for minute in range(MINUTES):
+        for n, symbol in enumerate(SYMBOLS):
+            pen.trade(symbol, T + minute * MINUTE, f"{100 * paths[minute, n]:.4f}", 1)
+    for symbol in SYMBOLS:
+        pen.beat(symbol, T + MINUTES * MINUTE + 6 * SECOND)
+    return pen
+
+
+@pytest.fixture
+def step(database: str) -> Callable[[], int]:
+    return MarketStep(Session(database, "test"), lambda: T + MINUTES * MINUTE).run
+
+
+def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, step: Callable[[], int]) -> None:
+    road = Road(database, written().log, LAWS)
+    road.all()
+    assert step() >= 10
+    assert step() == 0
+    (fall,) = rows(database, FOUND)
+    assert (minute_of(fall[0]), *fall[1:5]) == (FALL, "down", 12, 0, 12)
+    (jump,) = rows(database, ALONE)
+    assert (minute_of(jump[0]), *jump[1:4]) == (JUMP, SYMBOLS[3], "up", 12)
+    ((rule, start, status, silent),) = rows(database, ALERTS)
+    assert (rule, start, status, silent) == ("market_move", fall[0], "firing", None)
+    road.close()
+
+
+def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
+    database: str, migrated_database: Callable[[], str], step: Callable[[], int]
+) -> None:
+    other_database = migrated_database()
+    log = written().log
+    road = Road(database, log, LAWS)
+    while road.left:
+        road.commit(road.ranges(dict.fromkeys(log, 151)))
+        step()
+    road.close()
+    other = Road(other_database, log, LAWS)
+    other.all()
+    other.close()
+    MarketStep(Session(other_database, "test"), lambda: T).run()
+    assert rows(database, FOUND) == rows(other_database, FOUND) != []
+    assert rows(database, ALONE) == rows(other_database, ALONE) != []
+
+
+def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
+    database: str, step: Callable[[], int]
+) -> None:
+    pen = written()
+    road = Road(database, pen.log, LAWS)
+    road.all()
+    step()
+    before = dict(rows(database, CLOSES, T + (FALL - 1) * MINUTE))
+    for symbol in SYMBOLS[:8]:
+        pen.trade(symbol, T + FALL * MINUTE + 59 * SECOND, str(before[symbol]), 1, at=T + MINUTES * MINUTE + 7 * SECOND)
+    road.all()
+    step()
+    road.close()
+    assert [minute_of(row[0]) for row in rows(database, FOUND)] == [FALL + 1]
+    assert [(minute_of(row[1]), row[2]) for row in rows(database, ALERTS)] == [
+        (FALL, "retracted"),
+        (FALL + 1, "firing"),
+    ]
