@@ -101,6 +101,12 @@ def test_nonsense_in_the_url_is_passed_over(configured: DashboardConfig) -> None
     assert app.multiselect(key="some_overlays").value == ["sma_50"]
 
 
+@pytest.mark.parametrize(("symbol", "zone"), [("AAPL", "America/New_York"), ("BTC/USD", "UTC")])
+def test_times_can_be_those_of_the_symbols_exchange(configured: DashboardConfig, symbol: str, zone: str) -> None:
+    said = text_of(opened("signals", signal=stable_id("price_move"), zone="Exchange", symbol=symbol))
+    assert f"({zone})" in said
+
+
 def test_a_choice_is_kept_from_page_to_page(configured: DashboardConfig) -> None:
     app = opened("market", symbol="ETH/USD", source="binance")
     app.button(key="to_explore").click().run()

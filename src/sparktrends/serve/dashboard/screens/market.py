@@ -76,8 +76,7 @@ def _tables(row: Mapping[str, Any]) -> None:
 
 def _profile(row: Mapping[str, Any]) -> None:
     """How much was traded at which price in one session, as the daily run has made it."""
-    there = "volume_profile" in ask_slowly(board.views)
-    days = ask_slowly(board.profile_days, row["series"]) if there else []
+    days = ask_slowly(board.profile_days, row["series"])
     if not days:
         st.caption(
             "No profile of a finished session yet: `sparktrends batch daily` makes one for each. The overlay "
