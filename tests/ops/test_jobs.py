@@ -16,7 +16,7 @@ from sparktrends.sources import make_source
 from sparktrends.sources.base import Ask
 
 DAY = date(2026, 11, 20)
-PARTS = ("fetch", "load", "flatten", "sentiment", "trends", "quality", "truth", "report")
+PARTS = ("fetch", "load", "flatten", "sentiment", "trends", "profiles", "quality", "truth", "report")
 
 
 def jobs(monkeypatch: pytest.MonkeyPatch, **parts: Done | Exception) -> tuple[Jobs, list[str]]:

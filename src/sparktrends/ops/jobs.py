@@ -17,6 +17,7 @@ from sparktrends.batch.fetch import Outcome, Provider
 from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
 from sparktrends.batch.load import Loader
 from sparktrends.batch.plan import Stretch, chosen_symbols, stretches
+from sparktrends.batch.profile import profile_day
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
 from sparktrends.batch.reporting import write_report
@@ -212,6 +213,11 @@ class Jobs:
         words = f"no symbol has prices of {day}"
         return Done(words, fields, (words, *left))
 
+    def profiles(self, day: date) -> Done:
+        """Make the volume profile of every session that began on the day."""
+        made = profile_day(self.session, day)
+        return Done(f"{made} volume profiles of {day}", {"day": day, "made": made})
+
     def quality(self, day: date) -> Done:
         """Judge the data of the day. A low score is no missing part: an operational alert tells of it."""
         found = judge_day(self.where.owner_dsn, self.where.kafka, day, self.clock(), tapeless=TAPELESS)
@@ -271,6 +277,7 @@ class Jobs:
             "flatten": self.flatten,
             "sentiment": self.sentiment,
             "trends": lambda: self.trends(job.day),
+            "profiles": lambda: self.profiles(job.day),
             "quality": lambda: self.quality(job.day),
             "truth": lambda: self.truth(job.day),
             "report": lambda: self.report(job.day),
