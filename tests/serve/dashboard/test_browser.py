@@ -179,7 +179,7 @@ def test_hostile_text_is_text(site: Site, context: Any, page: str) -> None:
     site.problems.clear()
     tab = site.open(context, page, symbol=hostile.SYMBOLS[0], source="evil")
     frame = charted(tab) if page == "market" else tab
-    tab.wait_for_timeout(2500)
+    tab.wait_for_timeout(4500)  # the tables of the market page come with their first renewal
     assert tab.evaluate("window.hurt === undefined")
     assert frame.evaluate("window.hurt === undefined")
     assert tab.locator("a[href*='evil.example'], img[src*='evil.example'], img[src='x']").count() == 0
