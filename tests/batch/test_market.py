@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 
 import numpy as np
@@ -28,11 +29,11 @@ def minute_of(at: datetime) -> int:
 
 
 def written() -> Pen:
-    """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by five."""
+    """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by twelve."""
     pen, random = Pen(), np.random.default_rng(5)
     paths = np.exp(np.cumsum(random.normal(0, 5e-4, (MINUTES, len(SYMBOLS))), axis=0))
     paths[FALL:] *= 0.98
-    paths[JUMP:, 3] *= 1.05
+    paths[JUMP:, 3] *= 1.12
     for minute in range(MINUTES):
         for n, symbol in enumerate(SYMBOLS):
             pen.trade(symbol, T + minute * MINUTE, f"{100 * paths[minute, n]:.4f}", 1)
@@ -42,8 +43,9 @@ def written() -> Pen:
 
 
 @pytest.fixture
-def step(database: str) -> Callable[[], int]:
-    return MarketStep(Session(database, "test"), lambda: T + MINUTES * MINUTE).run
+def step(database: str) -> Iterator[Callable[[], int]]:
+    with closing(Session(database, "test")) as session:
+        yield MarketStep(session, lambda: T + MINUTES * MINUTE).run
 
 
 def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, step: Callable[[], int]) -> None:
@@ -73,7 +75,8 @@ def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
     other = Road(other_database, log, LAWS)
     other.all()
     other.close()
-    MarketStep(Session(other_database, "test"), lambda: T).run()
+    with closing(Session(other_database, "test")) as session:
+        MarketStep(session, lambda: T).run()
     assert rows(database, FOUND) == rows(other_database, FOUND) != []
     assert rows(database, ALONE) == rows(other_database, ALONE) != []
 

@@ -1,4 +1,5 @@
-"""What `up` runs beside the stream: payloads and refused records stored as they come, and the daily work once a day."""
+"""What `up` runs beside the stream: payloads and refused records stored as they come, markets judged minute by minute,
+and the daily work once a day."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
 from sparktrends.batch.load import Loader
+from sparktrends.batch.market import MarketStep
 from sparktrends.batch.plan import day_of
 from sparktrends.batch.refused import RefusedLoader
 from sparktrends.batch.schedule import Tried, due
@@ -23,11 +26,13 @@ from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.jobs import Done
 from sparktrends.ops.supervise import tied
+from sparktrends.store.session import Session
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
 LOADERS = {RAW_PAYLOADS: Loader, QUARANTINE: RefusedLoader}
 _LOOK_S = 2.0
+_STATEMENT_S = 60.0
 _WEEK = 7
 SETTLE_S = 60.0
 """A stack that has just begun is left alone for so long: Spark would take the cores from the live stream's start."""
@@ -38,7 +43,8 @@ class Follower:
     """Loads, and (with ``arguments``) runs ``batch daily`` in a process of its own, so that Spark goes when it is done.
 
     ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked. ``retain`` does the
-    retention.
+    retention. After each commit it judges the minutes that changed across all symbols: ``channels`` hear of a market
+    that moves as one.
     """
 
     where: Endpoints
@@ -47,6 +53,7 @@ class Follower:
     stopping: threading.Event
     retain: Callable[[], Done]
     arguments: Sequence[str] | None = None
+    channels: Sequence[str] = ("console",)
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _child: subprocess.Popen[bytes] | None = None
     _day: date | None = None
@@ -54,8 +61,13 @@ class Follower:
     def run(self) -> None:
         """Until stopped."""
         ready = self.clock() + int(SETTLE_S * SECOND)
-        with Reader(self.where.kafka) as reader:
+        with (
+            Reader(self.where.kafka) as reader,
+            closing(Session(self.where.owner_dsn, "market", _STATEMENT_S)) as session,
+        ):
+            market = MarketStep(session, self.clock, self.channels)
             while not self.stopping.wait(_LOOK_S):
+                self._judge(market)
                 self._load(reader)
                 self._retain()
                 if self.arguments is not None and self.clock() > ready:
@@ -63,6 +75,13 @@ class Follower:
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
             self._child.wait()
+
+    def _judge(self, market: MarketStep) -> None:
+        """Judge what was committed since the last time. The database may be away for a while."""
+        try:
+            market.run()
+        except Retryable as error:
+            _log.info("the market is judged later: %s", error)
 
     def _retain(self) -> None:
         """Archive what is over its limit, a week after the first start or the last time."""

@@ -111,7 +111,7 @@ class Conditions:
 
 _SERIES = "SELECT id FROM core.series WHERE source = %s AND symbol = %s"
 
-_FIRING = "SELECT rule, subject FROM core.alerts WHERE subject IS NOT NULL AND status = 'firing'"
+_FIRING = "SELECT rule, subject FROM core.alerts WHERE rule LIKE 'ops.%' AND subject IS NOT NULL AND status = 'firing'"
 
 _RESOLVE = """
 WITH over AS (
