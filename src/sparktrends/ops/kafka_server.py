@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import signal
 import socket
 import struct
@@ -87,6 +88,9 @@ class KafkaServer:
     def prepare(self) -> None:
         """Write the configuration, and format the log the first time."""
         evict_leftovers(self.folder)
+        # What a killed broker unpacked goes at the next start; in /tmp it would stay.
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
         # The controller's port is nobody's business: a new one at every start cannot be taken for long.
         controller = f"{LOOPBACK}:{any_free()}"
         own: Mapping[str, object] = {
@@ -129,6 +133,7 @@ class KafkaServer:
             f"-Xmx{HEAP}",
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
+            f"-Djava.io.tmpdir={self._scratch}",
             *options,
             f"-Dlog4j2.configurationFile={self._logging}",
             "-cp",
@@ -157,6 +162,10 @@ class KafkaServer:
     @property
     def _config(self) -> Path:
         return self.folder / "server.properties"
+
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "tmp"
 
     @property
     def _logging(self) -> Path:

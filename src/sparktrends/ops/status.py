@@ -53,52 +53,72 @@ class Status:
         return values
 
 
+class Collector:
+    """Asks broker and database again and again, by the same clients; a context manager.
+
+    Raises Unavailable when one does not answer; then it is of no more use, and another has to be made.
+    """
+
+    def __init__(self, where: Endpoints, home: Home, clock: Clock = system_clock) -> None:
+        self._home = home
+        self._clock = clock
+        self._database = connect(where.owner_dsn, autocommit=True, timeout_s=5, application="status")
+        self._admin = Admin(where.kafka, timeout_s=5)
+        self._reader = Reader(where.kafka, patience_s=3)
+
+    def __enter__(self) -> Collector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the clients."""
+        self._reader.close()
+        self._database.close()
+
+    def figures(self, processes: Sequence[Mapping[str, Any]]) -> Status:
+        """The figures of this moment; ``processes`` are what the caller knows of them."""
+        ends = self._log_ends()
+        totals = queries.totals(self._database)
+        offsets = queries.next_offsets(self._database)
+        behind = {place: max(0, end - offsets.get(place, 0)) for place, end in ends.items()}
+        return Status(
+            **asdict(totals),
+            lag_s=self._lag_s(offsets, behind),
+            processes=sum(1 for process in processes if process.get("running")),
+            behind=sum(behind.values()),
+            published=sum(ends.values()),
+            disk_free_bytes=shutil.disk_usage(self._home.path).free,
+            database_bytes=queries.database_bytes(self._database),
+            process_list=processes,
+            newest=queries.newest_bars(self._database),
+            troubles=[trouble.words for trouble in troubles.told(self._home, self._clock())],
+        )
+
+    def _log_ends(self) -> dict[tuple[str, int], int]:
+        """The next offset to be written of every partition that is folded."""
+        return {
+            (topic, partition): high
+            for topic in (RAW_BARS, RAW_TRADES)
+            for partition, (_, high) in self._admin.watermarks(topic).items()
+        }
+
+    def _lag_s(self, offsets: Offsets, behind: Mapping[tuple[str, int], int]) -> int:
+        """Age, by append time, of the oldest record that is not committed; 0 when everything is."""
+        oldest: list[int] = []
+        for topic, partition in (place for place, count in behind.items() if count):
+            low, high = self._reader.watermarks(topic, partition)
+            # Where the log was trimmed past the ledger, the stream says so; the oldest that is left still has an age.
+            start = max(low, offsets.get((topic, partition), 0))
+            if start < high and (record := next(self._reader.range(topic, partition, start, start + 1), None)):
+                oldest.append(record.appended)
+        return max(0, round((self._clock() - min(oldest)) / 1_000_000)) if oldest else 0
+
+
 def collect(
     where: Endpoints, home: Home, processes: Sequence[Mapping[str, Any]], clock: Clock = system_clock
 ) -> Status:
-    """Ask broker and database; raises Unavailable when one does not answer."""
-    ends = log_ends(where)
-    with connect(where.owner_dsn, timeout_s=5, application="status") as connection:
-        totals = queries.totals(connection)
-        offsets = queries.next_offsets(connection)
-        newest = queries.newest_bars(connection)
-        size = queries.database_bytes(connection)
-    behind = {place: max(0, end - offsets.get(place, 0)) for place, end in ends.items()}
-    return Status(
-        **asdict(totals),
-        lag_s=_lag_s(where, offsets, behind, clock),
-        processes=sum(1 for process in processes if process.get("running")),
-        behind=sum(behind.values()),
-        published=sum(ends.values()),
-        disk_free_bytes=shutil.disk_usage(home.path).free,
-        database_bytes=size,
-        process_list=processes,
-        newest=newest,
-        troubles=[trouble.words for trouble in troubles.told(home, clock())],
-    )
-
-
-def log_ends(where: Endpoints) -> dict[tuple[str, int], int]:
-    """The next offset to be written of every partition that is folded."""
-    admin = Admin(where.kafka, timeout_s=5)
-    return {
-        (topic, partition): high
-        for topic in (RAW_BARS, RAW_TRADES)
-        for partition, (_, high) in admin.watermarks(topic).items()
-    }
-
-
-def _lag_s(where: Endpoints, offsets: Offsets, behind: Mapping[tuple[str, int], int], clock: Clock) -> int:
-    """Age, by append time, of the oldest record that is not committed; 0 when everything is."""
-    waiting = [place for place, count in behind.items() if count]
-    if not waiting:
-        return 0
-    oldest: list[int] = []
-    with Reader(where.kafka, patience_s=3) as reader:
-        for topic, partition in waiting:
-            low, high = reader.watermarks(topic, partition)
-            # Where the log was trimmed past the ledger, the stream says so; the oldest that is left still has an age.
-            start = max(low, offsets.get((topic, partition), 0))
-            if start < high and (record := next(reader.range(topic, partition, start, start + 1), None)):
-                oldest.append(record.appended)
-    return max(0, round((clock() - min(oldest)) / 1_000_000)) if oldest else 0
+    """Ask once; raises Unavailable when broker or database does not answer."""
+    with Collector(where, home, clock) as collector:
+        return collector.figures(processes)

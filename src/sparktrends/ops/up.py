@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from sparktrends.ops.exposition import expose, tell
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Stack
-from sparktrends.ops.status import Status, collect
+from sparktrends.ops.status import Collector, Status
 from sparktrends.ops.supervise import Keeper, Process
 from sparktrends.ops.workers import Worker
 from sparktrends.store.migrate import migrate, set_reader_password
@@ -71,6 +70,7 @@ class Up:
     folder: Path = field(default_factory=Path.cwd)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    _collector: Collector | None = None
 
     def run(self) -> Status:
         """Start, watch, stop; the last figures. Raises the errors of the parts, with everything stopped."""
@@ -93,6 +93,7 @@ class Up:
             self._drain(home, stack)
             return self._collect(home, stack) or status
         finally:
+            self._forget_collector()
             self._stop_workers()
 
     def _resolver(self) -> jars.Resolver:
@@ -195,10 +196,19 @@ class Up:
 
     def _collect(self, home: Home, stack: Stack) -> Status | None:
         """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
-        with contextlib.suppress(Retryable):
-            kafka = endpoints.reached(self.settings, stack)
-            return collect(endpoints.Endpoints(kafka, stack.database), home, self._processes(stack))
-        return None
+        try:
+            if self._collector is None:
+                kafka = endpoints.reached(self.settings, stack)
+                self._collector = Collector(endpoints.Endpoints(kafka, stack.database), home)
+            return self._collector.figures(self._processes(stack))
+        except Retryable:
+            self._forget_collector()
+            return None
+
+    def _forget_collector(self) -> None:
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.close()
 
     def _processes(self, stack: Stack) -> list[dict[str, Any]]:
         keepers = {**stack.keepers, **self.keepers}

@@ -144,4 +144,8 @@ class Server:
 
     def stop(self) -> None:
         """Close every connection and end ``run``."""
-        self._server.trigger.pull_trigger(lambda: close_all(self._map))
+        trigger = self._server.trigger
+        # Under the lock: woken by somebody else the loop would do it, and close the pipe, before it is written to.
+        with trigger.lock:
+            trigger.thunks.append(lambda: close_all(self._map))
+            trigger._physical_pull()
