@@ -63,8 +63,9 @@ class Collector:
         self._home = home
         self._clock = clock
         self._database = connect(where.owner_dsn, autocommit=True, timeout_s=5, application="status")
+        self._kafka = where.kafka
         self._admin = Admin(where.kafka, timeout_s=5)
-        self._reader = Reader(where.kafka, patience_s=3)
+        self._reader: Reader | None = None
 
     def __enter__(self) -> Collector:
         return self
@@ -74,7 +75,8 @@ class Collector:
 
     def close(self) -> None:
         """Let go of the clients."""
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
         self._database.close()
 
     def figures(self, processes: Sequence[Mapping[str, Any]]) -> Status:
@@ -106,12 +108,16 @@ class Collector:
 
     def _lag_s(self, offsets: Offsets, behind: Mapping[tuple[str, int], int]) -> int:
         """Age, by append time, of the oldest record that is not committed; 0 when everything is."""
+        waiting = [place for place, count in behind.items() if count]
+        if not waiting:
+            return 0
+        reader = self._reader = self._reader or Reader(self._kafka, patience_s=3)
         oldest: list[int] = []
-        for topic, partition in (place for place, count in behind.items() if count):
-            low, high = self._reader.watermarks(topic, partition)
+        for topic, partition in waiting:
+            low, high = reader.watermarks(topic, partition)
             # Where the log was trimmed past the ledger, the stream says so; the oldest that is left still has an age.
             start = max(low, offsets.get((topic, partition), 0))
-            if start < high and (record := next(self._reader.range(topic, partition, start, start + 1), None)):
+            if start < high and (record := next(reader.range(topic, partition, start, start + 1), None)):
                 oldest.append(record.appended)
         return max(0, round((self._clock() - min(oldest)) / 1_000_000)) if oldest else 0
 
