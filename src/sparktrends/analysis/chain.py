@@ -303,6 +303,8 @@ def utc_day(_key: SeriesKey, start: int) -> float:
 
 def _bar_of(work: Work, j: int, before: Sequence[Stepped]) -> Work:
     """The work of one bar, after those that are done."""
+    if len(work.starts) == 1:
+        return work
     state, last = (before[-1].state, work.starts[j - 1]) if before else (work.state, work.last)
     return Work(work.key, state, last, work.starts[j : j + 1], work.rows[j : j + 1], work.keep_from)
 

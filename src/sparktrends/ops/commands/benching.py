@@ -39,7 +39,9 @@ def throughput(context: Context, trades: int, symbols: int) -> None:
 
 @bench.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Measured, after the warm-up.")
-@click.option("--warm-up", default=20.0, show_default=True)
+@click.option(
+    "--warm-up", default=90.0, show_default=True, help="Seconds of load in which Java compiles what it needs."
+)
 @click.option("--rate", default=5_000.0, show_default=True, help="Trades a second.")
 @click.option("--symbols", default=500, show_default=True)
 @pass_context
