@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from commit.world import LAWS, MINUTE, SECOND, Pen, Road, T, rows
+from sparktrends.batch import market
 from sparktrends.batch.market import MarketStep
 from sparktrends.store.session import Session
 
@@ -63,8 +64,9 @@ def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, 
 
 
 def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
-    database: str, migrated_database: Callable[[], str], step: Callable[[], int]
+    database: str, migrated_database: Callable[[], str], step: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However long the stretches are that it judges at once."""
     other_database = migrated_database()
     log = written().log
     road = Road(database, log, LAWS)
@@ -75,6 +77,7 @@ def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
     other = Road(other_database, log, LAWS)
     other.all()
     other.close()
+    monkeypatch.setattr(market, "STRETCH", 7 * MINUTE)
     with closing(Session(other_database, "test")) as session:
         MarketStep(session, lambda: T).run()
     assert rows(database, FOUND) == rows(other_database, FOUND) != []

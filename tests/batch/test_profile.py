@@ -10,8 +10,9 @@ import pytest
 from commit.world import MINUTE, SECOND, Pen, Road, T, rows
 from sparktrends.batch.profile import profile_day, row_of
 from sparktrends.model import DAY, HOUR
+from sparktrends.store import board
 from sparktrends.store.connect import connect
-from sparktrends.store.profiles import Minute, of_session
+from sparktrends.store.profiles import Minute
 from sparktrends.store.session import Session
 
 MONDAY = 1_732_492_800_000_000  # 2024-11-25, a trading day in New York: 14:30 to 21:00 UTC
@@ -66,8 +67,9 @@ def test_what_people_read_is_what_was_traded_and_again_changes_nothing(database:
     assert [row[3] for row in first].count(True) == 1
     assert sum(row[1] for row in first if row[4]) >= Decimal("0.7") * traded[0]
     with connect(database) as connection, connection.cursor() as cursor:
-        levels = of_session(cursor, "demo", "BTC/USD", day)
-    assert [(level["price"], level["volume"]) for level in levels] == sorted((row[0], row[1]) for row in first)
+        (key,) = [row["series"] for row in board.series(cursor)]
+        levels = board.profile(cursor, key, day)
+    assert [(level["price"], level["volume"]) for level in levels] == sorted((float(r[0]), float(r[1])) for r in first)
     (bare,) = rows(
         database,
         "SELECT count(*) FROM information_schema.columns c WHERE c.table_schema = 'market' AND c.table_name = "

@@ -10,7 +10,7 @@ from batch.test_repair import Shelf, with_ids
 from commit.stored import everything, expect_as_recomputed
 from commit.world import BOTH, DAY, MINUTE, SECOND, Log, Pen, Road, T, chain, random_log, rows
 from sparktrends.bars import FoldResult, merge_results
-from sparktrends.batch.rebuild import FoldLog, Rebuild, Rebuilt, Stretch, cut, fold_ranges
+from sparktrends.batch.rebuild import FoldLog, Rebuild, Rebuilt, cut, fold_ranges
 from sparktrends.batch.repair import Repair, Wanted
 from sparktrends.batch.repeats import Range
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 def in_pieces(shelf: Shelf) -> FoldLog:
     """What Spark's workers do, one piece after the other."""
 
-    def fold(ranges: Sequence[Range], wanted: Stretch, removed: Collection[Place]) -> FoldResult:
+    def fold(ranges: Sequence[Range], wanted: Wanted, removed: Collection[Place]) -> FoldResult:
         return merge_results(
             fold_ranges(shelf.range, BOTH.limits, [piece], wanted, removed) for piece in cut(ranges, 7)
         )
@@ -31,10 +31,10 @@ def in_pieces(shelf: Shelf) -> FoldLog:
     return fold
 
 
-def rebuild(road: Road, wanted: Stretch | None = None, low: int = 0) -> list[Rebuilt]:
+def rebuild(road: Road, wanted: Wanted | None = None, low: int = 0) -> list[Rebuilt]:
     writer, shelf = Writer(road.dsn, "repair", [TEMPORARY_METRICS]), Shelf(road.log, low)
     try:
-        return list(Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(wanted or Stretch()))
+        return list(Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(wanted or Wanted()))
     finally:
         writer.close()
 
@@ -92,7 +92,7 @@ def test_only_what_is_wanted_is_written(road_of: Callable[[Log], Road]) -> None:
     road = road_of(pen.log)
     road.all()
     lose(road, T, T + 50 * MINUTE)
-    found = rebuild(road, Stretch(["A"], T + 10 * MINUTE, T + 20 * MINUTE))
+    found = rebuild(road, Wanted(["A"], T + 10 * MINUTE, T + 20 * MINUTE))
     assert [(month.key, month.minutes, month.written) for month in found] == [(("demo", "A"), 10, 10)]
     assert rows(
         road.dsn, "SELECT count(*) FROM core.bars WHERE interval = '1m' AND start < core.at(%s)", T + 50 * MINUTE

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparktrends.model import provider_of
+
 TAPE = frozenset({"B", "W", "4", "C", "N", "R", "H", "V", "7", "P", "Z", "U"})
 """The United States tapes' letters (CTA and UTP): average price (B, W), derivatively priced (4), cash, next day and
 seller's settlement (C, N, R), price variation (H), contingent (V, 7), prior reference price (P), sold out of sequence
@@ -26,5 +28,5 @@ def moves_prices(
     >>> moves_prices("tape", ["W"]), moves_prices("tape~replay", ["F"]), moves_prices("binance", ["W"])
     (False, True, True)
     """
-    base = source.partition("~")[0]
+    base = provider_of(source)
     return not conditions or all(codes.isdisjoint(conditions) for name, codes in table if name == base)

@@ -6,11 +6,11 @@ minutes after it too: their returns and volatilities come from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from sparktrends.analysis.market import LEAST, MarketMinute, Member, market_minute
-from sparktrends.model import Alert, alert_id
+from sparktrends.model import DAY, MINUTE, Alert, alert_id
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import followers, market_rows
 from sparktrends.store.connect import Cursor
@@ -22,6 +22,8 @@ READER, RULE = "market", "market_move"
 KEYS = 20_000
 """Changes that are dealt with in one transaction."""
 MINUTES = "1m"
+STRETCH = DAY
+"""Minutes (µs) that are judged with one statement: a correction may be of months ago."""
 Market = tuple[str, str]
 """Source and exchange."""
 
@@ -65,18 +67,22 @@ class MarketStep:
         markets = {series: (source, exchange_of(symbol)) for series, (source, symbol) in names.items()}
         for series, market in markets.items():
             members.setdefault(market, []).append(series)
-        since: dict[Market, int] = {}
+        starts: dict[Market, set[int]] = {}
         for series, start in changed:
-            market = markets[series]
-            since[market] = min(start, since.get(market, start))
-        large = {market: start for market, start in since.items() if len(members[market]) >= LEAST}
-        return sum(self._market(cursor, market, members[market], start) for market, start in large.items())
+            starts.setdefault(markets[series], set()).add(start)
+        large = {market: of for market, of in starts.items() if len(members[market]) >= LEAST}
+        return sum(self._market(cursor, market, members[market], of) for market, of in large.items())
 
-    def _market(self, cursor: Cursor, market: Market, members: Sequence[int], since: int) -> int:
-        """Judge the minutes of a market from ``since`` on."""
+    def _market(self, cursor: Cursor, market: Market, members: Sequence[int], changed: Collection[int]) -> int:
+        """Judge the minutes of a market from the first changed one on."""
+        since, until = min(changed), max(*changed, market_rows.newest(cursor, members)) + MINUTE
+        stretches = [(start, min(start + STRETCH, until)) for start in range(since, until, STRETCH)]
+        return sum(self._stretch(cursor, market, members, *stretch) for stretch in stretches)
+
+    def _stretch(self, cursor: Cursor, market: Market, members: Sequence[int], since: int, until: int) -> int:
         found: dict[int, MarketMinute] = {}
         minutes = 0
-        for start, moved in market_rows.moves(cursor, members, since):
+        for start, moved in market_rows.moves(cursor, members, since, until):
             minutes += 1
             judged = market_minute([Member(*one) for one in moved])
             if judged.together or judged.alone:
@@ -84,7 +90,7 @@ class MarketStep:
         together = [{"start": start, **asdict(one.together)} for start, one in found.items() if one.together]
         alone = [{"start": start, **asdict(one)} for start, minute in found.items() for one in minute.alone]
         now = self.clock()
-        new, gone = market_rows.replace(cursor, market, since, together, alone, now)
+        new, gone = market_rows.replace(cursor, market, since, until, together, alone, now)
         self._tell(cursor, market, [(start, found[start]) for start in new], gone, now)
         return minutes
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import chain
 
+from sparktrends.batch.plan import day_start
 from sparktrends.model import DAY, MINUTE, SECOND, is_replayed, is_simulated
 from sparktrends.quality import Counts, Minute, Prices
 from sparktrends.sessions import ALWAYS, calendar
@@ -28,7 +29,7 @@ class Span:
     @classmethod
     def of(cls, day: date, now: int) -> Span:
         """The span of a UTC day."""
-        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+        start = day_start(day)
         return cls(day, start, min(start + DAY, _last_final(now)))
 
 

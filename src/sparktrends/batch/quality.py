@@ -12,7 +12,7 @@ from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadRecord
-from sparktrends.model import MINUTE
+from sparktrends.model import MINUTE, kind_of, provider_of
 from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
 from sparktrends.store import quality_rows as rows
 from sparktrends.store.connect import Cursor
@@ -87,7 +87,7 @@ def _judged(
         named = {f"{series.source} {series.symbol}": minutes[series] for series in market}
         doubted, beside = uncorroborated(named), coverage(named)
         for series, (name, of) in zip(market, named.items(), strict=True):
-            tape = series.source.partition("~")[0] not in tapeless
+            tape = provider_of(series.source) not in tapeless
             if of:
                 one = beside[name]
                 found.append(_Series(series, judged(of, doubted[name], one.lacking, tape=tape), one))
@@ -98,7 +98,7 @@ def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.Series
     """The series of each market side by side; what is made up is compared with what is made up alike."""
     markets: dict[tuple[str, str], list[rows.SeriesRow]] = defaultdict(list)
     for series in minutes:
-        markets[series.source.partition("~")[2], market_of(series.symbol)].append(series)
+        markets[kind_of(series.source), market_of(series.symbol)].append(series)
     return markets.values()
 
 

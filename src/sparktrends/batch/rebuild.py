@@ -14,12 +14,12 @@ from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sparktrends.analysis import described, open_from
-from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results, vwap_of
+from sparktrends.analysis import open_from
+from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
 from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import merge_bars, place_of
 from sparktrends.batch.plan import day_of, day_start
-from sparktrends.batch.repair import FOREVER, held, horizon
+from sparktrends.batch.repair import Wanted, held, horizon
 from sparktrends.batch.repeats import Range, Read, fields_of, records
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.log import LogReader
@@ -27,7 +27,6 @@ from sparktrends.bus.reader import Reader
 from sparktrends.commit import Cache, Laws, replace_minutes
 from sparktrends.model import MINUTE, Coordinates, PartialBar, SeriesState
 from sparktrends.store import repair_rows as rows
-from sparktrends.store import save
 from sparktrends.store.repair_rows import Place
 from sparktrends.store.writer import SeriesKey, Transaction, Writer
 from sparktrends.telemetry import Clock
@@ -37,19 +36,6 @@ if TYPE_CHECKING:
 
 _PIECE = 200_000
 """Records that a worker folds at once: some seconds' work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Minutes in [since, until) (µs UTC) of these symbols, of all when empty."""
-
-    symbols: Collection[str] = ()
-    since: int = 0
-    until: int = FOREVER
-
-    def covers(self, symbol: object, ts: object) -> bool:
-        """Whether a record of this symbol and time belongs to it."""
-        return type(ts) is int and self.since <= ts < self.until and (not self.symbols or symbol in self.symbols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +51,7 @@ class Rebuilt:
     of: int
 
 
-FoldLog = Callable[[Sequence[Range], Stretch, Collection[Place]], FoldResult]
+FoldLog = Callable[[Sequence[Range], Wanted, Collection[Place]], FoldResult]
 """Folds what lies in these ranges of raw.trades and is wanted, but for the records at the places."""
 
 
@@ -73,7 +59,7 @@ def by_spark(session: SparkSession, kafka: Connection, limits: Limits) -> FoldLo
     """Folded by Spark's workers; each reads its piece of the log itself."""
     from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
-    def fold(ranges: Sequence[Range], wanted: Stretch, removed: Collection[Place]) -> FoldResult:
+    def fold(ranges: Sequence[Range], wanted: Wanted, removed: Collection[Place]) -> FoldResult:
         pieces = list(cut(ranges, _PIECE))
         work = partial(_fold_piece, kafka, limits, wanted, frozenset(removed))
         with working():
@@ -95,14 +81,14 @@ def cut(ranges: Iterable[Range], most: int) -> Iterator[Range]:
 
 
 def _fold_piece(
-    kafka: Connection, limits: Limits, wanted: Stretch, removed: Collection[Place], piece: Range
+    kafka: Connection, limits: Limits, wanted: Wanted, removed: Collection[Place], piece: Range
 ) -> FoldResult:
     with Reader(kafka) as log:
         return fold_ranges(log.range, limits, [piece], wanted, removed)
 
 
 def fold_ranges(
-    read: Read, limits: Limits, ranges: Collection[Range], wanted: Stretch, removed: Collection[Place]
+    read: Read, limits: Limits, ranges: Collection[Range], wanted: Wanted, removed: Collection[Place]
 ) -> FoldResult:
     """The bars of what is wanted: what each worker does, and what is done under the lock of a series."""
     fold = Fold(limits)
@@ -126,7 +112,7 @@ class Rebuild:
         self._bars: dict[SeriesKey, dict[int, PartialBar]] = {}
         self._ends: dict[int, int] = {}
 
-    def run(self, wanted: Stretch) -> Iterator[Rebuilt]:
+    def run(self, wanted: Wanted) -> Iterator[Rebuilt]:
         """Each month of each series as it is done, oldest first. Raises Unavailable or Retryable while a service is
         away: what was done stays done."""
         with self._writer.transaction() as tx:
@@ -145,7 +131,7 @@ class Rebuild:
             yield Rebuilt(key, day_of(since).replace(day=1), minutes, written, number, len(months))
 
     def _rebuild(
-        self, key: SeriesKey, since: int, until: int, wanted: Stretch, removed: Collection[Place]
+        self, key: SeriesKey, since: int, until: int, wanted: Wanted, removed: Collection[Place]
     ) -> tuple[int, int]:
         """How many minutes the stretch has, and how many were written."""
         with self._writer.transaction() as tx:
@@ -163,14 +149,8 @@ class Rebuild:
             stored = {bar.fold.start: bar.fold for bar in final}
             wrong = [fold for fold in folds if stored.get(fold.start) != fold]
             if wrong:
-                self._put_back(tx, state, [fold for fold in wrong if fold.start not in stored])
                 replace_minutes(tx, key, wrong, self._laws, Cache(), self._clock())
         return len(minutes), len(wrong)
-
-    def _put_back(self, tx: Transaction, state: SeriesState, absent: Iterable[PartialBar]) -> None:
-        """Rows for minutes that should have one: what is absent is no row to replace."""
-        bars = [described(fold, state.clock, self._laws.limits.settle) for fold in absent]
-        save.bars(tx, [(state.id, bar, vwap_of(bar.fold.turnover, bar.fold.volume)) for bar in bars])
 
     def _folds(self, key: SeriesKey, minutes: Collection[int], late: Iterable[PartialBar]) -> list[PartialBar]:
         known = self._bars.get(key, {})
@@ -180,7 +160,7 @@ class Rebuild:
                 found[bar.start] = merge_bars(found[bar.start], bar)
         return list(found.values())
 
-    def _catch_up(self, tx: Transaction, wanted: Stretch, removed: Collection[Place]) -> None:
+    def _catch_up(self, tx: Transaction, wanted: Wanted, removed: Collection[Place]) -> None:
         """Fold what was committed since; under the lock of a series that is all there will be of it."""
         tail = [Range(p.partition, self._ends[p.partition], p.next_offset) for p in rows.partitions(tx)]
         self._take(fold_ranges(self._log.range, self._laws.limits, tail, wanted, removed))

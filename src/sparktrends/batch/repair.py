@@ -19,7 +19,7 @@ from sparktrends.commit import Cache, Laws, fold_in, replace_minutes
 from sparktrends.model import MINUTE, PartialBar, SeriesMark
 from sparktrends.store import repair_rows as rows
 from sparktrends.store.repair_rows import Partition, Place
-from sparktrends.store.writer import SeriesKey, Transaction, Writer
+from sparktrends.store.writer import Request, SeriesKey, Transaction, Writer
 from sparktrends.telemetry import Clock
 
 FOREVER = 1 << 60
@@ -29,15 +29,15 @@ SHARD = "repair"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is repaired: these symbols (all when empty), minutes in [since, until), µs UTC."""
+    """What is repaired or rebuilt: these symbols (all when empty), minutes in [since, until), µs UTC."""
 
     symbols: Collection[str] = ()
     since: int = 0
     until: int = FOREVER
 
-    def covers(self, repeat: Repeat) -> bool:
-        """Whether a repeated record is to be repaired."""
-        return (not self.symbols or repeat.key[1] in self.symbols) and self.since <= repeat.minute < self.until
+    def covers(self, symbol: object, ts: object) -> bool:
+        """Whether a record of this symbol and time belongs to it; a record may say anything of itself."""
+        return type(ts) is int and self.since <= ts < self.until and (not self.symbols or symbol in self.symbols)
 
 
 @dataclass(slots=True)
@@ -90,8 +90,9 @@ class Repair:
         ranges = [held(self._log, p) for p in partitions]
         found = [r for r in find_repeats(self._log.range, ranges, self._laws.limits) if r.place not in known]
         since = horizon(self._log, partitions, ranges, self._laws.limits)
-        whole = [r for r in found if wanted.covers(r) and (r.minute >= since or not r.sized)]
-        done.stayed = sum(wanted.covers(r) for r in found) - len(whole)
+        found = [r for r in found if wanted.covers(r.key[1], r.minute)]
+        whole = [r for r in found if r.minute >= since or not r.sized]
+        done.stayed = len(found) - len(whole)
         by_series: dict[SeriesKey, list[Repeat]] = {}
         for repeat in whole:
             by_series.setdefault(repeat.key, []).append(repeat)
@@ -108,7 +109,7 @@ class Repair:
         self,
         key: SeriesKey,
         repeats: Collection[Repeat],
-        minutes: Collection[int],
+        minutes: set[int],
         kept: list[Kept],
         ends: Mapping[int, int],
         out: Collection[Place],
@@ -118,10 +119,12 @@ class Repair:
             partitions = rows.partitions(tx)
             # What the stream committed since the log was read; under the lock it is all there will be.
             tail = [Range(p.partition, ends.get(p.partition, p.first_offset), p.next_offset) for p in partitions]
-            more = [record for _, record in records_of(self._log.range, tail, {key: minutes})] if minutes else []
+            # Where only late records lie there is no row, and nothing to rebuild.
+            stored = tx.bars([Request(state.id, tuple(minutes), state.clock)])[state.id].keys() & minutes
+            more = [record for _, record in records_of(self._log.range, tail, {key: stored})] if stored else []
             now = self._clock()
-            if minutes:
-                folds = self._folds(tx, key, minutes, [*kept, *more], out)
+            if stored:
+                folds = self._folds(tx, key, stored, [*kept, *more], out)
                 replace_minutes(tx, key, folds, self._laws, Cache(), now)
             ids = {p.partition: p.topic_id for p in partitions}
             rows.note_removed(tx, state.id, [r.place for r in repeats], ids, now)

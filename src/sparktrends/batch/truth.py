@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from sparktrends.batch.minutes import Span, minutes_of
+from sparktrends.model import kind_of, provider_of
 from sparktrends.quality import Minute, Prices, Truth, truth_of
 from sparktrends.store import quality_rows, truth_rows
 from sparktrends.store.connect import Cursor
@@ -42,7 +43,7 @@ def run(
     with session.transaction() as cursor:
         for series in quality_rows.series_known(cursor):
             alive = series.first < span.end and series.clock >= span.start
-            if not alive or (symbols and series.symbol not in symbols) or _provider(series.source) in tapeless:
+            if not alive or (symbols and series.symbol not in symbols) or provider_of(series.source) in tapeless:
                 continue
             minutes = list(minutes_of(cursor, series, span, {}))
             if any(minute.own or minute.reason not in ("", "hole") for minute in minutes):
@@ -60,18 +61,9 @@ def _beside(
     if any(minute.provider for minute in minutes):
         return series.source, minutes
     given = truth_rows.provided(cursor, series.symbol, span.start, span.end)
-    # What is made up is compared with what is made up alike.
-    others = [source for source in given if _kind(source) == _kind(series.source)]
+    others = [source for source in given if kind_of(source) == kind_of(series.source)]
     other = max(others, key=lambda source: (len(given[source]), source), default=None)
     if other is None:
         return None, minutes
     theirs = {start: Prices(*prices) for start, prices in given[other].items()}
     return other, [replace(minute, provider=theirs.get(minute.start)) for minute in minutes]
-
-
-def _provider(source: str) -> str:
-    return source.partition("~")[0]
-
-
-def _kind(source: str) -> str:
-    return source.partition("~")[2]

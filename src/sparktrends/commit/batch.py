@@ -68,15 +68,13 @@ def fold_in(tx: Transaction, result: FoldResult, laws: Laws, cache: Cache, now: 
 def replace_minutes(
     tx: Transaction, key: SeriesKey, folds: Sequence[PartialBar], laws: Laws, cache: Cache, now: int
 ) -> int:
-    """Put these folds of minutes in place of the stored ones; returns the number of the commit.
+    """Put these folds of known minutes in place of the stored ones; returns the number of the commit.
 
     The caller holds the lock of the series (`Transaction.lock_series`): the folds are of all that is committed. A
-    minute without a row is left out: only late records lie there, and a row would hide the hole around it from them.
+    minute that nobody knows must not be among them: its row would hide the hole around it.
     """
     state, settle = tx.lock_series([key])[key], laws.limits.settle
-    starts = tuple(fold.start for fold in folds)
-    stored = tx.bars([Request(state.id, starts, open_from(state.clock, settle))])[state.id]
-    folds = [fold for fold in folds if fold.start in stored]
+    stored = tx.bars([Request(state.id, (), open_from(state.clock, settle))])[state.id]
     changed = tuple(described(fold, state.clock, settle) for fold in sorted(folds, key=_start))
     after = replace(state, version=state.version + 1)
     filled = frozenset(fold.start for fold in folds)

@@ -57,8 +57,8 @@ def write_step(tx: Transaction, step: Step, laws: Laws, cache: Cache, now: int) 
         before = cache.get(key, change.state.version - 1) or Known({})
         stands = {**before.positions, **{interval: of[key] for interval, of in positions.items() if key in of}}
         bars, until = before.longer, before.longer_until
-        if any(key in of_interval for of_interval in longer.values()):
-            bars = {interval: dict(of[key].open) for interval, of in longer.items()}
+        if moved := {interval: dict(of[key].open) for interval, of in longer.items() if key in of}:
+            bars = moved
             until = folding.until(key, bars)
         cache.put(key, change.state.version, Known(opened[key], bars, until, stands))
     return commit

@@ -35,6 +35,8 @@ from sparktrends.model.units import (
     check_name,
     is_replayed,
     is_simulated,
+    kind_of,
+    provider_of,
     stable_id,
 )
 
@@ -75,5 +77,7 @@ __all__ = [
     "check_name",
     "is_replayed",
     "is_simulated",
+    "kind_of",
+    "provider_of",
     "stable_id",
 ]

@@ -88,6 +88,20 @@ def is_replayed(source: str) -> bool:
     return source.endswith("~replay")
 
 
+def provider_of(source: str) -> str:
+    """Who a source's values come from, or whom they imitate.
+
+    >>> provider_of("binance~sim"), provider_of("binance")
+    ('binance', 'binance')
+    """
+    return source.partition("~")[0]
+
+
+def kind_of(source: str) -> str:
+    """``sim``, ``replay``, or empty for a source of real values: what is made up is compared with its like only."""
+    return source.partition("~")[2]
+
+
 def stable_id(*parts: str) -> str:
     """The first 128 bits, as hex, of SHA-256 over the parts; no two lists of parts give the same text.
 

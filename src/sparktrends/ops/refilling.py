@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 from sparktrends.batch import rebuild
-from sparktrends.batch.rebuild import Rebuild, Stretch
-from sparktrends.batch.repair import SHARD
+from sparktrends.batch.rebuild import Rebuild
+from sparktrends.batch.repair import SHARD, Wanted
 from sparktrends.batch.retention import Part, restore
 from sparktrends.bus.reader import Reader
 from sparktrends.commit import Laws
@@ -22,7 +22,7 @@ def from_archive(jobs: Jobs, part: Part) -> Done:
     return jobs.months(restore(jobs.session, jobs.archive, part.touches, part.of), "brought back")
 
 
-def from_log(jobs: Jobs, wanted: Stretch, progress: Progress) -> Done:
+def from_log(jobs: Jobs, wanted: Wanted, progress: Progress) -> Done:
     """Minutes as the log has them, with longer bars, metrics and signals; what is right already is left alone."""
     limits = limits_of(jobs.settings)
     laws = Laws(limits, Analyses(jobs.settings, limits)())

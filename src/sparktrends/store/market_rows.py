@@ -37,9 +37,16 @@ def all_series(cursor: Cursor) -> dict[int, tuple[str, str]]:
     return {series: (source, symbol) for series, source, symbol in cursor.fetchall()}
 
 
-def moves(cursor: Cursor, series: Sequence[int], since: int) -> Iterator[tuple[int, list[Moved]]]:
-    """Minute by minute (µs UTC) from ``since`` on, the moves of these series."""
-    cursor.execute(_MOVES, {"series": list(series), "since": since})
+def newest(cursor: Cursor, series: Sequence[int]) -> int:
+    """The newest minute (µs UTC) in which one of these series was heard of; 0 when none ever was."""
+    cursor.execute("SELECT max(last_minute) FROM core.series_state WHERE series = ANY(%s)", (list(series),))
+    (row,) = cursor.fetchall()
+    return int(row[0] or 0)
+
+
+def moves(cursor: Cursor, series: Sequence[int], since: int, until: int) -> Iterator[tuple[int, list[Moved]]]:
+    """Minute by minute (µs UTC) in [since, until), the moves of these series."""
+    cursor.execute(_MOVES, {"series": list(series), "since": since, "until": until})
     for start, found in groupby(cursor, key=lambda row: row[0]):
         yield start, [Moved(*row[1:]) for row in found]
 
@@ -48,13 +55,14 @@ def replace(
     cursor: Cursor,
     market: tuple[str, str],
     since: int,
+    until: int,
     together: Sequence[Mapping[str, Any]],
     alone: Sequence[Mapping[str, Any]],
     now: int,
 ) -> tuple[list[int], list[int]]:
-    """Make these the findings of a market (source, exchange) from ``since`` on; the starts (µs UTC) of market moves
-    that are new, and of those that are no more. What is found again stays as it is."""
-    words = {"source": market[0], "exchange": market[1], "since": since, "now": now}
+    """Make these the findings of a market (source, exchange) in [since, until), µs UTC; the starts of market moves that
+    are new, and of those that are no more. What is found again stays as it is."""
+    words = {"source": market[0], "exchange": market[1], "since": since, "until": until, "now": now}
     cursor.execute(_GONE_TOGETHER, {**words, "starts": [row["start"] for row in together]})
     gone = [int(start) for (start,) in cursor.fetchall()]
     keys = [(row["series"], row["start"]) for row in alone]
@@ -68,17 +76,20 @@ def replace(
 _MOVES = """
 SELECT (extract(epoch FROM m.start) * 1000000)::bigint, m.series, m.log_return, m.volatility_ewma
 FROM core.metrics m
-WHERE m.series = ANY(%(series)s) AND m.interval = '1m' AND m.start >= core.at(%(since)s) AND m.final AND m.warm
+WHERE m.series = ANY(%(series)s) AND m.interval = '1m' AND m.start >= core.at(%(since)s)
+  AND m.start < core.at(%(until)s) AND m.final AND m.warm
   AND m.log_return IS NOT NULL AND m.volatility_ewma IS NOT NULL
 ORDER BY m.start, m.series
 """
 _GONE_TOGETHER = """
-DELETE FROM core.market_moves WHERE source = %(source)s AND exchange = %(exchange)s AND start >= core.at(%(since)s)
+DELETE FROM core.market_moves WHERE source = %(source)s AND exchange = %(exchange)s
+  AND start >= core.at(%(since)s) AND start < core.at(%(until)s)
   AND (extract(epoch FROM start) * 1000000)::bigint <> ALL(%(starts)s)
 RETURNING (extract(epoch FROM start) * 1000000)::bigint
 """
 _GONE_ALONE = """
-DELETE FROM core.peer_moves p WHERE source = %(source)s AND exchange = %(exchange)s AND start >= core.at(%(since)s)
+DELETE FROM core.peer_moves p WHERE source = %(source)s AND exchange = %(exchange)s
+  AND start >= core.at(%(since)s) AND start < core.at(%(until)s)
   AND NOT EXISTS (SELECT FROM unnest(%(series)s::integer[], %(starts)s::bigint[]) AS k(series, start)
     WHERE k.series = p.series AND core.at(k.start) = p.start)
 """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sparktrends.store.connect import Cursor
 
@@ -54,17 +54,6 @@ def save(cursor: Cursor, day: date, rows: Sequence[Row]) -> None:
     """Make these the profiles of their series on the day; those that say the same as before stay untouched."""
     given = [{name: getattr(row, name) for name in Row.__slots__} for row in rows]
     cursor.execute(_SAVE, {"day": day, "rows": json.dumps(given, default=str)})
-
-
-def of_session(cursor: Cursor, source: str, symbol: str, day: date) -> list[dict[str, Any]]:
-    """The levels of one session as `market.volume_profile` has them, the lowest price first; empty without one."""
-    cursor.execute(
-        "SELECT price, step, volume, share, point_of_control, in_value_area FROM market.volume_profile "
-        "WHERE source = %s AND symbol = %s AND day = %s ORDER BY price",
-        (source, symbol, day),
-    )
-    names = ("price", "step", "volume", "share", "point_of_control", "in_value_area")
-    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 _SERIES = """

@@ -77,11 +77,11 @@ def _from_archive(jobs: Jobs, part: Part) -> Done:
 
 def _from_log(jobs: Jobs, symbols: list[str], first: date, last: date, *, quiet: bool) -> Done:
     # The analysis is compiled code: whoever asks a provider need not wait for it.
-    from sparktrends.batch.rebuild import Stretch
+    from sparktrends.batch.repair import Wanted
     from sparktrends.ops import refilling
 
     until = day_start(last + timedelta(days=1))
-    return refilling.from_log(jobs, Stretch(symbols, day_start(first), until), _bar(quiet=quiet))
+    return refilling.from_log(jobs, Wanted(symbols, day_start(first), until), _bar(quiet=quiet))
 
 
 def _bar(*, quiet: bool) -> Progress:
