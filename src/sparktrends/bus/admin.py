@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
     ResourceType,
 )
 
-from sparktrends.bus.connection import Connection, translated
+from sparktrends.bus.connection import Connection, Refusals
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
 from sparktrends.errors import Unavailable
 
@@ -32,7 +32,8 @@ class Admin:
     """Changes and describes topics; every call waits at most ``timeout_s`` seconds and raises our own errors."""
 
     def __init__(self, connection: Connection, timeout_s: float = 15.0) -> None:
-        self._client = AdminClient(connection.options())
+        self._refusals = Refusals(connection)
+        self._client = AdminClient(connection.options(self._refusals))
         self._timeout = timeout_s
 
     def names(self) -> set[str]:
@@ -40,7 +41,7 @@ class Admin:
         try:
             found = self._client.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
-            raise translated(error, "listing topics") from error
+            raise self._refusals.translated(error, self._client, "listing topics") from error
         return {name for name in found if not name.startswith("__")}
 
     def existing(self, names: Iterable[str]) -> dict[str, Existing]:
@@ -143,6 +144,6 @@ class Admin:
         try:
             return future.result(timeout=self._timeout)
         except KafkaException as error:
-            raise translated(error, doing) from error
+            raise self._refusals.translated(error, self._client, doing) from error
         except TimeoutError as error:
             raise Unavailable(f"Kafka gave no answer while {doing}") from error

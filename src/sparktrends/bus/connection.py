@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, SparkTrendsError, Unavailable
@@ -21,6 +21,14 @@ _DENIED = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError._AUTHENTICATION,
+}
+_NO_ANSWER = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._AUTHENTICATION,
+    KafkaError._RESOLVE,
+    KafkaError._SSL,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
 }
 _UNKNOWN = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
@@ -37,8 +45,8 @@ class Connection:
     bootstrap: str
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def options(self, **ours: Any) -> dict[str, Any]:
-        """The configuration of one client; keywords use ``_`` for ``.``."""
+    def options(self, heard: Callable[[KafkaError], None] | None = None, **ours: Any) -> dict[str, Any]:
+        """The configuration of one client; ``heard`` is told what its callbacks say, keywords use ``_`` for ``.``."""
         return {
             "bootstrap.servers": self.bootstrap,
             "reconnect.backoff.ms": 50,
@@ -47,7 +55,7 @@ class Connection:
             # Twin metadata refreshes cost nothing here and find a new topic at once.
             "topic.metadata.refresh.interval.ms": 30_000,
             "log.connection.close": False,
-            "error_cb": _say,
+            "error_cb": heard or _say,
             "logger": logging.getLogger("sparktrends.bus.librdkafka"),
             **{name.replace("_", "."): value for name, value in ours.items()},
             **self.security,
@@ -87,6 +95,41 @@ def _say(error: KafkaError) -> None:
     log.info("Kafka client: %s", error.str())
 
 
+class Refusals:
+    """Remembers why a broker does not let a client in: calls only say that time is over, callbacks say the reason."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.reason: SparkTrendsError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """One word of librdkafka, whose codes say less than its sentences."""
+        _say(error)
+        where = self._connection.bootstrap
+        if "SASL authentication error" in error.str():
+            hint = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+            self.reason = AccessDenied(f"the broker at {where} does not accept this account", hint=hint)
+        elif "certificate verify failed" in error.str():
+            # It does not say which of the two it is.
+            hint = "KAFKA_SSL_CA names the file of its authority, KAFKA_BOOTSTRAP a host that stands in the certificate"
+            self.reason = BadSetting(f"the certificate of the broker at {where} cannot be trusted", hint=hint)
+
+    def translated(self, error: KafkaException, client: AdminClient | Consumer, doing: str) -> SparkTrendsError:
+        """The reason when one was said since the last time, else what the call itself says."""
+        client.poll(0)
+        reason, self.reason = self.reason, None
+        if error.args[0].code() not in _NO_ANSWER:
+            return translated(error, doing)
+        return reason or _silent(self._connection)
+
+
+def _silent(connection: Connection) -> Unavailable:
+    # A broker that wants TLS closes the connection of who does not speak it, and says nothing.
+    protocol = connection.security.get("security.protocol", "PLAINTEXT")
+    hint = f"is it running? it is asked in {protocol}: KAFKA_SECURITY_PROTOCOL"
+    return Unavailable(f"no Kafka broker answers at {connection.bootstrap}", hint=hint)
+
+
 def translated(error: KafkaError | KafkaException, doing: str) -> SparkTrendsError:
     """Kafka's error as one of ours, with what was being done."""
     cause: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
@@ -103,14 +146,18 @@ def translated(error: KafkaError | KafkaException, doing: str) -> SparkTrendsErr
 
 
 def wait_ready(connection: Connection, deadline_s: float) -> None:
-    """Return when the broker answers a metadata request; raises Unavailable after ``deadline_s`` seconds."""
-    admin = AdminClient(connection.options())
+    """Return when the broker answers a metadata request; raises Unavailable after ``deadline_s`` seconds.
+
+    A wrong account or certificate raises AccessDenied or BadSetting at once: waiting does not mend it.
+    """
+    refusals = Refusals(connection)
+    admin = AdminClient(connection.options(refusals))
     end = time.monotonic() + deadline_s
     while True:
         try:
             admin.list_topics(timeout=max(0.1, min(1.0, end - time.monotonic())))
             return
         except KafkaException as error:
-            if time.monotonic() >= end:
-                hint = "is it running? its log says more"
-                raise Unavailable(f"no Kafka broker answers at {connection.bootstrap}", hint=hint) from error
+            admin.poll(0)
+            if refusals.reason or time.monotonic() >= end:
+                raise refusals.reason or _silent(connection) from error

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from sparktrends.bus.connection import Connection, translated
+from sparktrends.bus.connection import Connection, Refusals, translated
 from sparktrends.errors import LogGap, Unavailable
 
 _CHUNK = 10_000
@@ -32,8 +32,10 @@ class Reader:
 
     def __init__(self, connection: Connection, patience_s: float = 30.0) -> None:
         self._patience = patience_s
+        self._refusals = Refusals(connection)
         self._consumer = Consumer(
             connection.options(
+                self._refusals,
                 group_id="sparktrends-reader",
                 enable_auto_commit=False,
                 enable_auto_offset_store=False,
@@ -60,7 +62,7 @@ class Reader:
         try:
             found = self._consumer.list_topics(topic, timeout=self._patience).topics[topic]
         except KafkaException as error:
-            raise translated(error, f"asking for {topic}") from error
+            raise self._refusals.translated(error, self._consumer, f"asking for {topic}") from error
         if found.error is not None:
             raise translated(found.error, f"asking for {topic}")
         return sorted(found.partitions)
@@ -70,7 +72,9 @@ class Reader:
         try:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._patience)
         except KafkaException as error:
-            raise translated(error, f"asking for the ends of {topic}-{partition}") from error
+            raise self._refusals.translated(
+                error, self._consumer, f"asking for the ends of {topic}-{partition}"
+            ) from error
         return low, high
 
     def offset_at(self, topic: str, partition: int, ts: int) -> int:
@@ -80,7 +84,7 @@ class Reader:
                 [TopicPartition(topic, partition, ts // 1000)], timeout=self._patience
             )
         except KafkaException as error:
-            raise translated(error, f"asking {topic}-{partition} for a time") from error
+            raise self._refusals.translated(error, self._consumer, f"asking {topic}-{partition} for a time") from error
         return found.offset if found.offset >= 0 else self.watermarks(topic, partition)[1]
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:

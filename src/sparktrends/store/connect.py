@@ -28,6 +28,19 @@ _RETRYABLE = (
     pg.IdleInTransactionSessionTimeout,
 )
 
+# Parts of libpq's sentences → what to do.
+_REFUSALS = {
+    "password authentication failed": "check POSTGRES_USER and POSTGRES_PASSWORD",
+    "no password supplied": "check POSTGRES_USER and POSTGRES_PASSWORD",
+    ", SSL encryption": "the server does not know this account from here: ask who runs it",
+    "no encryption": "the server wants TLS: POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT",
+    "no pg_hba.conf entry": "the server does not know this account from here: ask who runs it",
+    "certificate verify failed": "POSTGRES_SSLROOTCERT names the file with the server's certificate authority",
+    "does not match host name": "POSTGRES_HOST must call it by a name that stands in its certificate",
+    "root certificate file": "POSTGRES_SSLROOTCERT names the file with the server's certificate authority",
+    "does not support SSL": "the server has no TLS: ask who runs it (POSTGRES_SSLMODE=prefer goes without)",
+}
+
 
 def connect(conninfo: str, *, autocommit: bool = False, timeout_s: float = 30.0, application: str = "") -> Connection:
     """Open a connection in UTC whose statements end after ``timeout_s``; raises Unavailable or AccessDenied."""
@@ -63,10 +76,18 @@ def translate(error: psycopg.Error) -> Exception:
     if isinstance(error, _RETRYABLE):
         return Retryable(f"PostgreSQL: {words}")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        if "password authentication failed" in words or "no password supplied" in words:
-            return AccessDenied(f"PostgreSQL refused: {words}", hint="check POSTGRES_USER and POSTGRES_PASSWORD")
-        return Unavailable(f"PostgreSQL does not answer: {words}", hint="is it running? try `sparktrends status`")
+        return _refused(str(error)) or Unavailable(
+            f"PostgreSQL does not answer: {words}", hint="is it running? try `sparktrends status`"
+        )
     return Terminal(f"PostgreSQL: {words}")
+
+
+def _refused(said: str) -> AccessDenied | None:
+    """Why a server that is there lets nobody in; libpq has no code for it, and says a line for each of its attempts."""
+    for words, hint in _REFUSALS.items():
+        if line := next((line for line in said.splitlines() if words in line), None):
+            return AccessDenied(f"PostgreSQL refused: {line.strip()}", hint=hint)
+    return None
 
 
 def _first_line(error: psycopg.Error) -> str:

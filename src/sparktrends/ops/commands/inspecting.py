@@ -76,6 +76,8 @@ def env(context: Context, owner: bool) -> None:
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     click.echo(f"POSTGRES_HOST={database.host}\nPOSTGRES_PORT={database.port}\nPOSTGRES_DB={database.name}")
     click.echo(f"POSTGRES_USER={user}\nPOSTGRES_PASSWORD={password}\nKAFKA_BOOTSTRAP={where.kafka.bootstrap}")
+    for name, value in database.tls.items():
+        click.echo(f"POSTGRES_{name.upper()}={value}")
     numbers = record(context.settings.home).get("ports", {})
     for name in ("api", "dashboard"):
         if name in numbers:
@@ -94,7 +96,8 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
-    os.execve(program, [program, *arguments], {**os.environ, **named, "PGPASSWORD": password})
+    tls = {f"PG{name.upper()}": value for name, value in database.tls.items()}
+    os.execve(program, [program, *arguments], {**os.environ, **named, **tls, "PGPASSWORD": password})
 
 
 def _bundled_psql() -> str:

@@ -88,6 +88,7 @@ def from_env(text: str) -> DashboardConfig:
     """
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
+    names |= {"sslmode": "SSLMODE", "sslrootcert": "SSLROOTCERT"}
     parts = {key: said.get(f"POSTGRES_{name}", "") for key, name in names.items()}
     dsn = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items() if value)
     kafka = said.get("KAFKA_BOOTSTRAP")
