@@ -1,6 +1,7 @@
 """What `make test` and `make test-all` run, in order; stops at the first failure and says how long each took.
 
-The unit tests run side by side, those on the real stack one after the other.
+The unit tests run side by side, and so do those that need no more of the real stack than its broker and database:
+each of the two has its own. Those that start the whole platform, or measure time, run one after the other.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ LINT = {
     "mypy": [BIN / "mypy"],
     "imports": [BIN / "lint-imports", "--no-cache"],
 }
+WHOLE = ("e2e", "faults", "ingest", "ops", "serve/dashboard", "streaming")
+"""Rooms whose end-to-end tests start Spark or processes of ours."""
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{room}" for room in WHOLE)]
+ONE_BY_ONE = [f"tests/{room}" for room in WHOLE]
 QUICK = {
     **LINT,
     "unit": [*PYTEST, "-n", "2", "-m", "not e2e and not slow", "--durations=5"],
-    "end to end": [*PYTEST, "-m", "e2e and not slow", "--durations=10"],
+    "on the stack": [*PYTEST, *SIDE_BY_SIDE, "-m", "e2e and not slow", "--durations=10"],
+    "end to end": [*PYTEST, *ONE_BY_ONE, "-m", "e2e and not slow", "--durations=20"],
 }
 ALL = {
     **LINT,
     "unit": [*PYTEST, "-n", "2", "-m", "not e2e"],
-    "end to end": [*PYTEST, "-m", "e2e", "--durations=10"],
+    "on the stack": [*PYTEST, *SIDE_BY_SIDE, "-m", "e2e", "--durations=10"],
+    "end to end": [*PYTEST, *ONE_BY_ONE, "-m", "e2e", "--durations=20"],
 }
 
 

@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from sparktrends.errors import Unavailable
 
 LOOPBACK = "127.0.0.1"
-STOP_S = 10.0
+STOP_S = 20.0
 SECRET_KEYS = "(?i)secret|password|passwd|token|credential|api.?key|access.?key|webhook|jaas"
 """Settings and options whose names match are shown as ``*********`` wherever Spark shows any."""
 

@@ -291,3 +291,20 @@ def test_a_revision_behind_a_change_of_rules_goes_back_as_ever(road: Road, pen: 
     assert [row for row in stored["metrics"] if row[2] == "1m"] == made
     assert {row[0] for row in stored["signals"] if row[1] == "1m" and row[3] != "feed"} == signals
     assert {row[0] for row in rows(road.dsn, "SELECT id FROM core.alerts WHERE rule = 'over'")} == alerts
+
+
+def test_of_many_forming_bars_each_batch_peeks_a_share_in_turn(database: str) -> None:
+    symbols, pen = [f"S{n:03}" for n in range(200)], Pen()
+    for symbol in symbols:
+        pen.trade(symbol, T)
+    road = Road(database, pen.log)
+    for batch, peeked in enumerate((100, 200)):
+        road.all()
+        assert rows(database, "SELECT count(*) FROM core.metrics WHERE interval = '1m'") == [(peeked,)]
+        for symbol in symbols:
+            pen.trade(symbol, T + (batch + 1) * SECOND)
+    for symbol in symbols:
+        pen.beat(symbol, T + MINUTE + 6 * SECOND)
+    road.all()
+    road.close()
+    assert rows(database, "SELECT count(*) FROM core.metrics WHERE interval = '1m' AND final") == [(200,)]

@@ -25,6 +25,9 @@ from sparktrends.store.writer import SeriesKey, Transaction
 
 # Beyond this many forming minutes of one series only the newest ones are peeked: nobody looks at more.
 _OPEN = 3
+# Of more series with a forming bar each batch peeks a share in turn, a quarter at least: what a forming bar shows may
+# be half a second older than the bar (minutes, for longer bars), and every commit is that much sooner.
+_PEEKED, _TURNS = 150, 4
 MINUTES = "1m"
 Ids = Mapping[SeriesKey, int]
 Peek = tuple[SeriesKey, int, Floats]
@@ -49,6 +52,7 @@ class Analysis:
         self.interval = chain.interval
         self._session_of = session_of
         self._planner = Planner(chain, limits, session_of)
+        self._turn = 0
 
     def run(self, tx: Transaction, changes: Sequence[Changed], cache: Cache, now: int) -> Analysed:
         """Step, peek, and write metrics, snapshots, signals and alerts; ``now`` is the time of the commit."""
@@ -59,7 +63,7 @@ class Analysis:
         stepped = self._chain.advance(plan.works)
         for step in stepped:
             plan.positions[step.key] = (step.state, step.starts[-1])
-        peeked, early = self._peek(changes, plan.positions)
+        peeked, early = self._peek(self._in_turn(changes), plan.positions)
         self._save_metrics(tx, stepped, plan, peeked, ids)
         self._save_snapshots(tx, stepped, plan, ids, {c.key: c.minutes.state.clock for c in changes})
         signals = self._save_signals(tx, stepped, plan, early, ids)
@@ -68,13 +72,19 @@ class Analysis:
         self._save_alerts(tx, stepped, plan, changes, now)
         return Analysed(tuple(signals), plan.positions)
 
+    def _in_turn(self, changes: Sequence[Changed]) -> list[Changed]:
+        forming = [change for change in changes if _is_forming(change)]
+        turns = min(-(-len(forming) // _PEEKED), _TURNS) or 1
+        self._turn += 1
+        return [change for change in forming if (change.minutes.state.id + self._turn) % turns == 0]
+
     def _peek(
         self, changes: Sequence[Changed], positions: Mapping[SeriesKey, Position]
     ) -> tuple[list[Peek], list[Signal]]:
-        """Forming minutes, oldest first: the second of a series is peeked as if the first had been final."""
+        """Forming bars, oldest first: the second of a series is peeked as if the first had been final."""
         peeked: list[Peek] = []
         signals: list[Signal] = []
-        waiting = [(c.key, _forming(c), positions[c.key][0]) for c in changes if _is_forming(c)]
+        waiting = [(c.key, _forming(c), positions[c.key][0]) for c in changes]
         level = [(key, list(bars), state) for key, bars, state in waiting if bars]
         while level:
             keys, starts = [key for key, _, _ in level], [bars[0][0] for _, bars, _ in level]

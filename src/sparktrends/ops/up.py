@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from sparktrends.store.migrate import migrate, set_reader_password
 
 _TICK_S = 0.25
 _DRAIN_S = 5.0
+_PATIENCE_S = 3.0
+_SLOW_END = {"stream": "ends the batch under way; the first time Java also keeps its classes, up to 20 s"}
 RESTARTS = "restart-"
 PARTS = ("stream", "ingest", "alerts", "batch", "api", "dashboard")
 PAGES = ("api", "dashboard")
@@ -145,7 +148,11 @@ class Up:
     def _stop(self, name: str) -> None:
         if (keeper := self.keepers.get(name)) is not None and keeper.process is not None:
             self.say(f"stopping {name}")
+            patience = threading.Timer(_PATIENCE_S, self.say, [f"{name} {_SLOW_END.get(name, 'still ends')}"])
+            patience.daemon = True
+            patience.start()
             keeper.stop()
+            patience.cancel()
 
     def _stop_workers(self) -> None:
         # From the source to the sink: what was taken in is still folded by those that stop later.
