@@ -49,6 +49,15 @@ def test_what_the_price_did_afterwards() -> None:
     assert first["after_60"] == pytest.approx(100 / 200 - 1)
 
 
+def test_how_long_an_alert_lasted() -> None:
+    rules = UP.replace("return > 0", "close > 100")
+    found = tried(history([100.0, 101.0, 102.0, 99.0, 101.0, 90.0, 101.0]), rules=rules)
+    assert [row["lasted"] for row in with_ids(found.fired)] == [2 * MINUTE, MINUTE, None]
+    (rule,) = report(found, T, T + DAY)["rules"]
+    assert rule["lasted"] == {"ended": 2, "median_s": 90.0, "longest_s": 120.0}
+    assert "1.5 min" in "\n".join(table(report(found, T, T + DAY)))
+
+
 @pytest.mark.parametrize(("minutes", "known"), [([0, 1, 4, 5], True), ([0, 1, 3], False), ([0, 1, 90], False)])
 def test_where_nobody_traded_by_then_nothing_is_known(minutes: list[int], known: bool) -> None:
     first, *_ = with_ids(tried(history([100, 101, 90, 90][: len(minutes)], minutes)).fired)

@@ -77,6 +77,84 @@ class TestInDatabase:
         assert [m[0]["kind"] for m in other.messages()] == ["alert", "retraction", "reinstatement"]
         assert world.rows("SELECT status FROM core.alerts") == [("firing",)]
 
+    def test_the_end_of_an_alert_is_written_and_told_to_nobody(self, world: World) -> None:
+        alert = world.alert()
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            for change in (world.insert, world.resolve):
+                change(alert)
+                world.run(worker, 5)
+        assert [m[0]["kind"] for m in other.messages()] == ["alert"]
+        found = world.rows("SELECT status, resolved_at = start + interval '2 minutes' FROM market.alerts")
+        assert found == [("resolved", True)]
+
+    def test_who_heard_an_alert_hears_of_its_end_if_the_rule_says_so(self, world: World) -> None:
+        alert = world.alert()
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            world.insert(alert)
+            world.run(worker, 5)
+            for _ in range(2):  # said again by a revision, it is no news
+                world.resolve(alert, tell=True)
+                world.run(worker, 5)
+        assert [m[0]["kind"] for m in other.messages()] == ["alert", "resolution"]
+
+    @pytest.mark.parametrize(("tell", "kinds"), [(False, ["alert"]), (True, ["alert", "resolution"])])
+    def test_what_was_short_is_told_all_the_same(self, world: World, tell: bool, kinds: list[str]) -> None:
+        alert = world.alert()
+        world.insert(alert)
+        world.resolve(alert, tell=tell)
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 5)
+        assert [item["kind"] for m in other.messages() for item in m] == kinds
+
+    def test_an_alert_that_was_over_may_be_open_again(self, world: World) -> None:
+        alert = world.alert()
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            world.insert(alert)
+            world.run(worker, 5)
+            world.resolve(alert, tell=True)
+            world.run(worker, 5)
+            world.judge_again(alert)
+            world.run(worker, 5)
+        assert [m[0]["kind"] for m in other.messages()] == ["alert", "resolution", "reinstatement"]
+        assert world.rows("SELECT status, resolved_at FROM core.alerts") == [("firing", None)]
+
+    def test_what_an_older_text_of_a_rule_left_open_is_over_with_what_came_after_it(self, world: World) -> None:
+        old, new, other = world.alert(minute=9), world.alert(), world.alert(rule="other", minute=9)
+        world.insert(old, new, other)
+        world.resolve(new)
+        assert world.rows("SELECT id, status FROM core.alerts WHERE status <> 'resolved'") == [(other.id, "firing")]
+
+    def test_open_again_before_anybody_heard_that_it_was_over_is_told_to_nobody(self, world: World) -> None:
+        alert = world.alert()
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            world.insert(alert)
+            world.run(worker, 5)
+            world.resolve(alert, tell=True)
+            world.judge_again(alert)
+            world.run(worker, 5)
+        assert [m[0]["kind"] for m in other.messages()] == ["alert"]
+        assert world.deliveries() == [("alert", "sent"), ("resolution", "cancelled")]
+
+    def test_what_was_over_can_be_taken_back_and_stand_again(self, world: World) -> None:
+        alert = world.alert()
+        world.insert(alert)
+        world.resolve(alert, tell=True)
+        world.retract(alert)
+        assert world.rows("SELECT status, resolved_at FROM core.alerts") == [("retracted", None)]
+        assert world.deliveries() == [("alert", "cancelled"), ("resolution", "cancelled")]
+        world.resolve(alert)  # a resolution of what was taken back is nothing
+        assert world.rows("SELECT status FROM core.alerts") == [("retracted",)]
+        world.insert(alert)
+        world.resolve(alert, tell=True)
+        assert world.rows("SELECT status FROM core.alerts") == [("resolved",)]
+        with receiver() as other:
+            world.run(world.worker(world.hook(other.port)), 5)
+        assert [item["kind"] for m in other.messages() for item in m] == ["alert", "resolution"]
+
     def test_retracted_then_true_again_before_sending_is_one_alert(self, world: World) -> None:
         alert = world.alert()
         with receiver() as other:

@@ -11,11 +11,11 @@ import psycopg
 from alerts.receivers import PlainPost
 from sparktrends.alerts.channels import Channel, Tools, build
 from sparktrends.alerts.dispatch import Policy, Surroundings, Worker
-from sparktrends.model import MINUTE, SECOND, Alert
+from sparktrends.model import MINUTE, SECOND, Alert, Resolution
 from sparktrends.store.conditions import Conditions
 from sparktrends.store.connect import connect
 from sparktrends.store.deliveries import Limits, Outbox
-from sparktrends.store.outbox import insert_alerts, retract_alerts
+from sparktrends.store.outbox import insert_alerts, resolve_alerts, retract_alerts
 
 NOW = 1_800_000_000 * SECOND
 """The time at which every test begins, µs UTC."""
@@ -56,6 +56,18 @@ class World:
         """Take alerts back now."""
         with connect(self.dsn) as connection, connection.cursor() as cursor:
             retract_alerts(cursor, [a.id for a in alerts], self.now)
+
+    def resolve(self, *alerts: Alert, tell: bool = False) -> None:
+        """Their condition ended at the bar after theirs."""
+        over = [Resolution(a.rule, a.source, a.symbol, a.interval, a.start, a.start + MINUTE, tell) for a in alerts]
+        with connect(self.dsn) as connection, connection.cursor() as cursor:
+            resolve_alerts(cursor, "1m", over, {}, self.now)
+
+    def judge_again(self, alert: Alert) -> None:
+        """A revision finds that it goes on."""
+        with connect(self.dsn) as connection, connection.cursor() as cursor:
+            series = self._series(cursor, alert.source, alert.symbol)
+            resolve_alerts(cursor, "1m", [], {series: alert.start}, self.now)
 
     def rows(self, statement: str, *words: Any) -> list[tuple[Any, ...]]:
         """What a statement finds."""

@@ -26,7 +26,10 @@ SELECT g.id, g.interval, g.start, g.kind, g.name, g.direction, g.score, g.severi
 JOIN market.bars b USING (source, symbol, interval, start)
 WHERE g.retracted_at IS NULL AND b.state <> 'forming' ORDER BY 1
 """
-ALERTS = "SELECT id, interval FROM core.alerts WHERE status <> 'retracted' ORDER BY 1"
+ALERTS = """
+SELECT id, interval, status, (extract(epoch FROM resolved_at) * 1000000)::bigint FROM core.alerts
+WHERE status <> 'retracted' ORDER BY 1
+"""
 GAPS = "SELECT source, symbol, from_at, to_at, reason FROM market.gaps ORDER BY 1, 2, 3, 5"
 STATES = """
 SELECT source, symbol, clock, first_minute, last_minute
@@ -67,11 +70,13 @@ def expect_as_recomputed(dsn: str, chain: Chain) -> None:
     made, found, alerts = recomputed(dsn, chain)
     assert [row for row in stored["metrics"] if row[2] == chain.interval] == made
     assert {row[0] for row in stored["signals"] if row[1] == chain.interval and row[3] != "feed"} == found
-    assert {row[0] for row in stored["alerts"] if row[1] == chain.interval} == alerts
+    assert {row[0]: row[3] for row in stored["alerts"] if row[1] == chain.interval} == alerts
+    assert all((row[2] == "resolved") == (row[3] is not None) for row in stored["alerts"])
 
 
-def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str], set[str]]:
-    """Metrics (as `metrics`), ids of signals and ids of alerts, of the bars that people see, in one go."""
+def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str], dict[str, int | None]]:
+    """Metrics (as `metrics`), ids of signals, and ids of alerts with when they ended (µs UTC), of the bars that people
+    see, in one go."""
     shown = rows(
         dsn,
         "SELECT source, symbol, (extract(epoch FROM start) * 1000000)::bigint, start, revision, open::float8, "
@@ -82,14 +87,14 @@ def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str],
     )
     made: list[tuple[Any, ...]] = []
     found: set[str] = set()
-    alerts: set[str] = set()
+    alerts: dict[str, int | None] = {}
     for key, of_series in groupby(shown, lambda row: row[:2]):
         bars = list(of_series)
         table = np.array([(*bar[5:11], utc_day(key, bar[2]), bar[11]) for bar in bars])
         done = chain.advance([Work(key, chain.new(), -1, tuple(bar[2] for bar in bars), table)])[0]
         made += [_row(chain, bar, done.metrics[j].tolist()) for j, bar in enumerate(bars)]
         found |= {signal.id for signal in done.signals}
-        alerts |= {alert.id for alert in done.alerts}
+        alerts |= {alert.id: None for alert in done.alerts} | {end.id: end.at for end in done.resolutions}
     return made, found, alerts
 
 

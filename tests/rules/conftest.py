@@ -42,6 +42,19 @@ def fires(make):
     return fired
 
 
+@pytest.fixture
+def lasts(make):
+    """From which bar to which an alert of a condition lasts, by their numbers: as `fires`, but pairs."""
+
+    def lasted(when, close, rsi=None, **more):
+        rules, ends = make(when, **more), []
+        when_bars = np.arange(len(close)) * MINUTE
+        rules.run(rules.new(1)[0], when_bars, *tables_of(close, rsi), ends=ends)
+        return [(end.start // MINUTE, end.row) for end in ends]
+
+    return lasted
+
+
 def tables_of(close, rsi=None, score=None):
     n = len(close)
     bars = np.tile(np.array(close, dtype=float)[:, None], (1, 8))
@@ -53,4 +66,8 @@ def tables_of(close, rsi=None, score=None):
 
 
 def _toml(value):
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
     return json.dumps(value)

@@ -61,16 +61,21 @@ def starts_of(n):
 def test_history_in_any_pieces_and_live_bar_by_bar_give_the_same_bits(seed, cuts):
     bars, metrics, scores = tables(seed, 100)
     starts, whole, live, parts = starts_of(100), RULES.new(1), RULES.new(1), RULES.new(1)
-    expected = RULES.run(whole[0], starts, bars, metrics, scores)
+    ended, live_ended, parts_ended = [], [], []
+    expected = RULES.run(whole[0], starts, bars, metrics, scores, ends=ended)
     one = [slice(j, j + 1) for j in range(100)]
-    stepped = [RULES.evaluate(live, starts[j], bars[j], metrics[j], scores[j]) for j in one]
+    stepped = [RULES.evaluate(live, starts[j], bars[j], metrics[j], scores[j], ends=live_ended) for j in one]
     edges = [0, *sorted(cuts), 100]
     pieces = [slice(a, b) for a, b in pairwise(edges)]
-    cut = [RULES.run(parts[0], starts[j], bars[j], metrics[j], scores[j]) for j in pieces]
+    cut = [RULES.run(parts[0], starts[j], bars[j], metrics[j], scores[j], ends=parts_ended) for j in pieces]
     assert expected.any()
     assert np.array_equal(np.concatenate(stepped), expected)
     assert np.array_equal(np.concatenate(cut), expected)
     assert live.tobytes() == whole.tobytes() == parts.tobytes()
+    over = sorted((end.rule, end.start) for end in ended)
+    assert over
+    assert sorted((end.rule, end.start) for end in live_ended) == over
+    assert sorted((end.rule, end.start) for end in parts_ended) == over
 
 
 def test_a_series_fires_the_same_in_any_company():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,33 @@ def test_previous_of_previous_is_two_bars_back(fires):
     assert fires("prev(prev(close)) == 1", [1, 2, 3, 4]) == [2]
 
 
+def test_an_alert_lasts_until_its_condition_no_longer_holds(lasts):
+    assert lasts("close > 5", [6, 7, 8, 1, 6, 1, 6]) == [(0, 3), (4, 5)]
+
+
+def test_an_event_lasts_one_bar(lasts):
+    assert lasts("crosses_above(close, 5)", [6, 4, 6, 7, 8]) == [(2, 3)]
+
+
+def test_inside_the_band_of_hysteresis_it_is_not_over(lasts):
+    rsi = [75, 65, 75, 68, 71, 55, 72]
+    assert lasts("rsi_14 > 70", [1] * 7, rsi=rsi, until="rsi_14 < 60") == [(0, 5)]
+
+
+def test_what_never_fired_never_ends(lasts):
+    assert lasts("close > 5", [6, 1, 6, 6, 1], **{"for": 2}) == [(3, 4)]
+
+
+def test_with_its_rule_an_alert_expires(lasts):
+    assert lasts("close > 5", [6] * 4, expires="1970-01-01T00:02") == [(0, 2)]
+    assert lasts("close > 5", [6] * 4, until="close < 5", expires="1970-01-01T00:02") == [(0, 2)]
+
+
+def test_a_sequence_is_an_event(lasts):
+    then = [{"when": "close < 5", "within": 3}]
+    assert lasts("close > 5", [6, 4, 4, 4], then=then) == [(1, 2)]
+
+
 def plainly(holds, rearm, starts, held, cooldown):
     """The semantics once more, as one would tell them: by looking back over the whole history each time."""
     fired = []
@@ -67,6 +96,17 @@ def plainly(holds, rearm, starts, held, cooldown):
     return fired
 
 
+def plain_ends(fired, rearm):
+    """For each bar at which an alert is over, the bar at which it fired."""
+    ended = {}
+    for first, following in pairwise([*fired, len(rearm)]):
+        # A bar may end one alert and fire the next.
+        later = [i for i in range(first + 1, min(following + 1, len(rearm))) if rearm[i]]
+        if later:
+            ended[later[0]] = first
+    return ended
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(1, 9)), max_size=80),
     st.integers(1, 4),
@@ -77,5 +117,9 @@ def test_the_gate_is_what_its_words_say(steps, held, cooldown):
     starts, fired = np.cumsum(waits, dtype=np.int64), np.zeros(len(steps), bool)
     memory = np.array([[0.0, 0.0, np.nan]])
     rows, masks = np.zeros(len(steps), np.int64), (np.array(holds, bool), np.array(rearm, bool))
-    compiled_gate()(memory, 0, rows, starts, *masks, held, cooldown, fired)
-    assert np.flatnonzero(fired).tolist() == plainly(holds, rearm, starts.tolist(), held, cooldown)
+    ended = np.full(len(steps), -1)
+    compiled_gate()(memory, 0, rows, starts, *masks, held, cooldown, fired, ended)
+    expected = plainly(holds, rearm, starts.tolist(), held, cooldown)
+    assert np.flatnonzero(fired).tolist() == expected
+    over = {j: starts.tolist().index(ended[j]) for j in np.flatnonzero(ended >= 0).tolist()}
+    assert over == plain_ends(expected, rearm)

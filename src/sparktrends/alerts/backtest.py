@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ _SCHEMA = {
     **dict.fromkeys(("rule", "source", "symbol", "interval"), pl.String),
     "start": pl.Int64,
     "close": pl.Float64,
+    "lasted": pl.Int64,
     **{f"after_{minutes}": pl.Float64 for minutes in HORIZONS},
 }
 
@@ -49,9 +51,10 @@ Load = Callable[[str], Iterable[History]]
 class Outcome:
     """What rules did on history.
 
-    ``fired``: rule, source, symbol, interval, start (µs UTC), close, and after_5, after_15, after_60: the change of
-    the price so many minutes later (0.01 = 1 %), null where nobody traded by then. ``days``: by rule, on how many
-    days each series it watches had bars. ``bars`` counts those inside the span, of every interval.
+    ``fired``: rule, source, symbol, interval, start (µs UTC), close, lasted (µs of event time until its condition
+    ended, null where it never did), and after_5, after_15, after_60: the change of the price so many minutes later
+    (0.01 = 1 %), null where nobody traded by then. ``days``: by rule, on how many days each series it watches had bars.
+    ``bars`` counts those inside the span, of every interval.
     """
 
     rules: Sequence[Rule]
@@ -83,7 +86,7 @@ def backtest(chains: Sequence[Chain], load: Load, since: int, until: int, sessio
     return outcome
 
 
-def with_ids(fired: pl.DataFrame) -> Iterator[dict[str, object]]:
+def with_ids(fired: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows of ``Outcome.fired``, each with the ``id`` of its alert."""
     for row in fired.iter_rows(named=True):
         key = (row["rule"], row["source"], row["symbol"], row["interval"], row["start"])
@@ -96,14 +99,18 @@ def _firings(
     starts = tuple(history.starts.tolist())
     rows = history.rows.copy()
     rows[:, _SESSION] = [session_of(history.key, start) for start in starts]
-    fired = chain.fire(Work(history.key, chain.new(), -1, starts, rows))
+    fired, ends = chain.fire(Work(history.key, chain.new(), -1, starts, rows))
+    over = {(end.rule, end.start): starts[end.row] - end.start for end in ends}
     fired &= ((history.starts >= since) & (history.starts < until))[:, None]
-    for rule, column in zip(chain.rules.rules, fired.T, strict=True):
+    for number, (rule, column) in enumerate(zip(chain.rules.rules, fired.T, strict=True)):
         if column.any():
-            yield _frame(rule, history, column, after)
+            lasted = [over.get((number, start)) for start in history.starts[column].tolist()]
+            yield _frame(rule, history, column, lasted, after)
 
 
-def _frame(rule: Rule, history: History, column: NDArray[np.bool_], after: tuple[Ints, Floats]) -> pl.DataFrame:
+def _frame(
+    rule: Rule, history: History, column: NDArray[np.bool_], lasted: list[int | None], after: tuple[Ints, Floats]
+) -> pl.DataFrame:
     starts, closes = history.starts[column], history.rows[column, _CLOSE]
     ends = starts + INTERVALS[rule.interval]
     columns = {"start": starts, "close": closes}
@@ -112,7 +119,8 @@ def _frame(rule: Rule, history: History, column: NDArray[np.bool_], after: tuple
     source, symbol = history.key
     names = {"rule": rule.name, "source": source, "symbol": symbol, "interval": rule.interval}
     frame = pl.DataFrame(columns).with_columns(pl.lit(text).alias(name) for name, text in names.items())
-    return frame.fill_nan(None).select(list(_SCHEMA))
+    known = pl.Series("lasted", lasted, dtype=pl.Int64)
+    return frame.fill_nan(None).with_columns(known).select(list(_SCHEMA))
 
 
 def _later(prices: tuple[Ints, Floats], ends: Ints, later: int) -> Floats:

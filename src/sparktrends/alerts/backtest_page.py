@@ -11,6 +11,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from sparktrends.alerts.backtest import HORIZONS
+from sparktrends.alerts.backtest_report import length
 
 _SYMBOLS = 40  # the bars of more are too thin to be read
 _INK, _FILL, _GRID = "#1f2937", "#2563eb", "#e5e7eb"
@@ -48,13 +49,15 @@ def page(found: Mapping[str, Any]) -> str:
 
 
 def _overview(rules: Sequence[Mapping[str, Any]]) -> str:
-    heads = ("Rule", "Interval", "Alerts", "A symbol and day", *(f"{minutes} min later" for minutes in HORIZONS))
+    later = (f"{minutes} min later" for minutes in HORIZONS)
+    heads = ("Rule", "Interval", "Alerts", "A symbol and day", "Lasts (median)", *later)
     rows = (
         (
             rule["rule"],
             rule["interval"],
             f"{rule['alerts']:,}",
             f"{rule['per_symbol_and_day']:.3f}",
+            length(rule["lasted"]["median_s"]),
             *(_move(rule["after"][str(minutes)]) for minutes in HORIZONS),
         )
         for rule in rules
@@ -123,12 +126,13 @@ def _chart(figure: go.Figure) -> str:
 
 
 def _examples(rows: Sequence[Mapping[str, Any]]) -> str:
-    heads = ("Symbol", "Bar, UTC", "Close", *(f"{minutes} min later" for minutes in HORIZONS), "Id")
+    heads = ("Symbol", "Bar, UTC", "Close", "Lasted", *(f"{minutes} min later" for minutes in HORIZONS), "Id")
     cells = (
         (
             f"{row['symbol']} ({row['source']})",
             row["start"][:16].replace("T", " "),
             f"{row['close']:,.6g}",
+            length(row["lasted_s"]),
             *(_share(row[f"after_{minutes}"]) for minutes in HORIZONS),
             row["id"],
         )

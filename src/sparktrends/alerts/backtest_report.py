@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from sparktrends.alerts.backtest import HORIZONS, Outcome, with_ids
-from sparktrends.model import SECOND
+from sparktrends.model import DAY, HOUR, MINUTE, SECOND
 from sparktrends.rules import Rule
 
 EXAMPLES = 5
@@ -33,13 +33,28 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
     """The report as lines for a terminal."""
     yield f"{found['bars']:,} bars of {found['symbols']} symbols, {found['from'][:10]} to {found['to'][:10]}"
     heads = "".join(f"{f'{minutes} min later':>16}" for minutes in HORIZONS)
-    yield f"{'rule':<24}{'alerts':>8}{'a symbol and day':>18}{heads}"
+    yield f"{'rule':<24}{'alerts':>8}{'a symbol and day':>18}{'lasts':>10}{heads}"
     for rule in found["rules"]:
         moves = "".join(f"{_move(rule['after'][str(minutes)]):>16}" for minutes in HORIZONS)
-        yield f"{rule['rule']:<24}{rule['alerts']:>8}{rule['per_symbol_and_day']:>18.3f}{moves}"
+        lasts = length(rule["lasted"]["median_s"])
+        yield f"{rule['rule']:<24}{rule['alerts']:>8}{rule['per_symbol_and_day']:>18.3f}{lasts:>10}{moves}"
         for word in ("best", "worst"):
             for example in rule[word][:1]:
                 yield f"  {word}: {example['symbol']} {example['start']} at {example['close']:g}, id {example['id']}"
+
+
+def length(seconds: float | None) -> str:
+    """How long an alert lasted, in minutes, hours or days; - where none ended.
+
+    >>> length(60), length(5400), length(None)
+    ('1 min', '1.5 h', '-')
+    """
+    if seconds is None:
+        return "-"
+    for unit, name in ((DAY, "days"), (HOUR, "h")):
+        if seconds * SECOND >= unit:
+            return f"{seconds * SECOND / unit:.3g} {name}"
+    return f"{seconds * SECOND / MINUTE:.3g} min"
 
 
 def _move(after: Mapping[str, Any]) -> str:
@@ -63,10 +78,17 @@ def _of_rule(rule: Rule, outcome: Outcome) -> dict[str, Any]:
         "per_symbol_and_day": fired.height / max(1, sum(days.values())),
         "by_day": [[day.isoformat(), number] for day, number in by_day.iter_rows()],
         "by_symbol": [list(row) for row in by_symbol.iter_rows()],
+        "lasted": _lasted(fired["lasted"]),
         "after": {str(minutes): _after(fired[f"after_{minutes}"]) for minutes in HORIZONS},
         "best": _examples(fired, descending=True),
         "worst": _examples(fired, descending=False),
     }
+
+
+def _lasted(lengths: pl.Series) -> dict[str, Any]:
+    """How many alerts were over by the end of the history, and how long those lasted, in seconds of event time."""
+    known = lengths.drop_nulls() / SECOND
+    return {"ended": len(known), "median_s": known.median(), "longest_s": known.max()}
 
 
 def _after(changes: pl.Series) -> dict[str, Any]:
@@ -83,8 +105,13 @@ def _examples(fired: pl.DataFrame, *, descending: bool) -> list[dict[str, Any]]:
         known = fired.drop_nulls(f"after_{minutes}")
         if known.height:
             chosen = known.sort(f"after_{minutes}", "start", descending=[descending, False]).head(EXAMPLES)
-            return [{**row, "start": _iso(int(str(row["start"])))} for row in with_ids(chosen)]
+            return [_example(row) for row in with_ids(chosen)]
     return []
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    lasted = row.pop("lasted")
+    return {**row, "start": _iso(row["start"]), "lasted_s": None if lasted is None else lasted / SECOND}
 
 
 def _iso(micros: int) -> str:

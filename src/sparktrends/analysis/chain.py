@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,14 @@ from sparktrends.detectors import SCORE, Detectors
 from sparktrends.detectors.candlesticks import Candlesticks
 from sparktrends.detectors.feed import Key
 from sparktrends.indicators import BAR_COLUMNS, Kernel
-from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Signal
-from sparktrends.rules import Match, Names, Rules
+from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Resolution, Signal
+from sparktrends.rules import Ended, Match, Names, Rules
 
 Floats = NDArray[np.float64]
 SeriesKey = tuple[str, str]
+Found = TypeVar("Found", Signal, Alert, Resolution)
+Made = tuple[tuple[Signal, ...], tuple[Alert, ...], tuple[Resolution, ...]]
+"""What was found in the bars of one series."""
 OpenAt = Callable[[str, int], bool]
 """Whether the exchange of a symbol trades at a time (microseconds)."""
 SessionOf = Callable[[SeriesKey, int], float]
@@ -71,6 +75,7 @@ class Stepped:
     alerts: tuple[Alert, ...]
     state: Floats
     snapshots: tuple[Snapshot, ...]
+    resolutions: tuple[Resolution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +146,24 @@ class Chain:
         done = self._rounds([work for work in works if 0 < len(work.starts) <= _ROUNDS])
         return [done.get(work.key) or self._run(work) for work in works]
 
-    def fire(self, work: Work) -> NDArray[np.bool_]:
-        """Which rules fire at which bars of one series, ``bool[m, r]``: as in `advance`, and nothing else is made."""
-        return self._follow(work)[0]
+    def fire(self, work: Work) -> tuple[NDArray[np.bool_], list[Ended]]:
+        """Which rules fire at which bars of one series, ``bool[m, r]``, and where their alerts end: as in `advance`,
+        and nothing else is made."""
+        fired, _, ends = self._follow(work)
+        return fired, ends
 
     def adopt(self, state: Floats, history: Work) -> Floats:
         """A state that other rules left, with the memory that these would have of ``history``, which are all bars of
         the series up to that state: rules count as if they had always been there."""
-        _, memory = self._follow(history)
+        _, memory, _ = self._follow(history)
         adopted: Floats = np.concatenate((state[: self._edges[2]], memory))
         return adopted
 
-    def _follow(self, work: Work) -> tuple[NDArray[np.bool_], Floats]:
-        """What fires at each bar, and the memory of the rules after the last."""
+    def _follow(self, work: Work) -> tuple[NDArray[np.bool_], Floats, list[Ended]]:
+        """What fires at each bar, the memory of the rules after the last, and where alerts end."""
         kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :]))
         fired = np.zeros((len(work.starts), len(self.rules.rules)), dtype=bool)
+        ends: list[Ended] = []
         for first in range(0, len(work.starts), _STRETCH):
             stretch = slice(first, first + _STRETCH)
             metrics = self.kernel.run(kernel, work.rows[stretch])
@@ -163,8 +171,10 @@ class Chain:
             scores = self._scores(found, shapes, work.rows[stretch])
             starts = np.array(work.starts[stretch], dtype=np.int64)
             applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
-            fired[stretch] = self.rules.run(memory, starts, work.rows[stretch], metrics, scores, applies)
-        return fired, memory
+            over: list[Ended] = []
+            fired[stretch] = self.rules.run(memory, starts, work.rows[stretch], metrics, scores, applies, ends=over)
+            ends += [replace(end, row=first + end.row) for end in over]
+        return fired, memory, ends
 
     def peek(self, keys: Sequence[SeriesKey], starts: Sequence[int], states: Floats, rows: Floats) -> Peeked:
         """Metrics and early signals of forming bars; no state changes, no rule is asked."""
@@ -198,17 +208,18 @@ class Chain:
         scores = self._scores(found, shapes, rows)
         applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
         matches: list[Match] = []
-        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies, matches)
+        ends: list[Ended] = []
+        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies, matches, ends)
         keys = [(*w.key, self.interval, w.starts[0]) for w in works]
         signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
+        over = self.rules.resolutions(keys, ends)
+        made = zip(_grouped(works, signals), _grouped(works, alerts), _grouped(works, over), strict=True)
         states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
         return [
             # A copy of each state: whoever keeps one must not keep the table of all.
-            _stepped(w, metrics[j : j + 1], of_signals, of_alerts, state.tobytes())
-            for j, (w, state, of_signals, of_alerts) in enumerate(
-                zip(works, states, _grouped(works, signals), _grouped(works, alerts), strict=True)
-            )
+            _stepped(w, metrics[j : j + 1], of_work, state.tobytes())
+            for j, (w, state, of_work) in enumerate(zip(works, states, made, strict=True))
         ]
 
     def _rounds(self, works: Sequence[Work]) -> dict[SeriesKey, Stepped]:
@@ -239,12 +250,14 @@ class Chain:
         starts = np.array(work.starts, dtype=np.int64)
         applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
         matches: list[Match] = []
-        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies, matches)
+        ends: list[Ended] = []
+        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies, matches, ends)
         keys = [(*work.key, self.interval, start) for start in work.starts]
         signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
         state = np.concatenate((kernel, detectors, shapes, memory)).tobytes()
-        return _stepped(work, metrics, tuple(signals), tuple(alerts), state)
+        made = (tuple(signals), tuple(alerts), tuple(self.rules.resolutions(keys, ends)))
+        return _stepped(work, metrics, made, state)
 
     def _scores(self, found: Floats, shapes: Floats, rows: Floats) -> Floats:
         """The scores that rules see: of detectors and, where anybody looks at them, of candlesticks, which learn."""
@@ -321,17 +334,17 @@ def _joined(work: Work, pieces: Sequence[Stepped]) -> Stepped:
         tuple(alert for piece in pieces for alert in piece.alerts),
         pieces[-1].state,
         tuple(snapshot for piece in pieces for snapshot in piece.snapshots),
+        tuple(over for piece in pieces for over in piece.resolutions),
     )
 
 
-def _stepped(
-    work: Work, metrics: Floats, signals: tuple[Signal, ...], alerts: tuple[Alert, ...], state: bytes
-) -> Stepped:
+def _stepped(work: Work, metrics: Floats, made: Made, state: bytes) -> Stepped:
     """What a work came to; its state and the snapshot of it are the same bytes."""
+    signals, alerts, resolutions = made
     start = work.starts[-1]
     daily = _new_day(work.starts[-2] if len(work.starts) > 1 else work.last, start)
     kept = (Snapshot(start, state, daily),) if daily or start >= work.keep_from else ()
-    return Stepped(work.key, work.starts, metrics, signals, alerts, np.frombuffer(state), kept)
+    return Stepped(work.key, work.starts, metrics, signals, alerts, np.frombuffer(state), kept, resolutions)
 
 
 def _new_day(before: int, start: int) -> bool:
@@ -350,8 +363,8 @@ def _cuts(work: Work) -> list[tuple[int, int]]:
     return [(first, end) for first, end in zip([0, *ends], ends, strict=False) if end > first]
 
 
-def _grouped(works: Sequence[Work], items: Sequence[Signal] | Sequence[Alert]) -> list[tuple]:  # type: ignore[type-arg]
-    by_key: dict[SeriesKey, list[Signal | Alert]] = {}
+def _grouped(works: Sequence[Work], items: Sequence[Found]) -> list[tuple[Found, ...]]:
+    by_key: dict[SeriesKey, list[Found]] = {}
     for item in items:
         by_key.setdefault((item.source, item.symbol), []).append(item)
     return [tuple(by_key.get(work.key, ())) for work in works]

@@ -17,10 +17,10 @@ from sparktrends.commit.fills import of_fills
 from sparktrends.commit.plan import Changed, Plan, Planner
 from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
-from sparktrends.model import PartialBar, Signal, State
+from sparktrends.model import INTERVALS, PartialBar, Signal, State
 from sparktrends.store import analysis_rows as rows
 from sparktrends.store.analysis_rows import MetricsTable
-from sparktrends.store.outbox import insert_alerts, retract_alerts
+from sparktrends.store.outbox import insert_alerts, resolve_alerts, retract_alerts
 from sparktrends.store.writer import SeriesKey, Transaction
 
 # Beyond this many forming minutes of one series only the newest ones are peeked: nobody looks at more.
@@ -157,6 +157,10 @@ class Analysis:
         by_key = {step.key: step.alerts for step in stepped if step.alerts}
         filled = {alert for change in changes for alert in of_fills(change, by_key.get(change.key, ()))}
         insert_alerts(tx.cursor, alerts, ids, now, filled)
+        # Those of bars that are stepped again only because a snapshot lies behind them are known already.
+        over = [end for step in stepped for end in step.resolutions if end.bar >= since.get(step.key, 0)]
+        again = {ids[key]: start + INTERVALS[self.interval] for key, start in since.items()}
+        resolve_alerts(tx.cursor, self.interval, over, again, now)
 
 
 def _save_feed_signals(tx: Transaction, changes: Sequence[Changed], ids: Ids) -> list[str]:

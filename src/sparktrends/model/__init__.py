@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sparktrends.model.bars import Bar, PartialBar, SeriesState, Span
 from sparktrends.model.events import Company, CorporateAction, Heartbeat, NewsItem, Payload, ProviderBar, Trade
-from sparktrends.model.findings import Alert, Signal, alert_id
+from sparktrends.model.findings import Alert, Resolution, Signal, alert_id
 from sparktrends.model.log import (
     Coordinates,
     LateTrade,
@@ -64,6 +64,7 @@ __all__ = [
     "Payload",
     "ProviderBar",
     "Quarantined",
+    "Resolution",
     "SeriesMark",
     "SeriesState",
     "Signal",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparktrends.model.units import stable_id
+from sparktrends.model.units import INTERVALS, stable_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,32 @@ class Alert:
     def id(self) -> str:
         """A hash of rule, series, interval and bar: never of a revision (law 4)."""
         return alert_id(self.rule, self.source, self.symbol, self.interval, self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The end of the alert that a rule raised at the bar ``start``: at the bar ``bar`` it was over (both µs UTC).
+
+    ``tell``: who heard of the alert hears of its end.
+    """
+
+    rule: str
+    source: str
+    symbol: str
+    interval: str
+    start: int
+    bar: int
+    tell: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of the alert."""
+        return alert_id(self.rule, self.source, self.symbol, self.interval, self.start)
+
+    @property
+    def at(self) -> int:
+        """The end of the bar that showed it (µs UTC): event time, so the same live and from history."""
+        return self.bar + INTERVALS[self.interval]
 
 
 def alert_id(rule: str, source: str, symbol: str, interval: str, start: int) -> str:

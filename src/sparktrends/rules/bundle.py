@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sparktrends.errors import BadSetting, IntegrityError
-from sparktrends.model import Alert, Signal
+from sparktrends.model import Alert, Resolution, Signal
 from sparktrends.rules import nodes
 from sparktrends.rules.course import Course
 from sparktrends.rules.document import Finding, read_rules, read_text
@@ -21,7 +21,10 @@ from sparktrends.rules.gate import GATE, LAST, compiled_gate
 from sparktrends.rules.names import Names
 from sparktrends.rules.rule import Rule
 from sparktrends.rules.sequences import compiled_follow
-from sparktrends.rules.telling import Key, alert_of, signal_of
+from sparktrends.rules.telling import Key, alert_of, resolution_of, signal_of
+
+_NONE = -(2**62)
+"""No time of a bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,16 @@ class Match:
     row: int
     rule: int
     steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An alert that was over at bar ``row`` of a call: the number of its rule, and the start of the bar at which it
+    fired (µs UTC)."""
+
+    row: int
+    rule: int
+    start: int
 
 
 def check(path: Path, names: Names) -> list[Finding]:
@@ -131,11 +144,13 @@ class Rules:
         scores: Floats,
         applies: Mask | None = None,
         matches: list[Match] | None = None,
+        ends: list[Ended] | None = None,
     ) -> Mask:
         """One final bar for each of n series: which rules fire, ``bool[n, r]``; memory changes in place.
 
         ``starts`` is int64[n], microseconds since 1970. ``applies``, bool[n, r] or bool[r], limits rules to symbols.
-        Sequences that ended are added to ``matches``, those that a cool-down keeps from firing too.
+        Sequences that ended are added to ``matches``, those that a cool-down keeps from firing too, and alerts that are
+        over to ``ends``.
         """
 
         def previous(slot: int, now: Floats) -> Floats:
@@ -144,7 +159,7 @@ class Rules:
             return before
 
         rows = np.arange(len(starts))
-        return self._fire(memory, rows, starts, (bars, metrics, scores), previous, applies, matches)
+        return self._fire(memory, rows, starts, (bars, metrics, scores), previous, applies, matches, ends)
 
     def run(
         self,
@@ -155,6 +170,7 @@ class Rules:
         scores: Floats,
         applies: Mask | None = None,
         matches: list[Match] | None = None,
+        ends: list[Ended] | None = None,
     ) -> Mask:
         """m bars of one series in order, ``memory`` being its row: the same bits as m calls of `evaluate`."""
         if not len(starts):
@@ -166,7 +182,7 @@ class Rules:
             return before
 
         rows = np.zeros(len(starts), dtype=np.int64)
-        return self._fire(memory[None, :], rows, starts, (bars, metrics, scores), previous, applies, matches)
+        return self._fire(memory[None, :], rows, starts, (bars, metrics, scores), previous, applies, matches, ends)
 
     def _fire(
         self,
@@ -177,6 +193,7 @@ class Rules:
         previous: Callable[[int, Floats], Floats],
         applies: Mask | None,
         matches: list[Match] | None,
+        ends: list[Ended] | None,
     ) -> Mask:
         if memory.shape[1] != self.size or not memory.flags.c_contiguous:
             raise IntegrityError(f"memory of {memory.shape[1]} floats a series: these rules keep {self.size}")
@@ -195,10 +212,12 @@ class Rules:
                     yes = self._ended(number, rule.course, place, starts, rows, yes, looks, matches)
                     rearm = np.ones(len(starts), dtype=bool)  # each match is another event
                 else:
-                    rearm = ~yes if rule.until is None else outcome_of(rule.until, rows)[0]
-                column = np.empty(len(starts), dtype=bool)
-                self._gate(memory, at, series, starts, yes, rearm, rule.held, rule.cooldown, column)
+                    rearm = ~yes if rule.until is None else outcome_of(rule.until, rows)[0] | (starts >= rule.expires)
+                column, over = np.empty(len(starts), dtype=bool), np.full(len(starts), _NONE)
+                self._gate(memory, at, series, starts, yes, rearm, rule.held, rule.cooldown, column, over)
                 fired[:, number] = column
+                if ends is not None:
+                    ends += [Ended(j, number, int(over[j])) for j in np.flatnonzero(over != _NONE).tolist()]
         return fired
 
     @staticmethod
@@ -228,6 +247,11 @@ class Rules:
         """A signal for each match, in order of rows; row j is the bar ``keys[j]``."""
         in_order = sorted(matches, key=lambda match: (match.row, match.rule))
         return [signal_of(self.rules[match.rule], keys[match.row], match.steps) for match in in_order]
+
+    def resolutions(self, keys: Sequence[Key], ends: Sequence[Ended]) -> list[Resolution]:
+        """The end of each alert, in order of rows; row j is the bar ``keys[j]``."""
+        in_order = sorted(ends, key=lambda end: (end.row, end.rule))
+        return [resolution_of(self.rules[end.rule], keys[end.row], end.start) for end in in_order]
 
     def alerts(
         self,

@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, Any] = {
     "severity": "warning",
     "channels": ["console"],
     "history": False,
+    "tell_resolved": False,
     "title": "{symbol}: {rule}",
     "description": "",
 }
@@ -47,6 +48,7 @@ class Rule:
     With a ``course`` its condition is the first step of a sequence, and it fires where one ends.
     ``remembered`` are the values it keeps from the bar before, by memory slot. With ``session`` it looks only at bars
     whose last minute the symbol's exchange trades in; bars from ``expires`` (microseconds) on are none of its business.
+    Its alert lasts until the rule is re-armed: with ``tell_resolved`` who heard of it hears of that.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Rule:
     severity: str
     channels: tuple[str, ...]
     history: bool
+    tell_resolved: bool
     title: str
     description: str
 
@@ -136,6 +139,7 @@ def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
         severity=_one_of(given, "severity", SEVERITIES),
         channels=_texts(given, "channels", least=1),
         history=given["history"],
+        tell_resolved=given["tell_resolved"],
         title=given["title"],
         description=given["description"],
     )

@@ -1,4 +1,4 @@
-"""What a rule says when it fires or its sequence ends: the alert or signal, with what it saw."""
+"""What a rule says: its alert with what it saw, the end of that alert, the signal of its sequence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparktrends.model import SECOND, Alert, Signal
+from sparktrends.model import SECOND, Alert, Resolution, Signal
 from sparktrends.rules import nodes
 from sparktrends.rules.evaluate import Floats, Rows, value_of
 from sparktrends.rules.names import Names
@@ -48,6 +48,12 @@ def signal_of(rule: Rule, key: Key, starts: Sequence[int]) -> Signal:
     ]
     detail = {"steps": steps, "within": list(course.events.within), "unless": unless}
     return Signal(*key, SEQUENCE, rule.name, "none", 1.0, rule.severity, detail)
+
+
+def resolution_of(rule: Rule, key: Key, fired: int) -> Resolution:
+    """The end, at the bar ``key``, of the alert that a rule raised at the bar that starts at ``fired`` (µs UTC)."""
+    source, symbol, interval, start = key
+    return Resolution(rule.name, source, symbol, interval, fired, start, rule.tell_resolved)
 
 
 def seen_values(rule: Rule, rows: Rows) -> Mapping[str, Any]:

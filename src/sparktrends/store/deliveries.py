@@ -155,14 +155,15 @@ WHERE channel = %(channel)s AND state = 'leased' AND leased_until <= core.at(%(n
 """
 
 # What need not be told any more. A stale feed inhibits what was raised after its last word; a retraction or a
-# resolution is told only to those who heard, or may have heard, the alert.
+# resolution is told only to those who heard, or may have heard, the alert. A condition of the operation that is over is
+# nobody's business any more; what a market did is news however short it was.
 _DROP = """
 UPDATE core.deliveries d SET state = 'cancelled', error = w.why
 FROM (
     SELECT d.alert, d.kind,
         CASE WHEN d.kind IN ('alert', 'reinstatement') THEN CASE
             WHEN a.status = 'retracted' THEN 'retracted'
-            WHEN a.status = 'resolved' THEN 'resolved'
+            WHEN a.status = 'resolved' AND a.rule LIKE 'ops.%%' THEN 'resolved'
             WHEN EXISTS (
                 SELECT FROM core.silences z
                 WHERE (z.rule IS NULL OR z.rule = a.rule) AND (z.source IS NULL OR z.source = s.source)

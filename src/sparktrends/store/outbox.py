@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sparktrends.model import HOUR, INTERVALS, Alert, is_replayed, is_simulated
+from sparktrends.model import HOUR, INTERVALS, Alert, Resolution, is_replayed, is_simulated
 from sparktrends.store.connect import Cursor
 from sparktrends.telemetry import correlation
 
@@ -41,7 +41,8 @@ SELECT id FROM made
 # Retracted, then true again by a later revision. Whoever never heard of it hears it now, as an alert.
 _REINSTATE = """
 WITH back AS (
-    UPDATE core.alerts SET status = 'firing', retracted_at = NULL WHERE id = ANY(%(ids)s) AND status = 'retracted'
+    UPDATE core.alerts SET status = 'firing', retracted_at = NULL, resolved_at = NULL
+    WHERE id = ANY(%(ids)s) AND status = 'retracted'
     RETURNING id
 ), unheard AS (
     UPDATE core.deliveries SET state = 'due', due_at = core.at(%(now)s), error = NULL
@@ -60,7 +61,7 @@ ON CONFLICT DO NOTHING
 # A message in flight (leased) or of unknown outcome may have been heard: the claim decides when it is known.
 _RETRACT = """
 WITH gone AS (
-    UPDATE core.alerts SET status = 'retracted', retracted_at = core.at(%(now)s)
+    UPDATE core.alerts SET status = 'retracted', retracted_at = core.at(%(now)s), resolved_at = NULL
     WHERE id = ANY(%(ids)s) AND status <> 'retracted'
     RETURNING id
 ), heard AS (
@@ -68,12 +69,56 @@ WITH gone AS (
     WHERE kind = 'alert' AND (state IN ('leased', 'sent') OR unknown_outcomes > 0)
 ), unsent AS (
     UPDATE core.deliveries SET state = 'cancelled', error = 'retracted'
-    FROM gone WHERE alert = gone.id AND kind IN ('alert', 'reinstatement') AND state = 'due'
+    FROM gone WHERE alert = gone.id AND kind IN ('alert', 'reinstatement', 'resolution') AND state = 'due'
 )
 INSERT INTO core.deliveries (alert, channel, kind, due_at)
 SELECT alert, channel, 'retraction', core.at(%(now)s) FROM heard
 ON CONFLICT (alert, channel, kind) DO UPDATE SET state = 'due', due_at = excluded.due_at, error = NULL
     WHERE deliveries.state = 'cancelled'
+"""
+
+# Over by the verdict of before, and not by the present one. Who heard that it was over hears that it is not.
+_REOPEN = """
+WITH given AS (SELECT * FROM unnest(%(series)s::integer[], %(since)s::bigint[]) AS k(series, since)
+), open AS (
+    UPDATE core.alerts a SET status = 'firing', resolved_at = NULL FROM given k
+    WHERE a.series = k.series AND a.interval = %(interval)s AND a.status = 'resolved'
+      AND a.resolved_at >= core.at(k.since) AND a.id <> ALL(%(over)s)
+    RETURNING a.id
+), unsaid AS (
+    UPDATE core.deliveries SET state = 'cancelled', error = 'open again'
+    FROM open WHERE alert = open.id AND kind = 'resolution' AND state = 'due'
+)
+INSERT INTO core.deliveries (alert, channel, kind, due_at)
+SELECT alert, channel, 'reinstatement', core.at(%(now)s)
+FROM core.deliveries JOIN open ON alert = open.id
+WHERE kind = 'resolution' AND (state IN ('leased', 'sent') OR unknown_outcomes > 0)
+ON CONFLICT DO NOTHING
+"""
+
+# What was over already may be over at another bar: that is no news. An alert that waits is told first, then its end.
+_RESOLVE = """
+WITH given AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(id text, at bigint, tell boolean)
+), over AS (
+    UPDATE core.alerts a SET status = 'resolved', resolved_at = core.at(g.at)
+    FROM given g JOIN core.alerts before ON before.id = g.id
+    WHERE a.id = g.id AND a.status <> 'retracted' AND a.resolved_at IS DISTINCT FROM core.at(g.at)
+    RETURNING a.id, g.tell AND before.status = 'firing' AS told
+)
+INSERT INTO core.deliveries (alert, channel, kind, due_at)
+SELECT alert, channel, 'resolution', core.at(%(now)s)
+FROM core.deliveries JOIN over ON alert = over.id AND over.told
+WHERE kind = 'alert' AND (state IN ('due', 'leased', 'sent') OR unknown_outcomes > 0)
+ON CONFLICT (alert, channel, kind) DO UPDATE SET state = 'due', due_at = excluded.due_at, error = NULL
+    WHERE deliveries.state = 'cancelled'
+"""
+
+# What an older text of the rule raised, and the present one knows nothing of, is over with what came after it.
+_SWEEP = """
+UPDATE core.alerts a SET status = 'resolved', resolved_at = e.resolved_at
+FROM core.alerts e
+WHERE e.id = ANY(%(ids)s) AND e.status = 'resolved' AND a.rule = e.rule AND a.series = e.series
+  AND a.interval = e.interval AND a.start < e.start AND a.status = 'firing'
 """
 
 
@@ -120,6 +165,24 @@ def retract_alerts(cursor: Cursor, ids: Sequence[str], now: int) -> None:
     """
     if ids:
         cursor.execute(_RETRACT, {"ids": list(ids), "now": now})
+
+
+def resolve_alerts(
+    cursor: Cursor, interval: str, over: Sequence[Resolution], again: Mapping[int, int], now: int
+) -> None:
+    """Write down which alerts are over, in the caller's transaction at ``now`` (µs UTC), after they were inserted.
+
+    Series (by id) in ``again`` were judged again: an alert that was over at that time (µs UTC) or later is so only if
+    ``over`` says it, else it is open again. Who heard of an alert hears of its end if the resolution says so.
+    Raises the driver's errors.
+    """
+    if again:
+        words = {"series": list(again), "since": list(again.values()), "interval": interval, "now": now}
+        cursor.execute(_REOPEN, {**words, "over": [end.id for end in over]})
+    if over:
+        rows = [{"id": end.id, "at": end.at, "tell": end.tell} for end in over]
+        cursor.execute(_RESOLVE, {"rows": json.dumps(rows), "now": now})
+        cursor.execute(_SWEEP, {"ids": [end.id for end in over]})
 
 
 def insert_again(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> None:

@@ -148,7 +148,7 @@ def test_a_backtest_is_run_when_asked_for(configured: DashboardConfig, filled: W
         asked.append(days)
         after = {str(minutes): {"mean": 0.01} for minutes in (5, 15, 60)}
         rule = {"rule": "jump", "when": "x > 1", "interval": "1m", "severity": "info", "alerts": 3}
-        rule |= {"per_symbol_and_day": 0.5, "after": after, "best": [], "worst": []}
+        rule |= {"per_symbol_and_day": 0.5, "lasted": {"median_s": 60.0}, "after": after, "best": [], "worst": []}
         return {"bars": 10, "symbols": 1, "from": "2024-05-01", "to": "2024-05-02", "alerts": 3, "rules": [rule]}
 
     configure(replace(configured, backtest=run))

@@ -89,7 +89,14 @@ class AlertRow(SeriesRow):
     channels: list[str] | None = None
     signals: list[str] | None = None
     values: dict[str, Any] | None = None
-    status: Literal["pending", "firing", "resolved", "retracted"] | None = None
+    status: Literal["pending", "firing", "resolved", "retracted"] | None = Field(
+        None, description="firing while its condition holds, resolved when it ended, retracted by a revision."
+    )
+    created_at: datetime | None = None
+    resolved_at: datetime | None = Field(
+        None, description="End of the bar at which its condition no longer held, in event time; null while it does."
+    )
+    retracted_at: datetime | None = None
     silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
     correlation: str | None = Field(None, description="The id under which stream and dispatcher logged it.")
 

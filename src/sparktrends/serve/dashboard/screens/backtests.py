@@ -50,6 +50,7 @@ def _show(found: Mapping[str, Any]) -> None:
         "severity": "Severity",
         "alerts": "Alerts",
         "often": percent("A symbol and day", format="%.3f"),
+        "lasts": "Lasts (median)",
         "after_5": percent("5 min later", format="percent"),
         "after_15": percent("15 min later", format="percent"),
         "after_60": percent("60 min later", format="percent"),
@@ -63,7 +64,9 @@ def row_of(rule: Mapping[str, Any]) -> dict[str, Any]:
     """A rule of the report as a row: how often it fired, mean changes afterwards, its best and worst alert."""
     after = {f"after_{minutes}": moves["mean"] for minutes, moves in rule["after"].items()}
     examples = {name: _example(rule[name]) for name in ("best", "worst")}
-    return {**rule, "often": rule["per_symbol_and_day"], **after, **examples}
+    median = rule["lasted"]["median_s"]
+    lasts = "–" if median is None else words.age(median)
+    return {**rule, "often": rule["per_symbol_and_day"], "lasts": lasts, **after, **examples}
 
 
 def _example(found: list[Mapping[str, Any]]) -> str:

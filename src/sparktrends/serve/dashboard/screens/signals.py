@@ -86,6 +86,7 @@ def _alerts() -> None:
             "severity": "Severity",
             "status": "Status",
             "start": "Bar (start)",
+            "resolved_at": "Over",
             "sent": "Sent",
             "seen": "Seen by",
             "rule": "Rule",
