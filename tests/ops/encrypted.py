@@ -18,6 +18,7 @@ from embedded import temporary_home
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ops import ports, postgres_server
+from sparktrends.ops.accounts import NAMES
 from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, format_arguments
 from sparktrends.ops.jars import BROKER, Resolver
 from sparktrends.ops.kafka_server import SETTINGS, KafkaServer
@@ -26,7 +27,7 @@ from sparktrends.ops.supervise import Process, Spec, bare_env, run
 NAME = "localhost"
 """The one name in every certificate here: 127.0.0.1 is the wrong name for the same place."""
 OWNER = "owner"
-PASSWORDS = {ADMIN: "canary-of-the-admin-73c1", OWNER: "canary-of-the-owner-b09e"}
+PASSWORDS = {name: f"canary-of-{name}-73c1" for name in (ADMIN, OWNER, *NAMES)}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class SecureBroker(KafkaServer):
         return client(self.address, ADMIN, PASSWORDS[ADMIN], self.authority)
 
     def prepare(self) -> None:
-        """Write the configuration, and format the log with the administrator's account the first time."""
+        """Write the configuration, and format the log with every account the first time."""
         controller = f"{NAME}:{ports.any_free()}"
         own = SecuredBroker(
             {"CLIENTS": (self.address, self.address)},
@@ -109,7 +110,9 @@ class SecureBroker(KafkaServer):
 
     def _format(self) -> None:
         file = self.folder / "format"
-        file.write_text(format_arguments(self.cluster_id(), str(self._config), {ADMIN: PASSWORDS[ADMIN]}))
+        file.write_text(
+            format_arguments(self.cluster_id(), str(self._config), {name: PASSWORDS[name] for name in (ADMIN, *NAMES)})
+        )
         file.chmod(0o600)
         argv = self._java([], "kafka.tools.StorageTool", f"@{file}")
         run(Spec("formatting", argv, self.logs / "format.out", bare_env(self.env), self.folder))

@@ -138,6 +138,8 @@ def translated(error: KafkaError | KafkaException, doing: str) -> SparkTrendsErr
         return AccessDenied(text, hint="check the account and its rights at the broker")
     if code in _UNKNOWN:
         return NotFound(text, hint="`sparktrends topics --apply` makes the topics")
+    if code == KafkaError.SECURITY_DISABLED:
+        return BadSetting(text, hint="the broker has no authorizer, so everybody may do everything there")
     if code in _TOO_LARGE:
         return BadRecord("too_large", text)
     if code in (KafkaError._INVALID_ARG, KafkaError.INVALID_CONFIG):

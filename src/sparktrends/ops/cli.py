@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "starting",
     "psql": "inspecting",
     "migrate": "deploying",
+    "accounts": "deploying",
     "doctor": "caring",
     "backup": "caring",
     "restore": "caring",

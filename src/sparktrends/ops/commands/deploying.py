@@ -6,6 +6,8 @@ import click
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import wait_ready
+from sparktrends.bus.rights import Rights
+from sparktrends.ops import accounts as table
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.store.migrate import migrate as migrate_database
@@ -29,3 +31,29 @@ def migrate(context: Context, as_json: bool) -> None:
         print_json({"migrations": done})
         return
     click.echo(f"{len(done)} migrations applied, every topic is there")
+
+
+@click.command()
+@click.option("--apply", "apply_", is_flag=True, help="Allow at the broker what is missing there.")
+@click.option("--sql", is_flag=True, help="Print the statements that make the database's roles, and nothing else.")
+@json_option
+@pass_context
+def accounts(context: Context, apply_: bool, sql: bool, as_json: bool) -> None:
+    """Compare the services' rights at the broker with the table of accounts; run as its administrator."""
+    if sql:
+        click.echo(table.sql(), nl=False)
+        return
+    broker = Rights(endpoints(context.settings).kafka)
+    there, wanted = broker.existing(table.NAMES), table.rights()
+    missing, beyond = sorted(wanted - there), sorted(there - wanted)
+    if apply_:
+        broker.allow(missing)
+    if as_json:
+        print_json({"applied": apply_, "missing": [*map(str, missing)], "beyond": [*map(str, beyond)]})
+        return
+    for right in missing:
+        click.echo(f"{'done' if apply_ else 'to do'}: {right}")
+    for right in beyond:
+        click.echo(f"more than the table says: {right}")
+    if not missing and not beyond:
+        click.echo("every right is as the table says")
