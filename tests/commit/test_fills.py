@@ -17,7 +17,7 @@ UP_5M = '[[rule]]\nname = "up"\nwhen = "return > 0"\ninterval = "5m"\ntitle = "x
 LAWS = Laws(LIMITS, (Analysis(chain(), LIMITS), Analysis(chain(UP_5M, "5m"), LIMITS)))
 SILENT = """
 SELECT rule, (extract(epoch FROM start) * 1000000)::bigint, silent FROM core.alerts
-WHERE interval = %s AND status = 'firing' AND rule = 'up' ORDER BY 2, 1
+WHERE interval = %s AND status <> 'retracted' AND rule = 'up' ORDER BY 2, 1
 """
 
 
