@@ -83,9 +83,9 @@ class SecureBroker(KafkaServer):
 
     def prepare(self) -> None:
         """Write the configuration, and format the log with every account the first time."""
-        controller = f"{NAME}:{ports.any_free()}"
+        controller, inside = (f"{NAME}:{ports.any_free()}" for _ in range(2))
         own = SecuredBroker(
-            {"CLIENTS": (self.address, self.address)},
+            {"INSIDE": (inside, inside), "OUTSIDE": (self.address, self.address)},
             (controller, controller),
             str(self.folder / "broker.pem"),
             str(self.authority),

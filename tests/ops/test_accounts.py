@@ -22,7 +22,6 @@ from sparktrends.ops import accounts
 from sparktrends.ops.accounts import SERVICES, Service
 from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.jars import Resolver
-from sparktrends.store.connect import connect
 from sparktrends.store.migrate import migrate, set_reader_password
 
 TOPICS = [topic.name for topic in TABLE]
@@ -198,8 +197,7 @@ def services(allowed: SecureBroker, encrypted: SecureDatabase) -> Iterator[Servi
         owner = product.where().owner_dsn
         migrate(owner)
         set_reader_password(owner, env["POSTGRES_READER_PASSWORD"])
-        with connect(owner, autocommit=True) as connection:
-            connection.execute(product.run("accounts", "--sql").out.encode())
+        product.run("accounts", "--apply")
         assert json.loads(product.run("accounts", "--json").out) == {"applied": False, "missing": [], "beyond": []}
         yield Services(product, encrypted)
 

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 import yaml
 
-from sparktrends.ops import compose
+from sparktrends.ops import accounts, compose
 from sparktrends.ops.cli import main
+from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.postgres_server import psql
 from sparktrends.ops.settings import NAMES
 
@@ -98,10 +99,35 @@ def test_what_has_to_be_set_stands_in_the_example() -> None:
 
 def test_production_takes_every_image_by_a_digest_that_a_person_pins() -> None:
     overlay = services(compose.production())
-    pinned = [value for service in overlay.values() for value in (service.get("image"), *_arguments(service)) if value]
+    images = [service["image"] for service in overlay.values() if "image" in service and "build" not in service]
+    pinned = [*images, *(value for service in overlay.values() for value in _arguments(service))]
     assert len(pinned) >= 12
     assert all(re.fullmatch(r"\$\{[A-Z_]+_IMAGE:\?.*sha256.*\}", value) for value in pinned)
-    assert overlay.keys() - {"kafka-format"} <= services(compose.base()).keys()
+    assert overlay.keys() - {"kafka-format", "accounts"} <= services(compose.base()).keys()
+
+
+def test_production_gives_each_of_our_services_an_account_of_its_own() -> None:
+    overlay = services(compose.production())
+    entered = {name: service["environment"] for name, service in overlay.items() if name in {*ours(), "airflow"}}
+    users = {name: values["KAFKA_SASL_USERNAME"] for name, values in entered.items()}
+    assert users.pop("setup") == ADMIN
+    assert sorted(users.values()) == sorted(set(accounts.NAMES) - {"audit"})
+    for name, user in users.items():
+        own = entered[name]
+        assert own["POSTGRES_USER"] == accounts.PREFIX + user
+        assert own["KAFKA_SASL_PASSWORD"] == own["POSTGRES_PASSWORD"] == f"${{{user.upper()}_PASSWORD:?set it in .env}}"
+        assert overlay[name]["depends_on"] == {"accounts": {"condition": "service_completed_successfully"}}
+    made = compose.production()["configs"]["format"]["content"]
+    assert re.findall(r"name=(\w+)", made) == [ADMIN, *accounts.NAMES]
+
+
+def test_no_door_of_productions_broker_is_open_to_strangers() -> None:
+    text = compose.production()["configs"]["server.properties"]["content"]
+    told = dict(line.split("=", 1) for line in text.splitlines())
+    assert told["listener.security.protocol.map"] == "INSIDE:SASL_SSL,OUTSIDE:SASL_SSL,CONTROLLER:SSL"
+    assert told["listener.name.controller.ssl.client.auth"] == "required"
+    assert told["allow.everyone.if.no.acl.found"] == "false"
+    assert "StandardAuthorizer" in told["authorizer.class.name"]
 
 
 def _arguments(service: dict[str, Any]) -> list[str]:
@@ -154,3 +180,24 @@ def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_databas
         assert connection.execute(owner).fetchall() == [("own'er",)]
         connection.execute('DROP DATABASE "of container"')
         connection.execute('DROP ROLE "own\'er"')
+
+
+@pytest.mark.e2e
+def test_the_roles_that_the_container_makes_log_in_with_their_passwords(server: str) -> None:
+    # Roles belong to the whole server, which other tests use too.
+    script = compose.production()["configs"]["accounts.sql"]["content"].replace(accounts.PREFIX, "of_container_")
+    passwords = {f"{name.upper()}_PASSWORD": f"p\"w'd ${name}" for name in accounts.NAMES}
+    argv = [str(psql()), server + "postgres", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+    subprocess.run(argv, env={**os.environ, **passwords}, input=script, check=True, capture_output=True, text=True)
+    for name in accounts.NAMES:
+        own = psycopg.conninfo.conninfo_to_dict(server + "postgres") | {
+            "user": f"of_container_{name}",
+            "password": passwords[f"{name.upper()}_PASSWORD"],
+        }
+        with psycopg.connect(**own) as connection:
+            assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (
+                False,
+            )
+    with psycopg.connect(server + "postgres", autocommit=True) as connection:
+        for name in accounts.NAMES:
+            connection.execute(f"DROP ROLE of_container_{name}")

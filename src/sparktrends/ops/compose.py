@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from sparktrends.ops import kafka_server
-from sparktrends.ops.containers.services import kafka_of, parts, spark, stores, tools, watchers
+from sparktrends.ops import accounts, kafka_server
+from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, format_arguments
+from sparktrends.ops.containers.services import CERTIFICATES, kafka_of, parts, secured, spark, stores, tools, watchers
 from sparktrends.ops.containers.shape import OWN, pinned
 from sparktrends.ops.ports import METRICS, WANTED
 
@@ -68,26 +69,79 @@ def base() -> dict[str, Any]:
 
 
 def production() -> dict[str, Any]:
-    """`docker-compose.prod.yml`, over the other: Chainguard's images by digest, which a person has to pin."""
+    """`docker-compose.prod.yml`, over the other: images by digest, which a person has to pin; TLS, SCRAM and ACLs."""
     python, python_dev = pinned("PYTHON_IMAGE"), pinned("PYTHON_DEV_IMAGE")
     app = {"build": {"args": {"BUILD_BASE": python_dev, "RUN_BASE": python}}}
     of_spark = {"build": {"args": {"RUN_BASE": python_dev}}}
-    command = ["/usr/lib/kafka/bin/kafka-storage.sh", "format", "--ignore-formatted"]
-    command += ["-t", OWN % "KAFKA_CLUSTER_ID", "-c", "/mnt/shared/config/server.properties"]
     kafka = kafka_of(pinned("KAFKA_IMAGE"))
+    keys = [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in ("kafka.pem", "ca.crt")]
+    format_ = [*kafka["configs"], {"source": "format", "target": _FORMAT}]
+    ours: dict[str, dict[str, Any]] = {
+        **{name: dict(of_spark) for name in ("spark-master", "spark-worker", "runner")},
+        **{name: dict(app) for name in ("setup", "accounts", "ingest", "alerts", "api", "dashboard")},
+    }
+    for name, more in secured().items():
+        build = {**more.get("build", {}), **ours.get(name, {}).get("build", {})}
+        ours[name] = {**more, **({"build": build} if build else {})}
     return {
         "services": {
-            "postgres": {"image": pinned("POSTGRES_IMAGE"), "user": "70:70"},
-            "kafka-format": {**kafka, "entrypoint": command, "restart": "no"},
+            "postgres": {
+                "image": pinned("POSTGRES_IMAGE"),
+                "user": "70:70",
+                "environment": {name: OWN % name for name in map(_secret, accounts.NAMES)},
+                "configs": [{"source": "accounts.sql", "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
+            },
+            "kafka-format": {
+                **kafka,
+                "entrypoint": ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"],
+                "configs": format_,
+                "volumes": [*kafka["volumes"], *keys],
+                "restart": "no",
+            },
             "kafka": {
                 "image": pinned("KAFKA_IMAGE"),
-                "entrypoint": ["/usr/lib/kafka/bin/kafka-server-start.sh", "/mnt/shared/config/server.properties"],
+                "entrypoint": ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES],
+                "volumes": keys,
                 "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
             },
-            **dict.fromkeys(("spark-master", "spark-worker", "runner"), of_spark),
-            **dict.fromkeys(("setup", "ingest", "alerts", "api", "dashboard"), app),
-        }
+            **ours,
+        },
+        "configs": {
+            "server.properties": {"content": _properties(_secured_broker(), "=")},
+            "format": {"content": format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())},
+            "accounts.sql": {"content": "".join(map(_role, accounts.NAMES))},
+        },
     }
+
+
+_PROPERTIES, _FORMAT = "/mnt/shared/config/server.properties", "/mnt/shared/config/format"
+
+
+def _users() -> dict[str, str]:
+    """User of the broker → password, as `.env` has it."""
+    return {ADMIN: OWN % "KAFKA_ADMIN_PASSWORD", **{name: OWN % _secret(name) for name in accounts.NAMES}}
+
+
+def _secret(name: str) -> str:
+    return f"{name.upper()}_PASSWORD"
+
+
+def _role(name: str) -> str:
+    """Makes one role of the database, with the password that the container's environment holds."""
+    return f"\\getenv password {_secret(name)}\nCREATE ROLE {accounts.PREFIX}{name} LOGIN PASSWORD :'password';\n"
+
+
+def _secured_broker() -> dict[str, object]:
+    door = WANTED["kafka"]
+    broker = SecuredBroker(
+        {"INSIDE": (":9092", "kafka:9092"), "OUTSIDE": (f":{door}", f"localhost:{door}")},
+        (":9093", "kafka:9093"),
+        f"{CERTIFICATES}/kafka.pem",
+        f"{CERTIFICATES}/ca.crt",
+        "CN=kafka",
+        OWN % "KAFKA_ADMIN_PASSWORD",
+    )
+    return {**kafka_server.SETTINGS, **broker.settings(), "log.dirs": "/var/lib/kafka/data"}
 
 
 def _configs() -> dict[str, Any]:

@@ -64,3 +64,9 @@ def set_reader_password(conninfo: str, password: str) -> None:
     """Give the reader's account its password; it exists since `migrate`."""
     with connect(conninfo, autocommit=True) as connection, translated():
         connection.execute(sql.SQL("ALTER ROLE sparktrends_reader PASSWORD {}").format(sql.Literal(password)))
+
+
+def grant(conninfo: str, statements: str) -> None:
+    """Run the statements of accounts as the owner, all of them or none."""
+    with connect(conninfo, autocommit=True) as connection, translated():
+        connection.execute(statements.encode())

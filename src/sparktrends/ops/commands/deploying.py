@@ -10,8 +10,8 @@ from sparktrends.bus.rights import Rights
 from sparktrends.ops import accounts as table
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import endpoints
+from sparktrends.store.migrate import grant, set_reader_password
 from sparktrends.store.migrate import migrate as migrate_database
-from sparktrends.store.migrate import set_reader_password
 
 _PATIENCE_S = 60.0
 
@@ -34,19 +34,23 @@ def migrate(context: Context, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--apply", "apply_", is_flag=True, help="Allow at the broker what is missing there.")
+@click.option(
+    "--apply", "apply_", is_flag=True, help="Allow what is missing at the broker, and make the database's roles."
+)
 @click.option("--sql", is_flag=True, help="Print the statements that make the database's roles, and nothing else.")
 @json_option
 @pass_context
 def accounts(context: Context, apply_: bool, sql: bool, as_json: bool) -> None:
-    """Compare the services' rights at the broker with the table of accounts; run as its administrator."""
+    """Compare the services' rights with the table of accounts; run as the broker's administrator and the owner."""
     if sql:
         click.echo(table.sql(), nl=False)
         return
-    broker = Rights(endpoints(context.settings).kafka)
+    where = endpoints(context.settings)
+    broker = Rights(where.kafka)
     there, wanted = broker.existing(table.NAMES), table.rights()
     missing, beyond = sorted(wanted - there), sorted(there - wanted)
     if apply_:
+        grant(where.owner_dsn, table.sql())
         broker.allow(missing)
     if as_json:
         print_json({"applied": apply_, "missing": [*map(str, missing)], "beyond": [*map(str, beyond)]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.containers.shape import (
     OWN,
     Service,
@@ -228,4 +229,47 @@ def _spark_env(name: str) -> dict[str, str]:
         "SPARK_LOCAL_HOSTNAME": name,
         "SPARK_LOCAL_DIRS": "/tmp/spark",
         "SPARK_CONF_DIR": "/opt/conf",
+    }
+
+
+CERTIFICATES = "/certificates"
+"""Where containers of production find ``ca.crt``, and the broker its ``kafka.pem``."""
+
+
+def secured() -> dict[str, Service]:
+    """What production adds to our own services: an account of its own for each, at the broker and in the database."""
+    own = {service: _entered_as(name, f"sparktrends_{name}", f"{name.upper()}_PASSWORD")
+           for service, name in _ACCOUNTS.items()}  # fmt: skip
+    # Who makes topics, tables and accounts owns them.
+    owner = _entered_as(ADMIN, "${POSTGRES_USER:-sparktrends}", "POSTGRES_PASSWORD")
+    owner["environment"]["KAFKA_SASL_PASSWORD"] = OWN % "KAFKA_ADMIN_PASSWORD"
+    prepared = after(accounts="service_completed_successfully")
+    grants = {**_part(["accounts", "--apply"]), "restart": "no", **limits("512m", 1.0)}
+    grants["environment"] |= owner["environment"]
+    grants["volumes"] += owner["volumes"]
+    return {
+        "setup": owner,
+        "accounts": {**grants, **after(setup="service_completed_successfully")},
+        **{service: {**account, **prepared} for service, account in own.items()},
+        "spark-worker": {"volumes": owner["volumes"]},
+        # It has no account: whoever wants it gives it one.
+        "kafka-ui": {"profiles": ["tools"]},
+    }
+
+
+_ACCOUNTS = {"ingest": "ingest", "runner": "stream", "alerts": "alerts", "api": "api", "dashboard": "dashboard"}
+_ACCOUNTS["airflow"] = "batch"
+"""Container → row of `ops.accounts`; audits are started by hand."""
+
+
+def _entered_as(user: str, role: str, secret: str) -> Service:
+    broker = {
+        "KAFKA_SASL_USERNAME": user,
+        "KAFKA_SASL_PASSWORD": OWN % secret,
+        "KAFKA_SSL_CA": f"{CERTIFICATES}/ca.crt",
+    }
+    database = {"POSTGRES_USER": role, "POSTGRES_PASSWORD": OWN % secret}
+    return {
+        "environment": {**broker, **database},
+        "volumes": [f"./certificates/ca.crt:{CERTIFICATES}/ca.crt:ro"],
     }
