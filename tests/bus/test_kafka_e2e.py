@@ -173,3 +173,27 @@ def test_a_producer_that_fails_for_good_is_replaced(stack: Stack, connection: Co
     assert producer._client is not first
     assert (producer.delivered, producer.rejected) == (4_000, 0)
     expect_each_once_in_order(connection, topic, 4_000)
+
+
+@pytest.mark.slow
+def test_a_broker_frozen_for_15_seconds_doubles_nothing_and_keeps_the_order(
+    connection: Connection, topic: Topic, stack: Stack
+) -> None:
+    process = stack.keepers["kafka"].process
+    assert process
+    # A client that gives up on a request within the frost sends it again, while the first still lies in the broker.
+    producer = Producer(Connection(connection.bootstrap, {"socket.timeout.ms": 4_000}))
+    fill(producer, topic, range(1_000))
+    producer.flush()
+    thaw = threading.Timer(15.0, os.kill, (process.pid, signal.SIGCONT))
+    os.kill(process.pid, signal.SIGSTOP)
+    thaw.start()
+    try:
+        for number in range(1_000, 5_000, 10):
+            fill(producer, topic, range(number, number + 10))
+            producer.poll(0.02)
+        assert producer.pending == 4_000
+    finally:
+        thaw.join()
+    producer.flush(60)
+    expect_each_once_in_order(connection, topic, 5_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.run import main, rows
+from faults.run import main, rows, try_row
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -31,10 +31,11 @@ def test_the_tests_of_a_row_exist(number: int) -> None:
 
 
 def test_a_row_is_run_by_its_number_and_reported(tmp_path: Path) -> None:
-    assert main(["4", "28", "--seed", "5", "--to", str(tmp_path)]) == 0
+    assert main(["28", "--seed", "5", "--to", str(tmp_path)]) == 0
     said = json.loads((tmp_path / "faults.json").read_text())
-    assert (said["seed"], [(row["row"], row["result"]) for row in said["rows"]]) == (
-        5,
-        [(4, "not tried"), (28, "held")],
-    )
+    assert (said["seed"], [(row["row"], row["result"]) for row in said["rows"]]) == (5, [(28, "held")])
     assert "| 28 |" in (tmp_path / "faults.md").read_text()
+
+
+def test_a_row_without_a_test_is_not_tried() -> None:
+    assert try_row(99, {"fault": "the sky falls", "holds": "nothing", "missing": "no sky"}, 5).result == "not tried"
