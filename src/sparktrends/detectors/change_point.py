@@ -11,7 +11,7 @@ from sparktrends.detectors.price_move import TRACK, least_scale, reference
 SLACK = 4
 UP, DOWN = 8, 9
 
-learn_move = price_move._learn
+learn_move = price_move.learn_move
 
 
 @compiled

@@ -6,8 +6,7 @@ import math
 
 from sparktrends.detectors import rarity
 from sparktrends.detectors.base import CLOSE, COUNT, HIGH, LOW, SESSION, Detector, Row, Verdict, compiled
-from sparktrends.detectors.price_move import DAY, least_scale, reference
-from sparktrends.detectors.price_move import _learn as learn_move
+from sparktrends.detectors.price_move import DAY, learn_move, least_scale, reference
 
 SPAN = 2
 MOVE, TRACK = 8, 8
