@@ -23,6 +23,7 @@ from sparktrends.bus.connection import Connection
 from sparktrends.bus.reader import Reader, Record
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ops import endpoints
+from sparktrends.ops.compiling import PARTS
 from sparktrends.ops.home import Home
 from sparktrends.ops.jars import Resolver
 from sparktrends.ops.ports import WANTED
@@ -238,6 +239,8 @@ class Product:
 @contextmanager
 def services(product: Product, resolver: Resolver) -> Iterator[Stack]:
     """Broker and database of this home with topics and tables, and none of our processes: those a test starts."""
+    # As `up` does: compiling takes half a minute on a free machine, and is no part of what a test waits for.
+    product.run("prepare", *PARTS, seconds=300)
     home = Home.open(product.home)
     wanted = load(product.env, product.folder, product.home).wanted_ports(WANTED)
     with home.owned(), Stack(home, resolver, wanted=wanted) as stack:
