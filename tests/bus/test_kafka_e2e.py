@@ -100,6 +100,21 @@ def test_positions_are_the_ends_of_the_log(connection: Connection, topic: Topic)
     assert producer.positions == ends
 
 
+def test_a_broker_that_has_just_started_is_asked_until_it_leads(
+    stack: Stack, connection: Connection, topic: Topic
+) -> None:
+    """It answers before it knows of its partitions, the later the more there are."""
+    many = [replace(topic, name=f"{topic.name}.{n}") for n in range(8)]
+    for one in many:
+        Admin(connection).create(one)
+    stack.restart("kafka")
+    with Reader(connection) as reader:
+        ends = [reader.watermarks(one.name, p) for one in many for p in range(one.partitions)]
+    for one in many:
+        Admin(connection).delete_topic(one.name)
+    assert set(ends) == {(0, 0)}
+
+
 def test_a_trimmed_log_is_a_gap(connection: Connection, topic: Topic) -> None:
     producer = Producer(connection)
     fill(producer, topic, range(500))

@@ -6,16 +6,19 @@ Everything is read uncommitted, as the stream reads it (law 7), and every batch'
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from sparktrends.bus.connection import Connection, Refusals, translated
 from sparktrends.errors import LogGap, Unavailable
 
+Answer = TypeVar("Answer")
 _CHUNK = 10_000
+_POLL_S = 0.1
+_ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 class Record(NamedTuple):
@@ -69,23 +72,32 @@ class Reader:
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset held, next offset to be written) as the broker has them now."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._patience)
-        except KafkaException as error:
-            raise self._refusals.translated(
-                error, self._consumer, f"asking for the ends of {topic}-{partition}"
-            ) from error
+        place = TopicPartition(topic, partition)
+        low, high = self._asked(
+            f"asking for the ends of {topic}-{partition}",
+            lambda: self._consumer.get_watermark_offsets(place, timeout=self._patience),
+        )
         return low, high
 
     def offset_at(self, topic: str, partition: int, ts: int) -> int:
         """The first offset that was appended at ``ts`` (microseconds UTC) or later; the end when there is none."""
-        try:
-            (found,) = self._consumer.offsets_for_times(
-                [TopicPartition(topic, partition, ts // 1000)], timeout=self._patience
-            )
-        except KafkaException as error:
-            raise self._refusals.translated(error, self._consumer, f"asking {topic}-{partition} for a time") from error
+        place = TopicPartition(topic, partition, ts // 1000)
+        (found,) = self._asked(
+            f"asking {topic}-{partition} for a time",
+            lambda: self._consumer.offsets_for_times([place], timeout=self._patience),
+        )
         return found.offset if found.offset >= 0 else self.watermarks(topic, partition)[1]
+
+    def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
+        """The answer to a question about a partition; a broker that has just started may not know yet that it leads."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return ask()
+            except KafkaException as error:
+                if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                    raise self._refusals.translated(error, self._consumer, doing) from error
+                time.sleep(_POLL_S)
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """The records with ``start <= offset < end``.
