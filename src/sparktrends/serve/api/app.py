@@ -23,7 +23,7 @@ from sparktrends.serve.api.guard import Caller, Guard, Keys, require
 from sparktrends.serve.api.hub import ENVIRON_KEY, Hub
 from sparktrends.serve.api.listing import Reader
 from sparktrends.serve.api.problems import Problem
-from sparktrends.serve.api.query import Query, StreamQuery, parse_query
+from sparktrends.serve.api.query import NAMED, Query, StreamQuery, parse_query
 from sparktrends.serve.api.resources import BARS, COMPANIES, RESOURCES, SPLIT_BARS, Resource
 from sparktrends.store.conditions import Conditions
 from sparktrends.store.serving import readiness
@@ -126,7 +126,7 @@ def _listing(api: Api, resource: Resource) -> Response:
 
 def _company(api: Api, symbol: str) -> Response:
     query = parse_query(COMPANIES.query, request.args)
-    if not 0 < len(symbol) <= MAX_NAME or not symbol.isprintable():
+    if len(symbol) > MAX_NAME or not re.fullmatch(NAMED, symbol):
         raise Problem(404, "no symbol has this name")
     return api.pages.respond(request, COMPANIES, query, {"symbol": [symbol]})
 

@@ -151,7 +151,7 @@ def _parameter(name: str, found: Json, required: bool) -> Json:
 
 
 def _symbol() -> Json:
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^[A-Za-z0-9./:_-]+$"}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": query.NAMED}
     return {"name": "symbol", "in": "path", "required": True, "schema": schema, "description": "Such as AAPL."}
 
 

@@ -43,7 +43,9 @@ def _list(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f,]+$")]
+NAMED = r"^[^\x00-\x1f\x7f,]+$"
+"""What the name of a symbol or source looks like."""
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NAMED)]
 Time = Annotated[
     datetime,
     BeforeValidator(_time),
