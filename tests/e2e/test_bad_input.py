@@ -269,7 +269,18 @@ def accept(product: Product, more: bytes) -> None:
     assert command.stop() == 0, command.err[-3000:]
 
 
-def test_a_trimmed_log_is_refused_until_the_gap_is_accepted(product: Product, stack: Stack) -> None:
+@pytest.fixture
+def folded_before(product: Product, stack: Stack) -> None:
+    """A gap is one only behind what was folded."""
+    if not product.folded():
+        send(product, [good(number) for number in range(10)])
+        command = product.start("stream")
+        product.wait_folded()
+        assert command.stop() == 0, command.err[-3000:]
+
+
+@pytest.mark.usefixtures("folded_before")
+def test_a_trimmed_log_is_refused_until_the_gap_is_accepted(product: Product) -> None:
     admin = Admin(product.where().kafka)
     ends = {p: high for p, (_, high) in admin.watermarks(TRADES).items()}
     send(product, [good(number) for number in range(40_000, 40_100)])
@@ -288,7 +299,8 @@ def test_a_trimmed_log_is_refused_until_the_gap_is_accepted(product: Product, st
 
 
 @pytest.mark.slow
-def test_a_topic_that_was_made_anew_is_refused_until_accepted(product: Product, stack: Stack) -> None:
+@pytest.mark.usefixtures("folded_before")
+def test_a_topic_that_was_made_anew_is_refused_until_accepted(product: Product) -> None:
     admin = Admin(product.where().kafka)
     was = str(admin.topic_id(TRADES))
     partitions = len(admin.watermarks(TRADES))
