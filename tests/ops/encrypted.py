@@ -229,3 +229,15 @@ def _hand_over(file: Path, text: str, user: postgres_server.User | None) -> None
 def _status(data: Path) -> str:
     file = data / "postmaster.pid"
     return "".join(file.read_text().splitlines()[7:8]) if file.exists() else ""
+
+
+def environment(broker: SecureBroker, database: SecureDatabase) -> dict[str, str]:
+    """What the administrator of both writes into an environment."""
+    return {
+        **database.env,
+        "POSTGRES_READER_PASSWORD": "canary-of-the-reader-41aa",
+        "KAFKA_BOOTSTRAP": broker.address,
+        "KAFKA_SASL_USERNAME": ADMIN,
+        "KAFKA_SASL_PASSWORD": PASSWORDS[ADMIN],
+        "KAFKA_SSL_CA": str(broker.authority),
+    }

@@ -12,7 +12,7 @@ from confluent_kafka import Producer as RawProducer
 
 from e2e.product import Command, Product, until
 from embedded import free_ports
-from ops.encrypted import PASSWORDS, SecureBroker, SecureDatabase, client, secure_broker, secure_database
+from ops.encrypted import PASSWORDS, SecureBroker, SecureDatabase, client, environment, secure_broker, secure_database
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.kafka import Admin, Reader
 from sparktrends.bus.rights import Right, Rights
@@ -20,7 +20,6 @@ from sparktrends.bus.topics import TABLE
 from sparktrends.errors import AccessDenied, BadSetting
 from sparktrends.ops import accounts
 from sparktrends.ops.accounts import SERVICES, Service
-from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.jars import Resolver
 from sparktrends.store.migrate import migrate, set_reader_password
 
@@ -185,14 +184,7 @@ class Services:
 
 @pytest.fixture
 def services(allowed: SecureBroker, encrypted: SecureDatabase) -> Iterator[Services]:
-    env = {
-        **encrypted.env,
-        "POSTGRES_READER_PASSWORD": "canary-of-the-reader-41aa",
-        "KAFKA_BOOTSTRAP": allowed.address,
-        "KAFKA_SASL_USERNAME": ADMIN,
-        "KAFKA_SASL_PASSWORD": PASSWORDS[ADMIN],
-        "KAFKA_SSL_CA": str(allowed.authority),
-    }
+    env = environment(allowed, encrypted)
     with Product.fresh(env) as product:
         owner = product.where().owner_dsn
         migrate(owner)

@@ -18,6 +18,7 @@ from ops.encrypted import (
     SecureBroker,
     SecureDatabase,
     client,
+    environment,
     secure_broker,
     secure_database,
 )
@@ -168,15 +169,7 @@ def test_the_database_refuses_and_a_sentence_says_what_to_do(
 
 @pytest.fixture
 def product(broker: SecureBroker, database: SecureDatabase) -> Iterator[Product]:
-    env = {
-        **database.env,
-        "POSTGRES_READER_PASSWORD": "canary-of-the-reader-41aa",
-        "KAFKA_BOOTSTRAP": broker.address,
-        "KAFKA_SASL_USERNAME": ADMIN,
-        "KAFKA_SASL_PASSWORD": PASSWORDS[ADMIN],
-        "KAFKA_SSL_CA": str(broker.authority),
-    }
-    with Product.fresh(env) as made:
+    with Product.fresh(environment(broker, database)) as made:
         yield made
 
 

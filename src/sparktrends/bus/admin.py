@@ -141,9 +141,4 @@ class Admin:
             time.sleep(0.02)
 
     def _wait(self, future: Future[Any], doing: str) -> Any:
-        try:
-            return future.result(timeout=self._timeout)
-        except KafkaException as error:
-            raise self._refusals.translated(error, self._client, doing) from error
-        except TimeoutError as error:
-            raise Unavailable(f"Kafka gave no answer while {doing}") from error
+        return self._refusals.waited(future, self._client, self._timeout, doing)

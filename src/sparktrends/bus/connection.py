@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +122,15 @@ class Refusals:
         if error.args[0].code() not in _NO_ANSWER:
             return translated(error, doing)
         return reason or _silent(self._connection)
+
+    def waited(self, future: Future[Any], client: AdminClient, seconds: float, doing: str) -> Any:
+        """What an administrator's call comes to, within so many seconds; raises our errors."""
+        try:
+            return future.result(timeout=seconds)
+        except KafkaException as error:
+            raise self.translated(error, client, doing) from error
+        except TimeoutError as error:
+            raise Unavailable(f"Kafka gave no answer while {doing}") from error
 
 
 def _silent(connection: Connection) -> Unavailable:

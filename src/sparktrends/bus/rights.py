@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their package lacks __all__
     AclBinding,
     AclBindingFilter,
@@ -19,7 +18,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
 )
 
 from sparktrends.bus.connection import Connection, Refusals
-from sparktrends.errors import Unavailable
 
 READ, WRITE, DESCRIBE = "READ", "WRITE", "DESCRIBE"
 TOPIC, GROUP = "TOPIC", "GROUP"
@@ -69,12 +67,7 @@ class Rights:
                 self._wait(future, f"allowing that {bindings[binding]}")
 
     def _wait(self, future: Future[Any], doing: str) -> Any:
-        try:
-            return future.result(timeout=self._timeout)
-        except KafkaException as error:
-            raise self._refusals.translated(error, self._client, doing) from error
-        except TimeoutError as error:
-            raise Unavailable(f"Kafka gave no answer while {doing}") from error
+        return self._refusals.waited(future, self._client, self._timeout, doing)
 
 
 _ANY: Any = None

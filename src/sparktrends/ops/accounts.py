@@ -45,7 +45,7 @@ class Service:
     @property
     def role(self) -> str:
         """Its account in the database."""
-        return PREFIX + self.name
+        return role_of(self.name)
 
     def rights(self) -> Iterator[Right]:
         """What it may do at the broker."""
@@ -73,6 +73,16 @@ SERVICES: tuple[Service, ...] = (
     Service("audit", reads=(RAW_TRADES, RAW_BARS, QUARANTINE)),
 )
 NAMES = tuple(service.name for service in SERVICES)
+
+
+def role_of(name: str) -> str:
+    """The role of a service in the database."""
+    return PREFIX + name
+
+
+def secret_of(name: str) -> str:
+    """The variable of `.env` that holds the password of a service, at the broker and in the database alike."""
+    return f"{name.upper()}_PASSWORD"
 
 
 def rights() -> set[Right]:

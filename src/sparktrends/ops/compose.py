@@ -88,7 +88,7 @@ def production() -> dict[str, Any]:
             "postgres": {
                 "image": pinned("POSTGRES_IMAGE"),
                 "user": "70:70",
-                "environment": {name: OWN % name for name in map(_secret, accounts.NAMES)},
+                "environment": {name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
                 "configs": [{"source": "accounts.sql", "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
             },
             "kafka-format": {
@@ -119,16 +119,13 @@ _PROPERTIES, _FORMAT = "/mnt/shared/config/server.properties", "/mnt/shared/conf
 
 def _users() -> dict[str, str]:
     """User of the broker → password, as `.env` has it."""
-    return {ADMIN: OWN % "KAFKA_ADMIN_PASSWORD", **{name: OWN % _secret(name) for name in accounts.NAMES}}
-
-
-def _secret(name: str) -> str:
-    return f"{name.upper()}_PASSWORD"
+    return {ADMIN: OWN % "KAFKA_ADMIN_PASSWORD", **{name: OWN % accounts.secret_of(name) for name in accounts.NAMES}}
 
 
 def _role(name: str) -> str:
     """Makes one role of the database, with the password that the container's environment holds."""
-    return f"\\getenv password {_secret(name)}\nCREATE ROLE {accounts.PREFIX}{name} LOGIN PASSWORD :'password';\n"
+    made = f"CREATE ROLE {accounts.role_of(name)} LOGIN PASSWORD :'password';"
+    return f"\\getenv password {accounts.secret_of(name)}\n{made}\n"
 
 
 def _secured_broker() -> dict[str, object]:

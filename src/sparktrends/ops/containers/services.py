@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sparktrends.ops.accounts import role_of, secret_of
 from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.containers.shape import (
     OWN,
@@ -238,8 +239,7 @@ CERTIFICATES = "/certificates"
 
 def secured() -> dict[str, Service]:
     """What production adds to our own services: an account of its own for each, at the broker and in the database."""
-    own = {service: _entered_as(name, f"sparktrends_{name}", f"{name.upper()}_PASSWORD")
-           for service, name in _ACCOUNTS.items()}  # fmt: skip
+    own = {service: _entered_as(name, role_of(name), secret_of(name)) for service, name in _ACCOUNTS.items()}
     # Who makes topics, tables and accounts owns them.
     owner = _entered_as(ADMIN, "${POSTGRES_USER:-sparktrends}", "POSTGRES_PASSWORD")
     owner["environment"]["KAFKA_SASL_PASSWORD"] = OWN % "KAFKA_ADMIN_PASSWORD"
@@ -257,8 +257,11 @@ def secured() -> dict[str, Service]:
     }
 
 
-_ACCOUNTS = {"ingest": "ingest", "runner": "stream", "alerts": "alerts", "api": "api", "dashboard": "dashboard"}
-_ACCOUNTS["airflow"] = "batch"
+_ACCOUNTS = {
+    **{name: name for name in ("ingest", "alerts", "api", "dashboard")},
+    "runner": "stream",
+    "airflow": "batch",
+}
 """Container → row of `ops.accounts`; audits are started by hand."""
 
 
