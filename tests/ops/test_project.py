@@ -67,7 +67,7 @@ def test_a_person_is_asked_for_each_file_that_is_there(tmp_path: Path) -> None:
     for path in tmp_path.rglob("*"):
         if path.is_file():
             path.write_text("mine")
-    init(tmp_path, typed="n\ny\n" + "n\n" * 10)
+    init(tmp_path, typed="n\ny\n" + "n\n" * 30)
     found = contents(tmp_path)
     assert found.pop(".env.example") != "mine"
     assert set(found.values()) == {"mine"}

@@ -18,7 +18,7 @@ import yaml
 from sparktrends.ops import accounts, kafka_server
 from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, format_arguments
 from sparktrends.ops.containers.services import CERTIFICATES, kafka_of, parts, secured, spark, stores, tools, watchers
-from sparktrends.ops.containers.shape import OWN, pinned
+from sparktrends.ops.containers.shape import OWN, pinned, with_environment, writing
 from sparktrends.ops.ports import METRICS, WANTED
 
 _NOTE = "# Made by `python -m sparktrends.ops.compose`: change that, not this. How to use it: docs/cluster.md.\n"
@@ -34,6 +34,8 @@ def files() -> Mapping[str, str]:
         "docker-compose.yml": _NOTE + _yaml(base()),
         "docker-compose.prod.yml": _NOTE + _yaml(production()),
         ".env.example": _data("env.example"),
+        ".dockerignore": _data("dockerignore"),
+        **{f"{_FOLDER}/{name}": text for name, text in _configs().items()},
         **images,
     }
 
@@ -41,7 +43,7 @@ def files() -> Mapping[str, str]:
 def project() -> Mapping[str, str]:
     """What `sparktrends init` puts into a new folder: it starts images that were built in the repository."""
     made = files()
-    names = ("docker-compose.yml", "docker-compose.prod.yml")
+    names = ("docker-compose.yml", "docker-compose.prod.yml", *(f"{_FOLDER}/{name}" for name in _configs()))
     return {**{name: made[name] for name in names}, "requirements.txt": requirements()}
 
 
@@ -64,7 +66,7 @@ def base() -> dict[str, Any]:
         "name": "market",
         "services": {**stores(), **tools(), **spark(), **parts(), **watchers()},
         "volumes": {name: {} for name in ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")},
-        "configs": _configs(),
+        "configs": {name: _mounted(name) for name in _configs() if name != _ROLES},
     }
 
 
@@ -75,7 +77,8 @@ def production() -> dict[str, Any]:
     of_spark = {"build": {"args": {"RUN_BASE": python_dev}}}
     kafka = kafka_of(pinned("KAFKA_IMAGE"))
     keys = [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in ("kafka.pem", "ca.crt")]
-    format_ = [*kafka["configs"], {"source": "format", "target": _FORMAT}]
+    broker = {_PROPERTIES: _properties(_secured_broker())}
+    format_ = {**broker, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     ours: dict[str, dict[str, Any]] = {
         **{name: dict(of_spark) for name in ("spark-master", "spark-worker", "runner")},
         **{name: dict(app) for name in ("setup", "accounts", "ingest", "alerts", "api", "dashboard")},
@@ -89,32 +92,29 @@ def production() -> dict[str, Any]:
                 "image": pinned("POSTGRES_IMAGE"),
                 "user": "70:70",
                 "environment": {name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
-                "configs": [{"source": "accounts.sql", "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
+                "configs": [{"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
             },
             "kafka-format": {
-                **kafka,
-                "entrypoint": ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"],
-                "configs": format_,
+                **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
                 "volumes": [*kafka["volumes"], *keys],
                 "restart": "no",
             },
             "kafka": {
                 "image": pinned("KAFKA_IMAGE"),
-                "entrypoint": ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES],
+                **writing(broker, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES]),
                 "volumes": keys,
                 "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
             },
             **ours,
         },
-        "configs": {
-            "server.properties": {"content": _properties(_secured_broker(), "=")},
-            "format": {"content": format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())},
-            "accounts.sql": {"content": "".join(map(_role, accounts.NAMES))},
-        },
+        "configs": {_ROLES: _mounted(_ROLES)},
     }
 
 
-_PROPERTIES, _FORMAT = "/mnt/shared/config/server.properties", "/mnt/shared/config/format"
+_FOLDER = "deploy/containers"
+"""Where the files lie that containers are given: Compose mounts them, and may not write them."""
+_ROLES = "accounts.sql"
+_PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
 
 
 def _users() -> dict[str, str]:
@@ -141,22 +141,24 @@ def _secured_broker() -> dict[str, object]:
     return {**kafka_server.SETTINGS, **broker.settings(), "log.dirs": "/var/lib/kafka/data"}
 
 
-def _configs() -> dict[str, Any]:
-    reader = OWN % "POSTGRES_READER_PASSWORD"
-    spark = {"spark.authenticate": "true", "spark.authenticate.secret": OWN % "SPARK_SECRET"}
-    texts = {
+def _mounted(name: str) -> dict[str, str]:
+    return {"file": f"./{_FOLDER}/{name}"}
+
+
+def _configs() -> dict[str, str]:
+    """File → text of what containers are given that is no secret."""
+    return {
         "owner.sql": _data("owner.sql"),
-        "server.properties": _properties(_broker(), "="),
-        "spark-defaults.conf": _properties(spark, " "),
-        "pgpass": f"postgres:5432:*:sparktrends_reader:{reader}\n",
+        _ROLES: "".join(map(_role, accounts.NAMES)),
+        "server.properties": _properties(_broker()),
         "servers.json": json.dumps({"Servers": {"1": _SERVER}}, indent=2) + "\n",
+        "pgadmin.conf": _data("pgadmin.conf"),
         "prometheus.yml": _yaml(_scraping()),
         "datasource.yml": _yaml(
             {"apiVersion": 1, "datasources": [{"name": "Prometheus", "uid": "prometheus", "type": "prometheus",
                                                "url": "http://prometheus:9090", "isDefault": True}]}
         ),
     }  # fmt: skip
-    return {name: {"content": text} for name, text in texts.items()}
 
 
 _SERVER = {
@@ -166,7 +168,7 @@ _SERVER = {
     "Port": 5432,
     "MaintenanceDB": "sparktrends",
     "Username": "sparktrends_reader",
-    "SSLMode": "prefer",
+    "ConnectionParameters": {"sslmode": "prefer", "passfile": "/.pgpass"},
 }
 
 
@@ -196,8 +198,8 @@ def _scraping() -> dict[str, Any]:
     }
 
 
-def _properties(values: Mapping[str, object], between: str) -> str:
-    return "".join(f"{key}{between}{value}\n" for key, value in values.items())
+def _properties(values: Mapping[str, object]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
 def _data(name: str) -> str:

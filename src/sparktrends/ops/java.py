@@ -74,15 +74,26 @@ def spark_env(java: Java, env: Mapping[str, str]) -> dict[str, str]:
 
 def probe(executable: Path) -> Java | None:
     """Run ``executable`` and say what it is; None when it does not run, is another version, or lacks a module."""
+    said = _properties(executable)
+    major = said.get("java.specification.version", "")
+    if not major.isdigit() or int(major) not in VERSIONS:
+        return None
+    home = Path(said["java.home"])
+    own = home / "bin" / "java"
+    # A script may stand before a runtime that does not start without it, as our launcher does in the Spark image.
+    if own.resolve() != executable.resolve() and not _properties(own):
+        home = executable.parent.parent
+    return Java(home, int(major))
+
+
+def _properties(executable: Path) -> dict[str, str]:
+    """What a Java says of itself when it is started as Spark starts it; empty when it does not run."""
     try:
         run = subprocess.run([str(executable), *_PROBE], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    said = dict(re.findall(r"^\s+(java\.\S+) = (.+)$", run.stderr, re.MULTILINE))
-    major = said.get("java.specification.version", "")
-    if run.returncode != 0 or not major.isdigit() or int(major) not in VERSIONS:
-        return None
-    return Java(Path(said["java.home"]), int(major))
+        return {}
+    found = re.findall(r"^\s+(java\.\S+) = (.+)$", run.stderr, re.MULTILINE)
+    return dict(found) if run.returncode == 0 else {}
 
 
 def bundled(env: Mapping[str, str], cache: Path) -> Java:

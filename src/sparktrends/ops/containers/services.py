@@ -18,12 +18,17 @@ from sparktrends.ops.containers.shape import (
     measured,
     optional,
     published,
+    with_environment,
+    writing,
 )
 from sparktrends.ops.ports import LOOPBACK, WANTED
 
 _HOME = "/var/lib/sparktrends"
+_SPARKTRENDS = "/opt/venv/bin/sparktrends"
 _MASTER = "spark://spark-master:7077"
 _APP_IMAGE = "${SPARKTRENDS_IMAGE:-sparktrends:latest}"
+_PGPASS = "/tmp/pgpass"
+_SPARK_CONF = "/tmp/spark-conf"
 _SPARK_IMAGE = "${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"
 
 
@@ -77,14 +82,14 @@ def tools() -> dict[str, Service]:
             "PGADMIN_DEFAULT_PASSWORD": OWN % "PGADMIN_PASSWORD",
             "PGADMIN_LISTEN_PORT": "5050",
             "PGADMIN_DISABLE_POSTFIX": "1",
-            "CONFIG_DISTRO_FILE_PATH": "/var/lib/pgadmin/config_distro.py",
-            "PGPASSFILE": "/run/pgpass",
+            # Copied to where the first user's servers look for it, when the volume is new.
+            "PGPASS_FILE": _PGPASS,
         },
         "ports": published(5050),
         "volumes": ["pgadmin:/var/lib/pgadmin"],
         "configs": [
             {"source": "servers.json", "target": "/pgadmin4/servers.json"},
-            {"source": "pgpass", "target": "/run/pgpass", "uid": "5050", "mode": 0o400},
+            {"source": "pgadmin.conf", "target": "/pgadmin4/config_distro.py"},
         ],
         **limits("512m", 1.0),
         **after(postgres="service_healthy"),
@@ -103,7 +108,11 @@ def tools() -> dict[str, Service]:
         **after(kafka="service_healthy"),
         **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/actuator/health"], start_s=60),
     }
-    return {"kafka-ui": kafka_ui, "pgadmin": pgadmin}
+    passwords = f"postgres:5432:*:sparktrends_reader:{OWN % 'POSTGRES_READER_PASSWORD'}\n"
+    return {
+        "kafka-ui": kafka_ui,
+        "pgadmin": with_environment(pgadmin, writing({_PGPASS: passwords}, ["/entrypoint.sh"])),
+    }
 
 
 def spark() -> dict[str, Service]:
@@ -121,12 +130,8 @@ def spark() -> dict[str, Service]:
 
 
 def _daemon(name: str, main: str, arguments: str) -> Service:
-    return {
-        **_of_spark(name),
-        "entrypoint": ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"],
-        "command": arguments.split(),
-        "environment": _spark_env(name),
-    }
+    started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
+    return {**_of_spark(name, {}, started), "command": arguments.split()}
 
 
 def parts() -> dict[str, Service]:
@@ -134,12 +139,12 @@ def parts() -> dict[str, Service]:
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY", "BINANCE_API_KEY")
     stores = {"postgres": "service_healthy", "kafka": "service_healthy"}
     ready = {**stores, "setup": "service_completed_successfully"}
-    runner = {"SPARK_MASTER": _MASTER, **_spark_env("runner")}
+    runner = _part(["stream"], {"SPARK_MASTER": _MASTER})
     return {
         "setup": {**_part(["migrate"]), "restart": "no", **limits("512m", 1.0), **after(**stores)},
         "ingest": {**_part(["ingest", "--source", "${SPARKTRENDS_SOURCE:-simulator}"], keys), **limits("1g", 1.0),
                    **after(**ready), **health(measured("ingest"), start_s=60)},
-        "runner": {**_part(["stream"], runner), **_of_spark("runner"), **limits("3g", 2.0),
+        "runner": {**runner, **_of_spark("runner", runner["environment"], [_SPARKTRENDS]), **limits("3g", 2.0),
                    **after(**ready, **{"spark-master": "service_healthy"}), **health(measured("stream"), start_s=180)},
         "alerts": {**_part(["alerts"], optional("SLACK_WEBHOOK")), **limits("512m", 1.0), **after(**ready),
                    **health(measured("alerts"), start_s=60)},
@@ -215,22 +220,21 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
     }
 
 
-def _of_spark(name: str) -> Service:
-    return {
-        **built("sparktrends-spark", "spark", APP=_APP_IMAGE),
-        "hostname": name,
-        "configs": [{"source": "spark-defaults.conf", "target": "/opt/conf/spark-defaults.conf"}],
-    }
-
-
-def _spark_env(name: str) -> dict[str, str]:
+def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str]) -> Service:
     # Each listens on, and is called by, the name that the others know it by.
-    return {
+    own = {
         "SPARK_LOCAL_IP": name,
         "SPARK_LOCAL_HOSTNAME": name,
         "SPARK_LOCAL_DIRS": "/tmp/spark",
-        "SPARK_CONF_DIR": "/opt/conf",
+        "SPARK_CONF_DIR": _SPARK_CONF,
     }
+    shaped = {
+        **built("sparktrends-spark", "spark", APP=_APP_IMAGE),
+        "hostname": name,
+        "environment": {**environment, **own},
+    }
+    secret = f"spark.authenticate true\nspark.authenticate.secret {OWN % 'SPARK_SECRET'}\n"
+    return with_environment(shaped, writing({f"{_SPARK_CONF}/spark-defaults.conf": secret}, entrypoint))
 
 
 CERTIFICATES = "/certificates"

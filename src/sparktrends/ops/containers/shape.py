@@ -54,6 +54,27 @@ def health(test: list[str], start_s: int) -> Service:
     return {"healthcheck": {"test": test, **times}}
 
 
+def writing(files: Mapping[str, str], entrypoint: list[str]) -> Service:
+    """Path → text with secrets: the container writes it for itself, in memory, before ``entrypoint`` begins.
+
+    Compose refuses to put a text of its own into a container whose root is read-only; a file of this machine it takes,
+    but secrets stand in `.env` only.
+    """
+    names = {f"FILE_{number}": path for number, path in enumerate(files, 1)}
+    write = [f'mkdir -p "{path.rpartition("/")[0]}"; printf %s "$${name}" > "{path}"' for name, path in names.items()]
+    script = f'(umask 077; {"; ".join(write)}); unset {" ".join(names)}; exec "$$@"'
+    return {
+        "environment": {name: files[path] for name, path in names.items()},
+        "entrypoint": ["sh", "-euc", script, "sh", *entrypoint],
+    }
+
+
+def with_environment(service: Service, more: Service) -> Service:
+    """``more`` over ``service``, and the variables of both."""
+    environment = {**service.get("environment", {}), **more.get("environment", {})}
+    return {**service, **more, "environment": environment}
+
+
 def answers(url: str) -> list[str]:
     """A check that needs no shell."""
     return ["CMD", _PYTHON, "-c", f"import urllib.request as r; r.urlopen('{url}', timeout=4)"]
