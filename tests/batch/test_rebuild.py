@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import pytest
 
@@ -13,6 +15,8 @@ from sparktrends.bars import FoldResult, merge_results
 from sparktrends.batch.rebuild import FoldLog, Rebuild, Rebuilt, cut, fold_ranges
 from sparktrends.batch.repair import Repair, Wanted
 from sparktrends.batch.repeats import Range
+from sparktrends.bus.reader import Record
+from sparktrends.model import Coordinates
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.repair_rows import Place
 from sparktrends.store.writer import Writer
@@ -31,10 +35,31 @@ def in_pieces(shelf: Shelf) -> FoldLog:
     return fold
 
 
-def rebuild(road: Road, wanted: Wanted | None = None, low: int = 0) -> list[Rebuilt]:
-    writer, shelf = Writer(road.dsn, "repair", [TEMPORARY_METRICS]), Shelf(road.log, low)
+class Timed(Shelf):
+    """A shelf whose records can be found by the time at which they were appended; ``begun`` is where reading began."""
+
+    def __init__(self, log: Log, low: int = 0) -> None:
+        super().__init__(log, low)
+        self.begun: dict[int, int] = {}
+
+    def offset_at(self, topic: str, partition: int, ts: int) -> int:
+        held = self._log.get((topic, partition), ())
+        return next((at.offset for _, at in held if at.appended >= ts), len(held))
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+        if start + 1 < end:  # one record alone is only asked for its age
+            self.begun[partition] = min(start, self.begun.get(partition, start))
+        return super().range(topic, partition, start, end)
+
+
+def rebuild(
+    road: Road, wanted: Wanted | None = None, low: int = 0, shelf: Timed | None = None, most: int | None = None
+) -> list[Rebuilt]:
+    """Rebuild what is wanted, and stop as if killed after ``most`` months of series."""
+    writer, shelf = Writer(road.dsn, "repair", [TEMPORARY_METRICS]), shelf or Timed(road.log, low)
     try:
-        return list(Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(wanted or Wanted()))
+        work = Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(wanted or Wanted())
+        return list(islice(work, most))
     finally:
         writer.close()
 
@@ -147,3 +172,40 @@ def test_minutes_that_the_log_has_lost_stay_as_they_are(road_of: Callable[[Log],
     assert written(found) == 0
     assert 0 < sum(month.minutes for month in found) < 30
     assert everything(road.dsn) == before
+
+
+def test_what_was_appended_before_the_wanted_days_is_not_read(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(120):
+        # Its own clock goes ahead of the broker's by nearly as much as is let in.
+        pen.trade("A", T + n * MINUTE, 100 + n % 7, 1, at=T + n * MINUTE - 59 * SECOND)
+    pen.log = {place: [_earlier(record) for record in held] for place, held in pen.log.items()}
+    road = road_of(pen.log)
+    road.all()
+    before = everything(road.dsn)
+    lose(road, T + 90 * MINUTE, T + 100 * MINUTE)
+    shelf = Timed(road.log)
+    found = rebuild(road, Wanted(["A"], T + 90 * MINUTE, T + 100 * MINUTE), shelf=shelf)
+    assert [(month.minutes, month.written) for month in found] == [(10, 10)]
+    assert everything(road.dsn)["bars"] == before["bars"]
+    assert set(shelf.begun.values()) == {90}
+
+
+def _earlier(record: tuple[bytes, Coordinates]) -> tuple[bytes, Coordinates]:
+    value, at = record
+    return value, replace(at, appended=at.appended - 59 * SECOND)
+
+
+def test_one_that_was_stopped_goes_on(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for symbol in "ABC":
+        for n in range(30):
+            pen.trade(symbol, T + n * MINUTE, 100 + n % 7, 1)
+    road = road_of(pen.log)
+    road.all()
+    before = everything(road.dsn)
+    lose(road, T, T + 20 * MINUTE)
+    assert [(month.key[1], month.written) for month in rebuild(road, most=1)] == [("A", 20)]
+    assert [(month.key[1], month.written) for month in rebuild(road)] == [("A", 0), ("B", 20), ("C", 20)]
+    for name in ("bars", "metrics", "signals"):
+        assert everything(road.dsn)[name] == before[name], name

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sparktrends.analysis import open_from
 from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _PIECE = 200_000
 """Records that a worker folds at once: some seconds' work."""
+_TURNS = 4
+"""Pieces that a worker folds before it is heard of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +53,44 @@ class Rebuilt:
     of: int
 
 
+class TimedLog(LogReader, Protocol):
+    """`reader.Reader` is one."""
+
+    def offset_at(self, topic: str, partition: int, ts: int) -> int:
+        """The first offset that was appended at ``ts`` (µs UTC) or later; the end when there is none."""
+
+
+Heard = Callable[[str, int, int], None]
+"""Hears what is being done, how much of it is done, and of how much."""
 FoldLog = Callable[[Sequence[Range], Wanted, Collection[Place]], FoldResult]
 """Folds what lies in these ranges of raw.trades and is wanted, but for the records at the places."""
 
 
-def by_spark(session: SparkSession, kafka: Connection, limits: Limits) -> FoldLog:
+def by_spark(session: SparkSession, kafka: Connection, limits: Limits, heard: Heard = lambda *_: None) -> FoldLog:
     """Folded by Spark's workers; each reads its piece of the log itself."""
     from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
     def fold(ranges: Sequence[Range], wanted: Wanted, removed: Collection[Place]) -> FoldResult:
-        pieces = list(cut(ranges, _PIECE))
         work = partial(_fold_piece, kafka, limits, wanted, frozenset(removed))
-        with working():
-            found = session.sparkContext.parallelize(pieces, len(pieces)).map(work).collect() if pieces else []
-        return merge_results(found)
+        return merge_results(parts(list(cut(ranges, _PIECE)), work))
+
+    def parts(pieces: Sequence[Range], work: Callable[[Range], FoldResult]) -> Iterator[FoldResult]:
+        """A few pieces at a time: a long log shows how far it is, and nobody holds all parts at once."""
+        context, done = session.sparkContext, 0
+        at_once = _TURNS * context.defaultParallelism
+        for first in range(0, len(pieces), at_once):
+            some = pieces[first : first + at_once]
+            with working():
+                found = context.parallelize(some, len(some)).map(work).collect()
+            yield from found
+            done += sum(map(_length, some))
+            heard("records of the log read", done, sum(map(_length, pieces)))
 
     return fold
+
+
+def _length(piece: Range) -> int:
+    return piece.end - piece.start
 
 
 def cut(ranges: Iterable[Range], most: int) -> Iterator[Range]:
@@ -101,9 +125,13 @@ def fold_ranges(
 
 
 class Rebuild:
-    """Writes by ``writer``, whose shard is that of repair: the two never run beside each other."""
+    """Writes by ``writer``, whose shard is that of repair: the two never run beside each other.
 
-    def __init__(self, writer: Writer, log: LogReader, fold: FoldLog, laws: Laws, clock: Clock) -> None:
+    Once `run` has begun, ``begin`` is the first minute (µs UTC) that is looked at, the log being no longer whole before
+    it, and ``known`` says of which series the ledger knows which minutes (first, last).
+    """
+
+    def __init__(self, writer: Writer, log: TimedLog, fold: FoldLog, laws: Laws, clock: Clock) -> None:
         self._writer = writer
         self._log = log
         self._fold = fold
@@ -111,24 +139,35 @@ class Rebuild:
         self._clock = clock
         self._bars: dict[SeriesKey, dict[int, PartialBar]] = {}
         self._ends: dict[int, int] = {}
+        self.begin = 0
+        self.known: dict[SeriesKey, tuple[int, int]] = {}
 
     def run(self, wanted: Wanted) -> Iterator[Rebuilt]:
         """Each month of each series as it is done, oldest first. Raises Unavailable or Retryable while a service is
         away: what was done stays done."""
         with self._writer.transaction() as tx:
-            partitions, removed, states = rows.partitions(tx), rows.removed(tx), rows.known_series(tx, wanted.symbols)
+            partitions, removed, self.known = (
+                rows.partitions(tx),
+                rows.removed(tx),
+                rows.known_series(tx, wanted.symbols),
+            )
         ranges = [held(self._log, p) for p in partitions]
-        self._take(self._fold(ranges, wanted, removed))
+        self.begin = max(wanted.since, horizon(self._log, partitions, ranges, self._laws.limits))
+        self._take(self._fold([self._from(self.begin, r) for r in ranges], wanted, removed))
         self._ends = {r.partition: r.end for r in ranges}
-        begin = max(wanted.since, horizon(self._log, partitions, ranges, self._laws.limits))
         months = [
             (key, *piece)
-            for key, (first, last) in states.items()
-            for piece in _months(max(begin, first), min(wanted.until, last + MINUTE))
+            for key, (first, last) in self.known.items()
+            for piece in _months(max(self.begin, first), min(wanted.until, last + MINUTE))
         ]
         for number, (key, since, until) in enumerate(months, 1):
             minutes, written = self._rebuild(key, since, until, wanted, removed)
             yield Rebuilt(key, day_of(since).replace(day=1), minutes, written, number, len(months))
+
+    def _from(self, since: int, whole: Range) -> Range:
+        """The range without what was appended before any record of ``since`` can have been (law 2)."""
+        offset = self._log.offset_at(RAW_TRADES, whole.partition, max(0, since - 2 * self._laws.limits.future))
+        return whole._replace(start=min(max(whole.start, offset), whole.end))
 
     def _rebuild(
         self, key: SeriesKey, since: int, until: int, wanted: Wanted, removed: Collection[Place]

@@ -6,6 +6,7 @@ kill in between leaves the rows in both places, and a restore passes over what i
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from sparktrends.batch.disk import unwritable
@@ -38,6 +40,8 @@ _TYPES: Mapping[str, pa.DataType] = {
 }
 _TURNOVER = pa.decimal256(76, 36)
 """Price times size has as many digits as both."""
+_PORTION = 100_000
+"""Rows that are put back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def _archive(session: Session, folder: Path, table: str, interval: str, month: d
 
 def _archive_month(session: Session, place: Path, table: str, interval: str, month: date) -> Month:
     place.mkdir(parents=True, exist_ok=True)
-    number = len(list(place.glob(f"{month:%Y-%m}-*.parquet")))
+    # One more than the last: a file that somebody took away must not let another be overwritten.
+    number = max((int(file.stem[-3:]) for file in place.glob(f"{month:%Y-%m}-*.parquet")), default=-1) + 1
     file = place / f"{month:%Y-%m}-{number:03d}.parquet"
     with session.transaction() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -133,25 +138,41 @@ class Part:
         return batch.filter(within)
 
 
+Chosen = Callable[[str, str, str], bool]
+
+
+def archived(folder: Path, chosen: Chosen = lambda *_: True) -> list[Path]:
+    """The archive's files of the tables, intervals and months (``2024-01``) that are ``chosen``, in their order."""
+    return [
+        file
+        for file in sorted(folder.glob("*/*/*.parquet"))
+        if file.parts[-3] in archive.TABLES and chosen(file.parts[-3], file.parts[-2], file.name[:7])
+    ]
+
+
 def restore(
     session: Session,
     folder: Path,
-    chosen: Callable[[str, str, str], bool] = lambda *_: True,
+    chosen: Chosen = lambda *_: True,
     part: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
 ) -> Iterator[Month]:
     """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``), and of each of these
-    ``part`` says which rows. Yields how many of them were not there."""
-    for file in sorted(folder.glob("*/*/*.parquet")):
+    ``part`` says which rows. Yields how many of them were not there, for each file as it is done."""
+    for file in archived(folder, chosen):
         table, interval, month = file.parts[-3], file.parts[-2], file.name[:7]
-        if table not in archive.TABLES or not chosen(table, interval, month):
-            continue
         with session.transaction() as cursor:
             known = {column.name: column for column in archive.columns(cursor, table)}
             content = pq.ParquetFile(file)
             wanted = [known[name] for name in content.schema_arrow.names if name in known]
             rows = 0
-            for batch in content.iter_batches(20_000, columns=[column.name for column in wanted]):
+            for batch in content.iter_batches(_PORTION, columns=[column.name for column in wanted]):
                 kept = part(batch)
-                given = list(zip(*(column.to_pylist() for column in kept.columns), strict=True))
-                rows += archive.write_rows(cursor, table, wanted, given) if given else 0
+                rows += archive.write_rows(cursor, table, wanted, _csv(kept)) if len(kept) else 0
         yield Month(table, interval, date.fromisoformat(f"{month}-01"), rows, file)
+
+
+def _csv(rows: pa.RecordBatch) -> bytes:
+    """As PostgreSQL reads it, every digit kept: no row becomes an object of Python on its way."""
+    content = io.BytesIO()
+    csv.write_csv(rows, content, csv.WriteOptions(include_header=False))
+    return content.getvalue()

@@ -248,26 +248,24 @@ class Jobs:
     def retention(self, today: date) -> Done:
         """Archive the months that are over the limits of ``[retention]``."""
         limits = limits_of(self.settings.table("retention"))
-        return self.months(retain(self.session, self.archive, limits, today), "archived")
+        return self._months(retain(self.session, self.archive, limits, today), "archived")
 
     def restore(self, table: str, interval: str, month: str) -> Done:
         """Put archived months back; empty words mean all."""
         chosen = restore(self.session, self.archive, lambda *told: all(map(_matches, (table, interval, month), told)))
-        return self.months(chosen, "restored")
+        return self._months(chosen, "restored")
 
     @property
     def archive(self) -> Path:
         """Where archived months lie."""
         return Home.open(self.settings.home).path / "archive"
 
-    def months(self, made: Iterable[Month], what: str) -> Done:
-        """What became of months of the archive."""
+    def _months(self, made: Iterable[Month], what: str) -> Done:
         months = []
         for one in made:
             self.say(f"{one.table} {one.interval} {one.month:%Y-%m}: {one.rows:,} rows {what}")
-            months.append(asdict(one))
-        rows = sum(int(month["rows"]) for month in months)
-        return Done(f"{rows:,} rows of {len(months)} months {what}", {"rows": rows, "months": months})
+            months.append(one)
+        return months_done(months, what)
 
     def daily(self, job: Job, sandbox_port: int = 0) -> Done:
         """All of them: a part that fails is named, and the others do what they can."""
@@ -306,6 +304,13 @@ class Jobs:
         with self.session.transaction() as cursor:
             stands = next_offsets(cursor.connection)
         return sum(max(0, end - stands.get(place, 0)) for place, end in positions.items())
+
+
+def months_done(made: Sequence[Month], what: str, missing: Sequence[str] = ()) -> Done:
+    """What became of months of the archive."""
+    rows = sum(month.rows for month in made)
+    fields = {"rows": rows, "months": [asdict(month) for month in made]}
+    return Done(f"{rows:,} rows of {len(made)} months {what}", fields, tuple(missing))
 
 
 def _matches(wanted: str, told: str) -> bool:

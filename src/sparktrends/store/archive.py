@@ -43,12 +43,21 @@ def columns(cursor: Cursor, table: str) -> list[Column]:
 
 def old_months(cursor: Cursor, table: str, interval: str, before: date) -> list[date]:
     """The months, oldest first, that end before ``before`` and have rows of this interval."""
+    # A look into each month for each series, down the primary key: the rows themselves may be many millions.
     cursor.execute(
         SQL(
-            "SELECT DISTINCT date_trunc('month', t.start AT TIME ZONE 'UTC')::date FROM core.{table} t "
-            "JOIN core.series s ON s.id = t.series "
-            "WHERE t.interval = {interval} AND t.start < {before} AND s.source NOT LIKE '%~replay' ORDER BY 1"
-        ).format(table=Identifier(table), interval=Literal(interval), before=Literal(_start(before.replace(day=1))))
+            "SELECT m FROM (SELECT to_date(right(inhrelid::regclass::text, 6), 'YYYYMM') AS m FROM pg_inherits "
+            "WHERE inhparent = {parent}::regclass) months WHERE m < {before} AND EXISTS (SELECT FROM core.series s, "
+            "LATERAL (SELECT FROM core.{table} t WHERE t.series = s.id AND t.interval = {interval} "
+            "AND t.start >= m::timestamp AT TIME ZONE 'UTC' "
+            "AND t.start < (m + interval '1 month') AT TIME ZONE 'UTC' LIMIT 1) x "
+            "WHERE s.source NOT LIKE '%~replay') ORDER BY 1"
+        ).format(
+            table=Identifier(table),
+            parent=Literal(f"core.{table}"),
+            interval=Literal(interval),
+            before=Literal(before.replace(day=1)),
+        )
     )
     return [row[0] for row in cursor]
 
@@ -66,25 +75,26 @@ def read_month(
 
 def delete_month(cursor: Cursor, table: str, interval: str, month: date) -> int:
     """Delete what `read_month` reads; how many rows that was."""
-    keys = SQL("SELECT t.series, t.start ") + _of(table, interval, month)
+    # The series' keys as they are: joined with the rows to delete, a month that nobody has counted yet is taken to be
+    # nearly empty, and each of its rows would be looked for in all the others.
     cursor.execute(
-        SQL("DELETE FROM core.{table} d USING ({keys}) k WHERE d.series = k.series AND d.start = k.start "
-            "AND d.interval = {interval} AND d.start >= {first} AND d.start < {end}").format(
-            table=Identifier(table), keys=keys, interval=Literal(interval),
+        SQL("DELETE FROM core.{table} t WHERE t.interval = {interval} AND t.start >= {first} AND t.start < {end} "
+            "AND t.series = ANY(ARRAY(SELECT s.id FROM core.series s WHERE s.source NOT LIKE '%~replay'))").format(
+            table=Identifier(table), interval=Literal(interval),
             first=Literal(_start(month)), end=Literal(_start(_next(month))),
         )
     )  # fmt: skip
     return cursor.rowcount
 
 
-def write_rows(cursor: Cursor, table: str, wanted: Sequence[Column], rows: Sequence[Sequence[Any]]) -> int:
-    """Put rows back where there is none of their key; how many that were. Makes the series they need."""
+def write_rows(cursor: Cursor, table: str, wanted: Sequence[Column], rows: bytes) -> int:
+    """Put rows, as CSV without a header, back where there is none of their key; how many that were. Makes the series
+    they need."""
     names = SQL(", ").join(Identifier(column.name) for column in wanted)
     typed = SQL(", ").join(SQL("{} {}").format(Identifier(c.name), SQL(c.type)) for c in wanted)
     cursor.execute(SQL("CREATE TEMPORARY TABLE archived ({}) ON COMMIT DROP").format(typed))
-    with cursor.copy(SQL("COPY archived ({}) FROM STDIN").format(names)) as copy:
-        for row in rows:
-            copy.write_row(row)
+    with cursor.copy(SQL("COPY archived ({}) FROM STDIN (FORMAT CSV)").format(names)) as copy:
+        copy.write(rows)
     cursor.execute("INSERT INTO core.series (source, symbol) SELECT DISTINCT source, symbol FROM archived "
                    "ON CONFLICT DO NOTHING")  # fmt: skip
     cursor.execute(

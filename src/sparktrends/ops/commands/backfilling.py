@@ -59,7 +59,8 @@ def backfill(
     with jobs_of(settings, as_json=as_json) as jobs:
         match via:
             case "archive":
-                done = _from_archive(jobs, Part(first.date(), until, names(symbols) or (), interval or ""))
+                part = Part(first.date(), until, names(symbols) or (), interval or "")
+                done = _from_archive(jobs, part, quiet=as_json)
             case "log":
                 done = _from_log(jobs, names(symbols) or [], first.date(), until, quiet=as_json)
             case _:
@@ -69,10 +70,10 @@ def backfill(
     finish(done, as_json=as_json)
 
 
-def _from_archive(jobs: Jobs, part: Part) -> Done:
+def _from_archive(jobs: Jobs, part: Part, *, quiet: bool) -> Done:
     from sparktrends.ops import refilling
 
-    return refilling.from_archive(jobs, part)
+    return refilling.from_archive(jobs, part, _bar(quiet=quiet))
 
 
 def _from_log(jobs: Jobs, symbols: list[str], first: date, last: date, *, quiet: bool) -> Done:
