@@ -165,7 +165,7 @@ HEAD = '[[rule]]\nname = "x"\nwhen = "close > 5"\n'
         ('then = [{ when = "close > 5", within = 2 }]\nfor = 2', "5:1", "means nothing"),
         ('then = [{ when = "close > 5", within = 2 }]\nuntil = "close < 5"', "5:10", "means nothing"),
         ('then = [{ when = "close > 5", within = 2 }]\nunless = [{ when = "close > 5", before = 5 }]', "5:1", "15m"),
-        (f"{THEN}\nunless = [{{ when = 'news > 0', before = '1h' }}]", "5:21", "cannot name news"),
+        (f"{THEN}\nunless = [{{ when = 'news > 0', before = '1h' }}]", "5:21", "unknown name news"),
         ('unless = [{ when = "close > 5", before = "1h" }]', "4:1", "goes with then"),
         ("then = [" + ", ".join(['{ when = "close > 5", within = 2 }'] * 9) + "]", "4:1", "at most 8"),
     ],

@@ -14,11 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sparktrends.analysis.chain import Chain, Floats, SeriesKey, SessionOf, Work, utc_day
+from sparktrends.analysis.chain import Chain, Floats, Ints, SeriesKey, SessionOf, Work, utc_day
 from sparktrends.model import DAY, INTERVALS, MINUTE, alert_id
 from sparktrends.rules import Rule
 
-Ints = NDArray[np.int64]
 HORIZONS = (5, 15, 60)
 """Minutes after an alert at which the price is looked at."""
 _CLOSE, _SESSION = 3, 6
@@ -45,6 +44,8 @@ class History:
 
 Load = Callable[[str], Iterable[History]]
 """The histories of one interval."""
+NewsOf = Callable[[SeriesKey, Ints], Floats]
+"""What was known of news (`rules.news.NEWS_NAMES`) before each of a series' bars, given their starts (µs UTC)."""
 
 
 @dataclass(slots=True)
@@ -63,11 +64,19 @@ class Outcome:
     bars: int = 0
 
 
-def backtest(chains: Sequence[Chain], load: Load, since: int, until: int, session_of: SessionOf = utc_day) -> Outcome:
+def backtest(
+    chains: Sequence[Chain],
+    load: Load,
+    since: int,
+    until: int,
+    session_of: SessionOf = utc_day,
+    news: NewsOf | None = None,
+) -> Outcome:
     """Try the rules of each chain on the bars of its interval that start in [since, until), µs UTC.
 
     ``load`` is asked for each interval that has rules, and once for minutes, which the prices afterwards come from
-    (where there are none, from the interval's own bars).
+    (where there are none, from the interval's own bars). ``news`` is asked for series whose rules name them; without
+    it such rules do not fire.
     """
     used = [chain for chain in chains if chain.rules.rules]
     outcome = Outcome([rule for chain in used for rule in chain.rules.rules], pl.DataFrame(schema=_SCHEMA))
@@ -81,7 +90,7 @@ def backtest(chains: Sequence[Chain], load: Load, since: int, until: int, sessio
                 prices[history.key] = _prices(history, MINUTE)
             _count(outcome, chain, history, since, until)
             after = prices.get(history.key) or _prices(history, INTERVALS[chain.interval])
-            frames += _firings(chain, history, after, since, until, session_of)
+            frames += _firings(chain, _work(chain, history, session_of, news), after, since, until)
     outcome.fired = pl.concat(frames).sort("start", "rule", "source", "symbol")
     return outcome
 
@@ -93,30 +102,34 @@ def with_ids(fired: pl.DataFrame) -> Iterator[dict[str, Any]]:
         yield {"id": alert_id(*key), **row}
 
 
-def _firings(
-    chain: Chain, history: History, after: tuple[Ints, Floats], since: int, until: int, session_of: SessionOf
-) -> Iterator[pl.DataFrame]:
-    starts = tuple(history.starts.tolist())
-    rows = history.rows.copy()
+def _work(chain: Chain, history: History, session_of: SessionOf, news: NewsOf | None) -> Work:
+    """All bars of a series, from the first one on."""
+    starts, rows = tuple(history.starts.tolist()), history.rows.copy()
     rows[:, _SESSION] = [session_of(history.key, start) for start in starts]
-    fired, ends = chain.fire(Work(history.key, chain.new(), -1, starts, rows))
-    over = {(end.rule, end.start): starts[end.row] - end.start for end in ends}
-    fired &= ((history.starts >= since) & (history.starts < until))[:, None]
+    known = news(history.key, history.starts) if news and chain.reads_news(history.key) else None
+    return Work(history.key, chain.new(), -1, starts, rows, news=known)
+
+
+def _firings(chain: Chain, work: Work, after: tuple[Ints, Floats], since: int, until: int) -> Iterator[pl.DataFrame]:
+    fired, ends = chain.fire(work)
+    over = {(end.rule, end.start): work.starts[end.row] - end.start for end in ends}
+    starts = np.array(work.starts, dtype=np.int64)
+    fired &= ((starts >= since) & (starts < until))[:, None]
     for number, (rule, column) in enumerate(zip(chain.rules.rules, fired.T, strict=True)):
         if column.any():
-            lasted = [over.get((number, start)) for start in history.starts[column].tolist()]
-            yield _frame(rule, history, column, lasted, after)
+            lasted = [over.get((number, start)) for start in starts[column].tolist()]
+            yield _frame(rule, work, column, lasted, after)
 
 
 def _frame(
-    rule: Rule, history: History, column: NDArray[np.bool_], lasted: list[int | None], after: tuple[Ints, Floats]
+    rule: Rule, work: Work, column: NDArray[np.bool_], lasted: list[int | None], after: tuple[Ints, Floats]
 ) -> pl.DataFrame:
-    starts, closes = history.starts[column], history.rows[column, _CLOSE]
+    starts, closes = np.array(work.starts, dtype=np.int64)[column], work.rows[column, _CLOSE]
     ends = starts + INTERVALS[rule.interval]
     columns = {"start": starts, "close": closes}
     for minutes in HORIZONS:
         columns[f"after_{minutes}"] = _later(after, ends, minutes * MINUTE) / closes - 1
-    source, symbol = history.key
+    source, symbol = work.key
     names = {"rule": rule.name, "source": source, "symbol": symbol, "interval": rule.interval}
     frame = pl.DataFrame(columns).with_columns(pl.lit(text).alias(name) for name, text in names.items())
     known = pl.Series("lasted", lasted, dtype=pl.Int64)

@@ -21,8 +21,10 @@ from sparktrends.detectors.feed import Key
 from sparktrends.indicators import BAR_COLUMNS, Kernel
 from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Resolution, Signal
 from sparktrends.rules import Ended, Match, Names, Rules
+from sparktrends.rules.news import NEWS_NAMES
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 SeriesKey = tuple[str, str]
 Found = TypeVar("Found", Signal, Alert, Resolution)
 Made = tuple[tuple[Signal, ...], tuple[Alert, ...], tuple[Resolution, ...]]
@@ -44,7 +46,8 @@ class Work:
     """Final bars of one series to go on with: ``rows`` are (m, bar columns) at ``starts``, oldest first.
 
     ``state`` is the row after the bar at ``last`` (-1 before the first one). States after bars from ``keep_from`` on
-    are wanted back, and so is the one after the first bar of each day.
+    are wanted back, and so is the one after the first bar of each day. ``news``, where rules name some, has a row of
+    `rules.news.NEWS_NAMES` for each bar.
     """
 
     key: SeriesKey
@@ -53,6 +56,12 @@ class Work:
     starts: tuple[int, ...]
     rows: Floats
     keep_from: int = 0
+    news: Floats | None = None
+
+    def part(self, bars: slice, state: Floats, last: int) -> Work:
+        """Some of its bars, after the one at ``last`` left ``state``."""
+        news = None if self.news is None else self.news[bars]
+        return Work(self.key, state, last, self.starts[bars], self.rows[bars], self.keep_from, news)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,7 @@ class Chain:
         self._tags = tags
         self._open_at = open_at
         self._in_session = self.rules.in_session
+        self._reads_news = self.rules.reads_news
         found = kernel.size + detectors.size
         self._edges = (kernel.size, found, found + (shapes.size if asked else 0))
         self.size = self._edges[2] + self.rules.size
@@ -172,7 +182,9 @@ class Chain:
             starts = np.array(work.starts[stretch], dtype=np.int64)
             applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
             over: list[Ended] = []
-            fired[stretch] = self.rules.run(memory, starts, work.rows[stretch], metrics, scores, applies, ends=over)
+            news = None if work.news is None else work.news[stretch]
+            tables = (work.rows[stretch], metrics, scores)
+            fired[stretch] = self.rules.run(memory, starts, *tables, applies, ends=over, news=news)
             ends += [replace(end, row=first + end.row) for end in over]
         return fired, memory, ends
 
@@ -209,10 +221,11 @@ class Chain:
         applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
         matches: list[Match] = []
         ends: list[Ended] = []
-        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies, matches, ends)
+        news = self._news(works)
+        fired = self.rules.evaluate(memory, starts, rows, metrics, scores, applies, matches, ends, news)
         keys = [(*w.key, self.interval, w.starts[0]) for w in works]
         signals = self._signals(keys, found, scores, matches)
-        alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals) if fired.any() else []
+        alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals, news) if fired.any() else []
         over = self.rules.resolutions(keys, ends)
         made = zip(_grouped(works, signals), _grouped(works, alerts), _grouped(works, over), strict=True)
         states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
@@ -235,9 +248,8 @@ class Chain:
         """Many bars of one series, cut where a state is wanted back."""
         state, pieces, last = work.state, [], work.last
         for first, end in _cuts(work):
-            starts, rows = work.starts[first:end], work.rows[first:end]
-            pieces.append(self._piece(Work(work.key, state, last, starts, rows, work.keep_from)))
-            state, last = pieces[-1].state, starts[-1]
+            pieces.append(self._piece(work.part(slice(first, end), state, last)))
+            state, last = pieces[-1].state, work.starts[end - 1]
         if not pieces:
             return Stepped(work.key, (), np.empty((0, len(self.kernel.columns))), (), (), state, ())
         return _joined(work, pieces)
@@ -251,10 +263,10 @@ class Chain:
         applies = self._in_time(self.watches(work.key), repeat(work.key), starts)
         matches: list[Match] = []
         ends: list[Ended] = []
-        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies, matches, ends)
+        fired = self.rules.run(memory, starts, work.rows, metrics, scores, applies, matches, ends, work.news)
         keys = [(*work.key, self.interval, start) for start in work.starts]
         signals = self._signals(keys, found, scores, matches)
-        alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals) if fired.any() else []
+        alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals, work.news) if fired.any() else []
         state = np.concatenate((kernel, detectors, shapes, memory)).tobytes()
         made = (tuple(signals), tuple(alerts), tuple(self.rules.resolutions(keys, ends)))
         return _stepped(work, metrics, made, state)
@@ -266,6 +278,13 @@ class Chain:
             return scores
         step = self.candlesticks.step if shapes.ndim > 1 else self.candlesticks.run
         return np.hstack((scores, step(shapes, rows)))
+
+    def _news(self, works: Sequence[Work]) -> Floats | None:
+        """What was known of news before the first bar of each work; None where no rule asks."""
+        if not self._reads_news.any():
+            return None
+        unknown = np.full((1, len(NEWS_NAMES)), np.nan)
+        return np.concatenate([unknown if work.news is None else work.news[:1] for work in works])
 
     def _signals(self, keys: Sequence[Key], found: Floats, scores: Floats, matches: Sequence[Match]) -> list[Signal]:
         """In order of bars, those of detectors first."""
@@ -289,6 +308,10 @@ class Chain:
     def watches(self, key: SeriesKey) -> NDArray[np.bool_]:
         """Which of its rules watch a series: ``bool[r]``."""
         return self.rules.applies(key[1], self._tags(key[1]))
+
+    def reads_news(self, key: SeriesKey) -> bool:
+        """Whether any of them names news."""
+        return bool(self._reads_news.any()) and bool((self.watches(key) & self._reads_news).any())
 
 
 def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:
@@ -319,7 +342,7 @@ def _bar_of(work: Work, j: int, before: Sequence[Stepped]) -> Work:
     if len(work.starts) == 1:
         return work
     state, last = (before[-1].state, work.starts[j - 1]) if before else (work.state, work.last)
-    return Work(work.key, state, last, work.starts[j : j + 1], work.rows[j : j + 1], work.keep_from)
+    return work.part(slice(j, j + 1), state, last)
 
 
 def _joined(work: Work, pieces: Sequence[Stepped]) -> Stepped:

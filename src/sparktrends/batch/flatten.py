@@ -16,7 +16,7 @@ from sparktrends.batch.reading import FLATTENED, Reading, read_payload
 from sparktrends.bus.codec import encode
 from sparktrends.bus.producer import Producer
 from sparktrends.model import Company, CorporateAction, ProviderBar, Trade
-from sparktrends.store import flattened, payloads
+from sparktrends.store import flattened, known_news, payloads
 from sparktrends.store.flattened import ReadingRow, StoryRow
 from sparktrends.store.payloads import StoredPayload
 from sparktrends.store.session import Session
@@ -85,6 +85,8 @@ def flatten(
         with session.transaction() as cursor:
             rows = payloads.next_waiting(cursor, _CHUNK, _CHUNK_BYTES)
         if not rows:
+            with session.transaction() as cursor:
+                known_news.publish(cursor)
             return total
         readings = list(read(rows))
         total.sent += _send(session, producer, readings)

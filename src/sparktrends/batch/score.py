@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparktrends.sentiment import Scorer, Sentiment, names_of, topics
-from sparktrends.store import scores
+from sparktrends.store import known_news, scores
 from sparktrends.store.scores import Scored, Unscored
 from sparktrends.store.session import Session
 
@@ -62,6 +62,8 @@ def score_news(session: Session, score: Score, told: Callable[[int], None] = lam
         with session.transaction() as cursor:
             found = scores.unscored(cursor, MODEL, after, _CHUNK)
         if not found:
+            with session.transaction() as cursor:
+                known_news.publish(cursor)
             return total
         made = list(score(found))
         with session.transaction() as cursor:

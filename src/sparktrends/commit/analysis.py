@@ -14,6 +14,7 @@ from sparktrends.analysis.chain import Chain, Floats, SessionOf, Stepped, bar_ro
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Position
 from sparktrends.commit.fills import of_fills
+from sparktrends.commit.news import with_news
 from sparktrends.commit.plan import Changed, Plan, Planner
 from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
@@ -60,7 +61,7 @@ class Analysis:
             return Analysed()
         ids = {change.key: change.minutes.state.id for change in changes}
         plan = self._planner.plan(tx, changes, cache)
-        stepped = self._chain.advance(plan.works)
+        stepped = self._chain.advance(with_news(tx.cursor, self._chain, plan.works))
         for step in stepped:
             plan.positions[step.key] = (step.state, step.starts[-1])
         peeked, early = self._peek(self._in_turn(changes), plan.positions)

@@ -16,6 +16,7 @@ from sparktrends.analysis import MinutesChange
 from sparktrends.analysis.chain import Chain, Floats, SessionOf, Work, bar_row
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Minutes, Position
+from sparktrends.commit.news import with_news
 from sparktrends.model import INTERVALS, Bar, State
 from sparktrends.store import analysis_rows as rows
 from sparktrends.store.analysis_rows import FinalBar
@@ -141,7 +142,8 @@ class Planner:
             # Left by other rules: what the present ones remember is learned from all bars up to there.
             seen = rows.final_bars(tx, self._chain.interval, {series: -1})[series]
             past = [bar for bar in seen if bar[0] <= snapshot.start]
-            state = self._chain.adopt(state, self._stored_work(key, self._chain.new(), -1, past))
+            work = self._stored_work(key, self._chain.new(), -1, past)
+            state = self._chain.adopt(state, *with_news(tx.cursor, self._chain, [work]))
         return state, snapshot.start
 
     def _append(self, plan: Plan, change: Changed, position: Position) -> None:

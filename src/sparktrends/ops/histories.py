@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sparktrends.alerts.backtest import History, Load
+from sparktrends.alerts.backtest import History, Load, NewsOf
+from sparktrends.analysis.chain import Floats, Ints
+from sparktrends.commit.news import rows_of
 from sparktrends.ops.commands.offline import read_bars
-from sparktrends.store.connect import Connection
+from sparktrends.store.connect import Connection, translated
 from sparktrends.store.history import histories
 
 
@@ -20,6 +22,16 @@ def from_store(connection: Connection, symbols: Sequence[str] = ()) -> Load:
         return (History(*history) for history in histories(connection, interval, symbols))
 
     return load
+
+
+def news_from_store(connection: Connection) -> NewsOf:
+    """What was known of news, as the stream sees it."""
+
+    def rows(key: tuple[str, str], starts: Ints) -> Floats:
+        with translated(), connection.cursor() as cursor:
+            return rows_of(cursor, key, starts)
+
+    return rows
 
 
 def from_file(file: Path, symbols: Sequence[str] = ()) -> Load:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,11 @@ class Rules:
         return frozenset(found)
 
     @property
+    def reads_news(self) -> Mask:
+        """Which of them name news: ``bool[r]``."""
+        return np.array([rule.reads_news for rule in self.rules], dtype=bool)
+
+    @property
     def in_session(self) -> Mask:
         """Which of them look at bars of the session alone: ``bool[r]``."""
         return np.array([rule.session for rule in self.rules], dtype=bool)
@@ -145,12 +151,13 @@ class Rules:
         applies: Mask | None = None,
         matches: list[Match] | None = None,
         ends: list[Ended] | None = None,
+        news: Floats | None = None,
     ) -> Mask:
         """One final bar for each of n series: which rules fire, ``bool[n, r]``; memory changes in place.
 
         ``starts`` is int64[n], microseconds since 1970. ``applies``, bool[n, r] or bool[r], limits rules to symbols.
         Sequences that ended are added to ``matches``, those that a cool-down keeps from firing too, and alerts that are
-        over to ``ends``.
+        over to ``ends``. Without ``news`` (rows of `NEWS_NAMES`) nothing that names them fires.
         """
 
         def previous(slot: int, now: Floats) -> Floats:
@@ -159,7 +166,7 @@ class Rules:
             return before
 
         rows = np.arange(len(starts))
-        return self._fire(memory, rows, starts, (bars, metrics, scores), previous, applies, matches, ends)
+        return self._fire(memory, rows, starts, (bars, metrics, scores, news), previous, applies, matches, ends)
 
     def run(
         self,
@@ -171,6 +178,7 @@ class Rules:
         applies: Mask | None = None,
         matches: list[Match] | None = None,
         ends: list[Ended] | None = None,
+        news: Floats | None = None,
     ) -> Mask:
         """m bars of one series in order, ``memory`` being its row: the same bits as m calls of `evaluate`."""
         if not len(starts):
@@ -182,14 +190,16 @@ class Rules:
             return before
 
         rows = np.zeros(len(starts), dtype=np.int64)
-        return self._fire(memory[None, :], rows, starts, (bars, metrics, scores), previous, applies, matches, ends)
+        return self._fire(
+            memory[None, :], rows, starts, (bars, metrics, scores, news), previous, applies, matches, ends
+        )
 
     def _fire(
         self,
         memory: Floats,
         series: Any,
         starts: Any,
-        tables: tuple[Floats, Floats, Floats],
+        tables: tuple[Floats, Floats, Floats, Floats | None],
         previous: Callable[[int, Floats], Floats],
         applies: Mask | None,
         matches: list[Match] | None,
@@ -198,11 +208,13 @@ class Rules:
         if memory.shape[1] != self.size or not memory.flags.c_contiguous:
             raise IntegrityError(f"memory of {memory.shape[1]} floats a series: these rules keep {self.size}")
         fired = np.zeros((len(starts), len(self.rules)), dtype=bool)
+        bars, metrics, scores, news = tables
         starts = np.ascontiguousarray(starts, dtype=np.int64)
         with np.errstate(all="ignore"):
             for number, rule in enumerate(self.rules):
                 at = self._starts[number]
-                rows = Rows(*tables, lambda slot, now, base=at + GATE: previous(base + slot, now))  # type: ignore[misc]
+                before = partial(_shifted, previous, at + GATE)
+                rows = Rows(bars, metrics, scores, before, news)
                 looks = starts < rule.expires
                 if applies is not None:
                     looks = looks & applies[..., number]
@@ -261,6 +273,7 @@ class Rules:
         metrics: Floats,
         scores: Floats,
         signals: Sequence[Signal] = (),
+        news: Floats | None = None,
     ) -> list[Alert]:
         """The alerts of what fired, in order of rows; row j is the bar ``keys[j]``. Of ``signals``, those at the same
         bar that the rule names are noted as its cause."""
@@ -270,6 +283,11 @@ class Rules:
         alerts = []
         for j, number in np.argwhere(fired).tolist():
             row = slice(j, j + 1)
-            rows = Rows(bars[row], metrics[row], scores[row], lambda _, now: np.full_like(now, np.nan))
+            tables = (bars[row], metrics[row], scores[row])
+            rows = Rows(*tables, lambda _, now: np.full_like(now, np.nan), None if news is None else news[row])
             alerts.append(alert_of(self.rules[number], keys[j], rows, by_key.get(keys[j], []), self.names))
         return alerts
+
+
+def _shifted(previous: Callable[[int, Floats], Floats], base: int, slot: int, now: Floats) -> Floats:
+    return previous(base + slot, now)

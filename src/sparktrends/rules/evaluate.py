@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparktrends.rules import nodes
+from sparktrends.rules.names import Place
 from sparktrends.rules.nodes import Test, Value
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a tree is asked about: one row per bar in each table.
+    """What a tree is asked about: one row per bar in each table; ``news`` is None where nothing is known of them.
 
     ``previous(slot, now)`` returns what memory slot ``slot`` held at the bar before each row, given its values now.
     """
@@ -36,11 +37,12 @@ class Rows:
     metrics: Floats
     scores: Floats
     previous: Callable[[int, Floats], Floats]
+    news: Floats | None = None
 
-    def column(self, node: nodes.Column) -> Floats:
+    def column(self, place: nodes.Column | Place) -> Floats:
         """The values of a column."""
-        table: Floats = getattr(self, node.table)
-        return table[:, node.column]
+        table: Floats | None = getattr(self, place.table)
+        return np.full(len(self.bars), np.nan) if table is None else table[:, place.column]
 
 
 def _divide(a: Floats, b: Floats) -> Floats:

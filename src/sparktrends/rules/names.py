@@ -1,4 +1,4 @@
-"""What an expression may name: columns of the bar, metrics, and scores of detectors, with the values they can have."""
+"""What an expression may name: columns of the bar, metrics, news, and scores of detectors, with their ranges."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+
+from sparktrends.rules.news import NEWS_NAMES
 
 BAR_NAMES = ("open", "high", "low", "close", "volume", "turnover")
 """Names of the first columns of a bar row."""
@@ -32,12 +34,14 @@ _RANGES: tuple[tuple[str, Range], ...] = (
     ("vwap", (LEAST, math.inf)),
     ("return", (-1.0, math.inf)),
     ("roc", (-100.0, math.inf)),
+    ("news_", (0.0, math.inf)),
+    ("sentiment_", (-1.0, 1.0)),
 )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a name is found: ``table`` is ``bars``, ``metrics`` or ``scores``."""
+    """Where a name is found: ``table`` is ``bars``, ``metrics``, ``news`` or ``scores``."""
 
     table: str
     column: int
@@ -61,6 +65,8 @@ class Names:
             return Place("bars", BAR_NAMES.index(name), (LEAST if name in BAR_NAMES[:4] else 0.0, math.inf))
         if name in self.metrics:
             return Place("metrics", list(self.metrics).index(name), _range_of(name))
+        if name in NEWS_NAMES:
+            return Place("news", NEWS_NAMES.index(name), _range_of(name))
         signals = [f"{signal}.score" for signal in self.thresholds]
         return Place("scores", signals.index(name), (-MOST_SCORE, MOST_SCORE)) if name in signals else None
 
@@ -74,7 +80,7 @@ class Names:
 
     def all(self) -> list[str]:
         """Every name there is."""
-        return [*BAR_NAMES, *self.metrics, *(f"{signal}.score" for signal in self.thresholds)]
+        return [*BAR_NAMES, *self.metrics, *NEWS_NAMES, *(f"{signal}.score" for signal in self.thresholds)]
 
 
 def _range_of(metric: str) -> Range:

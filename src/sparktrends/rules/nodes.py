@@ -48,7 +48,7 @@ class Number(Value):
 
 @dataclass(frozen=True)
 class Column(Value):
-    """A column of ``bars``, ``metrics`` or ``scores``."""
+    """A column of ``bars``, ``metrics``, ``news`` or ``scores``."""
 
     name: str
     table: str

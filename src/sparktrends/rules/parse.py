@@ -26,9 +26,6 @@ _ARITY = {"abs": (1, 1), "min": (2, 20), "max": (2, 20), "prev": (1, 1), **dict.
 FUNCTIONS = (*_ARITY, "signal")
 _DIRECTIONS = {"up": 1, "down": -1}
 
-_LATER = ("news", "sentiment", "headline")
-_WHY_NOT = "a rule cannot name news, which are read later than the bars they are about: live would not equal history"
-
 
 class BadExpression(BadSetting):
     """What is wrong with an expression, and at which character (from 0)."""
@@ -175,8 +172,6 @@ class _Builder:
     def _path(self, tree: Any, source: tuple[str, int]) -> Node:
         name = ".".join(tree.children)
         place = self._names.find(name)
-        if place is None and tree.children[0] in _LATER:
-            raise BadExpression(f"{name}: {_WHY_NOT}", source[1])
         if place is None:
             raise BadExpression(f"unknown name {name}{suggestion(name, self._names.all())}", source[1])
         return self._column(source, name, place)

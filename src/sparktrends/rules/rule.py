@@ -13,6 +13,7 @@ from sparktrends.model import INTERVALS, MINUTE
 from sparktrends.rules import nodes
 from sparktrends.rules.course import Course, condition, read_course
 from sparktrends.rules.names import Names, suggestion
+from sparktrends.rules.news import NEWS_NAMES
 from sparktrends.rules.scalars import MAX_FOR, BadRule, duration, moment
 from sparktrends.rules.titles import fields_of
 
@@ -103,6 +104,12 @@ class Rule:
             for quiet, test in zip(events.quiet, self.course.unless, strict=True)
         ]
         return ", ".join([self.when.text, *then, *unless])
+
+    @property
+    def reads_news(self) -> bool:
+        """Whether a condition or the title names news."""
+        named = {node.name for test in self.tests for node in test.walk() if isinstance(node, nodes.Column)}
+        return not named.isdisjoint(NEWS_NAMES) or any(f"{{{name}" in self.title for name in NEWS_NAMES)
 
     def columns(self) -> list[nodes.Column]:
         """The columns that its final condition names, each once."""

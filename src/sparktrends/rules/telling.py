@@ -71,8 +71,7 @@ def seen_values(rule: Rule, rows: Rows) -> Mapping[str, Any]:
 def _number(name: str, rows: Rows, names: Names) -> float:
     place = names.find(name)
     assert place is not None, "titles are checked when they are read"
-    table: Floats = getattr(rows, place.table)
-    return float(table[0, place.column])
+    return float(rows.column(place)[0])
 
 
 def _utc(start: int) -> str:

@@ -44,7 +44,7 @@ def backtest_(
     from sparktrends.alerts.backtest import backtest
     from sparktrends.alerts.backtest_page import page
     from sparktrends.alerts.backtest_report import report, table
-    from sparktrends.ops.histories import from_file, from_store
+    from sparktrends.ops.histories import from_file, from_store, news_from_store
 
     end = until or datetime.fromtimestamp(system_clock() / 1e6, UTC).replace(tzinfo=None)
     first, last = (to_micros(day.replace(tzinfo=UTC)) for day in (since or end - timedelta(days=366), end))
@@ -55,7 +55,7 @@ def backtest_(
         outcome = backtest(chains, from_file(file, wanted), first, last)
     else:
         with connect(endpoints(context.settings).owner_dsn, timeout_s=_PATIENCE_S, application="backtest") as store:
-            outcome = backtest(chains, from_store(store, wanted), first, last)
+            outcome = backtest(chains, from_store(store, wanted), first, last, news=news_from_store(store))
     found = {**report(outcome, first, last), "seconds": round(time.monotonic() - begin, 2)}
     if html is not None:
         html.write_text(page(found), encoding="utf-8")
