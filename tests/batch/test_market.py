@@ -21,7 +21,7 @@ SYMBOLS = [f"S{n:02}/USD" for n in range(12)]
 FOUND = "SELECT start, direction, members, up, down, median FROM market.market_moves ORDER BY start"
 ALONE = "SELECT start, symbol, direction, members, apart FROM market.peer_moves ORDER BY start, symbol"
 CLOSES = "SELECT symbol, close FROM market.bars WHERE interval = '1m' AND start = core.at(%s)"
-ALERTS = "SELECT rule, start, status, silent FROM market.alerts WHERE rule = 'market_move' ORDER BY start"
+ALERTS = "SELECT rule, start, status, silent, resolved_at FROM market.alerts WHERE rule = 'market_move' ORDER BY start"
 
 
 def minute_of(at: datetime) -> int:
@@ -58,8 +58,10 @@ def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, 
     assert (minute_of(fall[0]), *fall[1:5]) == (FALL, "down", 12, 0, 12)
     (jump,) = rows(database, ALONE)
     assert (minute_of(jump[0]), *jump[1:4]) == (JUMP, SYMBOLS[3], "up", 12)
-    ((rule, start, status, silent),) = rows(database, ALERTS)
-    assert (rule, start, status, silent) == ("market_move", fall[0], "firing", None)
+    ((rule, start, status, silent, over),) = rows(database, ALERTS)
+    assert (rule, start, status, silent) == ("market_move", fall[0], "resolved", None)
+    # The next minute is calm: the event is over at its end.
+    assert minute_of(over) == FALL + 2
     road.close()
 
 
@@ -82,6 +84,21 @@ def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
         MarketStep(session, lambda: T).run()
     assert rows(database, FOUND) == rows(other_database, FOUND) != []
     assert rows(database, ALONE) == rows(other_database, ALONE) != []
+    assert rows(database, ALERTS) == rows(other_database, ALERTS) != []
+
+
+def test_an_event_lasts_while_nobody_has_seen_a_calm_minute(database: str, step: Callable[[], int]) -> None:
+    log = written().log
+    until = T + (FALL + 2) * MINUTE  # a trade of then makes the minute of the fall final, and not yet the next one
+    first = {place: sum(at.appended <= until for _, at in records) for place, records in log.items()}
+    road = Road(database, log, LAWS)
+    road.commit(road.ranges(first))
+    step()
+    assert [(row[2], row[4]) for row in rows(database, ALERTS)] == [("firing", None)]
+    road.all()
+    step()
+    assert [(row[2], minute_of(row[4])) for row in rows(database, ALERTS)] == [("resolved", FALL + 2)]
+    road.close()
 
 
 def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
@@ -100,5 +117,5 @@ def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
     assert [minute_of(row[0]) for row in rows(database, FOUND)] == [FALL + 1]
     assert [(minute_of(row[1]), row[2]) for row in rows(database, ALERTS)] == [
         (FALL, "retracted"),
-        (FALL + 1, "firing"),
+        (FALL + 1, "resolved"),
     ]

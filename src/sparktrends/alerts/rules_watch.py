@@ -1,15 +1,18 @@
-"""Follows the rules file while alerts are sent: its cool-downs, and an operational alert while it has faults."""
+"""Follows the rules file while alerts are sent: its cool-downs, an operational alert while it has faults, and the end
+of alerts whose rule is no longer in it."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sparktrends.errors import Retryable
 from sparktrends.model import SECOND
 from sparktrends.rules import RulesFile
 from sparktrends.store.conditions import Condition, Conditions
+from sparktrends.store.lasting import Lasting
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
@@ -17,13 +20,22 @@ _RULE = "ops.rules"
 
 
 class RulesWatch:
-    """``cooldown_s`` holds each rule's cool-down in seconds, as the file has it now; ``channels`` hear of faults."""
+    """``cooldown_s`` holds each rule's cool-down in seconds, as the file has it now; ``channels`` hear of faults;
+    ``tags`` gives the tags of a symbol for rules that name some."""
 
-    def __init__(self, file: RulesFile, conditions: Conditions, channels: Sequence[str], clock: Clock) -> None:
+    def __init__(
+        self,
+        file: RulesFile,
+        conditions: Conditions,
+        channels: Sequence[str],
+        clock: Clock,
+        tags: Callable[[str], Collection[str]] = lambda _: (),
+    ) -> None:
         self._file = file
         self._conditions = conditions
         self._channels = channels
         self._clock = clock
+        self._tags = tags
         self._told: str | None = None
         self.cooldown_s: dict[str, float] = {}
         self._learn()
@@ -40,8 +52,11 @@ class RulesWatch:
 
     def step(self) -> None:
         """Look once; raises Retryable while the database is away."""
+        # Asked before the file is read: what fires by a rule that was only just written must not end.
+        lasting = self._conditions.lasting()
         self._file.look()
         self._learn()
+        self._end_forsaken(lasting)
         fault, subject = self._file.fault, str(self._file.path)
         if fault == self._told:
             return
@@ -51,6 +66,23 @@ class RulesWatch:
             title = f"the rules file is not used, the rules from before stay: {fault.splitlines()[0]}"
             self._conditions.fire(Condition(_RULE, subject, title, now), self._channels, now)
         self._told = fault
+
+    def _end_forsaken(self, lasting: Iterable[Lasting]) -> None:
+        """End the alerts that no rule in use would ever end."""
+        reasons = {alert.id: reason for alert in lasting if (reason := self._forsaken(alert))}
+        for reason, number in Counter(reasons.values()).items():
+            _log.info("%d alerts are over: %s", number, reason)
+        if reasons:
+            self._conditions.end(reasons)
+
+    def _forsaken(self, alert: Lasting) -> str:
+        """Why no rule looks after an alert any more; nothing when one does."""
+        rule = next((rule for rule in self._file.rules.rules if rule.name == alert.rule), None)
+        if rule is None:
+            return "its rule is no longer in the rules file"
+        if rule.interval != alert.interval:
+            return f"its rule looks at bars of {rule.interval} now"
+        return "" if rule.covers(alert.symbol, self._tags(alert.symbol)) else "its rule no longer watches this symbol"
 
     def _learn(self) -> None:
         # One dictionary for ever, emptied never: the dispatcher's threads read it.

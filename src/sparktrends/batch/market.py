@@ -81,10 +81,13 @@ class MarketStep:
 
     def _stretch(self, cursor: Cursor, market: Market, members: Sequence[int], since: int, until: int) -> int:
         found: dict[int, MarketMinute] = {}
+        calm: list[int] = []
         minutes = 0
         for start, moved in market_rows.moves(cursor, members, since, until):
             minutes += 1
             judged = market_minute([Member(*one) for one in moved])
+            if len(moved) >= LEAST and not judged.together:
+                calm.append(start)
             if judged.together or judged.alone:
                 found[start] = judged
         together = [{"start": start, **asdict(one.together)} for start, one in found.items() if one.together]
@@ -92,6 +95,7 @@ class MarketStep:
         now = self.clock()
         new, gone = market_rows.replace(cursor, market, since, until, together, alone, now)
         self._tell(cursor, market, [(start, found[start]) for start in new], gone, now)
+        market_rows.end_alerts(cursor, RULE, " ".join(market), since, until, calm)
         return minutes
 
     def _tell(

@@ -38,11 +38,12 @@ class Analysing:
         """The chain of each interval, with the rules as they are now."""
         rules = self.rules.look()
         return [
-            Chain(self._kernel, self._detectors, rules, interval, self._tags_of, is_trading, self._candlesticks)
+            Chain(self._kernel, self._detectors, rules, interval, self.tags_of, is_trading, self._candlesticks)
             for interval in self._intervals
         ]
 
-    def _tags_of(self, symbol: str) -> Collection[str]:
+    def tags_of(self, symbol: str) -> Collection[str]:
+        """The tags that the settings give a symbol."""
         return self._tags.get(symbol, ())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparktrends.errors import NotFound
 from sparktrends.model import Alert
-from sparktrends.store import overdue, quality_rows
+from sparktrends.store import lasting, overdue, quality_rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
 from sparktrends.store.quality_rows import PoorDay
 from sparktrends.store.session import Session
@@ -103,6 +103,16 @@ class Conditions:
             made = cursor.execute(_SILENCE, {**words, "until": until, "now": now, "who": who, "reason": reason})
             (number,) = made.fetchone() or (0,)
         return int(number)
+
+    def lasting(self) -> list[lasting.Lasting]:
+        """The alerts of rules that are firing."""
+        with self._session.transaction() as cursor:
+            return lasting.lasting(cursor)
+
+    def end(self, reasons: Mapping[str, str]) -> int:
+        """End alerts of rules (by id), each for a reason; how many."""
+        with self._session.transaction() as cursor:
+            return lasting.end(cursor, reasons)
 
     def close(self) -> None:
         """Close the connection."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from sparktrends.model import MINUTE
 from sparktrends.store.connect import Cursor
 
 _LOCK = 0x53_54_4D_4D  # one step at a time, whoever takes it
@@ -73,6 +74,24 @@ def replace(
     return new, gone
 
 
+def end_alerts(cursor: Cursor, rule: str, subject: str, since: int, until: int, calm: Sequence[int]) -> None:
+    """The alerts of a market that last at ``since`` or later are over at the end of the first ``calm`` minute after
+    theirs; those without one in [since, until) last on (µs UTC)."""
+    words = {"rule": rule, "subject": subject, "since": since, "until": until, "calm": list(calm), "length": MINUTE}
+    cursor.execute(_END, words)
+
+
+_END = """
+WITH lasting AS (
+    SELECT id, (
+        SELECT core.at(min(c) + %(length)s) FROM unnest(%(calm)s::bigint[]) AS c WHERE core.at(c) > start) AS until
+    FROM core.alerts
+    WHERE rule = %(rule)s AND subject = %(subject)s AND status IN ('firing', 'resolved')
+      AND start < core.at(%(until)s) AND (resolved_at IS NULL OR resolved_at > core.at(%(since)s))
+)
+UPDATE core.alerts a SET status = CASE WHEN l.until IS NULL THEN 'firing' ELSE 'resolved' END, resolved_at = l.until
+FROM lasting l WHERE a.id = l.id AND a.resolved_at IS DISTINCT FROM l.until
+"""
 _MOVES = """
 SELECT (extract(epoch FROM m.start) * 1000000)::bigint, m.series, m.log_return, m.volatility_ewma
 FROM core.metrics m

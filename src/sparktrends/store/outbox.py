@@ -41,7 +41,7 @@ SELECT id FROM made
 # Retracted, then true again by a later revision. Whoever never heard of it hears it now, as an alert.
 _REINSTATE = """
 WITH back AS (
-    UPDATE core.alerts SET status = 'firing', retracted_at = NULL, resolved_at = NULL
+    UPDATE core.alerts SET status = 'firing', retracted_at = NULL, resolved_at = NULL, ended = NULL
     WHERE id = ANY(%(ids)s) AND status = 'retracted'
     RETURNING id
 ), unheard AS (
@@ -61,7 +61,7 @@ ON CONFLICT DO NOTHING
 # A message in flight (leased) or of unknown outcome may have been heard: the claim decides when it is known.
 _RETRACT = """
 WITH gone AS (
-    UPDATE core.alerts SET status = 'retracted', retracted_at = core.at(%(now)s), resolved_at = NULL
+    UPDATE core.alerts SET status = 'retracted', retracted_at = core.at(%(now)s), resolved_at = NULL, ended = NULL
     WHERE id = ANY(%(ids)s) AND status <> 'retracted'
     RETURNING id
 ), heard AS (
@@ -77,13 +77,14 @@ ON CONFLICT (alert, channel, kind) DO UPDATE SET state = 'due', due_at = exclude
     WHERE deliveries.state = 'cancelled'
 """
 
-# Over by the verdict of before, and not by the present one. Who heard that it was over hears that it is not.
+# Over by the verdict of before, and not by the present one. Who heard that it was over hears that it is not. What ended
+# because its rule is gone stays so: the present rules know nothing of it.
 _REOPEN = """
 WITH given AS (SELECT * FROM unnest(%(series)s::integer[], %(since)s::bigint[]) AS k(series, since)
 ), open AS (
     UPDATE core.alerts a SET status = 'firing', resolved_at = NULL FROM given k
     WHERE a.series = k.series AND a.interval = %(interval)s AND a.status = 'resolved'
-      AND a.resolved_at >= core.at(k.since) AND a.id <> ALL(%(over)s)
+      AND a.resolved_at >= core.at(k.since) AND a.id <> ALL(%(over)s) AND a.ended IS NULL
     RETURNING a.id
 ), unsaid AS (
     UPDATE core.deliveries SET state = 'cancelled', error = 'open again'
@@ -100,7 +101,7 @@ ON CONFLICT DO NOTHING
 _RESOLVE = """
 WITH given AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(id text, at bigint, tell boolean)
 ), over AS (
-    UPDATE core.alerts a SET status = 'resolved', resolved_at = core.at(g.at)
+    UPDATE core.alerts a SET status = 'resolved', resolved_at = core.at(g.at), ended = NULL
     FROM given g JOIN core.alerts before ON before.id = g.id
     WHERE a.id = g.id AND a.status <> 'retracted' AND a.resolved_at IS DISTINCT FROM core.at(g.at)
     RETURNING a.id, g.tell AND before.status = 'firing' AS told

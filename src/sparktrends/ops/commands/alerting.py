@@ -53,7 +53,9 @@ def _run(context: Context) -> None:
     )
     channels = _channels(settings)
     told = operational_channels(settings)
-    watch = RulesWatch(Analysing(settings, ["1m"]).rules, Conditions(where.owner_dsn), told, telemetry.system_clock)
+    analysing = Analysing(settings, ["1m"])
+    conditions = Conditions(where.owner_dsn)
+    watch = RulesWatch(analysing.rules, conditions, told, telemetry.system_clock, analysing.tags_of)
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
     stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}

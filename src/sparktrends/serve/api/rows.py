@@ -97,6 +97,9 @@ class AlertRow(SeriesRow):
         None, description="End of the bar at which its condition no longer held, in event time; null while it does."
     )
     retracted_at: datetime | None = None
+    ended: str | None = Field(
+        None, description="Why it is over, where its condition did not end: its rule is gone, or another one now."
+    )
     silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
     correlation: str | None = Field(None, description="The id under which stream and dispatcher logged it.")
 

@@ -87,6 +87,7 @@ def _alerts() -> None:
             "status": "Status",
             "start": "Bar (start)",
             "resolved_at": "Over",
+            "ended": "Over because",
             "sent": "Sent",
             "seen": "Seen by",
             "rule": "Rule",
