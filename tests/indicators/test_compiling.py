@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,15 @@ Kernel(metrics=[Return()], extras=[], cache=Path(sys.argv[1])).prepare()
 @pytest.fixture
 def small() -> None:
     compile_loop.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with compiled code in it, for tests to copy and damage."""
+    folder = tmp_path_factory.mktemp("compiled")
+    compile_loop.cache_clear()
+    _returns(folder)
+    return folder
 
 
 def _returns(folder: Path | None) -> list[float]:
@@ -61,15 +71,15 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path, caplog:
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
 @pytest.mark.parametrize("rest", [b"", b"garbage", None])
 def test_a_damaged_cache_is_compiled_anew_and_mended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, rest: bytes | None
+    compiled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, rest: bytes | None
 ) -> None:
-    _returns(tmp_path)
-    (path,) = tmp_path.rglob(f"*{suffix}")
+    folder = shutil.copytree(compiled, tmp_path / "damaged")
+    (path,) = folder.rglob(f"*{suffix}")
     path.write_bytes(path.read_bytes()[:-20] if rest is None else rest)
     for _ in range(3):  # meets the damage; compiles into the folder again; finds it there
         caplog.clear()
         compile_loop.cache_clear()
-        assert _returns(tmp_path)[1] == 1.0
+        assert _returns(folder)[1] == 1.0
     assert caplog.text == ""
 
 

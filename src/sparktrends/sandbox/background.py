@@ -26,13 +26,16 @@ class Background:
     end: int
     seed: int
     _phases: tuple[float, ...] = field(init=False)
+    _last: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._phases = tuple(2 * pi * self._chance(k) for k in range(len(_WAVES)))
+        # Every price asks for it, and a chart of a day asks for some 3,000 prices.
+        self._last = self._level(self.end)
 
     def price(self, t: int) -> int:
         """The price at time ``t``, in units, on the grid of the instrument."""
-        raw = self.instrument.price * exp(self._level(t) - self._level(self.end))
+        raw = self.instrument.price * exp(self._level(t) - self._last)
         tick = self.instrument.tick
         return max(tick, round(raw * UNIT / tick) * tick)
 

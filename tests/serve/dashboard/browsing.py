@@ -43,7 +43,7 @@ def launched() -> Iterator[Any]:
 
 @dataclass
 class Watched:
-    """A running dashboard: its tabs may ask nobody but ``allowed`` (host:port); ``problems`` says what was wrong."""
+    """A running dashboard: its tabs may ask nobody but ``allowed`` (host:port); ``problems`` says what was wrong where."""
 
     address: str
     allowed: frozenset[str]
@@ -52,21 +52,21 @@ class Watched:
     def open(self, context: Any, page: str, **query: str) -> Any:
         """A tab on a page, whose console errors and requests to other hosts are noted."""
         tab = context.new_page()
-        tab.on("console", lambda said: self._note(said.type, said.text))
-        tab.on("pageerror", lambda error: self.problems.append(str(error)))
-        tab.on("request", lambda asked: self._check(asked.url))
-        tab.on("dialog", lambda dialog: self.problems.append(f"dialog {dialog.message}"))
+        tab.on("console", lambda said: self._note(page, said.type, said.text))
+        tab.on("pageerror", lambda error: self.problems.append(f"{page}: {error}"))
+        tab.on("request", lambda asked: self._check(page, asked.url))
+        tab.on("dialog", lambda dialog: self.problems.append(f"{page}: dialog {dialog.message}"))
         tab.goto(f"{self.address}/?{urlencode({'page': page, **query})}")
         tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=30_000)
         return tab
 
-    def _note(self, kind: str, text: str) -> None:
+    def _note(self, page: str, kind: str, text: str) -> None:
         if kind == "error" and HARMLESS not in text:
-            self.problems.append(text)
+            self.problems.append(f"{page}: {text}")
 
-    def _check(self, url: str) -> None:
+    def _check(self, page: str, url: str) -> None:
         if url.startswith(("http:", "https:", "ws:", "wss:")) and url.split("/")[2] not in self.allowed:
-            self.problems.append(f"asked {url}")
+            self.problems.append(f"{page}: asked {url}")
 
 
 def answers(port: int) -> bool:
