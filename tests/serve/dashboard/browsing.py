@@ -43,7 +43,7 @@ def launched() -> Iterator[Any]:
 
 @dataclass
 class Watched:
-    """A running dashboard: its tabs may ask nobody but ``allowed`` (host:port); ``problems`` says what was wrong where."""
+    """A dashboard: its tabs may ask nobody but ``allowed`` (host:port); ``problems`` says what is wrong where."""
 
     address: str
     allowed: frozenset[str]
