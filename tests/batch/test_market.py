@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pytest
 
-from commit.world import LAWS, MINUTE, SECOND, Pen, Road, T, rows
+from commit.world import LAWS, LIMITS, MINUTE, SECOND, Pen, Road, T, chain, rows
 from sparktrends.batch import market
 from sparktrends.batch.market import MarketStep
+from sparktrends.commit import Analysis, Laws
+from sparktrends.store.deliveries import Limits, Outbox, Settlement
 from sparktrends.store.session import Session
 
 pytestmark = pytest.mark.e2e
@@ -119,3 +123,124 @@ def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
         (FALL, "retracted"),
         (FALL + 1, "resolved"),
     ]
+
+
+SHOCK = """
+[[rule]]
+name = "shock"
+when = "abs(return) > 0.015"
+cooldown = "0s"
+unless_market = true
+channels = ["console", "hook"]
+history = true
+title = "{symbol} moved"
+"""
+SHOCKED = Laws(LIMITS, (Analysis(chain(SHOCK), LIMITS),))
+TOLD = """
+SELECT s.symbol, d.channel, d.state, a.inhibited_by IS NOT NULL
+FROM core.deliveries d JOIN core.alerts a ON a.id = d.alert JOIN core.series s ON s.id = a.series
+WHERE a.start = core.at(%s) AND d.kind = 'alert' ORDER BY 1, 2
+"""
+
+
+@dataclass
+class Desk:
+    """A road whose rules keep back what the market explains, and what is judged and sent so many seconds later."""
+
+    road: Road
+    session: Session
+    outbox: Outbox
+    channels: tuple[str, ...] = ("console", "hook")
+
+    def judge(self, seconds: float) -> None:
+        MarketStep(self.session, lambda: self.road.now + int(seconds * SECOND), self.channels).run()
+
+    def sent(self, seconds: float) -> list[str]:
+        """What the channel ``hook`` sends then."""
+        now = self.road.now + int(seconds * SECOND)
+        lease = self.outbox.claim("hook", f"at {seconds}", 600, now, Limits(spacing_s=0.0))
+        if isinstance(lease, float):
+            return []
+        self.outbox.settle(lease, Settlement("sent"), now, Limits())
+        return sorted(delivery.symbol for delivery in lease.deliveries)
+
+    def told(self, minute: int) -> list[tuple[str, str, str, bool]]:
+        """Symbol, channel, state and whether it is inhibited, of the alerts of a minute."""
+        return rows(self.road.dsn, TOLD, T + minute * MINUTE)
+
+
+@pytest.fixture
+def pen() -> Pen:
+    return written()
+
+
+@pytest.fixture
+def desk(database: str, pen: Pen) -> Iterator[Desk]:
+    with closing(Session(database, "test")) as session, closing(Outbox(database, "test")) as outbox:
+        road = Road(database, pen.log, SHOCKED, now=T + MINUTES * MINUTE + 10 * SECOND)  # nothing is old
+        yield Desk(road, session, outbox)
+        road.close()
+
+
+def test_what_the_market_explains_is_told_once_and_what_it_does_not_after_a_moment(desk: Desk) -> None:
+    desk.road.all()
+    assert desk.sent(1) == []
+    desk.judge(5)
+    assert desk.told(FALL) == [(s, c, "cancelled", True) for s in SYMBOLS for c in ("console", "hook")]
+    assert desk.sent(5) == [SYMBOLS[3], "demo 24/7"]  # the market, and the one that jumped on its own
+    ((inhibits, deliveries),) = rows(
+        desk.road.dsn, "SELECT cardinality(inhibits), deliveries FROM market.alerts WHERE rule = 'market_move'"
+    )
+    assert (inhibits, deliveries) == (12, "console: due, hook: sent")
+
+
+def test_it_waits_until_the_other_symbols_of_its_minute_may_be_there(desk: Desk) -> None:
+    desk.road.all()
+    desk.judge(1)
+    assert desk.sent(1) == ["demo 24/7"]
+    desk.judge(3)
+    assert desk.sent(3) == []
+    desk.judge(5)
+    assert desk.sent(5) == [SYMBOLS[3]]
+
+
+def test_where_nobody_judges_markets_it_is_sent_late(desk: Desk) -> None:
+    desk.road.all()
+    assert desk.sent(29) == []
+    assert desk.sent(31) == sorted([*SYMBOLS, SYMBOLS[3]])
+    # What is sent stays sent.
+    desk.judge(32)
+    assert desk.told(FALL)[1] == (SYMBOLS[0], "hook", "sent", False)
+
+
+def test_a_channel_that_does_not_hear_of_the_market_hears_of_each_symbol(desk: Desk) -> None:
+    desk.channels = ("console",)
+    desk.road.all()
+    desk.judge(5)
+    assert {row[1:] for row in desk.told(FALL)} == {("console", "cancelled", True), ("hook", "due", True)}
+    assert desk.sent(5) == sorted([*SYMBOLS, SYMBOLS[3]])
+
+
+def test_one_that_moves_against_its_market_is_news(desk: Desk, pen: Pen) -> None:
+    (price,) = [json.loads(v)["price"] for v, at in pen.log["raw.trades", 1] if json.loads(v)["symbol"] == SYMBOLS[5]][
+        FALL - 1 : FALL
+    ]
+    pen.trade(SYMBOLS[5], T + FALL * MINUTE + SECOND, f"{float(price) * 1.2:.4f}", 1, at=T + FALL * MINUTE + SECOND)
+    desk.road.all()
+    desk.judge(5)
+    assert [symbol for symbol, channel, _, kept in desk.told(FALL) if channel == "hook" and not kept] == [SYMBOLS[5]]
+
+
+def test_a_market_move_that_is_taken_back_lets_go_what_it_kept(desk: Desk, pen: Pen) -> None:
+    desk.road.all()
+    desk.judge(5)
+    before = dict(rows(desk.road.dsn, CLOSES, T + (FALL - 1) * MINUTE))
+    for symbol in SYMBOLS[:8]:
+        pen.trade(symbol, T + FALL * MINUTE + 59 * SECOND, str(before[symbol]), 1, at=T + MINUTES * MINUTE + 7 * SECOND)
+    desk.road.all()
+    desk.judge(10)
+    # Eight fell a minute later, with the market; of the others nothing is left that explains their fall.
+    hook = {row[0]: row[2:] for row in desk.told(FALL) if row[1] == "hook"}
+    assert {symbol: hook[symbol] for symbol in SYMBOLS[8:]} == dict.fromkeys(SYMBOLS[8:], ("due", False))
+    assert {row[2:] for row in desk.told(FALL + 1)} == {("cancelled", True)}
+    assert set(SYMBOLS[8:]) <= set(desk.sent(10))

@@ -37,6 +37,7 @@ FAULTS = [
     ('[[rule]]\nname = "x"\nwhen = "close > 5"\nchannels = [1]', "4:1", "texts"),
     ('[[rule]]\nname = "x"\nwhen = "close > 5"\nhistory = "yes"', "4:12", "true or false"),
     ('[[rule]]\nname = "x"\nwhen = "close > 5"\nuntil = "clos < 3"', "4:10", "did you mean close"),
+    ('[[rule]]\nname = "x"\nwhen = "close > 5"\ninterval = "1h"\nunless_market = true', "5:1", "explains no bar of 1h"),
     ('[[rule]]\nname = "x"\nwhen = "close > 5"\ntitle = "{closse}"', "4:10", "unknown field"),
     (
         '[[rule]]\nname = "x"\nwhen = "close > 5"\n[[rule]]\nname = "x"\nwhen = "close > 6"',

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from sparktrends.analysis.market import LEAST, MarketMinute, Member, market_minute
 from sparktrends.model import DAY, MINUTE, Alert, alert_id
 from sparktrends.sources.symbols import exchange_of
-from sparktrends.store import followers, market_rows
+from sparktrends.store import followers, inhibition, market_rows
 from sparktrends.store.connect import Cursor
 from sparktrends.store.outbox import insert_again, retract_alerts, row_of, silence_reason
 from sparktrends.store.session import Session
@@ -30,7 +30,8 @@ Market = tuple[str, str]
 
 @dataclass
 class MarketStep:
-    """The second pure step (law 4), taken after the commits of the stream; ``channels`` hear of a market that moves.
+    """The second pure step (law 4), taken after the commits of the stream; ``channels`` hear of a market that moves,
+    and there alerts of single symbols that the move explains are not sent (`store.inhibition`).
 
     Raises Retryable while the database is away.
     """
@@ -41,12 +42,16 @@ class MarketStep:
 
     def run(self) -> int:
         """Deal with all that was committed since the last time; returns how many minutes were judged."""
-        judged = 0
+        judged, now = 0, self.clock()
         with self.session.transaction() as cursor:
             shards = market_rows.all_shards(cursor)
+            waiting = inhibition.waiting(cursor, now)
         for shard in shards:
             while (done := self._page(shard)) is not None:
                 judged += done
+        if waiting:
+            with self.session.transaction() as cursor:
+                inhibition.release(cursor, waiting, now)
         return judged
 
     def _page(self, shard: str) -> int | None:
@@ -95,6 +100,8 @@ class MarketStep:
         now = self.clock()
         new, gone = market_rows.replace(cursor, market, since, until, together, alone, now)
         self._tell(cursor, market, [(start, found[start]) for start in new], gone, now)
+        told = {start: _id_of(market, start) for start, one in found.items() if one.together}
+        inhibition.inhibit(cursor, members, told)
         market_rows.end_alerts(cursor, RULE, " ".join(market), since, until, calm)
         return minutes
 
@@ -104,7 +111,13 @@ class MarketStep:
         alerts = [_alert(market, start, minute, self.channels) for start, minute in new]
         subject = " ".join(market)
         insert_again(cursor, [row_of(a, None, silence_reason(a, now), subject) for a in alerts], now)
-        retract_alerts(cursor, [alert_id(RULE, market[0], market[1], MINUTES, start) for start in gone], now)
+        undone = [_id_of(market, start) for start in gone]
+        retract_alerts(cursor, undone, now)
+        inhibition.forgive(cursor, undone, now)
+
+
+def _id_of(market: Market, start: int) -> str:
+    return alert_id(RULE, *market, MINUTES, start)
 
 
 def _alert(market: Market, start: int, minute: MarketMinute, channels: Sequence[str]) -> Alert:

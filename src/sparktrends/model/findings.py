@@ -36,7 +36,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A rule that fired at a bar; ``signals`` are the ids of what made it, ``values`` what the rule saw."""
+    """A rule that fired at a bar; ``signals`` are the ids of what made it, ``values`` what the rule saw.
+
+    ``unless_market``: it is not told where its market moved as one.
+    """
 
     rule: str
     source: str
@@ -49,6 +52,7 @@ class Alert:
     signals: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     history: bool = False
+    unless_market: bool = False
 
     @property
     def id(self) -> str:

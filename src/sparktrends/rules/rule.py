@@ -18,6 +18,8 @@ from sparktrends.rules.scalars import MAX_FOR, BadRule, duration, moment
 from sparktrends.rules.titles import fields_of
 
 SEVERITIES = ("info", "warning", "critical")
+SHORT = ("1m", "5m", "15m")
+"""Intervals of rules with ``unless_market``."""
 DEFAULTS: Mapping[str, Any] = {
     "name": None,
     "when": None,
@@ -35,6 +37,7 @@ DEFAULTS: Mapping[str, Any] = {
     "channels": ["console"],
     "history": False,
     "tell_resolved": False,
+    "unless_market": False,
     "title": "{symbol}: {rule}",
     "description": "",
 }
@@ -49,7 +52,8 @@ class Rule:
     With a ``course`` its condition is the first step of a sequence, and it fires where one ends.
     ``remembered`` are the values it keeps from the bar before, by memory slot. With ``session`` it looks only at bars
     whose last minute the symbol's exchange trades in; bars from ``expires`` (microseconds) on are none of its business.
-    Its alert lasts until the rule is re-armed: with ``tell_resolved`` who heard of it hears of that.
+    Its alert lasts until the rule is re-armed: with ``tell_resolved`` who heard of it hears of that. With
+    ``unless_market`` it is not told where the whole market moved: that is one event.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Rule:
     channels: tuple[str, ...]
     history: bool
     tell_resolved: bool
+    unless_market: bool
     title: str
     description: str
 
@@ -147,11 +152,14 @@ def make_rule(table: Mapping[str, Any], names: Names) -> Rule:
         channels=_texts(given, "channels", least=1),
         history=given["history"],
         tell_resolved=given["tell_resolved"],
+        unless_market=given["unless_market"],
         title=given["title"],
         description=given["description"],
     )
     if rule.session and rule.interval == "1d":
         raise BadRule("session", "a bar of 1d is a whole session: session is for shorter ones")
+    if rule.unless_market and rule.interval not in SHORT:
+        raise BadRule("unless_market", f"a minute of the market explains no bar of {rule.interval}: {', '.join(SHORT)}")
     _check_title(rule, names)
     return rule
 

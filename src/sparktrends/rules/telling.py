@@ -33,7 +33,7 @@ def alert_of(rule: Rule, key: Key, rows: Rows, signals: Sequence[Signal], names:
     own = [step["start"] for signal in causes if signal.kind == SEQUENCE for step in signal.detail["steps"]]
     values |= {f"step {number}": start for number, start in enumerate(own, 1)}
     ids = tuple(signal.id for signal in causes)
-    return Alert(rule.name, *key, rule.severity, title, rule.channels, ids, values, rule.history)
+    return Alert(rule.name, *key, rule.severity, title, rule.channels, ids, values, rule.history, rule.unless_market)
 
 
 def signal_of(rule: Rule, key: Key, starts: Sequence[int]) -> Signal:

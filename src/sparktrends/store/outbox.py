@@ -11,6 +11,7 @@ from typing import Any
 
 from sparktrends.model import HOUR, INTERVALS, Alert, Resolution, is_replayed, is_simulated
 from sparktrends.store.connect import Cursor
+from sparktrends.store.inhibition import WAIT
 from sparktrends.telemetry import correlation
 
 CONSOLE = "console"
@@ -21,19 +22,20 @@ _INSERT = """
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(
         id text, rule text, series integer, interval text, start bigint, severity text, title text, channels text[],
-        signals text[], "values" jsonb, silent text, subject text, correlation text, told text[])
+        signals text[], "values" jsonb, silent text, subject text, unless_market boolean, correlation text, told text[])
 ), made AS (
     INSERT INTO core.alerts
-        (id, rule, series, interval, start, severity, title, channels, signals, "values", silent, subject, correlation,
-         created_at)
+        (id, rule, series, interval, start, severity, title, channels, signals, "values", silent, subject,
+         unless_market, correlation, created_at)
     SELECT id, rule, series, interval, core.at(start), severity, title, channels, signals, "values", silent, subject,
-           correlation, core.at(%(now)s)
+           unless_market, correlation, core.at(%(now)s)
     FROM given ORDER BY id
     ON CONFLICT DO NOTHING
     RETURNING id
 ), told AS (
     INSERT INTO core.deliveries (alert, channel, due_at)
-    SELECT id, unnest(told), core.at(%(now)s) FROM given JOIN made USING (id)
+    SELECT id, unnest(told), core.at(%(now)s + CASE WHEN unless_market THEN %(wait)s ELSE 0 END)
+    FROM given JOIN made USING (id)
 )
 SELECT id FROM made
 """
@@ -194,7 +196,7 @@ def insert_again(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) ->
 
 def insert_rows(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> list[str]:
     """Insert what `row_of` made; the ids that were not there before."""
-    cursor.execute(_INSERT, {"rows": json.dumps(rows, allow_nan=False), "now": now})
+    cursor.execute(_INSERT, {"rows": json.dumps(rows, allow_nan=False), "now": now, "wait": WAIT})
     made = {str(found[0]) for found in cursor.fetchall()}
     new = [row for row in rows if row["id"] in made]
     for row in new:
@@ -218,6 +220,7 @@ def row_of(alert: Alert, series: int | None, silent: str | None, subject: str | 
         "values": _plain(alert.values),
         "silent": silent,
         "subject": subject,
+        "unless_market": alert.unless_market,
         "correlation": correlation(),
         "told": list(dict.fromkeys((CONSOLE, *outside))),
     }

@@ -100,6 +100,12 @@ class AlertRow(SeriesRow):
     ended: str | None = Field(
         None, description="Why it is over, where its condition did not end: its rule is gone, or another one now."
     )
+    inhibited_by: str | None = Field(
+        None, description="Id of the alert of a market that moved as one, told in its place."
+    )
+    inhibits: list[str] | None = Field(
+        None, description="Of a market that moved as one: ids of the alerts that it was told in place of."
+    )
     silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
     correlation: str | None = Field(None, description="The id under which stream and dispatcher logged it.")
 

@@ -103,10 +103,17 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     silent = f"not sent: {row['silent']}" if row["silent"] else ""
     return {
         "link": words.link("signals", signal=signals[0]) if signals else None,
-        "sent": silent or row["deliveries"] or "",
+        "sent": silent or _in_place(row) or row["deliveries"] or "",
         "seen": row["acknowledged_by"] or "",
         "kind": words.mark(row["source"] or "") or ("live" if row["source"] else "operational"),
     }
+
+
+def _in_place(row: Mapping[str, Any]) -> str:
+    """Which alert was told in place of which, where a market moved as one."""
+    if row["inhibited_by"]:
+        return f"the market moved: told by {row['inhibited_by']}"
+    return f"{row['deliveries']}, in place of {len(row['inhibits'])} alerts" if row["inhibits"] else ""
 
 
 def _hands() -> None:
