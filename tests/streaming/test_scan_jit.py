@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import numba
+import pyarrow as pa
 import pytest
 from numba.core import caching
 
+from sparktrends.bars import Limits
 from sparktrends.streaming import scan_record, scan_table
-from sparktrends.streaming.scan import warm_scanner
+from sparktrends.streaming.scan import Scanner, warm_scanner
 from sparktrends.streaming.scan_doors import fold_rows
 from sparktrends.streaming.scan_jit import compiled, kept, version
 
@@ -53,6 +55,20 @@ def test_the_next_process_loads_what_this_one_compiled():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("value", [b"{}", None], ids=["values", "tombstones alone"])
+def test_what_is_warmed_is_what_a_batch_of_spark_needs(value):
+    names = ["topic", "partition", "offset", "timestamp", "value"]
+    columns = [["raw.trades"], pa.array([0], pa.int32()), [0], [0], pa.array([value], pa.binary())]
+    batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    received = pa.ipc.open_stream(sink.getvalue()).read_next_batch()
+    warm_scanner()
+    Scanner(Limits()).add(received)
+    assert len(fold_rows.signatures) == 1
 
 
 def test_no_session_and_no_pyspark_are_needed_where_workers_import():

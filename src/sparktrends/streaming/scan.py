@@ -23,7 +23,7 @@ from sparktrends.streaming.scan_record import MAX_NAME
 
 Ints = npt.NDArray[np.int64]
 _UNIT = 10**9
-_EMPTY_BYTES = np.zeros(1, np.uint8)
+_EMPTY_BYTES = np.frombuffer(b"\0", np.uint8)
 
 
 class Scanner:
@@ -107,8 +107,11 @@ def rows_of(batch: pa.RecordBatch) -> t.Rows:
         fate[np.asarray(values.is_null())] = t.PRESET
     if "size" in batch.schema.names:
         fate[np.asarray(batch.column("size").is_valid())] = t.PRESET
+    characters = np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY_BYTES
+    # To Numba a writable array is another type, compiled apart: what Spark hands over is read-only, so everything is.
+    characters.setflags(write=False)
     return t.Rows(
-        data=np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY_BYTES,
+        data=characters,
         ends=np.frombuffer(ends, width)[values.offset : values.offset + len(values) + 1].astype(np.int64),
         partition=np.asarray(batch.column("partition")).astype(np.int64),
         offset=np.asarray(batch.column("offset")).astype(np.int64),
