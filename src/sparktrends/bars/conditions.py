@@ -28,5 +28,6 @@ def moves_prices(
     >>> moves_prices("tape", ["W"]), moves_prices("tape~replay", ["F"]), moves_prices("binance", ["W"])
     (False, True, True)
     """
+    # Sandbox and recordings speak the codes of the provider that they imitate.
     base = provider_of(source)
     return not conditions or all(codes.isdisjoint(conditions) for name, codes in table if name == base)

@@ -47,6 +47,7 @@ def bar_of(accepted: Accepted) -> PartialBar:
     )
     if not accepted.pricing:
         return sums
+    # Law 5: several trades of one microsecond need an order that every cut of the log agrees on.
     position = (trade.ts, at.partition, at.offset)
     prices = PartialBar(trade.source, trade.symbol, sums.start, price, position, price, price, price, position)
     return merge_bars(sums, prices)
@@ -54,6 +55,7 @@ def bar_of(accepted: Accepted) -> PartialBar:
 
 def late_bar(late: LateTrade, limits: Limits) -> PartialBar:
     """The partial bar of a late trade alone, as repair folds it in: as a fill, which is never late."""
+    # A fill: alerts of what is repaired are stored and shown, not sent (law 8).
     trade = replace(late.trade, fill=True)
     price, size = units_of(f"{trade.price:f}", "price"), units_of(f"{trade.size:f}", "size")
     after_final = late.arrival > end_of(minute_of(trade.ts)) + limits.settle
@@ -91,6 +93,7 @@ class Fold:
         counts = self._counts.setdefault(place, {})
         kind = self._place(verdict)
         counts[kind] = counts.get(kind, 0) + 1
+        # Every record counts here, bad ones too: `status` tells from it how far behind the stream is.
         self._newest[place] = max(self._newest.get(place, 0), at.appended)
 
     def _place(self, verdict: Judged) -> str:
@@ -158,6 +161,7 @@ class Fold:
             provider_bars=tuple(self._provider_bars),
             counts=tuple(counts),
         )
+        # Merging one result sorts it and bounds its payloads, by the same code as merging many.
         return merge_results([folded], self._limits.payloads)
 
 

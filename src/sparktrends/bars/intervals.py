@@ -36,6 +36,7 @@ def merge_spans(*groups: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], 
     """
     joined: list[tuple[int, int]] = []
     for first, last in sorted(span for group in groups for span in group):
+        # Half-open spans that only touch are one: a closed weekend comes as thousands of minutes.
         if joined and first <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
         else:

@@ -115,12 +115,16 @@ def _judge_fields(data: Fields, at: Coordinates, limits: Limits) -> Judged:
         raise BadRecord("bad_kind")
     ts, received = integer_of(data.get("ts"), "ts"), received_of(data)
     arrival = check_times(ts, received, at, limits)
+    # Law 2: compared with the record's own arrival, so no other record and no batch border can make it late.
     late = arrival > ts + limits.grace_of(source)
     if kind == "heartbeat":
+        # A heartbeat of a fill speaks of a past minute on purpose.
         late = late and not flag(data, "fill", default=False)
         return Beat(Heartbeat(source, symbol, ts, _status(data), received), arrival, late)
+    # Digits before the sign, which `Trade` judges: the order of the docstring decides which word quarantine shows.
     units = amount(data, "price"), _size(data, str(kind))
     trade = _trade(data, (source, symbol, ts, received), str(kind), units)
+    # Before lateness: a price update touches no bar, so it cannot come too late for one.
     if trade.kind == "price":
         return PriceUpdate(trade, arrival)
     if late and not trade.fill:
@@ -131,6 +135,7 @@ def _judge_fields(data: Fields, at: Coordinates, limits: Limits) -> Judged:
 
 
 def _size(data: Fields, kind: str) -> int:
+    # Feeds that only tell a price leave the size out.
     return 0 if kind == "price" and data.get("size") is None else amount(data, "size")
 
 
@@ -147,6 +152,7 @@ def _trade(data: Fields, key: tuple[str, str, int, int | None], kind: str, units
         received=received,
         conditions=texts(data, "conditions"),
         fill=flag(data, "fill", default=False),
+        # Nothing changed hands: counted as a trade it would put its price into a bar without volume.
         kind=kind if size else "price",
     )
 

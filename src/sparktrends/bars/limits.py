@@ -16,6 +16,7 @@ PAYLOAD_BYTES = 64 * 1024
 """As much of one quarantined record is kept; its hash and size are those of the whole."""
 BATCH_PAYLOADS = 64 * 1024 * 1024
 """As much of all quarantined records of one batch is kept; of the rest only hash, size and coordinates."""
+# Ten years: times of the scanner have up to 18 digits, and a limit added to one must never wrap at 64 bits.
 _LONGEST = 3650 * DAY
 
 
@@ -51,4 +52,6 @@ class Limits:
 
     def shared_by(self, partitions: int) -> Limits:
         """The same limits, the batch's room for payloads divided among this many partitions."""
+        # Executors cannot know what the others kept: only a share fixed beforehand gives one answer wherever a record
+        # is folded.
         return replace(self, payloads=BATCH_PAYLOADS // max(1, partitions))

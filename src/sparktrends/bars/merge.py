@@ -59,6 +59,7 @@ def merge_bars(a: PartialBar, b: PartialBar) -> PartialBar:
 def _first(a: PartialBar, b: PartialBar) -> PartialBar:
     if a.open_at is None or b.open_at is None:
         return b if a.open_at is None else a
+    # Positions are unique in a log, so which of two equal ones is taken never matters.
     return a if a.open_at <= b.open_at else b
 
 
@@ -108,6 +109,7 @@ def merge_results(results: Iterable[FoldResult], payloads: int = BATCH_PAYLOADS)
     for result in results:
         for bar in result.bars:
             key = (bar.source, bar.symbol, bar.start)
+            # A symbol may lie in two partitions (another producer's key), so one minute may come from several tasks.
             bars[key] = merge_bars(bars[key], bar) if key in bars else bar
         for mark in result.marks:
             series = (mark.source, mark.symbol)
@@ -119,6 +121,7 @@ def merge_results(results: Iterable[FoldResult], payloads: int = BATCH_PAYLOADS)
         quarantined.extend(result.quarantined)
         provider_bars.extend(result.provider_bars)
     return FoldResult(
+        # Sorted, because equal results must be equal values: tests of any cut compare whole results with ==.
         bars=tuple(bars[key] for key in sorted(bars)),
         marks=tuple(marks[key] for key in sorted(marks)),
         late=tuple(sorted(late, key=lambda item: place_of(item.at))),

@@ -13,6 +13,8 @@ FRACTION_DIGITS = 18
 # bare point or digit outside ASCII. What Python's Decimal would take beyond it is refused.
 _NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _EXPONENT = 8
+# A sign and the 19 digits of the largest 64-bit number; Python's own int() takes thousands of digits, and time for
+# them.
 _INTEGER = 20
 
 
@@ -31,11 +33,13 @@ def units_of(text: str, what: str, whole: int = INTEGER_DIGITS, places: int = FR
     >>> units_of("1.5e-3", "price") == 15 * 10**14
     True
     """
+    # Linear on any text: a record is up to 64 KiB of whatever somebody wrote.
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise BadRecord(f"bad_{what}")
     sign, integer, fraction, power = match.groups()
     digits = (integer + (fraction or "")).lstrip("0")
+    # "-0" and "0e99999" are zero, whatever their exponent.
     if not digits:
         return 0
     kept = digits.rstrip("0")
@@ -60,6 +64,7 @@ def integer_of(value: object, what: str) -> int:
     """A JSON integer of at most 20 characters, never a string, a boolean or ``1.0``; else BadRecord ``bad_<what>``."""
     if not isinstance(value, Number) or len(value) > _INTEGER:
         raise BadRecord(f"bad_{what}")
+    # The decoder hands numbers over as their text: this is what tells 7 from 7.0 and 7e0.
     if not value.removeprefix("-").isdecimal():
         raise BadRecord(f"bad_{what}")
     return int(value)
@@ -84,4 +89,5 @@ def vwap_of(turnover: int, volume: int) -> int | None:
     >>> vwap_of(7, 2), vwap_of(0, 0)
     (4, None)
     """
+    # Integers only (law 5): neither is negative, so rounding half up is rounding half away from zero.
     return (2 * turnover + volume) // (2 * volume) if volume else None

@@ -11,6 +11,7 @@ from sparktrends.errors import BadRecord
 from sparktrends.model import INTERVALS, MINUTE, Coordinates, ProviderBar, StoredProviderBar
 
 ADJUSTMENTS = ("raw", "split")
+# Digits before and after the point of a product of two numbers of 20 and 18 digits.
 _TURNOVER = (40, 36)
 
 
@@ -29,6 +30,7 @@ def read_bar(data: Fields, at: Coordinates, limits: Limits) -> StoredProviderBar
         raise BadRecord("bad_adjustment")
     start, received = integer_of(data.get("start"), "start"), received_of(data)
     arrival = check_times(start, received, at, limits)
+    # After the times, so that a start in the future is named for what it is.
     if start % MINUTE:
         raise BadRecord("bad_start")
     opened, high, low, close, volume = (

@@ -19,6 +19,7 @@ from sparktrends.model import Coordinates, check_name
 
 MAX_BYTES = PAYLOAD_BYTES
 """A longer record is never looked into, so that readers may cut it to what quarantine keeps."""
+# Far below where Python's decoder gives up, so that its limit never decides.
 MAX_DEPTH = 64
 MAX_TEXT = 128
 """Longest id or condition, in characters."""
@@ -30,6 +31,7 @@ Fields = Mapping[str, object]
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
+# Python's json takes NaN and Infinity unless it is told otherwise, and PostgreSQL's numeric would take them too.
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
@@ -64,6 +66,7 @@ def read_object(value: bytes | None) -> Fields:
 
 def _too_deep(text: str) -> bool:
     # Our own bound: how deep json itself goes differs from one Python to the next, and the log alone decides.
+    # Nearly every record ends here; the slow walk is for those that could be deep at all.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     depth = 0
@@ -84,6 +87,7 @@ def amount(data: Fields, name: str, whole: int = INTEGER_DIGITS, places: int = F
     Raises BadRecord ``bad_<name>`` (also for booleans and nothing) or ``too_many_digits``.
     """
     value = data.get(name)
+    # Numbers come as `Number`, which is a str: only booleans, null, arrays and objects are refused here.
     if not isinstance(value, str):
         raise BadRecord(f"bad_{name}")
     return units_of(value, name, whole, places)
@@ -100,6 +104,7 @@ def text(data: Fields, name: str) -> str:
     value = data.get(name)
     if value is None:
         return ""
+    # An id that was sent as a number is kept by its digits, so it repeats as the same text.
     if isinstance(value, Number):
         integer_of(value, name)
     return str(_printable(value, name))
@@ -151,6 +156,7 @@ def check_times(ts: int, received: int | None, at: Coordinates, limits: Limits) 
     arrival = at.appended if received is None else received
     if ts < 0:
         raise BadRecord("before_1970")
+    # Before the record's own time: a producer with a wrong clock is named as such, not by its trades.
     if arrival > at.appended + limits.future:
         raise BadRecord("future_arrival")
     if ts > arrival + limits.future:

@@ -20,6 +20,7 @@ def state_of(end: int, clock: int, settle: int, after_final: int = 0) -> State:
     >>> state_of(60, 65, 5), state_of(60, 66, 5), state_of(60, 66, 5, after_final=2)
     (<State.FORMING: 'forming'>, <State.FINAL: 'final'>, <State.REVISED: 'revised'>)
     """
+    # Strictly past, as law 2 has it: the audit draws the line at the same microsecond.
     if clock <= end + settle:
         return State.FORMING
     return State.REVISED if after_final else State.FINAL
@@ -40,6 +41,7 @@ def reason_of(statuses: int, trades: int) -> str | None:
     for status, reason in _REASONS:
         if statuses & status:
             worst = reason
+    # A minute with trades and no heartbeat is whole as far as anybody knows: not every producer sends heartbeats.
     if worst is None and not trades:
         return "no_trade" if statuses & _OK else "feed_stale"
     return worst
