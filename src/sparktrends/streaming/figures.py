@@ -18,6 +18,7 @@ def spark_figures(session: SparkSession) -> Iterable[Figure]:
     """Figures of the query's newest batch and of the Java heap; raises Unavailable when Spark is gone."""
     try:
         progress = [query.lastProgress for query in session.streams.active]
+        # There is no public way to the heap; in local mode it is driver and executors together.
         runtime = session._jvm.java.lang.Runtime.getRuntime()  # type: ignore[union-attr]
         heap = runtime.totalMemory() - runtime.freeMemory()
     except (Py4JError, OSError, AttributeError) as error:

@@ -30,6 +30,7 @@ CUT = (
     f"CASE WHEN length(value) > {MAX_BYTES} THEN length(value) END AS size",
     f"CASE WHEN length(value) > {MAX_BYTES} THEN unhex(sha2(value, 256)) END AS sha256",
 )
+# A trade is some 200 bytes: whatever is longer than this goes to the executors, whose memory a flood may take.
 SHORT_BYTES = 2_048
 """A batch with a longer record is never collected into the driver."""
 SHORT = (
@@ -37,11 +38,11 @@ SHORT = (
     f"CASE WHEN length(value) > {SHORT_BYTES} THEN length(value) END AS size",
     "CAST(NULL AS BINARY) AS sha256",
 )
+# Ten seconds of 5,000 trades/s: live batches stay below, only a backlog pays for the hand-over to workers.
 DRIVER_RECORDS = 50_000
 """Up to this many records a batch is folded in the driver: no Python worker, no hand-over."""
-_DRIVER_TASKS = (
-    2  # a small batch is read by no more tasks than this, however many partitions: a task costs milliseconds
-)
+# A small batch is read by no more tasks than this, however many partitions: a task costs milliseconds.
+_DRIVER_TASKS = 2
 RESULT_SCHEMA = "result binary"
 _PIECE = 4 * 1024 * 1024
 
@@ -61,7 +62,9 @@ def fold_dataframe(df: DataFrame, records: int, limits: Limits, threshold: int =
     whose few rows are merged here. Same records, same result. Raises what Spark raises.
     """
     if records <= threshold:
+        # Long values stay in Java: only their lengths come over, and tell that this batch needs the other road.
         table = df.selectExpr(*PLACE, *SHORT).coalesce(_DRIVER_TASKS).toArrow()
+        # Else something long is among them: the same records are read again, by the executors.
         if table.column("size").null_count == table.num_rows:
             return fold_batches(table.to_batches(), limits)
     answers = df.selectExpr(*PLACE, *CUT).mapInArrow(partial(fold_task, limits=limits), RESULT_SCHEMA).toArrow()
@@ -79,6 +82,7 @@ def encode_result(result: FoldResult) -> Iterator[pa.RecordBatch]:
     Pickle is safe here: Spark itself carries our functions and results so, between processes that we started.
     """
     data = pickle.dumps(result, protocol=pickle.HIGHEST_PROTOCOL)
+    # Bad records may keep 64 MiB of payloads: in one cell that would be a single value of Spark's row.
     for start in range(0, len(data), _PIECE):
         yield pa.RecordBatch.from_arrays([pa.array([data[start : start + _PIECE]], pa.binary())], ["result"])
 

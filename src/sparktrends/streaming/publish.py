@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 
 PUBLISHED = telemetry.counter("out_records", "Records of out.* that the broker has acknowledged", ["topic"])
 READER = "out"
+# Bounds what a page holds in memory after a long outage.
 _KEYS = 5_000
+# An SSE client that was away for longer is told to load its pages anew (`reset`).
 _KEPT = HOUR
 _PRUNE_EVERY = 60 * SECOND
 # Rounds are paced: a minute that forms changes with every batch, and one record for several of them is enough.
@@ -70,11 +72,13 @@ class OutPublisher:
                 log.warning("out.* waits: %s", error)
             if self.ended.wait(delay):
                 return
+            # What ran for a minute failed by accident; what fails at once will fail again.
             delay = 0.2 if time.monotonic() - began > 60 else min(delay * 2, 10.0)
 
     def _follow(self) -> None:
         producer, session, ear = Producer(self.kafka), Session(self.database, "out"), Ear(self.database)
         try:
+            # What the last batch committed should still go out, but an end may not wait for a broker that is away.
             last_chance: float | None = None
             while True:
                 if self.ended.is_set() and last_chance is None:
@@ -82,6 +86,7 @@ class OutPublisher:
                 more = self.step(producer, session)
                 if last_chance is not None and (not more or time.monotonic() > last_chance):
                     return
+                # The ear is only a hint that saves latency: what it misses is found when the wait is over.
                 if not more:
                     ear.wait(_PATIENCE_S)
                 self.ended.wait(_PACE_S)
@@ -94,6 +99,7 @@ class OutPublisher:
 
     def step(self, producer: Producer, session: Session) -> bool:
         """Publish the next page of each shard; False when there was none."""
+        # No transaction is open while the broker is waited for.
         with session.transaction() as cursor:
             shards = shards_followed(cursor, self.shard)
             pages = [page for shard in shards if (page := next_page(cursor, READER, shard, _KEYS)) is not None]
@@ -145,6 +151,7 @@ def publishing(publisher: OutPublisher, failed: Callable[[], None]) -> Iterator[
     def run() -> None:
         try:
             publisher.run()
+        # Whatever it was: a publisher that died in silence would let the stream run on with nobody told.
         except BaseException as error:
             problems.append(error)
             failed()

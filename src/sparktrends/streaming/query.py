@@ -38,15 +38,18 @@ def start_query(
     ``kafka`` are the client's options (``bootstrap.servers`` and what security needs). ``max_records`` bounds a
     batch, so that a long backlog is drained in steps that fit into memory.
     """
+    # An old checkpoint would win over `startingOffsets`, and a torn one stops the query for ever.
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.mkdir(parents=True)
     reader = spark.readStream.format("kafka")
     for name, value in {**_FETCH, **kafka}.items():
         reader = reader.option(f"kafka.{name}", value)
     frame = (
+        # By partition: a shard reads only its share, and nothing that the ledger does not know.
         reader.option("assign", _assignment(start))
         .option("startingOffsets", _offsets(start))
         .option("maxOffsetsPerTrigger", max_records)
+        # False would skip what was trimmed without a word; the ledger must see it as a gap.
         .option("failOnDataLoss", "true")
         .option("includeHeaders", "false")
         .load()

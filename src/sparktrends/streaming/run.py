@@ -44,6 +44,7 @@ class StreamConfig:
     limits: Limits = field(default_factory=Limits)
     shard: str = "1/1"
     accept_gap: bool = False
+    # Bounds the memory of a batch and what a kill costs to fold again.
     max_records: int = 1_000_000
     trigger_ms: int = 50
 
@@ -52,9 +53,11 @@ def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
     """What the broker holds of the partitions that a shard reads."""
     part, parts = (int(number) for number in shard.split("/"))
     logs: list[PartitionLog] = []
+    # One query for both: their offsets advance in the same transaction.
     for topic in (RAW_BARS, RAW_TRADES):
         topic_id = str(admin.topic_id(topic))
         for partition, (low, high) in sorted(admin.watermarks(topic).items()):
+            # Shards do not know each other: whose a partition is follows from numbers alone.
             if partition % parts == part - 1:
                 logs.append(PartitionLog(topic, partition, topic_id, low, high))
     return logs
@@ -92,6 +95,7 @@ class Stream:
             try:
                 self._run_query()
             except SparkTrendsError as error:
+                # No new start mends what is fenced, trimmed or refused: a person has to decide.
                 if isinstance(error, Terminal):
                     raise
                 log.warning("the stream starts anew from the ledger: %s", error)
@@ -128,6 +132,7 @@ class Stream:
         return laws if analyses is laws.analyses else Laws(laws.limits, analyses)
 
     def _watch(self, sink: Sink, start: dict[tuple[str, int], int]) -> None:
+        # Before the query starts: its first batch may fail before `start_query` returns.
         self._failure = None
         query = start_query(
             self._session,
@@ -139,6 +144,7 @@ class Stream:
             trigger_ms=self._config.trigger_ms,
         )
         while query.isActive and not self._stopping.is_set() and not sink.failed:
+            # Asked, not awaited: `awaitTermination` hears neither `stopping` nor a commit that failed in its thread.
             self._stopping.wait(0.2)
         self._end(query, sink)
 
@@ -160,10 +166,13 @@ class Stream:
     def _end(self, query: StreamingQuery, sink: Sink) -> None:
         failed = None if query.isActive else query.exception()
         if query.isActive:
+            # Whoever holds the lock is a batch: taking it once means that none is under way, and none begins after
+            # `stopping`.
             with self._between_batches:
                 pass
             query.stop()
         try:
+            # After the query: the last commit may still be under way, and its error says more than Spark's.
             sink.settle()
         except SparkTrendsError as error:
             self._failure = self._failure or error

@@ -22,6 +22,7 @@ from sparktrends.streaming.scan_doors import fill_slots, fold_rows
 from sparktrends.streaming.scan_record import MAX_NAME
 
 Ints = npt.NDArray[np.int64]
+# The scanner counts in 10**-9, everything else in 10**-18.
 _UNIT = 10**9
 _EMPTY_BYTES = np.frombuffer(b"\0", np.uint8)
 
@@ -34,6 +35,8 @@ class Scanner:
         self._bounds = bounds_of(limits)
         self._tables = t.new_tables(series, bars)
         self._row = np.zeros(t.ROW_WIDTH, np.int64)
+        # Odd records and plain ones end in two results of the same kind; merging is associative, so which road was
+        # taken shows nowhere.
         self._exact = Fold(limits)
         self._counts: dict[tuple[str, int], list[int]] = {}
 
@@ -41,10 +44,12 @@ class Scanner:
         """Fold every record of one batch."""
         rows = rows_of(batch)
         done = 0
+        # Compiled code cannot make arrays: it stops when a table is full, and goes on in a larger one.
         while done < batch.num_rows:
             done = fold_rows(rows, self._tables, self._bounds, self._row, done)
             if done < batch.num_rows:
                 self._tables = enlarge(self._tables)
+        # Odd records are counted by the exact fold.
         self._count(batch, rows)
         odd = np.flatnonzero(rows.fate == t.PRESET)
         if len(odd):
@@ -81,6 +86,7 @@ class Scanner:
 def warm_scanner() -> None:
     """Load or compile the machine code now, so that no first batch waits for it."""
     values = pa.array([b"{}"], pa.binary())
+    # One record that is odd is enough: what is compiled depends on types, not on values.
     columns = [pa.array(["warm"]), pa.array([0], pa.int32()), pa.array([0]), pa.array([0]), values]
     Scanner(Limits()).add(pa.RecordBatch.from_arrays(columns, ["topic", "partition", "offset", "timestamp", "value"]))
 
@@ -112,6 +118,7 @@ def rows_of(batch: pa.RecordBatch) -> t.Rows:
     characters.setflags(write=False)
     return t.Rows(
         data=characters,
+        # A slice shares its parent's buffers: its offsets begin somewhere in the middle.
         ends=np.frombuffer(ends, width)[values.offset : values.offset + len(values) + 1].astype(np.int64),
         partition=np.asarray(batch.column("partition")).astype(np.int64),
         offset=np.asarray(batch.column("offset")).astype(np.int64),
@@ -146,6 +153,7 @@ def records_of(
         yield value.as_py(), Coordinates(*place), None if size is None else (size, digest)
 
 
+# Doubled, so that growing costs a constant share of folding however many series come.
 def enlarge(tables: t.Tables) -> t.Tables:
     """Twice the room for whichever of series and bars is full; indices stay, slots are found anew."""
     series, bars = tables.series.shape[0], tables.bars.shape[0]
@@ -173,6 +181,7 @@ def marks(tables: t.Tables, names: list[tuple[str, str]]) -> Iterator[SeriesMark
     """The clock of every series of which a record was accepted."""
     clocks = tables.series[: len(names), t.S_CLOCK].tolist()
     for (source, symbol), clock in zip(names, clocks, strict=True):
+        # A series of which only late records came has a row here and no clock yet.
         if clock != t.NEVER:
             yield SeriesMark(source, symbol, clock)
 

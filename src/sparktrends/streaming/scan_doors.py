@@ -13,6 +13,8 @@ Fold = Callable[[Rows, Tables, Bounds, Row, int], int]
 Fill = Callable[[Tables], None]
 
 
+# Numba compares only this file and the closure with what it kept: without `code` a change of the scanner went
+# unnoticed.
 def _doors(code: str) -> tuple[Fold, Fill]:
     def fold_rows(rows: Rows, tables: Tables, bounds: Bounds, row: Row, done: int) -> int:
         code  # noqa: B018 - held, so that other code is never taken for this

@@ -29,6 +29,7 @@ def kept(function: F) -> F:
     """
     try:
         return cast(F, _compile(function, cache=True))
+    # A read-only root with no home, as in a container: slower at the start, and still right.
     except RuntimeError:  # Numba finds no place for its cache
         return compiled(function)
 

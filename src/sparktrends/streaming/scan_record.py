@@ -18,6 +18,7 @@ Bytes = Any  # a one-dimensional array of uint8: Numba's own types are beyond my
 Row = Any  # a one-dimensional array of int64
 
 ODD = -1
+# Nine characters of seven bits: the most that fit into a positive 64-bit integer.
 MASK63 = (1 << 63) - 1
 MAX_ID = 128
 MAX_NAME = 64
@@ -65,6 +66,7 @@ def scan_record(buf: Bytes, start: int, end: int, row: Row) -> bool:
         i = skip_blanks(buf, i, end)
         if i >= end:
             return False
+        # An empty object never comes here: it has no member, so it is odd, and `bars` finds what it lacks.
         if buf[i] == CLOSE_OBJECT:
             return skip_blanks(buf, i + 1, end) == end
         if buf[i] != COMMA:
@@ -94,6 +96,8 @@ def scan_member(buf: Bytes, i: int, end: int, row: Row) -> int:
     i = skip_blanks(buf, i + 1, end)
     if i >= end:
         return ODD
+    # Ten letters of which nine are kept: another name that ends so is taken for it, and then at worst is odd, which is
+    # safe.
     if length > LONGEST_WORD and name != W_CONDITIONS:
         return scan_ignored(buf, i, end)
     return scan_known(buf, i, end, name, row)
@@ -137,6 +141,7 @@ def scan_rare(buf: Bytes, i: int, end: int, name: int, row: Row) -> int:
     if name == W_FILL:
         i, word = scan_literal(buf, i, end)
         row[FILL] = word == W_TRUE
+        # Null means absent to `bars`, and a doubled name may have had a value before: not for us to decide.
         return i if word != W_NULL else ODD
     if name == W_CONDITIONS:
         return scan_empty_array(buf, i, end)
@@ -158,6 +163,7 @@ def scan_word(buf: Bytes, i: int, end: int) -> tuple[int, int]:
         c = int(buf[i])
         if c == QUOTE:
             return i, code
+        # An escape would need decoding, and UTF-8 a look at what is printable: both are for `bars`.
         if c < SPACE or c > TILDE or c == BACKSLASH:
             return ODD, 0
         code = (code << 7 | c) & MASK63
@@ -194,6 +200,7 @@ def scan_name(buf: Bytes, i: int, end: int) -> tuple[int, int]:
     """A source or symbol at ``i`` < end: its first and the position behind its last character; (0, 0) when odd."""
     if buf[i] != QUOTE:
         return 0, 0
+    # First and last character must not be blank, as `model.check_name` has it.
     stop = scan_string(buf, i + 1, end)
     if stop < 0 or stop == i + 1 or stop - i - 1 > MAX_NAME or buf[i + 1] == SPACE or buf[stop - 1] == SPACE:
         return 0, 0
@@ -203,6 +210,7 @@ def scan_name(buf: Bytes, i: int, end: int) -> tuple[int, int]:
 @compiled
 def scan_id(buf: Bytes, i: int, end: int) -> int:
     """An id at ``i`` < end: a string; the position behind it, or ODD."""
+    # Its bytes are not kept: a bar does not need the id, only whether the record is one.
     stop = scan_string(buf, i + 1, end) if buf[i] == QUOTE else ODD
     return ODD if stop < 0 or stop - i - 1 > MAX_ID else stop + 1
 
@@ -235,6 +243,7 @@ def scan_digits(buf: Bytes, i: int, end: int, most: int) -> tuple[int, int]:
     while i < end and ZERO <= buf[i] <= NINE:
         if i - first == most:
             return 0, ODD
+        # At most 18 digits: below 2**60, so no product or sum of this file wraps.
         value = value * 10 + (int(buf[i]) - ZERO)
         i += 1
     return value, ODD if i == first else i
@@ -244,6 +253,7 @@ def scan_digits(buf: Bytes, i: int, end: int, most: int) -> tuple[int, int]:
 def scan_integer(buf: Bytes, i: int, end: int) -> tuple[int, int]:
     """An integer of up to 18 digits at ``i`` < end, no sign; it and the position behind it (or ODD)."""
     value, stop = scan_digits(buf, i, end, 18)
+    # A leading zero is no JSON.
     if stop < 0 or (buf[i] == ZERO and stop > i + 1):
         return 0, ODD
     return value, stop
@@ -280,6 +290,7 @@ def scan_fraction(buf: Bytes, i: int, end: int) -> tuple[int, int]:
             return 0, ODD
         digits += 1
         i += 1
+    # Nothing is left to do for more than nine digits: those beyond were zeros.
     for _ in range(9 - digits):
         value *= 10
     return value, ODD if digits == 0 else i

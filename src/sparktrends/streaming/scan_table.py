@@ -52,10 +52,12 @@ TRADE, UPDATE, BEAT, PRESET = range(4)
 
 # Beyond the fields of `scan_record`, the row holds what is known of the record's place.
 PARTITION, OFFSET, ARRIVAL = range(WIDTH, WIDTH + 3)
+# One row is used for all records: arrays made inside compiled code would need counting of references.
 ROW_WIDTH = WIDTH + 3
 
 # A series.
 S_HASH, S_SOURCE, S_SYMBOL, S_CLOCK, S_GRACE, S_MINUTE, S_BAR = range(7)
+# Below every arrival, and far enough from the end of 64 bits that nothing added to it wraps.
 NEVER = -(1 << 62)
 
 # A bar. Columns of a position stand together: price, ts, partition, offset.
@@ -63,8 +65,10 @@ B_SERIES, B_MINUTE, B_OPEN, B_OPEN_TS, B_OPEN_PART, B_OPEN_OFF, B_HIGH, B_LOW = 
 B_CLOSE, B_CLOSE_TS, B_CLOSE_PART, B_CLOSE_OFF, B_TRADES, B_AFTER, B_STATUSES, B_FILLS = range(8, 16)
 B_VOLUME, B_TURNOVER, B_WIDTH = 16, 18, 22
 
+# Two limbs make a price or size, and the product of two limbs stays below 2**60.
 LIMB = 30
 LOW_LIMB = (1 << LIMB) - 1
+# Far enough below 2**63 that a limit can be added without wrapping; what is beyond goes the exact way.
 LATEST = 1 << 60
 _REQUIRED = BIT_SOURCE | BIT_SYMBOL | BIT_TS
 _ST_OK, _ST_STALE = int(Statuses.OK), int(Statuses.STALE)
@@ -110,6 +114,7 @@ def fold_rows(rows: Rows, tables: Tables, bounds: Bounds, row: Array, first: int
             return i
         if rows.fate[i] == PRESET:
             continue
+        # Odd until it has been folded: whichever way the row is left, the exact way will see it.
         rows.fate[i] = PRESET
         start, end = rows.ends[i], rows.ends[i + 1]
         if end - start > MAX_BYTES or not scan_record(rows.data, start, end, row):
@@ -139,6 +144,7 @@ def fold_row(data: Array, row: Array, tables: Tables, bounds: Bounds) -> int:
     s = find_series(data, row, tables, bounds)
     series = tables.series[s]
     late = row[ARRIVAL] > row[TS] + series[S_GRACE] and row[FILL] == 0
+    # The late ledger keeps the whole record, with id and digits as sent: the exact way makes that.
     if late and fate != UPDATE:
         return PRESET
     series[S_CLOCK] = max(series[S_CLOCK], row[ARRIVAL])
@@ -160,8 +166,10 @@ def fold_row(data: Array, row: Array, tables: Tables, bounds: Bounds) -> int:
 def fate_of(row: Array) -> int:
     """What the record is by its kind and size, when all that this kind needs is there and good; else PRESET."""
     kind = row[KIND]
+    # Before price and size: what else a heartbeat holds is not looked at, as in `bars.judge`.
     if kind == W_HEARTBEAT:
         return BEAT if status_of(row) > 0 else PRESET
+    # A price of zero is refused by `bars`, with a word of its own.
     if row[PRICE] == 0 or row[SEEN] & BIT_PRICE == 0:
         return PRESET
     if kind == W_PRICE:
@@ -189,6 +197,7 @@ def find_series(data: Array, row: Array, tables: Tables, bounds: Bounds) -> int:
     """The index of the record's series, made if it is new (there is room: `fold_rows` saw to it)."""
     code = hash_name(data, row[SOURCE], row[SOURCE_END], 2166136261)
     code = hash_name(data, row[SYMBOL], row[SYMBOL_END], code)
+    # Sizes are powers of two, so a mask does what a slow division would.
     mask = tables.series_slots.shape[0] - 1
     slot = code & mask
     while tables.series_slots[slot] > 0:
@@ -201,6 +210,7 @@ def find_series(data: Array, row: Array, tables: Tables, bounds: Bounds) -> int:
     tables.series_slots[slot] = s + 1
     start_series(data, row, tables.series[s], tables.names[s])
     tables.series[s, S_HASH] = code
+    # Once a series, so that no record compares names with the table of graces.
     tables.series[s, S_GRACE] = grace_of(tables.names[s], tables.series[s, S_SOURCE], bounds)
     return int(s)
 
@@ -210,6 +220,7 @@ def hash_name(data: Array, start: int, end: int, code: int) -> int:
     """FNV-1a, 32 bits, of data[start:end], going on from ``code``."""
     for k in range(start, end):
         code = ((code ^ int(data[k])) * 16777619) & 0xFFFFFFFF
+    # Of FNV the lowest bits depend on the lowest bits alone, and slots are chosen by them.
     return (code ^ (code >> 15)) & 0xFFFFFFFF
 
 
@@ -299,6 +310,7 @@ def is_before(row: Array, bar: Array, at: int) -> bool:
     """Whether the record's (ts, partition, offset) is less than the one kept at column ``at``."""
     if row[TS] != bar[at + 1]:
         return bool(row[TS] < bar[at + 1])
+    # A symbol may lie in two partitions, when another producer chose the key.
     if row[PARTITION] != bar[at + 2]:
         return bool(row[PARTITION] < bar[at + 2])
     return bool(row[OFFSET] < bar[at + 3])
@@ -316,6 +328,7 @@ def add_sums(bar: Array, price: int, size: int) -> None:
     p0, p1, s0, s1 = price & LOW_LIMB, price >> LIMB, size & LOW_LIMB, size >> LIMB
     bar[B_VOLUME] += s0
     bar[B_VOLUME + 1] += s1
+    # Each product is below 2**60; carries go up one limb at a time, and none is lost.
     low = p0 * s0
     middle = p1 * s0 + p0 * s1 + (low >> LIMB)
     top = p1 * s1 + (middle >> LIMB)
@@ -329,6 +342,7 @@ def new_tables(series: int, bars: int) -> Tables:
     """Empty tables with room for so many series and bars, powers of two."""
     return Tables(
         used=np.zeros(2, np.int64),
+        # Four slots a row: at most a quarter is taken, so nearly every look finds its row at once.
         series_slots=np.zeros(4 * series, np.int64),
         series=np.zeros((series, 7), np.int64),
         names=np.zeros((series, 2 * MAX_NAME), np.uint8),
