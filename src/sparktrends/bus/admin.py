@@ -42,6 +42,7 @@ class Admin:
             found = self._client.list_topics(timeout=self._timeout).topics
         except KafkaException as error:
             raise self._refusals.translated(error, self._client, "listing topics") from error
+        # Kafka's own topics begin so.
         return {name for name in found if not name.startswith("__")}
 
     def existing(self, names: Iterable[str]) -> dict[str, Existing]:
@@ -62,11 +63,13 @@ class Admin:
         """The id that the broker gave this topic; another one means another topic of the same name (law 7)."""
         found = self._describe([name])[name].topic_id
         low, high = found.get_least_significant_bits(), found.get_most_significant_bits()
+        # The client gives two signed halves.
         return uuid.UUID(int=((high & (2**64 - 1)) << 64) | (low & (2**64 - 1)))
 
     def watermarks(self, name: str) -> dict[int, tuple[int, int]]:
         """Per partition: (first offset held, next offset to be written)."""
         places = [TopicPartition(name, p.id) for p in self._describe([name])[name].partitions]
+        # The low end first: trimming moves it up, so asked last it could lie above a high end of before.
         low = self._ends(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         high = self._ends(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {partition: (low[partition], high[partition]) for partition in sorted(low)}
@@ -102,6 +105,7 @@ class Admin:
         try:
             self._wait(self._client.create_topics([new])[topic.name], f"creating {topic.name}")
         except Unavailable as error:
+            # Two processes may bring one broker to the table at once, and the second is as content as the first.
             if not isinstance(error.__cause__, KafkaException) or error.__cause__.args[0].code() != _EXISTS:
                 raise
         self._until(lambda: topic.name in self.names(), f"creating {topic.name}")
@@ -130,6 +134,7 @@ class Admin:
     def _set(self, name: str, config: Mapping[str, str]) -> None:
         entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in config.items()]
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        # Incremental: the older call would put every setting that is not named back to its default.
         self._wait(self._client.incremental_alter_configs([resource])[resource], f"configuring {name}")
 
     def _until(self, done: Callable[[], bool], doing: str) -> None:

@@ -46,6 +46,7 @@ def plain(value: Decimal) -> str:
     return format(value, "f") if "E" in text else text
 
 
+# Bounded: anyone may invent symbols, and a cache without an end is a leak.
 @lru_cache(maxsize=65_536)
 def _head(source: str, symbol: str) -> str:
     # Quoting the same two names for every record would be a third of the encoder's time.
@@ -59,6 +60,8 @@ def encode_trade(trade: Trade) -> bytes:
     b'{"source":"sandbox~sim","symbol":"BTC/USD","ts":1,"price":"2.50","size":"1","id":"7"}'
     """
     text = (
+        # By hand and not by `json.dumps`: prices and sizes are strings of digits already, and this runs for every
+        # trade.
         f'{_head(trade.source, trade.symbol)}ts":{trade.ts},"price":"{plain(trade.price)}","size":"{plain(trade.size)}"'
     )
     if trade.id:
@@ -108,8 +111,10 @@ def encode_payload(payload: Payload) -> bytes:
     ``payload.payload`` as bytes is a JSON document that is kept digit for digit; anything else is a JSON value.
     Raises BadRecord when it is neither.
     """
+    # Last comes the payload, so that it can be appended as it is.
     head = {"source": payload.source, "endpoint": payload.endpoint, "fetched_at": to_micros(payload.fetched_at)}
     text = f'{_dump(head)[:-1]},"request":{_dump(payload.request)},"payload":'.encode("ascii")
+    # The provider's own bytes: read and written again they would lose digits and the order of keys.
     return text + _document(payload.payload) + b"}"
 
 
@@ -160,6 +165,7 @@ def decode(value: bytes | None) -> dict[str, Any]:
     This is for readers who want names and ids; whether a trade is acceptable is decided in `bars` alone.
     """
     try:
+        # Quick and lossy for numbers: whoever needs exact ones reads through `bars` or `audit`.
         row = orjson.loads(value or b"")
     except orjson.JSONDecodeError as error:
         raise BadRecord("not_json", str(error)) from error
@@ -170,12 +176,14 @@ def decode(value: bytes | None) -> dict[str, Any]:
 
 def to_micros(moment: datetime) -> int:
     """An aware time as microseconds since 1970 UTC, exactly (no float on the way)."""
+    # `timestamp()` is a float, and loses microseconds.
     span = moment - _EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
 def _dump(value: Any) -> str:
     try:
+        # The standard encoder, because it refuses NaN and is given its own words for Decimal; rows of out.* are few.
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_default)
     except (TypeError, ValueError) as error:
         raise BadRecord("not_json", f"cannot be written as JSON: {error}") from error

@@ -53,12 +53,14 @@ class Connection:
             "reconnect.backoff.ms": 50,
             # A broker that restarts is found again within half a second instead of ten.
             "reconnect.backoff.max.ms": 500,
-            # Twin metadata refreshes cost nothing here and find a new topic at once.
+            # A new partition is known within half a minute; the client's own default is five.
             "topic.metadata.refresh.interval.ms": 30_000,
+            # Brokers hang up on idle connections all day: that is no news.
             "log.connection.close": False,
             "error_cb": heard or _say,
             "logger": logging.getLogger("sparktrends.bus.librdkafka"),
             **{name.replace("_", "."): value for name, value in ours.items()},
+            # Last: what a person wrote in [kafka] wins.
             **self.security,
         }
 
@@ -69,6 +71,7 @@ class Connection:
         user, password = found.pop("sasl.username", ""), found.pop("sasl.password", "")
         if mechanism:
             found |= {"sasl.mechanism": mechanism, "sasl.jaas.config": _jaas(mechanism, user, password)}
+        # Java reads PEM only when it is told that it is PEM.
         if authority := found.pop("ssl.ca.location", ""):
             found |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": authority}
         if foreign := sorted(set(found) & _ONLY_LIBRDKAFKA):
@@ -87,6 +90,7 @@ _MODULES = {
 def _jaas(mechanism: str, user: str, password: str) -> str:
     if mechanism not in _MODULES:
         raise BadSetting(f"SASL mechanism {mechanism}", hint=f"there are {', '.join(_MODULES)}")
+    # JAAS is a language of its own, and a password may hold any character.
     user, password = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (user, password))
     return f'{_MODULES[mechanism]} required username="{user}" password="{password}";'
 
@@ -117,6 +121,7 @@ class Refusals:
 
     def translated(self, error: KafkaException, client: AdminClient | Consumer, doing: str) -> SparkTrendsError:
         """The reason when one was said since the last time, else what the call itself says."""
+        # Callbacks are served only in a poll: without it the reason would come with the next call, if ever.
         client.poll(0)
         reason, self.reason = self.reason, None
         if error.args[0].code() not in _NO_ANSWER:
@@ -167,6 +172,7 @@ def wait_ready(connection: Connection, deadline_s: float) -> None:
     end = time.monotonic() + deadline_s
     while True:
         try:
+            # A second at a time: what the callbacks hear in between (a wrong account) ends the wait.
             admin.list_topics(timeout=max(0.1, min(1.0, end - time.monotonic())))
             return
         except KafkaException as error:

@@ -21,7 +21,9 @@ from sparktrends.errors import Terminal, Unavailable
 
 log = logging.getLogger(__name__)
 
+# librdkafka's own default; a full queue is what makes `send` wait, so it is the back-pressure.
 _QUEUE = 100_000
+# Delivery reports are served in polls: without any the queue never empties.
 _POLL_EVERY = 128
 # Read this far back when a partition has no acknowledged record yet to start from.
 _BLIND_TAIL = 2 * _QUEUE
@@ -60,12 +62,14 @@ class Producer:
 
     def send(self, topic: str, key: str, value: bytes) -> None:
         """Take one record. Raises Unavailable when there is no room for ``patience_s`` seconds: it was not taken."""
+        # Before anything new is taken: it would overtake what the broken client still owes.
         if self._broken or self._refusal is not None:
             self._recover()
         try:
             self._produce(self.sent, topic, key, value)
         except BufferError:
             self._wait_for_room(topic, key, value)
+        # After the client took it: a record that raises was never ours.
         self._pending[self.sent] = (topic, key, value)
         self.sent += 1
         if not self.sent % _POLL_EVERY:
@@ -94,20 +98,26 @@ class Producer:
         try:
             self.flush(deadline_s)
         finally:
+            # Else letting go waits for deliveries that nobody will acknowledge.
             self._client.purge()
             self._client.poll(0)
 
     def _connect(self) -> ck.Producer:
         return ck.Producer(
             self._connection.options(
+                # librdkafka's default is false: measured, 15 s of a frozen broker then doubled 58 records and reordered
+                # every key.
                 enable_idempotence=True,
                 acks="all",
                 compression_type="lz4",
+                # Long enough for a batch that compresses, short beside the 200 ms of a micro-batch.
                 linger_ms=5,
                 # No time limit: an outage of any length loses nothing; the queue's bound is the back-pressure.
                 message_timeout_ms=0,
+                # Above the 8 MiB of `raw.payloads`: the broker's limit of each topic decides, not the client's.
                 message_max_bytes=9 * 2**20,
                 queue_buffering_max_messages=_QUEUE,
+                # Whole payloads may be megabytes each: 100,000 of them must not fit into the queue.
                 queue_buffering_max_kbytes=131_072,
                 # The Java clients' partitioner, so that a symbol stays in one partition whoever writes.
                 partitioner="murmur2_random",
@@ -142,6 +152,7 @@ class Producer:
             self.positions[topic, partition] = offset + 1
             return
         problem = translated(error, "delivering a record")
+        # Refused for good (too large, not allowed): kept, it would be sent again for ever and hold up all others.
         if isinstance(problem, Terminal):
             del self._pending[seq]
             self.rejected += 1
@@ -161,10 +172,12 @@ class Producer:
         self._client.purge()
         self._client.poll(0)
         log.warning("the Kafka producer failed for good; a new one sends %d records again", len(self._pending))
+        # The idempotence of the old client ended with it: its successor has another producer id, and would write twice.
         written = self._written()
         self._broken = False
         self._client = self._connect()
         for seq, (topic, key, value) in list(self._pending.items()):
+            # Counted, not looked up: equal records may have been sent on purpose.
             if written[topic, key.encode(), value] > 0:
                 written[topic, key.encode(), value] -= 1
                 del self._pending[seq]

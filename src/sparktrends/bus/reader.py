@@ -18,6 +18,7 @@ from sparktrends.errors import LogGap, Unavailable
 Answer = TypeVar("Answer")
 _CHUNK = 10_000
 _POLL_S = 0.1
+# What a broker says that has just started: it answers before it knows what it leads.
 _ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
@@ -39,13 +40,16 @@ class Reader:
         self._consumer = Consumer(
             connection.options(
                 self._refusals,
+                # The client insists on a group; nothing is ever committed to it.
                 group_id="sparktrends-reader",
                 enable_auto_commit=False,
                 enable_auto_offset_store=False,
                 isolation_level="read_uncommitted",
                 check_crcs=True,
+                # Any other word would jump over what was trimmed, and nobody would know.
                 auto_offset_reset="error",
                 fetch_wait_max_ms=20,
+                # Reads ahead at most half the client's default: this process stands beside Spark.
                 queued_max_messages_kbytes=32_768,
             )
         )
@@ -86,6 +90,7 @@ class Reader:
             f"asking {topic}-{partition} for a time",
             lambda: self._consumer.offsets_for_times([place], timeout=self._patience),
         )
+        # Negative means that no record is that young.
         return found.offset if found.offset >= 0 else self.watermarks(topic, partition)[1]
 
     def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
@@ -111,10 +116,12 @@ class Reader:
         if start < low or end > high:
             raise LogGap(f"{topic}-{partition} holds offsets {low} to {high}, not {start} to {end}")
         place = TopicPartition(topic, partition, start)
+        # `assign`, not `subscribe`: one reader, no group to wait for.
         self._consumer.assign([place])
         try:
             yield from self._until(place, end)
         finally:
+            # Also when the caller leaves half way: what was read ahead must not turn up in the next range.
             self._consumer.unassign()
 
     def tail(self, topic: str, partition: int, count: int) -> Iterator[Record]:
@@ -147,6 +154,7 @@ def _record(message: Message, place: TopicPartition) -> Record:
         raise translated(error, f"reading {place.topic}-{place.partition}")
     offset = message.offset()
     assert offset is not None
+    # Kafka counts in milliseconds.
     return Record(offset, message.timestamp()[1] * 1000, message.key(), message.value())
 
 

@@ -124,7 +124,9 @@ def plan(existing: Mapping[str, Existing], topics: Iterable[Topic] = TABLE) -> l
             changes.append(Create(topic))
             continue
         if found.partitions < topic.partitions:
+            # More partitions than wanted stay: Kafka cannot take one away.
             changes.append(AddPartitions(topic.name, topic.partitions))
+        # Only the keys of the table: an operator's other settings are none of our business.
         differing = {key: value for key, value in topic.config.items() if found.config.get(key) != value}
         if differing:
             changes.append(SetConfig(topic.name, differing))
