@@ -16,7 +16,9 @@ from sparktrends.telemetry import Clock
 _log = logging.getLogger(__name__)
 WAITS, FEED = "ops.ingest_waits", "ops.feed"
 _EVERY_S = 2.0
+# Longer than the restart of a killed broker takes (4.3 s, measured).
 _PATIENCE = 5 * SECOND
+# Reconnects take seconds: an alert of each would teach people to look away.
 _FEED_PATIENCE = 60 * SECOND
 Found = Mapping[tuple[str, str], Condition]
 
@@ -73,6 +75,7 @@ class Alarm:
         while not self._over.wait(_EVERY_S):
             try:
                 self.step(store)
+            # The next look tries again, and nothing of the way of the data waits for it.
             except Retryable as error:
                 _log.info("an alert about taking in waits for the database: %s", error)
         store.close()
@@ -85,6 +88,7 @@ class Alarm:
             condition = found.get(key)
             if condition is not None and not self._fires.get(key):
                 store.fire(condition, self.channels, now)
+            # Not known counts too: an alert that an earlier run left firing must end.
             elif condition is None and self._fires.get(key) is not False:
                 store.resolve(*key, now)
             self._fires[key] = condition is not None

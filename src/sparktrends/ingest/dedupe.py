@@ -16,6 +16,7 @@ from sparktrends.bus.kafka import Reader, Record
 from sparktrends.errors import BadRecord
 from sparktrends.sources.recording import LastSeen, Series
 
+# A part of the log that is read backwards: larger ones read more than is needed, smaller ones ask more often.
 _CHUNK = 50_000
 _LEAST = 500
 
@@ -42,12 +43,14 @@ class Door:
             return False
         young.add(id_)
         # Two generations: forgetting is one assignment, not a queue beside the set.
+        # A share for each series: with one queue for all, a busy symbol would push out the ids of a quiet one.
         if len(young) >= max(_LEAST, self._capacity // (2 * len(self._young))):
             self._old[series], self._young[series] = young, set()
         return True
 
     def forget(self, source: str, symbol: str, id_: str) -> None:
         """Undo `admit`: the record could not be sent after all."""
+        # It may have changed generations since.
         self._young.get((source, symbol), set()).discard(id_)
         self._old.get((source, symbol), set()).discard(id_)
 
@@ -65,6 +68,7 @@ def recall(door: Door, reader: Reader, topic: str, count: int = 100_000) -> int:
     learnt = 0
     for partition in reader.partitions(topic):
         for row in _rows(reader.tail(topic, partition, count), ()):
+            # The tail is enough: what is sent again after a kill was sent shortly before it.
             learnt += bool(row.get("id")) and door.admit(str(row["source"]), str(row["symbol"]), str(row["id"]))
     return learnt
 
@@ -86,6 +90,7 @@ def last_seen(
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
     found: dict[Series, LastSeen] = {}
     markers = tuple({f'"{source}"'.encode() for source, _ in wanted})
+    # Else a source that never gives an id would have the whole log read at every start.
     free = {series for series in wanted if topic == "raw.bars" or series[0] in unnumbered}
     depth = 0
     while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, free):
@@ -138,6 +143,7 @@ def _merge(found: dict[Series, LastSeen], older: Mapping[Series, LastSeen]) -> N
     """Complete what is known with what an older part of the log, or another partition, says."""
     for series, last in older.items():
         known = found.get(series)
+        # Of two partitions the later record is the end: a topic that grew may hold a series in both.
         if known is None or (last.id and last.received > known.received):
             found[series] = last
         elif not known.id:

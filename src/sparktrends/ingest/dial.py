@@ -48,6 +48,7 @@ async def dial(stream: Stream, key: Secret | None, guard: AddressGuard) -> conne
         open_timeout=_OPEN_S,
         close_timeout=0.5,
         max_size=MAX_FRAME + 1,
+        # What is not read stays in the provider's socket: that is the back-pressure of `Listener.room`.
         max_queue=256,
     )
 
@@ -55,6 +56,7 @@ async def dial(stream: Stream, key: Secret | None, guard: AddressGuard) -> conne
 def _authorised(stream: Stream, key: Secret | None) -> tuple[str, Mapping[str, str]]:
     if stream.auth is None or key is None:
         return stream.url, {}
+    # The only place where a socket's key is in the open; no error below quotes the URL.
     value = key.wrap(stream.auth.template).reveal()
     if stream.auth.place == "header":
         return stream.url, {stream.auth.name: value}

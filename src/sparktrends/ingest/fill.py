@@ -62,6 +62,7 @@ class Filler:
     _busy: set[str] = field(default_factory=set)
     _last_filled: dict[str, int] = field(default_factory=dict)
     _bars_from: dict[str, int] = field(default_factory=dict)
+    # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
     def restore(self, symbols: Iterable[str]) -> None:
@@ -97,6 +98,7 @@ class Filler:
         if debt[1] is None:
             # One question to the newest is enough; the one that is being asked stays.
             debts[1:] = [d for d in debts[1:] if d[1] is not None]
+        # Saved before it is asked for: a kill must not forget what is owed.
         debts.append(debt)
         self._save()
         if symbol not in self._busy:
@@ -133,12 +135,15 @@ class Filler:
         first, end = debt
         got, spoiled, seen = 0, False, set[int]()
         question = Ask("trades", (symbol,), from_id=str(first), to_id="" if end is None else str(end))
+        # One attempt: waiting and trying again is for `_pay`, which counts what came in between.
         async for events in self.rest.ask(question, attempts=1):
+            # As numbers: "10" comes after "9".
             trades = sorted((e for e in events if isinstance(e, Trade)), key=lambda t: int(t.id))
             seen.update(int(trade.id) for trade in trades)
             for trade in trades:
                 # A row that could not be read leaves a hole in the answer: ask for it again.
                 spoiled |= int(trade.id) > first
+                # From the first hole on the debt stays, though what came behind it is taken.
                 first = first if spoiled else int(trade.id) + 1
                 got += self._take(trade)
             spoiled |= any(isinstance(e, Reject) for e in events)
@@ -149,6 +154,7 @@ class Filler:
     def _take(self, trade: Trade) -> int:
         got = 0
         for ready in self.seam.take(trade, self.clock()):
+            # What the socket brought meanwhile comes out here too, and is no filled gap.
             if self.publish(ready) and ready.fill:
                 got += 1
                 self._count(ready.symbol, int(ready.id))
@@ -181,6 +187,7 @@ class Filler:
     def _let_go(self, symbol: str) -> None:
         """Live trades go on without the missing ones; the minute is not whole until these have come."""
         ready = self.seam.give_up(symbol, self.clock())
+        # Before the trades: a heartbeat in front of them says that their minute is not whole.
         self.partial(symbol)
         for trade in ready:
             self.publish(trade)
@@ -198,6 +205,7 @@ class Filler:
         # Reconnects in a row make one question, when the minute is over and the provider has had time to make its bar.
         await asyncio.sleep((minute_end(now) - now) / SECOND + 3.0)
         starts, self._bars_from = self._bars_from, {}
+        # The minute that runs now is left out: its bar would be one that still forms.
         end = self.clock() - self.clock() % MINUTE
         start = min(starts.values())
         try:

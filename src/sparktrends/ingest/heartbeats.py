@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparktrends.model import MINUTE, Status
 
+# A quiet stream closes its bars by heartbeats (law 3): so much later, at most, than one with trades.
 EVERY_S = 5.0
 
 
@@ -34,8 +35,10 @@ def status_of(feed: Feed, now: int, tape: bool, trading: Callable[[], bool], pat
     silence is better, for the minute will be whole. A feed that is no ``tape`` carries prices, not trades: it never
     says ``ok``, because its minutes are never known to be whole.
     """
+    # Nothing of it lies in the log before its past does (decision 0060).
     if feed.arriving:
         return None
+    # Before the connection is looked at: a closed exchange explains any silence.
     if not trading():
         return Status.CLOSED
     if not feed.up:

@@ -24,9 +24,11 @@ from sparktrends.telemetry import Clock, counter
 
 _log = logging.getLogger(__name__)
 _RECONNECTS = counter("reconnects", "connections that ended, by source and reason", ["source", "reason"])
+# Half of the 300 attempts in 5 minutes that Binance allows.
 CONNECTS = 30
 """Sockets that one source opens in a minute, at most."""
 _LOOK_S = 0.2
+# In a burst heartbeats and the way out to Kafka must not wait until a provider pauses.
 _BREATH = 64
 _LONGEST_SILENCE = 8
 
@@ -130,6 +132,7 @@ class Link:
         self.connects += 1
 
     def _wait(self, error: Exception, attempt: int) -> float:
+        # What the other side asks for (a 429's Retry-After) is a lower bound.
         asked = error.delay if isinstance(error, Retryable) else None
         if isinstance(error, AccessDenied):
             # A key may be put right, a plan extended: asking on is cheap, asking often is not.
@@ -142,8 +145,10 @@ class Link:
         try:
             stream = self.source.stream
             assert stream is not None
+            # Each time anew, address and all: a name may lead elsewhere after a failure.
             async with await dial(stream, self.around.key, self.around.guard) as socket:
                 opened = True
+                # From here on: a socket that never says a word is as dead as one that stopped.
                 self._heard = self.around.clock()
                 self.listener.opened(self.symbols)
                 await _first(self._read(socket), self._talk(socket, stream), self._watch(stream))
@@ -151,6 +156,7 @@ class Link:
             return over, True
         except Exception as error:
             problem = translated(error, self.source.name)
+            # Connecting again goes on either way, but a person should see in quarantine what it was.
             if not isinstance(problem, (Retryable, AccessDenied)):
                 self.listener.unusable(problem)
             return problem, False
@@ -163,9 +169,12 @@ class Link:
         clock, take = self.around.clock, self.listener.frame
         frames = 0
         while True:
+            # Bytes: text would be decoded here and judged by `websockets`, and a bad letter would cost the connection.
             payload = await socket.recv(decode=False)
+            # Before parsing, so that arrival does not depend on how busy we are with the frame.
             received = clock()
             heard = take(payload, received)
+            # A half-open feed still pings: while its market trades, only data shows that it lives.
             if heard.data or (heard.alive and not self.listener.trading(self.symbols)):
                 self._heard, self._fruitful, self._silences, self.trouble = received, True, 0, ""
             if heard.shutdown:
@@ -182,8 +191,10 @@ class Link:
         """Subscriptions as they change, keep-alives and repeats, never faster than the provider allows."""
         source, sent = self.source, set[str]()
         now = asyncio.get_running_loop().time
+        # The loop's clock, not ours: setting the time must not silence a keep-alive.
         alive_at, repeat_at = now() + stream.every, now() + stream.resubscribe
         while True:
+            # Before looking, so that a change made while messages are sent is seen in the next turn.
             self._changed.clear()
             wanted, again = set(self.symbols), self._again & sent
             self._again.clear()
@@ -206,6 +217,7 @@ class Link:
         now = asyncio.get_running_loop().time()
         if self._next_word > now:
             await asyncio.sleep(self._next_word - now)
+        # Kept over reconnects: a provider ends who subscribes too fast (Binance with 1008).
         self._next_word = max(now, self._next_word) + 1.0 / stream.per_second
         await socket.send(message)
 
@@ -217,6 +229,7 @@ class Link:
         while True:
             await asyncio.sleep(_LOOK_S)
             now = self.around.clock()
+            # While nothing is read, silence says nothing of the provider.
             if self._paused or not self.symbols:
                 self._heard = now
             elif now - self._heard > (idle if not self._fruitful else stream.idle) * SECOND:
@@ -235,5 +248,6 @@ async def _first(*coroutines: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    # The others are awaited first: two readers on one socket would be an error of their own.
     for task in done:
         task.result()

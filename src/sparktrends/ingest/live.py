@@ -100,6 +100,7 @@ class Live:
         """Take these in as well; raises BadSetting as `start` does, and then takes none of them."""
         fresh = [s for s in dict.fromkeys(symbols) if s not in self.feeds]
         names = self.source.memory(fresh).names
+        # Everything that can refuse comes before anything that changes: none is taken, or all.
         self._require_room(len(self.feeds) + len(fresh))
         self._memory.names.update(names)
         now = self.clock()
@@ -107,6 +108,7 @@ class Live:
             last = self.ends.get((self.source.name, symbol))
             arriving = last is None and bool(self.source.history)
             self.feeds[symbol] = Feed(down_since=now, last_data=last.received if last else 0, arriving=arriving)
+            # After a day the gap is too long to be fetched trade by trade: that is the business of `batch backfill`.
             if last and last.id and self.source.ids and now - last.received < DAY:
                 self.seam.begin(symbol, last.id)
             elif last:
@@ -122,6 +124,7 @@ class Live:
         assert self._group is not None
         past_until = self.clock()
         past = self._group.create_task(self._history.fetch(symbols))
+        # `wait` and not `wait_for`: a slow answer is still welcome, so it goes on after the time.
         await asyncio.wait([past], timeout=_ARRIVAL_S)
         for symbol in symbols:
             feed = self.feeds[symbol]
@@ -142,6 +145,7 @@ class Live:
         """Give each new symbol to a link with room, opening links as far as the provider allows."""
         stream = self.source.stream
         left = list(fresh) if stream else []
+        # Links with room first, then new ones. `most` is never passed: `_require_room` has counted.
         for link in [*self.links, *(None,) * self._most_links]:
             if not left or not stream:
                 return
@@ -166,6 +170,7 @@ class Live:
         for symbol in symbols:
             feed = self.feeds[symbol]
             feed.up, self._nudged[symbol] = True, now
+            # By id nothing is missed, so the minute need not be marked.
             if self.source.ids and self.seam.next_id(symbol):
                 self.filler.catch_up(symbol)
                 continue
@@ -196,12 +201,14 @@ class Live:
         except BadRecord as error:
             self._reject(error.reason, payload, str(error))
             return _NOTHING
+        # A provider's word about one symbol: no reason to give up the connection of the others.
         except NotFound as error:
             self._told_refused(str(error))
             return _ALIVE
         heard = _NOTHING
         for event in events:
             kind = type(event)
+            # Exact types, which is quicker than `isinstance`: every trade passes here.
             if kind is Trade:
                 self._trade(event, received, payload)  # type: ignore[arg-type]
                 heard = _DATA
@@ -292,6 +299,7 @@ class Live:
             feed.throttled = self.rest.held or self.rest.planner.wait() > EVERY_S
             if came:
                 feed.last_data = now
+            # Where there is a socket, the socket says whether the feed is up; polls only help it.
             if self.source.stream is None and came != feed.up:
                 feed.up, feed.down_since = came, now
 
@@ -320,6 +328,7 @@ class Live:
     def _say(self, symbol: str, feed: Feed, now: int) -> None:
         patience = _PATIENCE if self.source.ids else 0
         status = status_of(feed, now, self.source.tape, lambda: self.trading([symbol]), patience)
+        # The heartbeat's time is its arrival: it speaks of now.
         if status is not None:
             self.publisher.publish(Heartbeat(self.source.name, symbol, now, status, now))
         _AGE.labels(self.source.name, symbol).set((now - feed.last_data) / SECOND if feed.last_data else -1)
@@ -328,6 +337,7 @@ class Live:
     def _nudge(self, symbol: str, feed: Feed, now: int) -> None:
         """A symbol that is silent while its connection is not: subscribe again, and ask by id what it should have."""
         silent_since = max(feed.last_data, self._nudged.get(symbol, 0))
+        # Once in each such time: a symbol that is hardly traded is no reason to subscribe without end.
         early = now - silent_since <= self._silence_s * SECOND
         if early or not self.source.stream or not feed.up or not self.trading([symbol]):
             return
@@ -336,4 +346,5 @@ class Live:
             if symbol in link.symbols:
                 link.renew(symbol)
         if self.source.ids and self.filler:
+            # If it was silent because nobody traded, the answer is empty and costs one call.
             self.filler.catch_up(symbol)

@@ -21,6 +21,7 @@ _SPOOLED = gauge("spooled", "records that wait on disk because Kafka does not ta
 MOST_PENDING = 10_000
 """As many records may be with Kafka and not acknowledged: what a kill in an outage can cost a source without ids."""
 _AWAY = SECOND
+# A long spool must not keep the loop from reading sockets.
 _TURN = 2_000
 
 
@@ -59,6 +60,7 @@ class Outlet:
 
     def send(self, topic: str, key: str, value: bytes) -> None:
         """Take one record; raises only DiskFull, and Terminal errors that Kafka told of an earlier one."""
+        # Whatever waits on disk goes first: a new record that overtook it would break the order of its symbol.
         if self._spool or (self._producer.pending >= MOST_PENDING and not self._made_room()):
             self._spool.append(topic, key, value)
             return
@@ -80,6 +82,7 @@ class Outlet:
             # The producer keeps what it took, the spool what it did not: the next turn goes on.
             _log.info("Kafka is away: %s", error)
         self._watch()
+        # Only now: up to here a kill leaves the file, and the next start drops what the log already holds.
         if not self._spool and not self._producer.pending:
             self._spool.clear()
         _SPOOLED.set(len(self._spool))
@@ -90,6 +93,7 @@ class Outlet:
             if record is None:
                 return
             self._producer.send(*record)
+            # After the producer took it; on disk it stays until Kafka has acknowledged all (`tend`).
             self._spool.pop()
 
     def recover(self, door: Door) -> int:
@@ -110,6 +114,7 @@ class Outlet:
                 self._spool.clear()
         except SparkTrendsError:
             # They may have arrived: the next start compares their ids with the log.
+            # Before what waits: they were taken earlier.
             self._spool.rewrite(lambda _: True, iter(self._producer.unacknowledged()))
         finally:
             self._spool.sync()
@@ -137,6 +142,7 @@ class Outlet:
 def _is_new(door: Door, record: Outgoing) -> bool:
     try:
         row = decode(record[2])
+    # It cannot be compared, so it is sent: a repeat is counted later, a loss is not.
     except BadRecord:
         return True
     return door.admit(str(row.get("source")), str(row.get("symbol")), str(row.get("id") or ""))

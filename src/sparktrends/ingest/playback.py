@@ -81,6 +81,7 @@ class _Lane:
     def begin(self, now: int) -> None:
         self.next = next(self.events, None)
         self.began = now
+        # Recorded time begins with the first event that is left, so a run that goes on does not wait through the past.
         self.origin = (self.next.received or now) if self.next else now
 
     def horizon(self, now: int) -> float:
@@ -92,6 +93,7 @@ class _Lane:
         """Publish what is due, a slice at most; returns how many events. An event that is refused stays next."""
         horizon, moved, event = self.horizon(now), 0, self.next
         while event is not None and moved < _SLICE and (event.received or 0) <= horizon:
+            # Raises before anything moves: the event stays the next one.
             publish(event)
             moved += 1
             self.published += not isinstance(event, Heartbeat)

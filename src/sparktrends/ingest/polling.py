@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 SHARE = 0.2
 """As much of a quota goes into polling; the rest is for gaps and for the calls of the day."""
 _LEAST_S = 60.0
+# A small plan polls once an hour: after a failure that is too long to wait.
 _AFTER_FAILURE_S = 300.0
 _FALLBACK = "1d"
 
@@ -66,6 +67,7 @@ class Poller:
             came = False
         except NotFound as error:
             _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), error)
+            # A symbol that does not exist would cost a call of the quota in every round.
             self._unknown.update(symbols)
             came = False
         except (Retryable, BadRecord, BadSetting) as error:
@@ -77,6 +79,7 @@ class Poller:
     async def _bars(self, symbols: Sequence[str]) -> bool:
         now, came = self.clock(), False
         length = INTERVALS[self.interval]
+        # From the last bar on, which may have changed: it was forming when it was asked for.
         newest = min((self._last[s].start if s in self._last else now - 30 * MINUTE for s in symbols), default=now)
         start = newest - newest % length - (length if self.interval == _FALLBACK else 0)
         async for events in self.rest.ask(Ask("bars", tuple(symbols), self.interval, start, now + SECOND), 2):
@@ -87,6 +90,7 @@ class Poller:
         """Publish the bars that say something new, oldest first; whether there was any bar."""
         bars = sorted((e for e in events if isinstance(e, ProviderBar)), key=lambda b: b.start)
         for bar in bars:
+            # Answers overlap those of the last round: only what says something new goes into the log.
             last = self._last.get(bar.symbol)
             if last is None or bar.start > last.start or (bar.start == last.start and _differ(bar, last)):
                 self.publish(bar)
@@ -95,6 +99,7 @@ class Poller:
 
 
 def _differ(bar: ProviderBar, last: ProviderBar) -> bool:
+    # When it came is no news.
     return replace(bar, received=None) != replace(last, received=None)
 
 

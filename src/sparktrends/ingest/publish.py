@@ -58,6 +58,7 @@ class Publisher:
             self.producer.send(*encode(event))
         except SparkTrendsError:
             if self.door is not None and isinstance(event, Trade):
+                # Else the next try would be taken for a repeat, and the trade would be lost.
                 self.door.forget(event.source, event.symbol, event.id)
             raise
         self.published[event.source] += 1

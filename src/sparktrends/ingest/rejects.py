@@ -30,6 +30,7 @@ def quarantined(
     ('ops.quarantine', 'binance', '{')
     """
     _REJECTED.labels(source, reason).inc()
+    # A lone surrogate is among the very things that are refused.
     raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
     record = {
         "reason": reason,
@@ -43,4 +44,5 @@ def quarantined(
         "size": len(raw),
         "sha256": hashlib.sha256(raw).hexdigest(),
     }
+    # ASCII: whatever the payload held, no reader of quarantine stumbles over it.
     return QUARANTINE, source, json.dumps(record, ensure_ascii=True).encode("ascii")

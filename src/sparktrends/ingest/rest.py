@@ -74,6 +74,7 @@ class Rest:
                 reply = await asyncio.get_running_loop().run_in_executor(
                     self.executor, call, self.http, self.source, request, self.key
                 )
+                # Before the answer is read: a refusal says most about the quota, and reading it raises.
                 self.planner.observe(self.source.usage(reply))
                 answer = self._read(request, reply)
             except Retryable as error:
@@ -81,6 +82,7 @@ class Rest:
                 if attempt + 1 == attempts:
                     raise
                 await asyncio.sleep(self.backoff.wait(attempt, error.delay))
+            # Remembered by endpoint: a free plan lacks some calls and has others.
             except AccessDenied as error:
                 self._deny(request, error)
                 raise
@@ -90,6 +92,7 @@ class Rest:
             else:
                 _CALLS.labels(self.source.name, "ok").inc()
                 self.trouble = ""
+                # A plan may be extended, a firewall opened: how long the next denial lasts is counted anew.
                 self.denied.pop(request.endpoint, None)
                 return answer
         raise AssertionError("the last attempt returns or raises")

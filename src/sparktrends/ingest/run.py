@@ -35,9 +35,11 @@ from sparktrends.telemetry import Clock, gauge
 
 _log = logging.getLogger(__name__)
 _LEFT = gauge("quota_left", "units of its quota that a source could spend at once", ["source"])
+# How long a delivery report, or a record of the spool, waits for its turn.
 _TICK_S = 0.01
 _LOOK_S = 1.0
 _RECALL = 100_000
+# About four seconds of reading: without a bound a symbol that was never published had the whole log read at each start.
 _SEARCH = 2_000_000
 TROUBLES = "troubles.json"
 """The file in ``run`` that says what keeps sources from taking in, renewed every second."""
@@ -91,6 +93,7 @@ class Ingest:
         spool = Spool(self._config.run / "ingest.spool", self._clock, self._config.spool_bytes)
         outlet = Outlet(Producer(self._config.kafka, patience_s=5.0), spool, self._clock)
         publisher = Publisher(outlet, Door())
+        # Before any source starts: the door must know what earlier runs published.
         seen = self._recall(publisher, outlet)
         alarm = self._alarm(outlet)
         executor = ThreadPoolExecutor(8, thread_name_prefix="rest")
@@ -98,6 +101,7 @@ class Ingest:
             self.lives = [self._live(feeder, outlet, publisher, seen, executor) for feeder in self._config.feeders]
             asyncio.run(self._main(outlet, publisher, stop))
         finally:
+            # A call may hang for its whole time limit: nobody waits for an answer that nobody will use.
             executor.shutdown(wait=False, cancel_futures=True)
             publisher.report()
             outlet.close()
@@ -139,12 +143,15 @@ class Ingest:
         self, feeder: Feeder, outlet: Outlet, publisher: Publisher, seen: Seen, executor: ThreadPoolExecutor
     ) -> Live:
         source, key = feeder.source, feeder.key
+        # A quota belongs to a key or an address: another key begins with a whole one, and its name in a file betrays
+        # nothing.
         who = key.fingerprint() if key else "ip"
         planner = Planner(
             source.allowances, self._clock, JsonFile(self._config.run / f"quota-{source.name}-{who}.json")
         )
         backoff = Backoff(self._rng, time.sleep)
         rest = Rest(source, self._http, planner, backoff, executor, self._clock, key)
+        # Sockets are counted as calls are: so many in any minute.
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
         debts = JsonFile(self._config.run / f"gaps-{source.name}.json")
@@ -181,6 +188,7 @@ class Ingest:
             for feeder, live in zip(self._config.feeders, self.lives, strict=True):
                 symbols = self._symbols(feeder)
                 for exchange in {exchange_of(symbol) for symbol in symbols}:
+                    # In a thread: computing a calendar takes seconds, and other sources already run.
                     await asyncio.to_thread(calendar, exchange)
                 live.start(group, symbols)
                 self._told(f"{live.source.name}: {', '.join(symbols)}")
@@ -199,6 +207,7 @@ class Ingest:
                         self._told(f"{live.source.name}: {', '.join(fresh)} as well")
                 except SparkTrendsError as error:
                     _log.warning("%s: %s", live.source.name, error)
+                    # Said once: the file still names it a second later.
                     refused.update(fresh if isinstance(error, BadSetting) else ())
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sparktrends.errors import BadRecord
 from sparktrends.model import Trade
 
+# Bounds the memory of one symbol while its gap cannot be filled.
 MOST_HELD = 20_000
 FARTHEST = 50_000_000
 """So many ids the busiest market does not use in a day: a trade farther ahead has a wrong id."""
@@ -59,21 +60,25 @@ class Seam:
         if line is None:
             self._lines[trade.symbol] = _Line(id_ + 1)
             return [trade]
+        # The usual case, first: no dictionary is touched.
         if id_ == line.next and not line.held:
             line.next += 1
             return [trade]
+        # An id that was given up, or a repeat after a reconnect: both go to the door, in whatever order.
         if id_ < line.next:
             return [trade]
         if id_ - line.next > FARTHEST:
             raise BadRecord("bad_id", f"{id_} follows {line.next - 1}")
         if not line.held:
             line.since = line.moved = now
+        # The first one stays: socket and REST may bring the same trade, and only one of them says `fill`.
         line.held.setdefault(id_, trade)
         return _drain(line, now)
 
     def gap(self, symbol: str) -> tuple[int, int] | None:
         """[first missing id, newest held id) of a symbol that waits, further gaps within; None of one that does not."""
         line = self._lines.get(symbol)
+        # To the newest, not to the next held: holes behind this one are asked for in the same call.
         return (line.next, max(line.held)) if line and line.held else None
 
     def waiting(self, before: int) -> list[str]:
@@ -88,6 +93,7 @@ class Seam:
     def give_up(self, symbol: str, now: int) -> list[Trade]:
         """Leave the first gap open and go on behind it: what may be published now. What comes for it later passes."""
         line = self._lines[symbol]
+        # Only to the nearest: what waits behind a further gap has not waited long enough yet.
         if line.held:
             line.next = min(line.held)
         return _drain(line, now)

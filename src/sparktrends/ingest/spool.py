@@ -19,6 +19,7 @@ from sparktrends.telemetry import Clock
 
 _HEAD = struct.Struct("<IHHI")  # checksum of what follows, lengths of topic, key and value
 _SYNC_EVERY = 1_000_000
+# Some two million trades: minutes of an outage at full load, hours of an ordinary one.
 MOST_BYTES = 512 * 2**20
 
 Outgoing = tuple[str, str, bytes]
@@ -41,6 +42,7 @@ class Spool:
         self._most = most_bytes
         self._synced = clock()
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Append mode: each record goes behind the last one in a single write, whatever `_read_at` is.
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._read_at = 0
         self._next: Outgoing | None = None
@@ -67,6 +69,7 @@ class Spool:
             if os.write(self._file, record) != len(record):
                 raise OSError("a part was written")
         except OSError as error:
+            # Half a record would end the file for every later start, so what was written of it goes.
             os.ftruncate(self._file, self._end)
             raise DiskFull(f"the spool {self._path} cannot grow ({error.strerror or error})") from error
         self._end += len(record)
@@ -91,6 +94,7 @@ class Spool:
 
     def clear(self) -> None:
         """Forget everything that was popped, which must be all."""
+        # Not while anything waits: a kill now would lose what Kafka has not acknowledged yet.
         if self._end and not self._count:
             os.ftruncate(self._file, 0)
             self._read_at = self._end = 0
@@ -98,6 +102,7 @@ class Spool:
     def rewrite(self, keep: Callable[[Outgoing], bool], before: Iterator[Outgoing]) -> None:
         """Replace the file in one step: first ``before``, then of what is there what ``keep`` says."""
         fresh = self._path.with_suffix(".new")
+        # Left by a kill in the middle of an earlier rewrite: the old file was still whole then.
         fresh.unlink(missing_ok=True)
         with Spool(fresh, self._clock) as other:
             for record in before:
@@ -106,6 +111,7 @@ class Spool:
                 if keep(record_):
                     other.append(*record_)
                 self.pop()
+            # To the disk before the name changes, or a power failure could leave the new name with nothing behind it.
             other.sync()
             os.replace(fresh, self._path)
             os.close(self._file)
@@ -115,6 +121,7 @@ class Spool:
     def sync(self) -> None:
         """Bring it to the disk."""
         self._synced = self._clock()
+        # Not fsync: the times of the file need no write of their own.
         os.fdatasync(self._file)
 
     def close(self) -> None:
@@ -130,6 +137,7 @@ class Spool:
                 break
             head = _HEAD.unpack(raw)
             body = os.pread(self._file, sum(head[1:]), at + _HEAD.size)
+            # A torn end and a damaged middle look alike: nothing behind them can be trusted, lengths least of all.
             if len(body) < sum(head[1:]) or zlib.crc32(raw[4:] + body) != head[0]:
                 break
             at, count = at + _HEAD.size + len(body), count + 1

@@ -19,6 +19,7 @@ from sparktrends.sessions import Session
 Kind = Literal["down", "silent", "quiet", "closed", "quota", "refused"]
 ALARMING: frozenset[Kind] = frozenset({"down", "silent"})
 """Kinds that mean that data is missed."""
+# The first connection takes seconds: a start should not begin with a complaint.
 _PATIENCE = 10 * SECOND
 _QUIET = 5
 """So many times longer than a whole feed one symbol may be silent before anybody hears of it."""
@@ -80,6 +81,7 @@ def troubles(look: Look) -> list[Trouble]:
 
 def _silence(feed: Feed, session: Session) -> int:
     """Since when nothing has come of a market that trades."""
+    # From the opening at the earliest: the night was no silence.
     return max(feed.last_data or feed.down_since, session.opens or 0)
 
 
@@ -94,6 +96,7 @@ def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
     if not symbols:
         return
     since = min(look.feeds[symbol].down_since for symbol in symbols)
+    # A quota that is spent explains why nothing comes; calling it a dead feed would send people looking.
     if look.quota_s:
         words = f"its quota is spent; the next call goes in {in_words(look.quota_s)}"
         yield Trouble(look.source, "quota", f"{look.source}: {words}", since)

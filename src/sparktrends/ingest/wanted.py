@@ -38,6 +38,7 @@ class Wanted:
         found = self.read()
         found[source] = list(dict.fromkeys([*found.get(source, []), *symbols]))
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Ingest reads it every second: half a file would be taken for a broken one.
         fresh = self.path.with_suffix(".new")
         fresh.write_text(json.dumps(found), "utf-8")
         os.replace(fresh, self.path)

@@ -61,6 +61,7 @@ class History:
                 async for events in self.rest.ask(Ask("bars", tuple(batch), interval, start, self.clock())):
                     bars = [e for e in events if isinstance(e, ProviderBar) and e.closed]
                     for bar in bars:
+                        # A fill: nobody is alerted of what happened before the symbol was wanted.
                         self.publish(replace(bar, fill=True))
                     count += len(bars)
             except AccessDenied:
@@ -72,6 +73,7 @@ class History:
     def _questions(self, interval: str, symbols: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
         groups: dict[int, list[str]] = defaultdict(list)
         for symbol in symbols:
+            # One question may name many symbols, but only with one beginning: exchanges differ in when they opened.
             groups[begin(interval, self.exchange(symbol), self.clock())].append(symbol)
         for start, group in groups.items():
             for batch in batches(self.rest.source, group):
