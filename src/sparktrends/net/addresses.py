@@ -17,6 +17,7 @@ Resolver = Callable[[str, int], list[str]]
 """Host and port to the addresses of the host, as text; raises OSError when there is none."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# IPv4 addresses carried in IPv6 (RFC 6052): to Python all of them are public.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -47,6 +48,7 @@ class AddressGuard:
             addresses = []
         if not addresses:
             raise Unavailable(f"the name {host} cannot be resolved", hint="is the network there?")
+        # All, not only the one that is used: a name that mixes both is rebinding, or an accident like it.
         if host not in self.allowed and not all(is_public(address) for address in addresses):
             raise BadSetting(f"{host} leads to an address that is not public", hint="allow it by name if meant")
         return addresses[0]
@@ -64,6 +66,7 @@ def is_public(text: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address):
         address = _inner(address)
+    # `is_global` alone lets multicast through, and some reserved ranges.
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -16,6 +16,7 @@ from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Secret
 from sparktrends.telemetry import Clock
 
+# As much as a payload may be; the same bound stands in `sources.decoding`.
 MAX_BODY = 32 * 1024 * 1024
 _SECOND = 1_000_000
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
@@ -98,14 +99,17 @@ class Http:
         """
         target = _parse_url(_reveal(url))
         where = f"{target.host}:{_port(target)}"
+        # The address that was checked is the one that is called: asked again, a hostile resolver may say another.
         pinned = self._guard.pin(target.host, _port(target))
         try:
             request = self._client.build_request(
                 method,
                 target.copy_with(host=pinned),
                 params=httpx.QueryParams(target.params).merge(_revealed(params)),
+                # By hand, because the URL now holds an address; gzip only, for that is what `_decoded` can bound.
                 headers={"Host": _host_header(target), "Accept-Encoding": "gzip", **_revealed(headers)},
                 json=json,
+                # TLS too must see the name: the certificate is checked against it, not against the address.
                 extensions={"sni_hostname": target.host},
             )
         except (UnicodeError, ValueError, TypeError):  # its words would show the value, which may be a key
@@ -121,6 +125,7 @@ class Http:
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            # Nothing was sent yet, so also a POST may be tried again. `from None`: httpx's words hold the URL.
             raise Unavailable(f"{where} does not answer ({type(error).__name__})") from None
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise BadSetting(f"{where} cannot be called ({type(error).__name__})") from None
@@ -152,9 +157,11 @@ def _decoded(response: httpx.Response, limit: int, where: str) -> Iterator[bytes
     unpack = zlib.decompressobj(_WINDOW_BITS)
     try:
         for piece in response.iter_raw():
+            # What is cut off here is never missed: one byte above the limit refuses the whole answer.
             yield unpack.decompress(piece, limit + 1)
     except zlib.error:
         raise BadRecord("bad_encoding", f"{where} sent an answer that cannot be unpacked") from None
+    # A connection that broke off looks like an end; half a document might still parse.
     if not unpack.eof:
         raise BadRecord("bad_encoding", f"{where} sent half an answer")
 
@@ -162,6 +169,7 @@ def _decoded(response: httpx.Response, limit: int, where: str) -> Iterator[bytes
 def _lost(method: str, where: str, why: str) -> Unavailable | UnknownOutcome:
     if method in ("GET", "HEAD"):
         return Unavailable(f"{where} gave no answer ({why})")
+    # Only the receiver knows whether it was done: a second POST may do it twice.
     return UnknownOutcome(f"{where} gave no answer ({why})", hint="it may have arrived")
 
 

@@ -86,6 +86,7 @@ class JsonFile:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write beside, then rename."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # By process: two that write at once must not share a file before the rename.
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         beside.write_text(json.dumps(state), "utf-8")
         beside.replace(self.path)
@@ -94,6 +95,7 @@ class JsonFile:
     def exclusive(self) -> Iterator[None]:
         """Wait for the lock of the file beside."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A file of its own: the state itself is replaced, and a lock on it would be on a file that is gone.
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -135,6 +137,7 @@ class _Count:
 
     def observe(self, said: Said, now: int) -> None:
         self.forget(now)
+        # A limit of 0 would make every request one that never fits.
         if said.limit is not None and said.limit > 0:
             self.limit = said.limit
         if said.blocked is not None and said.blocked > 0:
@@ -144,6 +147,7 @@ class _Count:
 
     def _correct(self, used: int, now: int) -> None:
         surplus = sum(n for _, n in self.spent) - used
+        # Somebody else spends the same key; when is not known, so it counts from now, which is the latest it can be.
         if surplus < 0:
             self.spent.append((now, -surplus))
         # What was spent in the last seconds may still be on its way: the provider has not counted it yet.
@@ -160,6 +164,7 @@ class _Count:
         self.limit, self.blocked_until = int(state["limit"]), int(state["blocked_until"])
         # A clock that was set back must not lock us out for as long as it was wrong.
         self.blocked_until = min(self.blocked_until, now + 86_400 * _SECOND)
+        # Nothing was spent in the future: such a time would hold the quota until then.
         self.spent = deque((min(int(at), now), int(n)) for at, n in state["spent"])
 
 
@@ -186,6 +191,7 @@ class Planner:
     def wait(self, units: int = 1) -> float:
         """Seconds until that many units may be spent; 0.0 now. BadSetting when they never may."""
         with self._lock:
+            # What other processes have spent since.
             self._restore()
             return self._wait(units, self._clock()) / _SECOND
 
@@ -202,6 +208,7 @@ class Planner:
         with self._lock, self._alone():
             now = self._clock()
             wait = self._wait(units, now)
+            # Asked again under the lock: between `wait` and `spend` another process may have been quicker.
             if wait:
                 raise RateLimited("the quota is spent for now", delay=wait / _SECOND)
             for count in self._counts:

@@ -67,11 +67,13 @@ class Secret:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
+        # In constant time: where a comparison stops would tell how much of a guess was right.
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
 
+    # Pickles travel to Spark's workers.
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is never pickled: hand it over by a setting")
 
@@ -101,6 +103,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         for value in self._values:
+            # The longest first (they are kept sorted), so that no part of a key is left of it.
             text = text.replace(value, MASK)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)

@@ -34,6 +34,7 @@ class Backoff:
         """
         # 2**attempt is bounded so that a reconnect loop that runs for weeks does not build a huge number.
         jitter = self.rng.uniform(0.0, min(self.cap, self.base * 2 ** min(attempt, 30)))
+        # A little more than asked: all clients are told the same moment, and would come back together.
         return jitter if asked is None else asked + min(jitter, 1.0)
 
     def call(self, action: Callable[[], T]) -> T:
@@ -49,6 +50,7 @@ class Backoff:
                 raise
             except Retryable as error:
                 wait = self.wait(attempt, error.delay)
+                # The jitter's second is not counted.
                 if wait > self.patience + 1.0:
                     raise
                 self.sleep(wait)
