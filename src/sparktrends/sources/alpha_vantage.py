@@ -56,6 +56,7 @@ _ACTIONS = {
     "DIVIDENDS": ("dividend", "ex_dividend_date", "amount"),
 }
 _EASTERN = "US/Eastern"
+# Keys that only data has. Their presence wins over any note beside them.
 _SERIES = re.compile(r"Time Series.*|Global Quote|bestMatches|feed|data|Symbol")
 
 
@@ -70,6 +71,7 @@ class AlphaVantage(Source):
 
     provider = "alpha_vantage"
     rest = "https://www.alphavantage.co"
+    # The provider takes it nowhere else: this is why URLs are never logged.
     auth = Auth("query", "apikey")
     allowances = (Allowance(25, 86_400), Allowance(1, 1))
     history = ()  # the calls of the day bring the same hundred days, and there are 25 calls in all
@@ -128,10 +130,12 @@ class AlphaVantage(Source):
         params = {"symbol": self.spell(symbol)} | ({"market": pair[1]} if pair else {})
         if ask.interval == "1d":
             function = "DIGITAL_CURRENCY_DAILY" if pair else "TIME_SERIES_DAILY"
+            # By name, though it is the default: the full history is a premium feature, and refused whole.
             return self._call(function, params if pair else params | {"outputsize": "compact"}, ask, (symbol,))
         params["interval"] = spelled_interval(_MINUTES, ask.interval, self.provider)
         if pair:
             return self._call("CRYPTO_INTRADAY", params, ask, (symbol,))
+        # What was traded, as our own bars are.
         return self._call("TIME_SERIES_INTRADAY", params | {"adjusted": "false"}, ask, (symbol,))
 
     def parse_rest(self, request: Request, reply: Reply) -> Answer:
@@ -151,6 +155,7 @@ class AlphaVantage(Source):
             return Answer(self._actions(as_list(body["data"]), request))
         series = next((key for key in body if key.startswith("Time Series")), None)
         if series is None:
+            # `{}` is its way to say that there is nothing.
             raise NotFound(f"alpha_vantage has no data for {', '.join(request.ask.symbols)}")
         return Answer(self._series(body, series, request, reply.received))
 
@@ -158,6 +163,7 @@ class AlphaVantage(Source):
         meta = as_object(body.get("Meta Data"))
         zone = next((maybe_text(v, 64) for k, v in meta.items() if k.endswith("Time Zone")), _EASTERN)
         interval = _interval(key, meta)
+        # A day's bar is keyed by its date, whatever zone the answer names.
         zone = "UTC" if interval == "1d" else zone
 
         def read(item: tuple[str, Any]) -> Event:
@@ -221,6 +227,7 @@ class AlphaVantage(Source):
         scores = dict(filter(None, map(self._mention, as_list(row.get("ticker_sentiment") or []))))
         return NewsItem(
             self.name,
+            # The provider gives stories no id.
             stable_id(url or title),
             _published(row.get("time_published")),
             title,
@@ -229,6 +236,7 @@ class AlphaVantage(Source):
             maybe_text(row.get("source"), 200),
             tuple(scores),
             score(row.get("overall_sentiment_score")),
+            # Both spellings occur.
             maybe_text(row.get("overall_sentiment_label"), 40).replace("_", "-"),
             scores,
         )
@@ -267,6 +275,7 @@ class AlphaVantage(Source):
             at = local_day(local_micros(told.get(day), "UTC"), "UTC")
             return CorporateAction(self.name, request.ask.symbols[0], at, kind, number(told.get(value), "bad_value"))
 
+        # They come newest first.
         return collect(reversed(rows), read)
 
     def ask_of(self, body: Any, symbol: str) -> Ask | None:
@@ -278,6 +287,7 @@ class AlphaVantage(Source):
         try:
             _body(reply)
         except RateLimited as error:
+            # Both refusals are HTTP 200; how long they last is what tells them apart.
             return (Usage(86_400 if (error.delay or 0) > 60 else 1, blocked=error.delay),)
         except SparkTrendsError:
             return ()  # parse_rest tells the same error to whoever asked

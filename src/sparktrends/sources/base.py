@@ -233,6 +233,7 @@ class Source(ABC):
         if type(wire) is not str:
             raise BadRecord("bad_symbol")
         if wire not in memory.names:
+            # Bounded: a provider, or whoever stands in for one, may send names without end.
             if memory.strict or len(memory.names) >= 100_000:
                 raise BadRecord("unknown_symbol", quote(wire))
             memory.names[wire] = self.name_of(wire)
@@ -270,6 +271,7 @@ class Source(ABC):
         """What the answer says of the quota: by default that a 429 or 418 blocks for ``Retry-After``."""
         if reply.status not in (418, 429) or not self.allowances:
             return ()
+        # Which limit was met is not said: the shortest window is the likely one, and the cheapest to be wrong about.
         window = min(a.window for a in self.allowances)
         return (Usage(window, blocked=retry_after(reply) or float(window)),)
 
@@ -303,6 +305,7 @@ def spelled_interval(spellings: Mapping[str, str], interval: str, provider: str)
 
 def bar_start(at: int, interval: str) -> int:
     """The stamp of a bar, if it is on our grid; hours that begin at half past, as some providers cut them, are not."""
+    # Moved to our grid it would claim trades of another half hour.
     if at % INTERVALS[interval]:
         raise BadRecord("unaligned_start")
     return at
@@ -311,6 +314,7 @@ def bar_start(at: int, interval: str) -> int:
 def retry_after(reply: Reply) -> float | None:
     """The seconds in ``Retry-After``, at most a day; None when absent or a date."""
     value = reply.headers.get("retry-after", "")
+    # A day at most: no header of a provider may silence a source for good.
     return min(float(value), 86_400.0) if value.isascii() and value.isdigit() else None
 
 
@@ -325,6 +329,7 @@ def check_status(provider: str, reply: Reply, said: str = "") -> None:
         raise AccessDenied(words)
     if status == 404:
         raise NotFound(words)
+    # Our own question was wrong: asking it again will not make it right.
     if 400 <= status < 500:
         raise BadRecord("refused_request", words)
     # Redirects are never followed, and after a 5xx nobody knows more: both may be right again later.

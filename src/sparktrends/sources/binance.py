@@ -48,6 +48,7 @@ from sparktrends.sources.symbols import pair_of, split_pair
 
 _INTERVALS = {interval: interval for interval in INTERVALS}
 _PAGE = 1000
+# One message for each symbol would run into the limit of control messages.
 _STREAMS_PER_MESSAGE = 100
 _MICROSECONDS_FROM = 10**14  # no time in milliseconds is that large before the year 5138
 _BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
@@ -64,7 +65,9 @@ class Binance(Source):
     """
 
     provider = "binance"
+    # Market data without a key, and not the hosts where people trade.
     rest = "https://data-api.binance.vision"
+    # The server cuts at 24 hours, takes 1024 streams (a symbol has two) and 5 control messages a second.
     stream = Stream("wss://data-stream.binance.vision/ws", idle=30, lifetime=23.5 * 3600, max_symbols=512, per_second=4)
     allowances = (Allowance(6000, 60, "ip"),)
     endpoints = (
@@ -101,6 +104,7 @@ class Binance(Source):
     def parse(self, payload: str | bytes, received_at: int, memory: Memory) -> list[Event]:
         """One frame of a raw or a combined stream."""
         frame = load_object(payload, MAX_FRAME)
+        # A combined stream wraps what a raw one sends.
         if "stream" in frame:
             frame = as_object(frame.get("data"))
         kind = frame.get("e")
@@ -112,6 +116,7 @@ class Binance(Source):
             return [Notice("shutdown", message="the server announced its shutdown")]
         if "result" in frame and "id" in frame and frame["result"] is None:
             return [Notice("subscribed")]
+        # Both forms are in use: {"error": {"code", "msg"}} and {"code", "msg"}.
         problem = frame.get("error", frame)
         if type(problem) is dict and type(problem.get("code")) is int:
             return [Notice("refused", message=quote(problem.get("msg")))]
@@ -174,6 +179,7 @@ class Binance(Source):
             if start or ask.start:
                 params["startTime"] = str((start or ask.start) // 1000)
             if ask.end:
+                # The provider counts the last millisecond in, we do not.
                 params["endTime"] = str(ask.end // 1000 - 1)
         one = Ask(ask.what, (symbol,), ask.interval, ask.start, ask.end, ask.from_id, ask.to_id)
         return Request(endpoint.name, endpoint.path, params, one, endpoint.weight)
@@ -197,6 +203,7 @@ class Binance(Source):
             start = bar_start(_time(cells[0]), ask.interval)
             o, h, low, c = (number(cell, "bad_price") for cell in cells[1:5])
             volume, turnover = number(cells[5], "bad_volume"), number(cells[7], "bad_turnover")
+            # REST does not say whether a kline is closed.
             closed = start + length <= reply.received
             return ProviderBar(
                 self.name, symbol, ask.interval, start, o, h, low, c, volume, closed,
@@ -299,6 +306,7 @@ def _body(reply: Reply) -> Any:
 
 
 def _refuse(code: int, reply: Reply, said: str) -> None:
+    # A country that is not served: nothing that waiting mends.
     if reply.status == 451:
         raise AccessDenied(f"binance does not serve this location: {said}")
     if code == -1003 or reply.status in (418, 429):

@@ -55,6 +55,7 @@ def _ask(source: Source, call: Any, where: str) -> Ask:
         raise BadFile(f"{where}: needs symbols, and an interval of {', '.join(INTERVALS)}")
     ask = Ask(found[0].what, tuple(map(str, symbols)), interval)
     try:
+        # Asked for now, and thrown away: a symbol that cannot be had is named at the start, not at night.
         source.requests(ask)
     except BadSetting as error:
         raise BadFile(f"{where}: {error}") from None

@@ -26,6 +26,7 @@ ZERO = Decimal(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = 253_402_300_800 * SECOND  # the year 10000: beyond it no calendar goes
 _PLAIN = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
+# Bounded before Decimal sees it: 1e9999999 costs nothing to read and much to write out.
 _EXPONENT = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?(?:[eE][+-]?[0-9]{1,4})?")
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")
 # What follows "API key as", "apikey=" or "token=", and any long run of letters with a digit or all in capitals.
@@ -92,10 +93,12 @@ def number(value: object, reason: str) -> Decimal:
     >>> number("97123.4500", "bad_price"), number(5, "bad_size"), number("1e-8", "bad_price")
     (Decimal('97123.4500'), Decimal('5'), Decimal('1E-8'))
     """
+    # `type`, not isinstance: True is an int to Python.
     if type(value) is int:
         value = str(value) if -(10**20) < value < 10**20 else None
     if type(value) is not str:
         raise BadRecord(reason)
+    # The usual case, by one look; only what is left needs its digits counted.
     if _PLAIN.fullmatch(value):
         return Decimal(value)
     return _odd_number(value, reason)
@@ -173,6 +176,7 @@ def local_micros(stamp: object, zone: str) -> int:
         naive = datetime.fromisoformat(stamp)
     except ValueError:
         raise BadRecord("bad_time") from None
+    # Whole numbers: `timestamp()` would be a float.
     return (naive.replace(tzinfo=time_zone(zone)) - _EPOCH) // timedelta(microseconds=1)
 
 

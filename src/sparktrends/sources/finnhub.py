@@ -70,8 +70,10 @@ class Finnhub(Source):
 
     provider = "finnhub"
     rest = "https://finnhub.io/api/v1"
+    # One socket a key: a second one throws the first out. Fifty symbols are the free plan's.
     stream = Stream("wss://ws.finnhub.io", idle=90, auth=Auth("query", "token"), max_symbols=50, per_second=10)
     auth = Auth("header", "X-Finnhub-Token")
+    # The plan's calls a minute, and 30 a second for every plan.
     allowances = (Allowance(60, 60), Allowance(30, 1))
     endpoints = (
         Endpoint("stock/candle", "/stock/candle", "bars", note="premium"),
@@ -144,6 +146,7 @@ class Finnhub(Source):
         symbol = self.remember(memory, row.get("s"))
         price, size = number(row.get("p"), "bad_price"), number(row.get("v"), "bad_size")
         ts, codes = row.get("t"), _codes(row.get("c"))
+        # Milliseconds here, seconds by REST.
         at = micros(ts, 1000)
         if not size:  # a feed without trades sends prices alone
             return Trade(self.name, symbol, at, price, size, received=received, conditions=codes, kind="price")
@@ -163,6 +166,7 @@ class Finnhub(Source):
         resolution = spelled_interval(_RESOLUTIONS, ask.interval, self.provider)
         path = "stock/candle" if pair_of(symbol) is None else "crypto/candle"
         one = Ask(ask.what, (symbol,), ask.interval, ask.start, ask.end)
+        # Days come in one piece however many they are.
         span = ask.end - ask.start if ask.interval == "1d" else _INTRADAY_SPAN
         params = {"symbol": self.spell(symbol), "resolution": resolution}
         starts = range(ask.start, ask.end, max(span, SECOND))
@@ -197,6 +201,7 @@ class Finnhub(Source):
         if answer.get("s") != "ok":
             raise BadRecord("unknown_answer")
         columns = [as_list(answer.get(name)) for name in "tohlcv"]
+        # Columns of different lengths would pair prices with other times.
         if len({len(column) for column in columns}) != 1:
             raise BadRecord("ragged_arrays")
         interval = request.ask.interval
@@ -209,6 +214,7 @@ class Finnhub(Source):
             return ProviderBar(
                 self.name, request.ask.symbols[0], interval, start, o, h, low, c,
                 number(row[5], "bad_volume"), start + length <= received,
+                # The provider adjusts days of shares for splits and leaves intraday bars as they were.
                 "split" if interval == "1d" and request.endpoint == "stock/candle" else "raw", received=received,
             )  # fmt: skip
 
@@ -308,6 +314,7 @@ def _body(reply: Reply) -> Any:
 def _error(said: str, reply: Reply | None) -> SparkTrendsError:
     """The error that the provider's words mean; the older API told a missing plan by 401, the newer by 403."""
     low, words = said.lower(), quote(said)
+    # Words first: an error on the socket has no status.
     if "limit" in low or "too many" in low:
         return RateLimited(f"finnhub: {words}", delay=(retry_after(reply) if reply else None) or 60.0)
     if "don't have access" in low or "premium" in low:

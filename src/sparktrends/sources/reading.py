@@ -20,6 +20,7 @@ def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> It
     ``symbol`` is used where an answer does not say whose it is. Errors are yielded, so one bad line ends nothing.
     """
     try:
+        # Recordings do not say what was asked: the answer's own shape has to.
         ask = source.ask_of(load_json(data), symbol)
     except BadRecord:
         ask = None

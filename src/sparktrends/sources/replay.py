@@ -69,6 +69,7 @@ class Replay:
         table = read_table(path, member)
         self.path = path
         self.bars = all(name in table.names for name in _PRICES)
+        # Of the contents, not the file: the same table packed another way goes on where it stopped.
         self.file_id = hashlib.sha256(table.content).hexdigest()[:12]
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
         frame = _bars(table, names) if self.bars else _trades(table, names)
@@ -91,6 +92,7 @@ class Replay:
         file_id, _, row = last.id.rpartition("-")
         if file_id != self.file_id or not row.isdigit():
             name = series[0].removesuffix(SUFFIX)
+            # Row numbers of another version mean other trades: going on by them would mix two recordings.
             hint = "give this one another name with --source NAME=FILE, or use another --home"
             raise BadFile(f"{name} {series[1]} was replayed from another version of {self.path.name} before", hint=hint)
         return int(row)
@@ -140,11 +142,13 @@ class _Beats:
         end = last // MINUTE * MINUTE + MINUTE
         for ts in range(min(self.due, end), end, MINUTE):
             yield from self._all(ts, Status.OK)
+        # One past the grace (law 3), so that the last minutes are settled; `closed` ones make no rows.
         for ts in range(end, end + GRACE + MINUTE + 1, MINUTE):
             yield from self._all(ts, Status.CLOSED)
 
     def _all(self, ts: int, status: Status) -> Iterator[Heartbeat]:
         for (source, symbol), arrived in self.started.items():
+            # Not before its first row: a heartbeat there would claim a minute that was not recorded.
             if ts > arrived:
                 yield Heartbeat(source, symbol, ts, status, ts)
 
@@ -157,6 +161,7 @@ def replayed(name: str) -> str:
     """
     if name.endswith(SUFFIX):
         return name
+    # One suffix only: what follows the first ~ says what a series is.
     return name.replace("~", ".")[: MAX_NAME - len(SUFFIX)] + SUFFIX
 
 
@@ -190,6 +195,7 @@ def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     frame = series.with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("row"),
         ts=table.times(_TIME),
+        # Filled in by `_in_order`; it stands here for the order of columns.
         received=pl.lit(0, pl.Int64),
         price=table.decimals(["price"], positive=True),
         size=table.decimals(_SIZE, positive=False),

@@ -53,6 +53,7 @@ class Simulated:
             {
                 symbol: Resume(int(last.id.removeprefix(prefix)), Decimal(last.price))
                 for (_, symbol), last in seen.items()
+                # Another seed is another market: its prices must not go on from this one's.
                 if last.id.startswith(prefix)
             }
         )
@@ -67,6 +68,7 @@ class Simulated:
     def _block(self, block: Block) -> Iterator[Event]:
         beat = block.start
         for trade in self.market.trades(block):
+            # In the order of time, for `received` never falls (law 3).
             while trade.ts >= beat:
                 yield from self._beats(beat)
                 beat += BEAT

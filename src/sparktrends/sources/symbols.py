@@ -65,6 +65,7 @@ def split_pair(wire: str) -> str:
     """
     for quote in _QUOTES:
         base = wire.removesuffix(quote)
+        # Something must be left before the currency: USDT alone is no pair.
         if base and base != wire and pair_of(f"{base}/{quote}"):
             return f"{base}/{quote}"
     raise BadRecord("unknown_symbol")
@@ -74,4 +75,5 @@ def dashed_pair(wire: str, separator: str = "-") -> str | None:
     """``BTC-USD`` as ``BTC/USD`` when a known currency follows the separator; None otherwise (``BRK-B``)."""
     base, found, quote = wire.partition(separator)
     name = f"{base}/{quote}"
+    # Only a known currency: BRK-B is a share of its own.
     return name if found and quote in _QUOTES and pair_of(name) else None

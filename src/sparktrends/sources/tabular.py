@@ -70,6 +70,7 @@ class Table:
         numbers = texts.drop_nulls().head(1).to_list()
         if not numbers or not _NUMBER.fullmatch(numbers[0]):
             return self._parsed(wanted[0], texts, _iso)
+        # The median: one wrong cell must not change the unit of all others.
         middle = Decimal(int(texts.cast(pl.Float64, strict=False).median() or 0))  # type: ignore[arg-type]
         factor = next(factor for bound, factor in _UNITS if abs(middle) < bound)
         return self._parsed(wanted[0], texts, lambda text: int(Decimal(text) * factor))
@@ -102,6 +103,7 @@ def read_table(path: Path, member: str | None = None) -> Table:
     """The table in a file; ``member`` names the CSV inside a zip or jar. Raises NotFound and BadFile."""
     content = _content(path, member)
     try:
+        # By contents: people rename files.
         if content[:4] == b"PAR1":
             frame, first_line = _as_text(pl.read_parquet(io.BytesIO(content))), 1
         else:
@@ -137,6 +139,7 @@ def _member(path: Path, content: bytes, member: str | None) -> bytes:
 
 
 def _read_csv(content: bytes) -> pl.DataFrame:
+    # Spreadsheets write a byte order mark.
     header = content.split(b"\n", 1)[0].decode("utf-8-sig")
     separator = max(",;\t|", key=header.count)
     # Without inference every cell stays the text it was: no digit is lost to a float.

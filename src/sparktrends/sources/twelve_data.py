@@ -69,9 +69,11 @@ class TwelveData(Source):
     provider = "twelve_data"
     rest = "https://api.twelvedata.com"
     stream = Stream(
+        # The vendor's own client sends a heartbeat every 10 s; eight symbols are what a trial may hear.
         "wss://ws.twelvedata.com/v1/quotes/price", idle=30, keepalive='{"action":"heartbeat"}', every=10,
         auth=Auth("query", "apikey"), max_symbols=8, per_second=1, connections=3,
     )  # fmt: skip
+    # In the header, where no log of addresses shows it; the socket takes it in the query only.
     auth = Auth("header", "Authorization", "apikey {}")
     allowances = (Allowance(8, 60), Allowance(800, 86_400))
     endpoints = (
@@ -142,6 +144,7 @@ class TwelveData(Source):
 
     def _series(self, ask: Ask) -> list[Request]:
         spelled = spelled_interval(_INTERVALS, ask.interval, self.provider)
+        # Each of these by name: the defaults are the exchange's clock, newest first, adjusted for splits and 30 rows.
         params = {"interval": spelled, "timezone": "UTC", "order": "asc", "adjust": "none", "outputsize": str(_ROWS)}
         span = _ROWS * INTERVALS[ask.interval]
         starts = range(ask.start, ask.end, span) if ask.start and ask.end else [ask.start]
@@ -173,6 +176,7 @@ class TwelveData(Source):
                 events += self._bars(part, request, symbol, reply.received)
                 continue
             error = _error(part, reply)
+            # One symbol's fault must not cost the other seven, whose credits are spent.
             if isinstance(error, (NotFound, BadRecord)):
                 events.append(Notice("refused", (symbol,), str(error)))
             elif isinstance(error, RateLimited) and events:
@@ -186,6 +190,7 @@ class TwelveData(Source):
         interval = request.ask.interval
         meta = as_object(part.get("meta"))
         daily = interval == "1d"
+        # A day is a date, which no zone moves.
         utc = daily or request.params.get("timezone") == "UTC"
         zone = "UTC" if utc else maybe_text(meta.get("exchange_timezone"), 64)
 
@@ -273,6 +278,7 @@ def _error(body: Mapping[str, Any], reply: Reply | None) -> SparkTrendsError:
     code, said = body.get("code"), quote(body.get("message") or body.get("messages"))
     words = f"twelve_data {code}: {said}"
     if code == 429:
+        # Of the two texts about credits only the day's has these words. Its minutes end with the clock's.
         day = "for the day" in said
         period = DAY if day else MINUTE
         wait = period - (reply.received % period) if reply else period

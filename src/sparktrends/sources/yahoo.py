@@ -69,6 +69,7 @@ class Yahoo(Source):
 
     provider = "yahoo"
     rest = "https://query2.finance.yahoo.com"
+    # Subscriptions are sent again every 15 s, as yfinance's asynchronous client does.
     stream = Stream("wss://streamer.finance.yahoo.com/?version=2", idle=60, resubscribe=15, max_symbols=200)
     # No figure is published; this is what a polite reader would do.
     allowances = (Allowance(60, 60, "ip"), Allowance(2, 1, "ip"))
