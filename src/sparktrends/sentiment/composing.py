@@ -88,16 +88,18 @@ class _Composer:
 
     def findings(self) -> list[Finding]:
         kinds = [item.term.kind for item in self._items]
-        for place, kind in enumerate(kinds):
-            if kind in (VERDICT, FAIL):
-                self._judge(place, self._items[place])
-        for place, kind in enumerate(kinds):
-            if kind == MOVE:
-                self._move(place, self._items[place])
+        if VERDICT in kinds or FAIL in kinds:
+            for place, kind in enumerate(kinds):
+                if kind in (VERDICT, FAIL):
+                    self._judge(place, self._items[place])
+        if MOVE in kinds:
+            for place, kind in enumerate(kinds):
+                if kind == MOVE:
+                    self._move(place, self._items[place])
         if THING in kinds:
             self._remaining()
         if len(self._found) > 1:
-            self._found.sort(key=lambda finding: finding.anchor.start)
+            self._found.sort(key=_place)
             self._shift()
         if max(kinds) >= FAIL:
             self._modify()
@@ -161,13 +163,16 @@ class _Composer:
     def _ahead(self, place: int) -> list[int]:
         """The free things next behind an item, a compound taken whole."""
         found: list[int] = []
-        end = self._items[place].end
-        for at in range(place + 1, len(self._items)):
-            item, between = self._items[at], self._words[end : self._items[at].start]
-            of = bool(found) and between == ["of"]
-            if between and (len(between) > (of if found else _AHEAD) or _elsewhere(self._items[place].term, between)):
-                break
-            if item.term.kind == THING and not self._claimed[at]:
+        items, claimed, mover = self._items, self._claimed, self._items[place].term
+        end = items[place].end
+        for at in range(place + 1, len(items)):
+            item, of = items[at], False
+            if item.start > end:
+                between = self._words[end : item.start]
+                of = bool(found) and between == ["of"]
+                if len(between) > (of if found else _AHEAD) or _elsewhere(mover, between):
+                    break
+            if item.term.kind == THING and not claimed[at]:
                 # Of "risk of death" the head is the risk.
                 found.insert(0 if of else len(found), at)
             elif item.term.kind not in _TRANSPARENT:
@@ -247,6 +252,10 @@ class _Composer:
         for finding in self._found:
             if finding.anchor is not item and finding.start >= item.end and finding.value > 0:
                 finding.value = 0.0
+
+
+def _place(finding: Finding) -> int:
+    return finding.anchor.start
 
 
 def _elsewhere(term: Term, between: Sequence[str]) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from functools import partial
 from typing import NamedTuple
 
 from sparktrends.sentiment.lexicon import LINK, MOVE, NEUTRAL, Entry, Term
+from sparktrends.sentiment.remembered import Remembered
 
 LONGEST = 600
 """Characters of a text that are read; a headline has about 80, and a hostile one any number."""
-
 _TOKEN = re.compile(
     r"[^\W\d_](?:(?:\.[^\W\d_])+\.|[\w&]*(?:'[^\W\d_]+)?)"  # a word, or U.S.
     r"|(?<![\w.])[+\-−]\d[\d.,]*%"  # a signed move
@@ -54,28 +54,83 @@ class Reading(NamedTuple):
     """Whether a word of the finance lexicon, or a signed number, is in it."""
 
 
+Piece = tuple[tuple[str, ...], tuple[str, ...], tuple[Entry | None, ...]]
+"""What stands between two spaces: its words as written, in lower case, and what begins with each in the lexicon."""
+
+
 def words_of(text: str) -> list[str]:
     """The words, numbers and borders of a text, as they were written.
 
     >>> words_of("Apple's shares rise 3.5%, U.S. rivals -2%")
     ["Apple's", 'shares', 'rise', '3.5%', ',', 'U.S.', 'rivals', '-2%']
     """
-    return _TOKEN.findall(text[:LONGEST].replace("’", "'"))
+    return [word for piece in _pieces(text) for word in _WRITTEN[piece]]
 
 
-def read(text: str, entries: Mapping[str, Entry], masked: Sequence[tuple[int, int]] = ()) -> Reading:
-    """Read a text; words in the ``masked`` spans (names of companies) are no terms."""
-    written = words_of(text)
-    # One call on the whole is quicker than one a word; no word holds a line break.
-    words = "\n".join(written).lower().split("\n") if written else []
-    hidden = {place for start, end in masked for place in range(start, end)}
+def _pieces(text: str) -> list[str]:
+    """What stands between spaces; a dash is one only between words."""
+    text = text[:LONGEST].replace("’", "'")
+    pieces = text.split()
+    if text[:1] == "-" and not pieces[0].strip("-"):
+        del pieces[0]
+    if pieces and text[-1] == "-" and not pieces[-1].strip("-"):
+        pieces.pop()
+    return pieces
+
+
+def _written(piece: str) -> tuple[str, ...]:
+    if piece.isalpha() or piece.isdecimal():
+        return (piece,)
+    return tuple(_TOKEN.findall(f" {piece} "))
+
+
+_WRITTEN = Remembered(_written)
+
+
+class Reader:
+    """Reads texts by the terms of a lexicon; what a piece of a text comes to is remembered."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._known = Remembered(partial(_piece, entries))
+
+    def read(self, text: str, masked: Sequence[tuple[int, int]] = ()) -> Reading:
+        """Read a text; words in the ``masked`` spans (names of companies) are no terms."""
+        written: list[str] = []
+        words: list[str] = []
+        entries: list[Entry | None] = []
+        for piece in _pieces(text):
+            its_written, its_words, its_entries = self._known[piece]
+            written += its_written
+            words += its_words
+            entries += its_entries
+        hidden = {place for start, end in masked for place in range(start, end)}
+        clauses, special = _clauses(words, entries, hidden)
+        return Reading(words, written, clauses, special)
+
+
+def _piece(entries: Mapping[str, Entry], piece: str) -> Piece:
+    written = _written(piece)
+    words = tuple(word.lower() for word in written)
+    return written, words, tuple(entries.get(word) or _signed(word) for word in words)
+
+
+def _signed(word: str) -> Entry | None:
+    """A signed percentage is a term of its own."""
+    return _SIGNED.get(word[0]) if len(word) > 1 else None
+
+
+def _clauses(
+    words: Sequence[str], entries: Iterable[Entry | None], hidden: Collection[int]
+) -> tuple[list[Clause], bool]:
+    """The clauses with their terms, and whether one of these is of finance."""
     clauses = [Clause(0, 1.0)]
-    done, special = 0, False
-    for place, entry in _known(words, entries):
-        if place < done or place in hidden:
+    items = clauses[0].items
+    done, special, count = 0, False, len(words)
+    for place, entry in enumerate(entries):
+        if entry is None or place < done or place in hidden:
             continue
         (term, phrases), done = entry, place + 1
-        if done < len(words) and words[done] in phrases:
+        if phrases and done < count and words[done] in phrases:
             term, done = _longest(words, place, entry, hidden)
         if term is None:
             continue
@@ -84,25 +139,19 @@ def read(text: str, entries: Mapping[str, Entry], masked: Sequence[tuple[int, in
             special = True
         if kind == LINK:
             _cut(clauses, words, place, done, term)
+            items = clauses[-1].items
         elif kind < NEUTRAL or (kind > NEUTRAL and not _says_nothing(words, place)):
-            clauses[-1].items.append(Item(term, place, done))
-    clauses[-1].end = len(words)
-    return Reading(words, written, clauses, special)
+            items.append(Item(term, place, done))
+    clauses[-1].end = count
+    return clauses, special
 
 
-def _known(words: Sequence[str], entries: Mapping[str, Entry]) -> Iterable[tuple[int, Entry]]:
-    """The places of words that begin a term; a signed percentage is a term of its own."""
-    known = [(place, entry) for place, entry in enumerate(map(entries.get, words)) if entry is not None]
-    signed = [(place, _SIGNED[word[0]]) for place, word in enumerate(words) if word[0] in _SIGNED and len(word) > 1]
-    return sorted(known + signed, key=itemgetter(0)) if signed else known
-
-
-def _longest(words: Sequence[str], place: int, entry: Entry, hidden: set[int]) -> tuple[Term | None, int]:
+def _longest(words: Sequence[str], place: int, entry: Entry, hidden: Collection[int]) -> tuple[Term | None, int]:
     """The longest term that begins at a word, and where it ends."""
     term, phrases = entry
     for rest, found in phrases.get(words[place + 1], ()):
         end = place + 1 + len(rest)
-        if tuple(words[place + 1 : end]) == rest and hidden.isdisjoint(range(place, end)):
+        if tuple(words[place + 1 : end]) == rest and not any(at in hidden for at in range(place, end)):
             return found, end
     return term, place + 1
 
@@ -117,12 +166,16 @@ def _cut(clauses: list[Clause], words: Sequence[str], place: int, end: int, link
         for clause in clauses:
             clause.weight *= link.alone
     if last.start == place:
-        clauses.pop()
-    clauses.append(Clause(end, link.value))
+        last.start, last.weight = end, link.value
+    else:
+        clauses.append(Clause(end, link.value))
 
 
 def _says_nothing(words: Sequence[str], place: int) -> bool:
     """The month in "May 5" and "in May", the number in "No 1"."""
-    word, before = words[place], words[place - 1] if place else ""
+    word = words[place]
+    if word not in ("may", "no"):
+        return False
+    before = words[place - 1] if place else ""
     numbered = place + 1 < len(words) and words[place + 1][0].isdigit()
-    return (word in ("may", "no") and numbered) or (word == "may" and before in _MONTH_BEFORE)
+    return numbered or (word == "may" and before in _MONTH_BEFORE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sparktrends.sentiment.companies import Mention, mentions_in, shares
 from sparktrends.sentiment.composing import Finding, compose
 from sparktrends.sentiment.lexicon import Lexicon, finance
-from sparktrends.sentiment.reading import LONGEST, Reading, read, words_of
+from sparktrends.sentiment.reading import LONGEST, Reader, Reading, words_of
 from sparktrends.sentiment.result import SILENT, Evidence, Sentiment, label_of, squash
 from sparktrends.sentiment.vader import vader
 
@@ -25,7 +25,7 @@ class Opinion(NamedTuple):
 
 
 class Scorer:
-    """Scores headlines by VADER and the finance lexicon. It keeps nothing between calls: the same text, the same score.
+    """Scores headlines by VADER and the finance lexicon: the same text, the same score, whatever came before.
 
     A text without any word of finance is VADER's alone; else words of finance count in full and VADER's other words
     for 0.6 of their weight.
@@ -38,7 +38,7 @@ class Scorer:
 
     def __init__(self, lexicon: Lexicon | None = None, name: str = "lexicon-1") -> None:
         self.name = name
-        self._entries = (lexicon or finance()).entries
+        self._reader = Reader((lexicon or finance()).entries)
 
     def score(self, text: str) -> Sentiment:
         """What a text says as a whole. Work is bounded: 600 characters are read."""
@@ -50,7 +50,7 @@ class Scorer:
         Companies that are not mentioned are left out.
         """
         mentions = mentions_in(words_of(text), companies) if companies else []
-        reading = read(text, self._entries, [(mention.start, mention.end) for mention in mentions])
+        reading = self._reader.read(text, [(mention.start, mention.end) for mention in mentions])
         if not reading.special:
             return _by_vader(text, mentions)
         asked = _asked(reading)
@@ -68,16 +68,17 @@ def _by_vader(text: str, mentions: Sequence[Mention]) -> Opinion:
 def _sentiment(reading: Reading, found: Sequence[Finding], asked: float) -> Sentiment:
     if not found:
         return SILENT
-    evidence = tuple(Evidence(_quote(reading, finding), round(finding.value * asked, 3)) for finding in found)
-    score = squash(sum(part.weight for part in evidence))
+    evidence = tuple([Evidence(_quote(reading, finding), round(finding.value * asked, 3)) for finding in found])
+    score = squash(sum([part.weight for part in evidence]))
     return Sentiment(score, label_of(score), evidence)
 
 
 def _quote(reading: Reading, finding: Finding) -> str:
     if len(finding.items) == 1:
-        return " ".join(reading.written[finding.anchor.start : finding.anchor.end])
+        start, end = finding.anchor.start, finding.anchor.end
+        return reading.written[start] if end == start + 1 else " ".join(reading.written[start:end])
     spans = sorted({(item.start, item.end) for item in finding.items})
-    return " ".join(word for start, end in spans for word in reading.written[start:end])
+    return " ".join([word for start, end in spans for word in reading.written[start:end]])
 
 
 def _asked(reading: Reading) -> float:

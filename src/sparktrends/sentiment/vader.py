@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from vaderSentiment.vaderSentiment import (
     BOOSTER_DICT,
@@ -21,6 +22,7 @@ from vaderSentiment.vaderSentiment import (
     scalar_inc_dec,
 )
 
+from sparktrends.sentiment.remembered import Remembered
 from sparktrends.sentiment.result import SILENT, Evidence, Sentiment, label_of
 
 _NEGATIONS = frozenset(NEGATE)
@@ -50,14 +52,13 @@ def vader(text: str) -> Sentiment:
     """
     if not text.isascii():
         text = _described(text)
-    lexicon = valences()
-    words = [_bare(word) for word in text.split()]
-    lowered = [word.lower() for word in words]
-    places = [place for place, word in enumerate(lowered) if word in lexicon]
+    told = [_WORDS[piece] for piece in text.split()]
+    places = [place for place, word in enumerate(told) if word.weighs]
     if not places:
         return SILENT
-    shouted = sum(map(str.isupper, words))
-    read = _Words(words, lowered, lexicon, 0 < shouted < len(words))
+    words, lowered = [word.bare for word in told], [word.lowered for word in told]
+    shouted = sum(word.shouted for word in told)
+    read = _Words(words, lowered, valences(), 0 < shouted < len(words))
     weights = [0.0] * len(words)
     for place in places:
         weights[place] = read.weight(place)
@@ -74,6 +75,23 @@ def _compound(weights: Sequence[float], text: str) -> float:
         emphasis = analyzer()._punctuation_emphasis(text)
         total += emphasis if total > 0 else -emphasis
     return round(float(normalize(total)), 4)
+
+
+class _Word(NamedTuple):
+    bare: str
+    lowered: str
+    weighs: bool
+    shouted: bool
+
+
+def _word(piece: str) -> _Word:
+    """What stands between two spaces, without the punctuation around it."""
+    bare = _bare(piece)
+    lowered = bare.lower()
+    return _Word(bare, lowered, lowered in valences(), bare.isupper())
+
+
+_WORDS = Remembered(_word)
 
 
 class _Words:

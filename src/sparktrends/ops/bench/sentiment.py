@@ -43,7 +43,7 @@ _NAMES = (
     "Iris",
     "Juno Air",
 )
-_ROUNDS = 5
+_ROUNDS, _SLICE = 5, 500
 
 
 class Scores(Protocol):
@@ -57,9 +57,9 @@ class Scores(Protocol):
 
 
 def run(scorer: Scores, count: int) -> dict[str, Any]:
-    """The best of some rounds over ``count`` different headlines; VADER itself over a part of them beside it."""
+    """``count`` different headlines; VADER itself over a part of them beside it."""
     texts = headlines(count)
-    rate = max(_rate(scorer.score, texts) for _ in range(_ROUNDS))
+    rate = _rate(scorer.score, texts)
     library = _rate(analyzer().polarity_scores, texts[: max(1, count // 10)])
     return {
         "scorer": scorer.name,
@@ -108,7 +108,13 @@ def new_scorer(model: Path | None, words: Path | None) -> Scores:
 
 
 def _rate(score: Any, texts: Sequence[str]) -> float:
-    begin = time.process_time()
-    for text in texts:
-        score(text)
-    return len(texts) / (time.process_time() - begin)
+    """Texts a second: of each slice the best of some rounds over all, for who else wants the core makes both slower."""
+    slices = [texts[begin : begin + _SLICE] for begin in range(0, len(texts), _SLICE)]
+    best = [float("inf")] * len(slices)
+    for _ in range(_ROUNDS):
+        for place, part in enumerate(slices):
+            begin = time.process_time()
+            for text in part:
+                score(text)
+            best[place] = min(best[place], time.process_time() - begin)
+    return len(texts) / sum(best)
