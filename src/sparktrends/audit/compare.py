@@ -44,6 +44,7 @@ class Comparison:
 
     def run(self, step: Callable[[], None]) -> None:
         """Compare everything; ``step`` is called once a series."""
+        # In order of id, as the database gives its rows: those are walked once and never held.
         known = self._known_series()
         self._compare_minutes(known, step)
         for interval, length in INTERVALS.items():
@@ -105,10 +106,12 @@ class Comparison:
         if series.clock < newest:
             # A trimmed record may have moved the clock further, or begun the series earlier.
             self._log.count_unchecked("clocks")
+            # Else minutes that are final in the store would be expected to form still.
             series.clock = max(series.clock, state.clock or 0)
             return
         first, last = series.ends()
         said = {"clock": series.clock, "first_minute": first, "last_minute": last}
+        # What came first was perhaps in a record that is gone.
         if newest:
             said = {"clock": series.clock}
         if state.clock is None and not series.heard:
@@ -145,6 +148,7 @@ class Comparison:
         self._compare_columns("bar", key, BAR_COLUMNS, said, row[2:])
 
     def _compare_columns(self, kind: str, key: str, columns: Iterable[str], said: Row, found: Row) -> None:
+        # Nearly always: columns are looked at one by one only where something differs.
         if said == found:
             return
         for column, expected, stored in zip(columns, said, found, strict=True):

@@ -61,6 +61,7 @@ class LogAudit:
                 if walk.records % _TICK == 0:
                     tick(_TICK)
         tick(walk.records % _TICK)
+        # The ledger is ahead of the log: another log, or an older copy of it.
         if high < place.next_offset:
             self._findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
         # Another topic of the same name was folded before: its records are gone like trimmed ones.
@@ -141,6 +142,7 @@ class _Walk:
         series = self._audit.of(event.source, event.symbol)
         if event.id:
             self._audit.repeats.add(event.source, event.symbol, event.id, record.offset)
+        # Judged and counted like any other: repair left it out of its bar, not out of the log.
         removed = (self._place.topic, self._place.partition, record.offset) in self._audit.removed
         if event.place == "trades":
             self._accept(series, event, record.offset, removed=removed)

@@ -22,6 +22,7 @@ class Numeral(str):
     __slots__ = ()
 
 
+# Prices repeat, and making a Decimal is slow.
 @lru_cache(maxsize=1 << 17)
 def scaled(text: str, whole: int = 20, places: int = 18) -> int:
     """A JSON number as an integer in units of 10**-places; BadRecord when it is none or its digits do not fit.
@@ -31,11 +32,13 @@ def scaled(text: str, whole: int = 20, places: int = 18) -> int:
     """
     if _JSON_NUMBER.fullmatch(text) is None:
         raise BadRecord("not_a_number")
+    # Zero first: 0e99999999 fits, though its exponent does not.
     mantissa = text.lower().partition("e")[0]
     if not mantissa.strip("-0."):
         return 0
     try:
         number = Decimal(text)
+        # Before scaling: an exponent within Decimal's range would still make a number of a million digits.
         if number.adjusted() >= whole:
             raise BadRecord("too_many_digits")
         return int(_TRAPPED.to_integral_exact(_TRAPPED.scaleb(number, places)))
@@ -64,6 +67,7 @@ def vwap(turnover: int, volume: int) -> int | None:
     """
     if not volume:
         return None
+    # Another formula than `bars.vwap_of`, on purpose: equal results then say something.
     quotient, rest = divmod(turnover, volume)
     return quotient + (2 * rest >= volume)
 

@@ -22,6 +22,7 @@ LARGEST = 64 * 1024
 DEEPEST = 64
 TAPE = frozenset("BW4CNRHV7PZU")
 """The letters of the United States tapes for trades that are no price of the moment."""
+# Python refuses more than 4300 digits by default.
 _DIGITS_PYTHON_TAKES = 4000
 _STATUSES = frozenset(("ok", "stale", "throttled", "closed", "start"))
 
@@ -96,6 +97,7 @@ def fields_of(value: bytes | None) -> dict[str, Any]:
         if _depth_at_least(text) > DEEPEST:
             raise BadRecord("depth")
         try:
+            # The quick decoder first: nearly every record is read by it.
             found = _decode(text)
         except ValueError:
             found = _decode_long(text)

@@ -25,6 +25,7 @@ class Repeats:
 
     def add(self, source: str, symbol: str, id_: str, offset: int) -> None:
         """An id was seen; names hold no NUL, so that no two triples give one text."""
+        # Python's hash is keyed anew in each process: nobody can write ids that collide on purpose.
         self._one.append(hash(f"{source}\0{symbol}\0{id_}"))
         self._two.append(hash((id_, symbol, source)))
         self._places.append(offset << _PARTITION_BITS | len(self._partitions) - 1)

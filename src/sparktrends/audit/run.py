@@ -29,10 +29,12 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
     tell = progress or (lambda _what, _done, _total: None)
     findings = Findings()
     log = LogAudit(laws, findings)
+    # One snapshot for everything: the ledger it shows says how far the log is to be read.
     with database.snapshot() as stored:
         places = [row for row in stored.ledger() if row.topic in (TRADES_TOPIC, BARS_TOPIC)]
         gaps = stored.accepted_gaps()
         log.removed = stored.repeats()
+        # The log first: only what it says tells which stored rows are to be there.
         spans = _read_log(log, reader, stored, places, gaps, tell)
         _find_strays(stored, gaps, log, findings)
         comparison = Comparison(log, laws, findings, stored)

@@ -49,6 +49,7 @@ class Minute:
             self.after_final += 1
         if not event.pricing:
             return
+        # One comparison of integers in place of one of tuples: this runs for every trade.
         place = event.ts << _TIME_AT | partition << _PARTITION_AT | offset
         if self.first < 0:
             self.first = self.last = place
@@ -82,6 +83,7 @@ class Minute:
             return
         if self.first < 0 or other.first < self.first:
             self.first, self.open = other.first, other.open
+        # By `last`: `first` has just been set above.
         self.high = other.high if self.last < 0 else max(self.high, other.high)
         self.low = other.low if self.last < 0 else min(self.low, other.low)
         if other.last > self.last:
@@ -218,6 +220,7 @@ def longer(series: Series, length: int, settle: int, since: int | None = None) -
     """Every bar of ``length`` microseconds, counted from 1970 UTC, that has a final minute: the sum of those."""
     start, whole = -1, Minute()
     for at, found in rows(series, since):
+        # Longer bars are made of final minutes only (decision 0008).
         if not is_final(at, series.clock, settle):
             continue
         minute = found or Minute()
