@@ -63,6 +63,7 @@ class Calendar:
         if i >= 0 and ts < self._closes[i]:
             kind: Kind = "half day" if self._closes[i] in self._half_days else "open"
             return Session(kind, self._opens[i], self._closes[i])
+        # Guessing that a market is closed, beyond what the calendar knows, would silence a live feed.
         if i + 1 >= len(self._opens) or i < 0:
             raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
         return Session("closed", self._opens[i + 1], self._closes[i + 1])
@@ -73,6 +74,7 @@ class Calendar:
             return ts - ts % 86_400_000_000
         i = bisect_right(self._opens, ts) - 1
         # The afternoon follows its morning within hours, the next day's session does not.
+        # Four hours are longer than any lunch break and shorter than any night.
         while i > 0 and self._opens[i] - self._closes[i - 1] < 4 * 3_600_000_000:
             i -= 1
         if i < 0:

@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _YEAR_S = 365.25 * 86_400
+# One basis point between bid and ask.
 _SPREAD = 1e-4
 _VOL_MEMORY, _VOL_SHOCK = 0.98, 0.12
 
@@ -168,6 +169,7 @@ class Market:
         """The next ten seconds."""
         begin = self.start + self._blocks * BLOCK
         self._plant_hours(begin)
+        # `past` counts what earlier runs told: a run that goes on draws new numbers, not those of its beginning.
         rng = np.random.default_rng([self.seed, 1, self._past, self._blocks])
         edges = begin + SECOND * np.arange(STEPS + 1)
         drift, activity = self._effects(edges)
@@ -209,6 +211,7 @@ class Market:
         common = rng.standard_normal((STEPS, 1)) * self._beta * 0.5
         shocks = self._volatility * np.exp(self._mood) * (common + 0.85 * rng.standard_normal((STEPS, self.count)))
         path = np.vstack([self._log_price, self._log_price + np.cumsum(shocks + drift, axis=0)])
+        # Planted moves stay in it, so that the market goes on from where they led.
         self._log_price = path[-1]
         return path
 
@@ -216,6 +219,7 @@ class Market:
         cells = np.repeat(np.arange(counts.size), counts.ravel())
         step, symbol = np.divmod(cells, self.count)
         within = rng.integers(0, SECOND, len(cells))
+        # By time, ties by symbol: the order must not depend on how the draws were laid out.
         order = np.lexsort((symbol, step * SECOND + within))
         step, symbol, within = step[order], symbol[order], within[order]
         part = within / SECOND
@@ -234,6 +238,7 @@ class Market:
     def _number(self, symbol: Ints) -> Ints:
         """Consecutive numbers per symbol, in row order."""
         counts = np.bincount(symbol, minlength=self.count)
+        # Stable, so that a symbol's numbers rise with time.
         grouped = np.argsort(symbol, kind="stable")
         rank = np.empty(len(symbol), np.int64)
         rank[grouped] = np.arange(len(symbol)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -290,6 +295,7 @@ def _random_event(rng: np.random.Generator, kind: Kind, symbol: str, begin: int)
         Kind.MARKET_MOVE: (int(rng.integers(2, 11)), sign * rng.uniform(0.01, 0.04)),
         Kind.SILENCE: (int(rng.integers(2, 11)), 0.0),
     }[kind]
+    # Over before the hour ends: `planted` of an hour is then complete when the hour begins.
     start = begin + int(rng.integers(0, HOUR - minutes * MINUTE))
     where = EVERYWHERE if kind is Kind.MARKET_MOVE else symbol
     return Planted(kind, where, start, start + minutes * MINUTE, float(size))
