@@ -32,10 +32,22 @@ class Stories:
 
 def news_rows(starts: Ints, stories: Stories) -> Floats:
     """A row of `NEWS_NAMES` for each bar, ``float64[m, 3]``: the same bits however the bars are cut into calls."""
+    if len(starts) == 1:
+        return np.array([_row(int(starts[0]), stories)])  # thousands of series, each with one bar: so it is quicker
     known = np.sort(stories.known)
     before = np.searchsorted(known, starts)
     counts = [before - np.searchsorted(known, starts - length) for length in (HOUR, DAY)]
     return np.column_stack([*counts, _means(starts, stories)]).astype(np.float64)
+
+
+def _row(start: int, stories: Stories) -> tuple[float, float, float]:
+    if not len(stories.known):
+        return 0.0, 0.0, math.nan
+    told = zip(stories.known.tolist(), stories.scored.tolist(), stories.scores.tolist(), strict=True)
+    day = [(known, scored, score) for known, scored, score in told if start - DAY <= known < start]
+    scores = [score for _, scored, score in day if scored < start]
+    hour = sum(known >= start - HOUR for known, _, _ in day)
+    return float(hour), float(len(day)), math.fsum(scores) / len(scores) if scores else math.nan
 
 
 def _means(starts: Ints, stories: Stories) -> Floats:
