@@ -35,6 +35,7 @@ class KeptClasses:
         if java.bundled or not release.exists():
             return None
         path = [(str(jar), jar.stat().st_mtime_ns, jar.stat().st_size) for jar in jars]
+        # By what Java itself compares: another time or size of a jar makes it refuse the file.
         said = repr((str(java.home), release.read_text(errors="replace"), path))
         folder = cache / "classes"
         with suppress(OSError):
@@ -52,6 +53,7 @@ class KeptClasses:
     @property
     def options(self) -> list[str]:
         """Options with which Java uses the file, or writes it at its end."""
+        # By process: two that end at once must not write into one file.
         return self.reading or [f"-XX:ArchiveClassesAtExit={self.file}.{os.getpid()}", _SILENT]
 
     def _adopt(self) -> None:

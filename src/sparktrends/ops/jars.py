@@ -239,6 +239,7 @@ def _run(command: Sequence[str], log: Path, on_line: Callable[[str], None]) -> t
     said: list[str] = []
     with (
         log.open("w") as out,
+        # Tied: a download must not go on for a person who has pressed Ctrl-C or closed the terminal.
         subprocess.Popen(tied(command), stdout=-1, stderr=-2, text=True, errors="replace") as process,
     ):
         assert process.stdout
@@ -281,9 +282,11 @@ def _meter(name: str, entries: Mapping[str, Entry], tell: Callable[[Progress], N
 
     def on_line(line: str) -> None:
         nonlocal current
+        # Ivy says nothing of bytes: a file counts when it is whole.
         if found := re.search(r"downloading \S+/(\S+)", line):
             current = found[1]
         elif "[SUCCESSFUL ]" in line and current:
+            # A mirror may bring files that the lock does not name: they are never used.
             done[current] = entries[current].size if current in entries else 0
             tell(Progress(name, len(done), len(entries), sum(done.values()), everything))
 

@@ -25,6 +25,7 @@ VERSIONS = (17, 21)
 """The Java versions that Spark 4.0 and Kafka 4.3 both support."""
 
 _VECTOR = "--add-modules=jdk.incubator.vector"
+# As Spark starts it: a runtime without that module would fail there, long after it was chosen.
 _PROBE = (_VECTOR, "-XshowSettings:properties", "-version")
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
@@ -122,8 +123,10 @@ def trust_store(pem: str) -> bytes:
     certificates = [ssl.PEM_cert_to_DER_cert(block) for block in _CERTIFICATE.findall(pem)]
     body = struct.pack(">III", 0xFEEDFEED, 2, len(certificates))
     for number, der in enumerate(certificates):
+        # 2 marks an entry as a trusted certificate; its date is 0, so that the same bundle makes the same bytes.
         body += struct.pack(">I", 2) + _utf(f"system-{number}") + struct.pack(">Q", 0)
         body += _utf("X.509") + struct.pack(">I", len(der)) + der
+    # The format's own seal against accidents: it is no defence, and none is needed for public certificates.
     seal = hashlib.sha1(_STORE_PASSWORD.encode("utf-16-be") + b"Mighty Aphrodite" + body, usedforsecurity=False)
     return body + seal.digest()
 
@@ -152,6 +155,7 @@ def _launcher(runtime: Path, *, trusted: bool) -> str:
     # exec keeps the process id, so signals and the parent-death signal reach Java itself.
     return (
         "#!/bin/sh\n"
+        # POSIX sh has no arrays: each argument is taken off the front and put back at the end, but for the one.
         f'for option; do shift; [ "$option" = {_VECTOR} ] || set -- "$@" "$option"; done\n'
         f'exec {shlex.quote(str(runtime))} {store}"$@"\n'
     )
@@ -166,6 +170,7 @@ def _install(home: Path, launcher: str, authorities: bytes) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
+    # Beside and renamed: two starts at once may write the same, and neither finds half of it.
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(content)
     fresh.chmod(mode)

@@ -40,10 +40,13 @@ SETTINGS: Mapping[str, object] = {
     # After kill -9 the new broker must wait until the old one's session ends: 2 s, not 9.
     "broker.session.timeout.ms": 2000,
     "broker.heartbeat.interval.ms": 500,
+    # The default waits 3 s for other members of a group, which never come on one machine.
     "group.initial.rebalance.delay.ms": 0,
     # The table of topics decides what exists; a misspelt name must fail and not make a topic.
     "auto.create.topics.enable": "false",
+    # Only whole segments are dropped: with Kafka's gigabyte a small topic would keep far more than its retention.
     "log.segment.bytes": 256 * _MIB,
+    # The default of 128 MiB is half of this heap; only internal topics are compacted here.
     "log.cleaner.dedupe.buffer.size": 8 * _MIB,
     "num.network.threads": 2,
     "num.io.threads": 4,
@@ -121,6 +124,7 @@ class KafkaServer:
     def ready(self) -> bool:
         """Whether the broker answers a request for metadata, and knows itself as a member of the cluster."""
         try:
+            # By hand: a client of librdkafka takes threads and reconnects of its own, to ask one question.
             with socket.create_connection((LOOPBACK, self.port), timeout=1.0) as connection:
                 return _brokers(connection) > 0
         except (OSError, struct.error):
@@ -132,6 +136,7 @@ class KafkaServer:
             self.java.executable,
             f"-Xmx{HEAP}",
             "-XX:+UseSerialGC",
+            # A broker that lives on without memory answers nobody; one that is gone is started again.
             "-XX:+ExitOnOutOfMemoryError",
             f"-Djava.io.tmpdir={self._scratch}",
             *options,
@@ -143,10 +148,12 @@ class KafkaServer:
 
     def cluster_id(self) -> str:
         """What the cluster is called when its log is formatted."""
+        # Kafka's tools take an id that begins with a dash for an option.
         return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
     def _format(self) -> None:
         arguments = ("format", "--ignore-formatted", "-t", self.cluster_id(), "-c", str(self._config))
+        # Reading only: this program ends first and would write an archive of its own few classes for all that follow.
         options = self.classes.reading if self.classes else []
         run(
             Spec(
@@ -157,6 +164,7 @@ class KafkaServer:
                 self.folder,
             )
         )
+        # After it ended well: a log that was half formatted is formatted again (`--ignore-formatted`).
         self._formatted.touch()
 
     @property

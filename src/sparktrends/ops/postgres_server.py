@@ -38,6 +38,7 @@ _SETTINGS: Mapping[str, object] = {
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
+    # Disks of today read anywhere about as fast as in order; the default of 4 is for spindles.
     "random_page_cost": 1.1,
     # What was acknowledged must survive a power cut: the ledger relies on it.
     "synchronous_commit": "on",
@@ -49,11 +50,14 @@ _SETTINGS: Mapping[str, object] = {
     "max_locks_per_transaction": 256,
     # Two cores are shared with Spark and the broker, and a container's /dev/shm is small.
     "max_parallel_workers_per_gather": 0,
+    # Compiling a short statement costs more than it saves.
     "jit": "off",
+    # The newest bars are rewritten many times a minute: the default minute lets their dead rows pile up.
     "autovacuum_naptime": "15s",
     "autovacuum_max_workers": 2,
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
+    # Errors are recognised by their words in places.
     "lc_messages": "'C'",
     "log_min_messages": "warning",
     "log_checkpoints": "off",
@@ -147,8 +151,10 @@ class PostgresServer:
         """A new cluster with the database and its roles; renamed last, so that half of one is never used."""
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
+        # PostgreSQL refuses a data folder that others may enter.
         fresh.mkdir(mode=0o700)
         _give(fresh, user)
+        # Nobody may enter until `_configure` has written who may.
         arguments = ["-D", str(fresh), "-U", SUPERUSER, "-E", "UTF8", "--data-checksums", "--auth=reject"]
         # The built-in provider sorts the same on every machine and in every version of its C library.
         arguments += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -177,6 +183,7 @@ class PostgresServer:
             self._tool("setting up the database", "postgres", ["--single", "-D", str(data), "postgres"], user),
             text="".join(f"{statement};\n" for statement in statements),
         )
+        # A single-user server ends with 0 whatever its statements met.
         if "ERROR:" in said or "FATAL:" in said:
             raise Unavailable("the database could not be set up", hint=f"see {self.logs / 'postgres.log'}")
 

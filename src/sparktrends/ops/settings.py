@@ -117,6 +117,7 @@ class Settings:
             if part not in wanted:
                 raise BadSetting(f"[ports] {part} in {TOML_FILE}", hint=f"there are {', '.join(sorted(wanted))}")
             wanted[part] = port_number(f"[ports] {part}", str(number))
+        # Without a host it cannot mean somebody else's database: it is a wish for our own.
         if not self.get("POSTGRES_HOST") and self.get("POSTGRES_PORT"):
             wanted["postgres"] = port_number("POSTGRES_PORT", self.get("POSTGRES_PORT"))
         kafka = self.get("KAFKA_BOOTSTRAP").lstrip(":")
@@ -131,6 +132,7 @@ def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path 
     Raises BadSetting for a `.env` that others can read while it holds a secret, and for files that do not parse.
     """
     file_values = _read_env_file(folder / ENV_FILE)
+    # The environment wins over the file: so a single run can be told something else.
     values = {**_known(file_values), **_known(env)}
     tables = _read_toml(folder / TOML_FILE)
     chosen = home or Path(values.get("SPARKTRENDS_HOME") or default_home(env))
@@ -151,6 +153,7 @@ def _external_kafka(bootstrap: str) -> str | None:
 
 def _known(values: Mapping[str, str]) -> dict[str, str]:
     found = {ALIASES[name]: value for name, value in values.items() if name in ALIASES and value}
+    # The proper name wins over its alias.
     return found | {name: value for name, value in values.items() if name in NAMES and value}
 
 
@@ -162,6 +165,7 @@ def _read_env_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise BadSetting(f"{path} cannot be read ({error.strerror})") from error
     values = dict(_assignment(path, number, line) for number, line in enumerate(text.splitlines(), 1) if _says(line))
+    # Only with a secret in it: a file of bare ports may be read by all.
     if path.stat().st_mode & 0o004 and any(values.get(name) for name in SECRET_NAMES | ALIASES.keys()):
         raise BadSetting(f"{path} holds secrets and everybody can read it", hint=f"chmod 600 {path}")
     return values
@@ -172,6 +176,7 @@ def _says(line: str) -> bool:
 
 
 def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
+    # People source the same file in their shells.
     name, equals, value = line.strip().removeprefix("export ").partition("=")
     if not equals:
         raise BadSetting(f"{path}, line {number}: not NAME=value")

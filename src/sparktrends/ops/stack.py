@@ -41,6 +41,7 @@ class Database:
 
 def _quoted(value: str) -> str:
     """As libpq reads it, whatever a password holds."""
+    # Passwords of other people's databases may hold anything.
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return escaped if value and escaped == value and not any(map(str.isspace, value)) else f"'{escaped}'"
 
@@ -106,6 +107,7 @@ class Stack:
         self.ports = ports.choose(self._wanted, self._home.run / "ports.json")
         try:
             self._start()
+        # Ctrl-C too: what was started must not be left behind.
         except BaseException:
             self._stop()
             raise
@@ -119,6 +121,7 @@ class Stack:
 
     def restart(self, name: str) -> None:
         """Stop a part (``kafka`` or ``postgres``) and start it again; returns when it answers."""
+        # The watching thread would see the stopped part as dead, and start a second one beside ours.
         with self._lock:
             keeper = self.keepers[name]
             keeper.stop()
@@ -166,6 +169,7 @@ class Stack:
         self._keep(Keeper(server, self._on_event))
 
     def _keep(self, keeper: Keeper) -> None:
+        # Known before it is started, so that `_stop` ends it when the start fails half way.
         self.keepers[keeper.server.name] = keeper
         keeper.start()
 
@@ -173,6 +177,7 @@ class Stack:
         while not self._over.wait(_TICK):
             with self._lock:
                 for keeper in self.keepers.values():
+                    # Asked for each: a part must not be started again while the others are being stopped.
                     if not self._over.is_set():
                         keeper.tick()
 

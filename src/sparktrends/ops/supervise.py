@@ -25,6 +25,7 @@ from sparktrends.errors import DiskFull, SparkTrendsError, Unavailable
 
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 _LAUNCH = Path(__file__).with_name("launch.py")
+# A list of what is kept and not of what is left out: nobody has to think of each new secret.
 _KEPT = ("HOME", "JAVA_TOOL_OPTIONS", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _ROLL_BYTES = 16 * 1024**2
 _POLL = 0.02
@@ -60,6 +61,7 @@ class Process:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        # Only between runs: a program that holds the file goes on writing into the renamed one.
         _roll(spec.output)
         self._popen = _SPAWNER.submit(_spawn, spec).result()
         self._started = time.monotonic()
@@ -85,6 +87,7 @@ class Process:
             self._popen.send_signal(self.spec.stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(self.spec.grace)
+        # Also when it ended by itself: children of a shell or of Spark may live on in its group.
         self.kill()
 
     def kill(self) -> None:
@@ -97,6 +100,7 @@ class Process:
         """Return when ``ready`` says so; raises Unavailable when it ends before, or takes longer (seconds)."""
         deadline = time.monotonic() + timeout
         while not ready():
+            # Before the time is looked at: who is dead will not answer, however long one waits.
             if self.exit_code is not None:
                 raise self.failure(f"{self.spec.name} ended with code {self.exit_code} while starting")
             if time.monotonic() > deadline:
@@ -137,6 +141,7 @@ class Keeper:
     A part that dies is started again at once; one that dies again soon waits 0.5, 1, 2 … up to 30 seconds.
     """
 
+    # The first time at once: most deaths are accidents, and each second without the broker fills a spool.
     _PATIENCE = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
     _HEALTHY = 60.0  # seconds up after which earlier deaths are forgotten
 
@@ -247,6 +252,7 @@ def works_in(pid: int, folder: Path) -> bool:
 def tied(argv: Sequence[str], death_signal: int = signal.SIGKILL, user: User | None = None) -> list[str]:
     """The command that runs ``argv`` tied to the life of the thread that starts it."""
     tie = [str(number) for number in (os.getpid(), int(death_signal), *(user or (-1, -1)))]
+    # Isolated and without site packages: it starts in milliseconds, and nothing of the environment steps in.
     return [sys.executable, "-I", "-S", str(_LAUNCH), *tie, *argv]
 
 
@@ -275,6 +281,7 @@ def _spawn(spec: Spec) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
+            # A group of its own: Ctrl-C in the terminal reaches `up` alone, which stops its parts in order.
             start_new_session=True,
             cwd=spec.cwd,
             env=spec.env,
@@ -285,6 +292,7 @@ def _working_in(folder: Path, word: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
+            # By folder and word, for a process id may have been given to somebody else since.
             if process.cwd() == str(folder) and word in " ".join(process.cmdline()):
                 found.append(process)
     return found

@@ -78,13 +78,16 @@ class Up:
     def run(self) -> Status:
         """Start, watch, stop; the last figures. Raises the errors of the parts, with everything stopped."""
         home = Home.open(self.settings.home)
+        # Two runs of one home would start two brokers on one log.
         with home.owned():
             resolver = self._resolver()
             with Compiling(self.settings, home, self.say) as compiling:
+                # While Numba compiles: both take long only on a new machine, and neither needs the other.
                 resolver.ensure()
                 self.say(f"home {home.path}; logs in {home.logs}")
                 with self._stack(home, resolver) as stack:
                     self._prepare(home, stack)
+                    # Before the stream: it would compile the same beside it, on the same two cores.
                     compiling.wait(self.stopping)
                     return self._work(home, stack)
 
@@ -117,15 +120,18 @@ class Up:
         connection = endpoints.reached(self.settings, stack)
         if "kafka" not in stack.keepers:  # an embedded broker has answered already
             self.say(f"asking the broker at {stack.kafka}")
+            # Ten seconds: nobody starts somebody else's broker while we wait.
             wait_ready(connection, 10)
         Admin(connection).ensure()
         for name in migrate(stack.database.dsn()):
             self.say(f"database: {name}")
+        # The role is made by a migration, which knows no password.
         if stack.database.reader_password:
             set_reader_password(stack.database.dsn(), stack.database.reader_password)
         self._record(home, stack)
 
     def _start_workers(self, home: Home, stack: Stack, names: Sequence[str]) -> None:
+        # The Java that was found and tried here, not what each process would find for itself.
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
         for name in names:
             arguments = self.plan.arguments(name)
@@ -184,8 +190,10 @@ class Up:
         process = keeper.process
         if process is None or process.exit_code is None:
             return
+        # Recordings end; everything else is to run until it is stopped.
         if process.exit_code == 0 and keeper.server.name == "ingest":
             return
+        # Soon after its start and by its own word: a setting is wrong, and no restart mends that.
         if process.exit_code in (1, 2) and process.uptime < 60 and keeper.server.name in ("stream", "ingest"):
             raise _refusal(process)
         restarts = keeper.restarts
@@ -199,6 +207,7 @@ class Up:
         if not self.plan.exit_when_done or status is None:
             return False
         ingest = self.keepers["ingest"].process
+        # Behind counts too: all that was published is to be stored before everything ends.
         return ingest is not None and ingest.exit_code == 0 and status.behind == 0
 
     def _collect(self, home: Home, stack: Stack) -> Status | None:
@@ -208,6 +217,7 @@ class Up:
                 kafka = endpoints.reached(self.settings, stack)
                 self._collector = Collector(endpoints.Endpoints(kafka, stack.database), home)
             return self._collector.figures(self._processes(stack))
+        # A connection that broke stays broken: the next look makes new ones.
         except Retryable:
             self._forget_collector()
             return None
@@ -247,9 +257,11 @@ class Up:
             elif name in self.keepers:
                 self.keepers[name].stop()
                 self.keepers[name].start()
+            # Afterwards: who asked waits for the file to go.
             request.unlink(missing_ok=True)
             self._record(home, stack)
         pids = {item["name"]: item["pid"] for item in self._processes(stack)}
+        # Keepers start parts again without asking: `status` and `restart` go by what is recorded.
         if pids != endpoints.record(home.path).get("processes"):
             self._record(home, stack)
 
