@@ -25,12 +25,13 @@ NOWHERE = External(kafka="127.0.0.1:1")
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What a benchmark works with: ``kafka`` and ``dsn`` are those of its own stack."""
+    """What a benchmark works with: ``kafka`` and ``dsn`` (its owner's) are those of its own stack."""
 
     home: Home
     kafka: Connection
     dsn: str
     environment: dict[str, str]
+    reader_dsn: str = ""
 
     @contextmanager
     def running(self, name: str, arguments: Sequence[str] = ()) -> Iterator[Process]:
@@ -77,4 +78,4 @@ def lab(settings: Settings, external: External | None = None) -> Iterator[Lab]:
         set_reader_password(stack.database.dsn(), stack.database.reader_password)
         endpoints.write_record(home, endpoints.stack_record(stack))
         environment = own_environment(settings) | {"JAVA_HOME": str(found.home)}
-        yield Lab(home, connection, stack.database.dsn(), environment)
+        yield Lab(home, connection, stack.database.dsn(), environment, stack.database.dsn(reader=True))

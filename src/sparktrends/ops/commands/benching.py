@@ -179,3 +179,16 @@ def news(context: Context, news: int) -> None:
     from sparktrends.ops.bench import news as measured
 
     click.echo(line("news", measured.run(context.settings, news, system_clock())))
+
+
+@bench.command()
+@click.option("--moved", default=5_000_000, show_default=True, help="Bars archived to Parquet and restored.")
+@click.option("--bars", default=20_000_000, show_default=True, help="Bars stored when days are asked for.")
+@click.option("--days", default=200, show_default=True, help="Days of one symbol that are asked for.")
+@click.option("--symbols", default=20, show_default=True, help="Who share the bars: fewer symbols, more months.")
+@pass_context
+def store(context: Context, moved: int, bars: int, days: int, symbols: int) -> None:
+    """Bars from Parquet into the database, and a day of one symbol out of all of them."""
+    from sparktrends.ops.bench import store as measured
+
+    click.echo(line("store", measured.run(context.settings, measured.Size(moved, bars, days, symbols))))
