@@ -122,6 +122,7 @@ def mean(window: Floats, n: int) -> float:
     base: float = window[end - 1]
     # Four sums at once keep the adder busy; the compiler may not do that by itself without changing bits.
     a = b = c = d = 0.0
+    # Forwards, always: another order of adding gives other last bits.
     for i in range(end - n, end - 3, 4):
         a += window[i] - base
         b += window[i + 1] - base

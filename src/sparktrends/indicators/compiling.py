@@ -27,6 +27,7 @@ DEFAULT_CACHE = Path(__file__).parent / "__pycache__"
 
 _ROWS, _BATCH, _SCRATCH = (types.Array(types.float64, dimensions, "C") for dimensions in (2, 3, 1))
 _BARS = types.Array(types.float64, 3, "C", readonly=True)  # bars out of Arrow memory may not be written
+# One signature, given beforehand: compiled once, and no other kind of array can slip in.
 _SIGNATURE = types.void(_ROWS, _BARS, _BATCH, _SCRATCH, types.boolean)
 # What reading, unpickling or linking a damaged file, or writing to a full or foreign folder, has been seen to raise.
 _BROKEN_CACHE = (

@@ -91,6 +91,7 @@ class Kernel:
         return self._call(state[None], self._bars(bars)[None], keep=True)[0, :]
 
     def _call(self, state: Floats, bars: Floats, *, keep: bool) -> Floats:
+        # Checked once a call, because compiled code checks no index.
         fits = state.shape == (len(bars), self.size) and state.dtype == np.float64 and state.flags.c_contiguous
         if not fits:
             raise IntegrityError(f"kernel state {state.shape} {state.dtype} is not {(len(bars), self.size)} float64")
@@ -106,6 +107,7 @@ class Kernel:
     def _bars(self, bars: Floats) -> Floats:
         if bars.ndim != 2 or bars.shape[1] != len(BAR_COLUMNS):
             raise IntegrityError(f"bars of shape {bars.shape}: one row per bar of {', '.join(BAR_COLUMNS)}")
+        # The compiled signature wants rows one behind the other; a copy is made only where they are not.
         return np.ascontiguousarray(bars, dtype=np.float64)
 
 
