@@ -32,6 +32,7 @@ _TIMES = frozenset(
     | {"first_sent_at", "clock_at", "first_minute", "last_minute", "last_start", "published_at"}
 )
 _JSON = frozenset({"detail", "values", "extra"})
+# Three heartbeats of the server: who says nothing for so long is gone.
 _PATIENCE_S = 30.0
 
 
@@ -116,6 +117,7 @@ class Client:
             if page["next"] is None or (limit is not None and len(found) >= limit):
                 break
             parameters["cursor"] = page["next"]
+        # Pages come newest first, so that a limit takes the newest; charts and frames want the order of time.
         if path != "symbols" and parameters.get("order", "desc") == "desc":
             found.reverse()
         return self._framed(found)
@@ -152,6 +154,7 @@ class Client:
         headers = {"Last-Event-ID": reader.last_id} if reader.last_id else {}
         patience = httpx.Timeout(15.0, read=_PATIENCE_S)
         with self._http.stream("GET", "stream", params=chosen, headers=headers, timeout=patience) as answer:
+            # Before `_check`: an answer that streams has no content to read words from.
             if answer.is_error:
                 answer.read()
             _check(answer)
@@ -208,6 +211,7 @@ class _Reader:
                 self._id = value
             return None
         kind, data = self._kind, self._data
+        # Also for an event without data: a heartbeat's id moves on past what was not chosen.
         self.last_id = self._id or self.last_id
         self.begin()
         if not data:
@@ -224,6 +228,7 @@ def _parameters(choice: dict[str, Any]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
+        # Guessing a zone would shift the answer by hours, and nobody would see it.
         if value.tzinfo is None:
             raise BadSetting(f"{value} has no time zone", hint="give it one, such as datetime.UTC")
         return value.isoformat()

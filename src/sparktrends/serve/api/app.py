@@ -72,6 +72,7 @@ def create_app(config: ApiConfig, clock: Clock = system_clock) -> Flask:
 def _wire(api: Api) -> None:
     app = api.app
     app.config["MAX_CONTENT_LENGTH"] = api.config.body_bytes
+    # Else `//` in the path answers with a redirect, and a symbol may hold a stroke.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     problems.install(app)
@@ -97,6 +98,7 @@ def _route(app: Flask, path: str, view: Any, method: str = "GET") -> None:
 def _before(api: Api) -> None:
     g.began = perf_counter()
     g.caller = api.guard.admit(request)
+    # Whoever watches this process need not be able to read its data.
     if request.endpoint != "health":
         require(g.caller, "admin" if request.method == "POST" else "read")
 

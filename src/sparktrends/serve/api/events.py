@@ -16,6 +16,7 @@ import orjson
 
 from sparktrends.store.changes import Change
 
+# Bounds what one event holds; the same for ever, because ids count parts.
 BARS_A_PART = 500
 NOWHERE = "-"
 _ID = re.compile(r"[^\s,:]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)

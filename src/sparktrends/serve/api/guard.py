@@ -19,6 +19,7 @@ from sparktrends.store.sessions import Sessions
 from sparktrends.telemetry import Clock
 
 _KEYS_FOR = 5 * SECOND
+# Bounded: addresses are free for whoever wants to fill a memory.
 _CALLERS = 10_000
 
 
@@ -80,6 +81,7 @@ class Keys:
             except Retryable:
                 if self._read_at is None:
                     raise
+            # Also after a failure: a database that is away is not asked for every request.
             self._read_at = now
         return self._known
 
@@ -112,6 +114,7 @@ class Guard:
 
     def _authenticated(self, request: Request) -> Caller:
         header = request.headers.get("Authorization", "")
+        # A key that is given is checked here too: a wrong one should not seem to work.
         if not header and self._config.loopback:
             return LOCAL
         scheme, _, key = header.partition(" ")
@@ -124,6 +127,7 @@ class Guard:
     def _count(self, who: str) -> None:
         wait = self._buckets.take(who)
         if wait:
+            # The header knows whole seconds only.
             seconds = str(max(1, round(wait)))
             raise Problem(429, f"more than {self._config.rate:g} requests a second", headers={"Retry-After": seconds})
 

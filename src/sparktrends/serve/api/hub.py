@@ -137,6 +137,7 @@ class Hub:
     def _tell(self) -> None:
         while not self._over.is_set():
             self._wake.wait(1.0)
+            # Before the step: what wakes it meanwhile is not lost.
             self._wake.clear()
             try:
                 self.step()
@@ -153,9 +154,11 @@ class Hub:
         if not self._live and not self._behind:
             return
         if self._live:
+            # Page by page, each in a transaction of its own, so that none is long.
             while self._sessions.read(self._advance):
                 pass
         else:
+            # Nobody is at the head, so nothing has to be told on the way there.
             self._head = self._sessions.read(_places)
         for listener in list(self._behind):
             self._sessions.read(lambda cursor, who=listener: self._catch_up(cursor, who))  # type: ignore[misc]
@@ -171,12 +174,14 @@ class Hub:
         """Tell those at the head a page of the commits behind it; False when there was none."""
         found = changes_after(cursor, _commits(self._head), _PAGE)
         for change in found:
+            # A hole: the commits between were pruned.
             if change.commit != self._head.get(change.shard, (1, 0))[0]:
                 self._reset(self._live)
                 break
             told = self._rendered(cursor, change)
             ready: dict[Choice, bytes] = {}
             for listener in self._live:
+                # Rendered once for each choice, not for each listener.
                 if listener.choice not in ready:
                     ready[listener.choice] = b"".join(told.frames(listener.choice, self._head))
                 self._send(listener, ready[listener.choice], self._head)
@@ -186,11 +191,13 @@ class Hub:
     def _catch_up(self, cursor: Cursor, listener: Listener) -> None:
         """Tell one listener a page of what it missed, no further than the head; at the head it joins the others."""
         wire = listener.wire
+        # Catching up goes as fast as the listener takes it, and never fills its buffer.
         if wire is None or wire.pending > PENDING_LIMIT // 4:
             return  # it takes its time; the next step tries again
         if any(place > self._head.get(shard, (1, 0)) for shard, place in listener.places.items()):
             self._reset([listener])  # the store is older than the listener: it was restored
         for change in changes_after(cursor, _commits(listener.places), _PAGE):
+            # At the head it joins the others and hears this one with them: told here too it would come twice.
             if change.commit >= self._head.get(change.shard, (1, 0))[0]:
                 continue
             commit, sent = listener.places.get(change.shard, (1, 0))
@@ -225,6 +232,7 @@ class Hub:
 
     def _beat(self) -> None:
         now = self._clock()
+        # `abs`: a clock that was set back must not silence the heartbeats.
         if abs(now - self._beat_at) >= HEARTBEAT_S * SECOND:
             self._beat_at = now
             for listener in self._live:

@@ -44,12 +44,14 @@ class Reader:
         columns = _columns(resource, query, kinds)
         metrics = _metrics(query, known)
         equal = {**_equal(resource, query, kinds), **(fixed or {})}
+        # Without cursor, limit and format: those may change from page to page.
         belongs = paging.print_of(resource.path, {**query.model_dump(exclude={"cursor", "limit", "format"}), **equal})
         wanted = Wanted(
             columns,
             equal,
             *_span(query),
             self._after(resource, query, belongs, kinds),
+            # One more than asked: whether there is a next page, without counting.
             query.limit + 1,
             query.order == "desc",
             ("retracted_at",) if isinstance(query, SignalsQuery) and query.retracted == "exclude" else (),

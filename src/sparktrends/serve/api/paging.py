@@ -43,6 +43,7 @@ def _value(value: Any, kind: str) -> Any:
         return datetime.fromisoformat(value)
     if kind == "date":
         return date.fromisoformat(value)
+    # PostgreSQL takes no NUL in text: it would be an error of ours, for a cursor of somebody else's.
     if not isinstance(value, str) or "\x00" in value or len(value) > 200:
         raise ValueError(kind)
     return value

@@ -155,6 +155,7 @@ Q = TypeVar("Q", bound=Query)
 
 def parse_query(model: type[Q], given: MultiDict[str, str]) -> Q:
     """The parameters of a request; raises Problem 400 that says which is wrong and why."""
+    # Of two values nobody can say which was meant.
     doubled = [name for name, values in given.lists() if len(values) > 1]
     if doubled:
         raise _wrong([{"parameter": name, "why": "given more than once"} for name in doubled])

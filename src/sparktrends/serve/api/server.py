@@ -62,14 +62,17 @@ class _Task(WSGITask):  # type: ignore[misc]
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
+        # Another WSGI server lacks it, and `/stream` then says so instead of holding a thread.
         environ[ENVIRON_KEY + ".able"] = True
         return environ
 
     def finish(self) -> None:
         listener: Listener | None = self.environ.get(ENVIRON_KEY) if self.environ else None
+        # A HEAD has no body: its channel would wait for events for ever.
         if listener is None or self.request.command == "HEAD":
             super().finish()
             return
+        # Else waitress closes the connection as soon as the first bytes are out.
         self.close_on_finish = False
         self.channel.streams = True
         listener.attach(ChannelWire(self.channel, self.chunked_response))
@@ -118,9 +121,12 @@ class Server:
             port=config.port,
             threads=config.threads,
             ident=None,
+            # Listeners hold theirs for hours: the others must still find one.
             connection_limit=config.listeners + 500,
             max_request_body_size=config.body_bytes,
             max_request_header_size=32 * 1024,
+            # Far above where the hub lets a listener go: beyond this mark a writer would block, and with it all
+            # streams.
             outbuf_high_watermark=16 * PENDING_LIMIT,
             outbuf_overflow=4 * PENDING_LIMIT,
             channel_timeout=_STALLED_S,

@@ -18,9 +18,11 @@ from sparktrends.store.connect import Cursor
 from sparktrends.store.sessions import Sessions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Whoever is further behind than this reads its tails anew.
 _COMMITS = 100
 _SPARE = 16
 _ROWS = 40_000
+# Callers ask for a few limits each; a body is as large as its page.
 _BODIES = 4
 
 Key = tuple[datetime, str, str]
@@ -116,15 +118,18 @@ class Tails:
 
         Raises Retryable while the database is away.
         """
+        # Before the tail is taken: whatever was committed until now is marked in it first.
         self._watch.look()
         tail = self._tail(question)
         with tail.lock:
             with self._lock:
+                # Taken before the reading: a commit meanwhile marks it again, and the next question reads once more.
                 touched, tail.touched = tail.touched, None
             try:
                 tail.renew(limit + 1, touched, load)
             except BaseException:
                 with self._lock:
+                    # What it holds may be older than what was marked, and the mark is gone.
                     self._tails.pop(question, None)
                 raise
             return tail.body(limit, make)
@@ -134,6 +139,7 @@ class Tails:
             tail = self._tails.pop(question, None) or _Tail(question)
             self._tails[question] = tail
             held = sum(len(one.lines) for one in self._tails.values())
+            # The one that is asked for stays, however large.
             while held > self._rows and len(self._tails) > 1:
                 held -= len(self._tails.popitem(last=False)[1].lines)
             return tail
@@ -143,6 +149,7 @@ class Tails:
             self._tails.clear()
 
     def _touched(self, cursor: Cursor, change: Change) -> None:
+        # Names are looked up only when one is new: series are never renamed.
         if any(series not in self._names for series, _, _ in change.bars):
             self._names = series_names(cursor)
         first: dict[tuple[str, str], dict[str, int]] = {}
@@ -184,6 +191,7 @@ class Watch:
                 self._began = began
 
     def _follow(self, cursor: Cursor) -> None:
+        # None until it went well: after an error nobody knows what was told.
         known, self._heads = self._heads, None
         now, changes = (heads(cursor), []) if known is None else heads_and_changes(cursor, known, _COMMITS)
         if known is None or not self._told(cursor, known, now, changes):
@@ -192,6 +200,7 @@ class Watch:
 
     def _told(self, cursor: Cursor, known: Heads, now: Heads, changes: Sequence[Change]) -> bool:
         """Whether everything between two positions could be told."""
+        # The store went back: it was restored.
         if any(now.get(shard, 0) < commit for shard, commit in known.items()):
             return False
         reached = dict(known)
@@ -200,4 +209,5 @@ class Watch:
                 return False
             reached[change.shard] = change.commit
             self.changed(cursor, change)
+        # False when there were more commits than one look asks for.
         return reached == now

@@ -14,6 +14,7 @@ from sparktrends.model import SECOND
 from sparktrends.telemetry import Clock, system_clock
 
 _PATIENCE_S = 20
+# As long what was asked of the home is believed: asking again costs a process.
 _HOLDS = 10 * SECOND
 
 
@@ -72,6 +73,7 @@ def doubt() -> None:
 
 def discover() -> DashboardConfig:
     """Ask `sparktrends env`, as any outsider would: `streamlit run app.py` was typed by hand."""
+    # By the command line and not by import: `serve` stands below `ops` on the map.
     asked = [sys.executable, "-m", "sparktrends.ops.cli", "env"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
     if done.returncode:

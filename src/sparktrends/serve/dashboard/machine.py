@@ -34,6 +34,8 @@ def processes(pids: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
 def _process(pid: int, now_s: float) -> dict[str, Any]:
     try:
         process = psutil.Process(pid)
+        # Spark's Java is a child of the stream, PostgreSQL's sessions of the postmaster: they are what takes the
+        # memory.
         family = [process, *process.children(recursive=True)]
         used = [found for one in family if (found := _used(one))]
         memory, cpu = sum(m for m, _ in used), sum(c for _, c in used)

@@ -30,6 +30,7 @@ def run(config: DashboardConfig, port: int, host: str = "127.0.0.1") -> None:
     for name in _HEAVY:
         importlib.import_module(name)
     live_chart.folder()
+    # As `streamlit run` does: Streamlit looks for `.streamlit/config.toml` beside it.
     options._main_script_path = str(APP)
     flags = {"server_port": port, "server_address": host}
     bootstrap.load_config_options(flags)

@@ -24,6 +24,7 @@ def said(name: str) -> str | None:
 def keep(name: str, value: str) -> None:
     """Write a choice into the URL, and remember it for the other pages."""
     st.session_state.setdefault(_KEPT, {})[name] = value
+    # Only when it differs: each write is a message to the browser.
     if st.query_params.get(name) != value:
         st.query_params[name] = value
 
@@ -41,6 +42,7 @@ def one(label: str, options: Sequence[str], name: str, default: str = "", **more
 def some(label: str, options: Mapping[str, str], name: str, default: Sequence[str] = ()) -> list[str]:
     """Any of some named things."""
     words = said(name)
+    # An empty choice in the URL is a choice: nothing, not the default.
     wanted = default if words is None else words.split(",")
     first = [option for option in wanted if option in options]
     chosen = st.multiselect(label, list(options), default=first, format_func=lambda o: options[o], key=f"some_{name}")

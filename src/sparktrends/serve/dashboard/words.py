@@ -93,6 +93,7 @@ def mark(source: str) -> str:
 
 def freshness(row: Mapping[str, Any]) -> str:
     """How a series stands, from `board.series`: a recording is as fresh as its player, a live one as its clock."""
+    # A recording's clock is of its own day, years ago.
     seconds = row["silent_s"] if mark(row["source"]) else max(row["age_s"] or 0.0, row["silent_s"] or 0.0)
     if seconds is None:
         return "no data yet"

@@ -49,6 +49,7 @@ def _body(hours: int) -> None:
 def _figures(rows: Rows, late: Rows, refused: Rows) -> None:
     total = sum(row["minutes"] for row in rows)
     empty = sum(row["minutes"] for row in rows if row["reason"] == "no_trade")
+    # A minute in which nobody traded is whole, if the feed was well.
     broken = sum(row["minutes"] for row in rows if row["reason"] not in (None, "no_trade"))
     revised = sum(row["revised"] for row in rows)
     values = {

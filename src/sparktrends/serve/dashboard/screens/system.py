@@ -70,6 +70,7 @@ def _rate(records: int) -> float:
     now = time.monotonic()
     seen: list[tuple[float, int]] = st.session_state.setdefault("records_seen", [])
     seen.append((now, records))
+    # One look older than five seconds is kept, to measure from.
     while len(seen) > 2 and now - seen[1][0] > 5:
         seen.pop(0)
     past, before = seen[0]
