@@ -13,9 +13,11 @@ from batch.world import Waits, fetcher, provider
 from loopback import http_server
 from sparktrends.batch.fetch import Fetcher, Outcome, Provider
 from sparktrends.batch.plan import Call
+from sparktrends.batch.reading import read_payload
 from sparktrends.bus.codec import encode_payload
 from sparktrends.net import AddressGuard, Backoff, Http
 from sparktrends.sources.base import What
+from sparktrends.store.payloads import StoredPayload
 from sparktrends.telemetry import system_clock
 
 DAY = date(2026, 11, 20)
@@ -126,3 +128,18 @@ def test_a_fault_of_ours_is_raised_and_ends_the_run() -> None:
         object.__setattr__(broken, "symbols", None)
         with pytest.raises(TypeError):
             asked(made, [broken])
+
+
+@pytest.mark.parametrize("told", [len(GOOD) // 2, len(GOOD)])
+def test_an_answer_that_was_cut_is_asked_for_again_and_never_data(told: int) -> None:
+    """Cut where it was written, its length said right; or on the way, when less comes than was announced."""
+    with http_server(lambda *_: (200, {"Content-Length": str(told)}, GOOD[: len(GOOD) // 2])) as (url, paths):
+        (outcome,) = asked(provider("finnhub", url, key="key-of-test"), [call("AAPL")], Waits())
+    assert outcome.state == "failed"
+    if told == len(GOOD):
+        assert (len(paths), outcome.payloads) == (3, ())
+    else:
+        (kept,) = outcome.payloads
+        assert (len(paths), kept.payload) == (1, GOOD[: len(GOOD) // 2].decode())
+        stored = StoredPayload(1, kept.source, kept.endpoint, 0, json.dumps(kept.request), json.dumps(kept.payload))
+        assert read_payload(stored).outcome == "not_json"

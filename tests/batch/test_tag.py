@@ -138,14 +138,15 @@ def test_an_answer_without_a_price_of_the_day_is_asked_for_again(database: str) 
     )
     ask_rows(database, stale.format("MSFT", YESTERDAY) + " RETURNING 1")
     ask_rows(database, stale.format("GONE", YESTERDAY - timedelta(days=15)) + " RETURNING 1")
-    calls = [CallRow(YESTERDAY, "yahoo", s, "bars", "chart", "1d", [s]) for s in ("AAPL", "MSFT", "GONE")]
+    asked = ("AAPL", "MSFT", "GONE", "NEW")
+    calls = [CallRow(YESTERDAY, "yahoo", s, "bars", "chart", "1d", [s]) for s in asked]
     with session.transaction() as cursor:
         daily_calls.plan(cursor, calls)
         for call in calls:
             daily_calls.mark(cursor, call, "done", None)
-    assert ask_again(session, YESTERDAY) == [("yahoo", "MSFT")]
+    assert ask_again(session, YESTERDAY) == [("yahoo", "MSFT"), ("yahoo", "NEW")]
     with session.transaction() as cursor:
-        assert [c.call for c in daily_calls.open_calls(cursor, "yahoo", YESTERDAY, YESTERDAY)] == ["MSFT"]
+        assert [c.call for c in daily_calls.open_calls(cursor, "yahoo", YESTERDAY, YESTERDAY)] == ["MSFT", "NEW"]
     assert ask_again(session, YESTERDAY) == []  # it waits: said once a run
     session.close()
 

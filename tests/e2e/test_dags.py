@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from e2e.product import Product, until
+from sparktrends.batch.tag import trades_on
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = Path(os.environ.get("SPARKTRENDS_AIRFLOW", ROOT / ".venv-airflow" / "bin")) / "airflow"
@@ -119,7 +120,9 @@ def test_a_second_run_changes_no_row(product: Product, scheduler: Scheduler, nam
     after = rows(product)
     assert [table for table in before if before[table] != after[table]] == []
     if name == "sparktrends_daily":
-        assert len(before["core.daily_trends"]) >= 3
+        tagged = {(source, symbol) for source, symbol in product.sql("SELECT source, symbol FROM market.daily_trends")}
+        stocks = {("yahoo~sim", "AAPL")} if trades_on("AAPL", date.fromisoformat(day)) else set()
+        assert tagged == {("binance~sim", "ETH/USDT"), ("yahoo~sim", "BTC/USD"), *stocks}
         assert before["core.news"]
 
 

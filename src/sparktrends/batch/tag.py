@@ -99,11 +99,12 @@ def prices_expected(session: Session, day: date) -> bool:
 def ask_again(session: Session, day: date) -> list[tuple[str, str]]:
     """Open again the calls whose answers had no price of a day on which the market was open: (source, symbol) of each.
 
-    Of a symbol that had none for two weeks none is expected: it may be gone.
+    Of a symbol that had some, but none for two weeks, none is expected: it may be gone.
     """
     with session.transaction() as cursor:
-        lately = set(rows.priced_lately(cursor, day))
-        lacking = [found for found in daily_calls.unpriced(cursor, day) if found[1] in lately]
+        found = daily_calls.unpriced(cursor, day)
+        expected = {*rows.priced_lately(cursor, day), *rows.never_priced(cursor, [symbol for _, symbol in found])}
+        lacking = [(source, symbol) for source, symbol in found if symbol in expected]
         lacking = [(source, symbol) for source, symbol in lacking if trades_on(symbol, day)]
         daily_calls.reopen(cursor, day, lacking, "the answer had no price of the day")
     return lacking

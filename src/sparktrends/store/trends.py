@@ -85,6 +85,16 @@ def priced_lately(cursor: Cursor, day: date) -> list[str]:
     return [str(symbol) for (symbol,) in cursor]
 
 
+def never_priced(cursor: Cursor, symbols: Sequence[str]) -> set[str]:
+    """Those of the symbols of which nobody ever had a daily price."""
+    cursor.execute(
+        "SELECT k.symbol FROM unnest(%s::text[]) AS k(symbol) WHERE NOT EXISTS (SELECT FROM market.daily_prices d "
+        "WHERE d.symbol = k.symbol AND d.interval = '1d' AND d.state <> 'forming')",
+        (list(symbols),),
+    )
+    return {str(symbol) for (symbol,) in cursor}
+
+
 def moods(cursor: Cursor, day: date) -> list[MoodDay]:
     """The mean sentiment of each symbol on each day up to ``day``."""
     cursor.execute(_MOODS.encode(), {"day": day, "since": date.fromordinal(day.toordinal() - 400)})
