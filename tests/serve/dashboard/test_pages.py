@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -101,6 +102,13 @@ def test_nonsense_in_the_url_is_passed_over(configured: DashboardConfig) -> None
     assert app.multiselect(key="some_overlays").value == ["sma_50"]
 
 
+@pytest.mark.parametrize("window", ["ten", "0", "99999", "²", "-3"])
+def test_a_window_that_cannot_be_is_passed_over(configured: DashboardConfig, window: str) -> None:
+    app = opened("explore", symbol="BTC/USD", source="binance", indicators="sma", n_sma=window)
+    assert not app.exception
+    assert app.number_input(key="window_sma").value == 50
+
+
 @pytest.mark.parametrize(("symbol", "zone"), [("AAPL", "America/New_York"), ("BTC/USD", "UTC")])
 def test_times_can_be_those_of_the_symbols_exchange(configured: DashboardConfig, symbol: str, zone: str) -> None:
     said = text_of(opened("signals", signal=stable_id("price_move"), zone="Exchange", symbol=symbol))
@@ -164,6 +172,20 @@ def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:
     kinds = dict(zip(shown["source"], shown["kind"], strict=True))
     assert kinds["demo~sim"] == "Simulated"
     assert kinds["binance"] == "Live"
+
+
+def test_an_industry_stands_in_where_a_provider_names_no_sector(filled: World) -> None:
+    company = "INSERT INTO core.companies VALUES (%s, 'BTC/USD', %s, 'B', '', 'USD', %s, %s, '', 1, 1, 1, now())"
+
+    def sector() -> Any:
+        with psycopg.connect(filled.dsn) as connection, connection.cursor() as cursor:
+            return next(row["sector"] for row in board.series(cursor) if row["symbol"] == "BTC/USD")
+
+    filled.run(company, "finnhub", "2100-01-01", "", "Banking")
+    assert sector() == "Banking"
+    filled.run(company, "alpha_vantage", "2100-01-02", "FINANCE", "BANKS")
+    assert sector() == "FINANCE"
+    filled.run("DELETE FROM core.companies WHERE day >= '2100-01-01'")
 
 
 def test_one_signal_has_a_page_that_says_why(configured: DashboardConfig) -> None:

@@ -93,11 +93,22 @@ def _choose_indicators() -> dict[str, list[int]]:
     wanted = {}
     for name, column in zip(chosen, st.columns(max(len(chosen), 4)), strict=False):
         with column:
-            first = int(view.said(f"n_{name}") or (50 if name in _OVER_PRICE else 14))
+            first = window_said(view.said(f"n_{name}"), 50 if name in _OVER_PRICE else 14)
             window = st.number_input(f"Window of {name}, bars", SHORTEST, LONGEST, first, key=f"window_{name}")
             view.keep(f"n_{name}", str(window))
             wanted[name] = [int(window)]
     return wanted
+
+
+def window_said(words: str | None, usual: int) -> int:
+    """The window, in bars, that the URL names; the usual one when it names none that may be chosen.
+
+    >>> window_said("20", 14), window_said("5000", 14), window_said("²", 14), window_said(None, 14)
+    (20, 14, 14, 14)
+    """
+    # At most four digits: Streamlit refuses what lies outside of its field with an error for the whole page.
+    named = int(words) if words and words.isascii() and words.isdigit() and len(words) <= 4 else usual
+    return named if SHORTEST <= named <= LONGEST else usual
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
