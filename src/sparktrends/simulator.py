@@ -155,6 +155,7 @@ class Market:
         n = self.count
         self._log_price = rng.uniform(log(0.5), log(5_000.0), n)
         magnitude = np.floor(self._log_price / log(10.0)).astype(np.int64)
+        # About five significant digits at any level of price.
         self.price_digits = np.clip(4 - magnitude, 2, 8)
         self.size_digits = np.clip(magnitude + 2, 1, 6)
         self._volatility = rng.uniform(0.3, 1.2, n) / np.sqrt(_YEAR_S)
@@ -162,6 +163,7 @@ class Market:
         self._beta = rng.uniform(0.5, 1.5, n)
         weights = rng.lognormal(0.0, 0.7, n)
         self._rates = self.rate * weights / weights.sum()
+        # Sizes are alike in money: a cheap coin is traded in large numbers.
         self._log_size = rng.uniform(log(50.0), log(2_000.0), n) - self._log_price
         self._seq = np.zeros(n, np.int64)
 
@@ -209,6 +211,7 @@ class Market:
         """Log prices at the 11 edges of the block's seconds, one column per symbol."""
         self._mood = _VOL_MEMORY * self._mood + _VOL_SHOCK * rng.standard_normal(self.count)
         common = rng.standard_normal((STEPS, 1)) * self._beta * 0.5
+        # 0.5² + 0.85² is about 1: with a beta of 1 the mood alone says how widely a symbol moves.
         shocks = self._volatility * np.exp(self._mood) * (common + 0.85 * rng.standard_normal((STEPS, self.count)))
         path = np.vstack([self._log_price, self._log_price + np.cumsum(shocks + drift, axis=0)])
         # Planted moves stay in it, so that the market goes on from where they led.
@@ -223,6 +226,7 @@ class Market:
         order = np.lexsort((symbol, step * SECOND + within))
         step, symbol, within = step[order], symbol[order], within[order]
         part = within / SECOND
+        # Along the line between two seconds, so that a price never jumps at their border.
         level = path[step, symbol] * (1 - part) + path[step + 1, symbol] * part
         level = level + _SPREAD / 2 * rng.choice([-1.0, 1.0], len(cells))
         size = np.exp(self._log_size[symbol] + 1.2 * rng.standard_normal(len(cells)))

@@ -72,6 +72,7 @@ class Comparison:
         settle = self._laws.settle
         for id_, series in known:
             for start, bar in longer(series, length, settle, self._since[id_]):
+                # Its first minutes may lie in the time that was trimmed.
                 if start < self._horizon:
                     continue
                 self.longer_rows_checked += 1

@@ -50,7 +50,9 @@ class LogAudit:
     ) -> CheckedSpan:
         """Read what the ledger says was folded of one partition, and compare counts, late ledger and quarantine."""
         low, high = reader.watermarks(place.topic, place.partition)
+        # No further than the ledger of the snapshot: the stream goes on meanwhile.
         start, end = max(place.first_offset, low), min(place.next_offset, high)
+        # Gaps of a former topic of this name say nothing of these offsets.
         accepted = [gap for gap in gaps if gap.topic_id == place.topic_id]
         pieces = list(_pieces(start, end, accepted))
         trimmed = _size(list(_pieces(place.first_offset, min(start, place.next_offset), accepted)))

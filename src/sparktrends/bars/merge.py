@@ -146,5 +146,6 @@ def bound_payloads(records: Iterable[Quarantined], room: int) -> tuple[Quarantin
     for record in sorted(records, key=lambda item: place_of(item.at)):
         where = (record.at.topic, record.at.partition)
         used[where] = used.get(where, 0) + min(record.size, PAYLOAD_BYTES)
+        # By offset, not by what came first: which payloads stay must not depend on how the batch was cut.
         kept.append(record if used[where] <= room or not record.payload else replace(record, payload=b""))
     return tuple(kept)

@@ -89,6 +89,7 @@ def _binding(right: Right) -> AclBinding:
 
 
 def _right(binding: AclBinding) -> Right | None:
+    # A right from one host only, or a refusal, is not what the table of accounts means.
     if binding.permission_type is not AclPermissionType.ALLOW or binding.host != _EVERYWHERE:
         return None
     return Right(

@@ -44,6 +44,7 @@ class Topic:
             "retention.ms": str(self.retention_ms),
             "retention.bytes": str(self.retention_bytes),
             "max.message.bytes": str(self.max_bytes),
+            # Law 2: on raw.* the broker's clock decides, not that of whoever wrote the record.
             "message.timestamp.type": "LogAppendTime" if self.log_append else "CreateTime",
             # "producer" keeps the batches as they came (lz4): the broker never spends CPU on packing them again.
             "compression.type": "producer",

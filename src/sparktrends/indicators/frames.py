@@ -117,6 +117,7 @@ def _bars(table: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float6
     except pl.exceptions.PolarsError as error:
         raise BadFile(f"a column of bars is not numeric ({error})") from error
     _check_bars(bars, table[_ROW])
+    # NaN is how the kernel is told that a row holds no bar.
     return bars.fill_null(float("nan")).to_numpy(order="c")
 
 

@@ -95,6 +95,7 @@ class _Lane:
         while event is not None and moved < _SLICE and (event.received or 0) <= horizon:
             # Raises before anything moves: the event stays the next one.
             publish(event)
+            # Heartbeats count for the slice, not for the progress: a person asks for trades.
             moved += 1
             self.published += not isinstance(event, Heartbeat)
             self.position = event.received
@@ -143,6 +144,7 @@ class Playback:
         return found
 
     def _play(self) -> None:
+        # On the event, so that a stop is seen at once.
         sleep = self.sleep or self.stop.wait
         while not self.stop.is_set() and any(lane.next is not None for lane in self._lanes):
             now = self.clock()

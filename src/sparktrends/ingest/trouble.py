@@ -67,6 +67,7 @@ class Look:
 
 def troubles(look: Look) -> list[Trouble]:
     """Everything that a person should know of the source now; nothing when all of it comes."""
+    # A symbol whose past is being fetched is silent on purpose.
     markets = {symbol: look.market(symbol) for symbol, feed in look.feeds.items() if not feed.arriving}
     trading = {symbol: session for symbol, session in markets.items() if session.trading}
     down = [s for s in trading if not look.feeds[s].up and look.now - look.feeds[s].down_since > _PATIENCE]

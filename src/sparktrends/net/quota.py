@@ -141,6 +141,7 @@ class _Count:
         if said.limit is not None and said.limit > 0:
             self.limit = said.limit
         if said.blocked is not None and said.blocked > 0:
+            # Never shortened: of two refusals the longer one holds.
             self.blocked_until = max(self.blocked_until, now + int(said.blocked * _SECOND))
         if said.used is not None and said.used >= 0:
             self._correct(said.used, now)
@@ -231,6 +232,7 @@ class Planner:
         with self._lock:
             self._restore()
             start = now = self._clock()
+            # Copies are spent, the quota itself is not.
             copies = [_copy(count, now) for count in self._counts]
         for units in requests:
             now += max((count.wait(units, now) for count in copies), default=0)

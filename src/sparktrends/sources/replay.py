@@ -111,6 +111,7 @@ class Replay:
         prefix = f"{self.file_id}-"
         for chunk in frame.iter_slices(_CHUNK):
             for source, symbol, row, ts, received, price, size in chunk.iter_rows():
+                # Two comparisons for each trade; the generator is entered once a minute.
                 if received >= beats.due or (source, symbol) not in beats.started:
                     yield from beats.until(received, (source, symbol))
                 yield Trade(source, symbol, ts, Decimal(price), Decimal(size), f"{prefix}{row}", received)
@@ -128,6 +129,7 @@ class _Beats:
 
     def until(self, received: int, series: Series) -> Iterator[Heartbeat]:
         if received >= self.due:
+            # A longer hole is a span (decision 0004): heartbeats in it would make rows of it.
             first = self.due if received - self._last <= DAY else received // MINUTE * MINUTE
             for ts in range(first, received + 1, MINUTE) if self.started else ():
                 yield from self._all(ts, Status.OK)
@@ -215,6 +217,7 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     )
     interval = table.column(["interval"]) if "interval" in table.names else pl.lit(_interval(table, frame))
     frame = frame.with_columns(interval=interval)
+    # A word that is no interval of ours becomes 0 here, and `_bar` then names its line.
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
     frame = frame.with_columns(received=pl.col("start") + length)
     for index, row in enumerate(frame.iter_rows(named=True)):

@@ -246,6 +246,7 @@ def _starts(stamps: list[Any], interval: str, zone: str) -> list[int | None]:
     moments = [micros(stamp, SECOND) for stamp in stamps]
     if interval == "1d":
         return [day_micros(local_day(at, zone)) for at in moments]
+    # The live point carries the moment of its trade, not the start of its minute.
     live = moments[-1] - moments[-1] % INTERVALS[interval] if moments else 0
     rest = list[int | None](moments[:-1])
     return [*rest, None if live in rest else live] if moments else []

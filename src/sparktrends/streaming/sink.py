@@ -31,6 +31,7 @@ LAG = telemetry.histogram(
 BATCHES = telemetry.histogram("stream_batch_seconds", "Duration of the parts of a micro-batch", ["part"])
 WAITING = telemetry.gauge("stream_waiting", "1 while the store does not answer and a batch waits")
 _KINDS = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
+# Capped low: the end of an outage is found by asking, and every second of it is a second of delay.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 
 Fold = Callable[["DataFrame", int, Limits], FoldResult]
@@ -54,6 +55,7 @@ class OffsetLog:
         except OSError as error:
             gone = f"Spark's offset log is gone ({error.strerror})"
             raise Unavailable(gone, hint="the stream starts anew from the ledger") from error
+        # Version of the format, then metadata of the batch, then the end offsets of its one source.
         planned: dict[str, dict[str, int]] = json.loads(text.splitlines()[2])
         return [
             OffsetRange(topic, int(partition), self.topic_ids[topic], self._next(topic, int(partition), end), end)
@@ -101,6 +103,7 @@ class Sink:
             return
         with telemetry.correlated(f"batch-{batch_id}"), BATCHES.labels("fold").time():
             result = self.fold(frame, records, self.laws.limits)
+        # Raises what the batch before met, before anything moves past it.
         self.settle()
         self.offsets.advance(ranges)
         self._under_way = self._thread.submit(self._store, batch_id, ranges, result)
@@ -149,6 +152,7 @@ class Sink:
             except Retryable as error:
                 WAITING.set(1)
                 log.warning("the store does not take the batch, next try in %.1f s: %s", delay, error)
+                # The process is to end: what is not committed will be read again from the ledger.
                 if self.wait(delay):
                     raise
                 delay = min(delay * 2, _LONGEST_WAIT_S)

@@ -31,6 +31,7 @@ from sparktrends.store.sessions import Sessions
 from sparktrends.telemetry import Clock, histogram, system_clock
 
 _SECONDS = histogram("api_seconds", "Time to answer a request of the API", ("route", "status"))
+# Law 11: pages load nothing from other hosts, and nobody frames them.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
@@ -112,6 +113,7 @@ def _after(api: Api, response: Response) -> Response:
     if origin in api.config.origins:
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Expose-Headers"] = "ETag, Link, Retry-After"
+    # Else a cache may hand the answer for one page's origin to another's.
     if origin:
         response.vary.add("Origin")
     if "began" in g:
@@ -166,6 +168,7 @@ def _stream(api: Api) -> Response:
     # No length, no end: the server takes the connection over when these first bytes are out.
     response = Response(iter([listener.greeting]), content_type="text/event-stream", direct_passthrough=True)
     response.headers["Cache-Control"] = "no-store"
+    # A proxy like nginx would collect events until its buffer is full.
     response.headers["X-Accel-Buffering"] = "no"
     return response
 

@@ -86,6 +86,7 @@ def part_of(kind: str, rows: Sequence[dict[str, Any]]) -> Part:
     encoded = []
     for row in rows:
         if "detail" in row and row["detail"] is not None:
+            # It is JSON already, and goes in as it was stored.
             row["detail"] = orjson.Fragment(row["detail"])
         encoded.append((row["source"], row["symbol"], orjson.dumps(row, option=orjson.OPT_UTC_Z)))
     return Part(kind, tuple(encoded))

@@ -151,6 +151,7 @@ class Hub:
         """Tell what is new, let those behind catch up, and send heartbeats when it is time."""
         self._beat()
         self._welcome()
+        # Nobody listens, so the database is left alone.
         if not self._live and not self._behind:
             return
         if self._live:

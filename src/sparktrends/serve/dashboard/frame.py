@@ -83,6 +83,7 @@ def _way_to(page: Page, here: bool) -> None:
 
 def _go(name: str) -> None:
     st.query_params["page"] = name
+    # It belongs to the page that is left.
     st.query_params.pop("signal", None)
 
 

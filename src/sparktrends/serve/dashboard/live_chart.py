@@ -57,6 +57,7 @@ class Wish:
 
 def show(wish: Wish) -> None:
     """Put the chart on the page."""
+    # The same key at every run, or each would load the chart anew.
     _component()(**asdict(wish), key="live", default=None)
 
 

@@ -34,6 +34,7 @@ def ask_slowly(question: Callable[..., Any], *words: Any) -> Any:
 
 
 @st.cache_data(ttl=1.0, max_entries=300, show_spinner=False)
+# Streamlit leaves an argument that begins with an underscore out of what the answer is kept by: `key` says it all.
 def _asked(key: tuple[Any, ...], _question: Callable[..., Any]) -> Any:
     return _read(key, _question)
 

@@ -21,6 +21,7 @@ def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: 
     zone = words.zone_of(view.zone())
     shown = [{name: _cell(row.get(name), zone) for name in columns} for row in rows]
     if isinstance(height, int):
+        # Streamlit's heading and rows, in pixels: a short table does not end in empty space.
         height = min(height, 38 + 35 * max(len(shown), 1))
     frame = pd.DataFrame(shown, columns=list(columns))
     st.dataframe(
