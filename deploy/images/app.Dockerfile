@@ -14,12 +14,15 @@ RUN ["pip", "install", "--require-hashes", "-r", "requirements-build.txt", "-r",
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN ["pip", "install", "--no-deps", "--no-build-isolation", "."]
-# An empty folder to copy: a runtime without a shell cannot make one.
-RUN ["python", "-c", "import os; os.makedirs('/empty/home'); os.makedirs('/empty/cache')"]
+# An empty folder and a name for the user, to copy: a runtime without a shell cannot make them. PostgreSQL and Hadoop
+# refuse a user without a name; Chainguard's images have one already.
+RUN ["python", "-c", "import os; os.makedirs('/empty/home'); users = open('/etc/passwd', 'r+'); \
+    ':65532:' in users.read() or users.write('sparktrends:x:65532:65532::/var/lib/sparktrends:/sbin/nologin\\n')"]
 
 FROM ${RUN_BASE}
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build --chown=65532:65532 /empty/home /var/lib/sparktrends
+COPY --from=build /etc/passwd /etc/passwd
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     SPARKTRENDS_HOME=/var/lib/sparktrends NUMBA_CACHE_DIR=/var/lib/sparktrends/numba HOME=/var/lib/sparktrends
 WORKDIR /var/lib/sparktrends

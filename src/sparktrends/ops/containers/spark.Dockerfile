@@ -16,6 +16,7 @@ RUN ["python", "-m", "sparktrends.ops.containers.install", "/opt"]
 FROM ${RUN_BASE}
 COPY --from=jars /opt /opt
 COPY --from=app --chown=65532:65532 /var/lib/sparktrends /var/lib/sparktrends
+COPY --from=app /etc/passwd /etc/passwd
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 XDG_CACHE_HOME=/opt/cache \
     SPARKTRENDS_HOME=/var/lib/sparktrends NUMBA_CACHE_DIR=/var/lib/sparktrends/numba HOME=/var/lib/sparktrends \
     JAVA_HOME=/opt/java SPARK_HOME=/opt/spark PYSPARK_PYTHON=/opt/venv/bin/python
