@@ -40,6 +40,7 @@ class KeptClasses:
         folder = cache / "classes"
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
+        # As in an image: Java could not write there at its end.
         if not os.access(folder, os.W_OK):
             return None
         return cls(folder / f"{program}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.jsa")
@@ -63,6 +64,8 @@ class KeptClasses:
             with suppress(OSError):
                 if self.file.exists():
                     left.unlink()
+                # A killed Java leaves a file without its beginning: kept, it would be read for ever and never written
+                # anew.
                 elif _is_whole(left):
                     left.replace(self.file)
                     for old in sorted(folder.glob(f"{program}-*.jsa"), key=_age)[_VERSIONS:]:

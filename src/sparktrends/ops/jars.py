@@ -146,6 +146,7 @@ class Resolver:
 
     def _fetch(self, name: str, entries: Mapping[str, Entry], folder: Path) -> None:
         """Download beside, then rename: a half-filled folder never has the final name."""
+        # Inside the lock, so none of them is another start's that is still at work.
         for abandoned in folder.parent.glob(f".fetch-{name}-*"):  # of a run that was killed
             shutil.rmtree(abandoned, ignore_errors=True)
         with _scratch(folder.parent, name) as scratch:
@@ -192,6 +193,7 @@ def resolve(resolver: Resolver, name: str, scratch: Path, on_line: Callable[[str
             return
         if code in _INTERRUPTED:
             raise Unavailable("the download was interrupted", hint="start again")
+        # Before the network is blamed: Ivy fails either way, and only its words tell.
         if "No space left on device" in said:
             raise DiskFull(f"the disk of {resolver.cache} is full", hint="free 300 MB there and start again")
         if attempt == _ATTEMPTS:

@@ -57,6 +57,7 @@ def find(env: Mapping[str, str], cache: Path) -> Java:
     ``cache`` is where the launcher of the bundled runtime is kept. Raises NotFound when there is none at all.
     """
     for candidate in _candidates(env):
+        # By running it: a folder may hold a Java of another machine, or half of one.
         if java := probe(candidate):
             return java
     return bundled(env, cache)

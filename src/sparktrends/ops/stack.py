@@ -16,6 +16,7 @@ from sparktrends.ops.kafka_server import KafkaServer
 from sparktrends.ops.postgres_server import DATABASE, OWNER, READER, PostgresServer
 from sparktrends.ops.supervise import Keeper
 
+# A killed broker answers again after some four seconds: a quarter of one is not noticed in that.
 _TICK = 0.25
 
 
@@ -97,6 +98,7 @@ class Stack:
             return self._external.database
         secrets = self._home.secrets()
         number = self.ports["postgres"].number
+        # By number and not by name: `localhost` may mean ::1 first, where nothing listens.
         return Database(ports.LOOPBACK, number, owner_password=secrets.owner, reader_password=secrets.reader)
 
     def __enter__(self) -> Stack:
@@ -111,6 +113,7 @@ class Stack:
         except BaseException:
             self._stop()
             raise
+        # Only now: while parts start, their own waiting judges whether they live.
         threading.Thread(target=self._watch, name="stack", daemon=True).start()
         return self
 

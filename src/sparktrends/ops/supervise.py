@@ -92,6 +92,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and its group at once."""
+        # It may be gone, or another user's process may have taken its number.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
@@ -111,6 +112,7 @@ class Process:
         """The error for it: the sentence, what its log says last, and where the log is."""
         log = self.spec.log if self.spec.log and self.spec.log.exists() else self.spec.output
         said = tail(log) or tail(self.spec.output)
+        # Told apart from other failures, because a start anew cannot mend it.
         if "No space left on device" in said:
             return DiskFull(f"{self.spec.name} found the disk full", hint=f"free space and start again; see {log}")
         if re.search("address already in use|could not bind|could not create any TCP/IP sockets", said, re.IGNORECASE):
@@ -169,6 +171,7 @@ class Keeper:
         if self.process is None or self.process.exit_code is None:
             return
         if self._due is None:
+            # Due, not slept: the other parts are looked after by the same thread.
             self._due = time.monotonic() + self._delay()
             self._on_event(str(self.process.failure(f"{self.server.name} ended with code {self.process.exit_code}")))
         if time.monotonic() >= self._due:
@@ -269,6 +272,7 @@ def tail(log: Path, lines: int = 3) -> str:
             said = [line.strip() for line in content.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
         return ""
+    # The last lines of a Java log are often its orderly end: what went wrong stands before.
     telling = [line for line in said if _TROUBLE.search(line)] or said
     return " | ".join(line[:300] for line in telling[-lines:])
 
@@ -291,6 +295,7 @@ def _spawn(spec: Spec) -> subprocess.Popen[bytes]:
 def _working_in(folder: Path, word: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
+        # Processes end while they are listed, and some belong to others.
         with contextlib.suppress(psutil.Error, OSError):
             # By folder and word, for a process id may have been given to somebody else since.
             if process.cwd() == str(folder) and word in " ".join(process.cmdline()):

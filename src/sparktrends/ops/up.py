@@ -195,6 +195,7 @@ class Up:
             return
         # Soon after its start and by its own word: a setting is wrong, and no restart mends that.
         if process.exit_code in (1, 2) and process.uptime < 60 and keeper.server.name in ("stream", "ingest"):
+            # At once and with everything stopped: its own sentence says what to do, and restarts would bury it.
             raise _refusal(process)
         restarts = keeper.restarts
         keeper.tick()
@@ -273,6 +274,7 @@ def _refusal(process: Process) -> SparkTrendsError:
     if not said:
         return process.failure(f"{name} cannot go on")
     kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
+    # The exit code is the child's: 2 means that the call was wrong, for whoever called `up` too.
     return kind(f"{name} cannot go on: {said[-1].removeprefix(_SENTENCE)}", hint=f"see {log}")
 
 
