@@ -30,8 +30,9 @@ _PATIENCE_S = 3.0
 _SLOW_END = {"stream": "ends the batch under way; the first time Java also keeps its classes, up to 20 s"}
 RESTARTS = "restart-"
 PARTS = ("stream", "ingest", "alerts", "batch", "api", "dashboard")
-PAGES = ("api", "dashboard")
 """What runs beside broker and database."""
+PAGES = ("api", "dashboard")
+"""Those of them that only show what is stored."""
 _FIRST = ("sandbox", "stream", "ingest")
 _OTHERS_AFTER_S = 20.0
 """The others begin when the first trades are stored, or after this long: a small machine has few cores."""
