@@ -21,7 +21,7 @@ class LogReader(Protocol):
     """`reader.Reader` is one."""
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-        """The records with ``start <= offset < end``."""
+        """The records with ``start <= offset < end``; raises LogGap where the log does not hold them, and Unavailable."""
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset held, next offset to be written)."""
+        """(first offset held, next offset to be written); raises Unavailable."""
