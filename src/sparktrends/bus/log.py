@@ -21,7 +21,7 @@ class LogReader(Protocol):
     """`reader.Reader` is one."""
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-        """The records with ``start <= offset < end``; raises LogGap where the log does not hold them, and Unavailable."""
+        """The records with ``start <= offset < end``; raises LogGap where some are not there, and Unavailable."""
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset held, next offset to be written); raises Unavailable."""
