@@ -80,7 +80,8 @@ LEFT JOIN LATERAL (
     SELECT count(*) AS signals FROM market.signals s
     WHERE s.series = y.series AND s.retracted_at IS NULL AND s.start >= h.last_start - interval '1 day') g ON true
 LEFT JOIN (
-    SELECT DISTINCT ON (p.symbol) p.symbol, p.name, nullif(p.sector, '') AS sector
+    -- Finnhub names an industry alone, as broad as the sectors of others.
+    SELECT DISTINCT ON (p.symbol) p.symbol, p.name, coalesce(nullif(p.sector, ''), nullif(p.industry, '')) AS sector
     FROM market.companies p ORDER BY p.symbol, p.day DESC) c ON c.symbol = y.symbol
 LEFT JOIN (
     SELECT n.symbol, avg(n.score) AS sentiment FROM market.news_mentions n

@@ -178,8 +178,8 @@ def test_an_industry_stands_in_where_a_provider_names_no_sector(filled: World) -
     company = "INSERT INTO core.companies VALUES (%s, 'BTC/USD', %s, 'B', '', 'USD', %s, %s, '', 1, 1, 1, now())"
 
     def sector() -> Any:
-        with psycopg.connect(filled.dsn) as connection, connection.cursor() as cursor:
-            return next(row["sector"] for row in board.series(cursor) if row["symbol"] == "BTC/USD")
+        with psycopg.connect(filled.reader) as connection, connection.cursor() as cursor:
+            return next(row["sector"] for row in board.overview(cursor) if row["symbol"] == "BTC/USD")
 
     filled.run(company, "finnhub", "2100-01-01", "", "Banking")
     assert sector() == "Banking"

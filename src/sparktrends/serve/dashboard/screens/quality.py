@@ -158,7 +158,10 @@ def _scores() -> None:
     """Of each series and day: what is left of 100, and what took the rest."""
     rows = ask_slowly(board_health.quality)
     if not rows:
-        st.info("**No score yet.** `sparktrends batch quality` judges every day that has minutes.")
+        st.info(
+            "**No score yet.** The daily work judges each day when it is over; "
+            "`sparktrends batch quality --date` with today's date (UTC) judges what there is of it so far."
+        )
         return
     st.plotly_chart(figures.scores(rows), width="stretch", key="scores", config=figures.STILL)
     columns = {
