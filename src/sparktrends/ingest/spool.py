@@ -94,7 +94,7 @@ class Spool:
 
     def clear(self) -> None:
         """Forget everything that was popped, which must be all."""
-        # Not while anything waits: a kill now would lose what Kafka has not acknowledged yet.
+        # Only when all of it was popped: what is left would be cut off unsent.
         if self._end and not self._count:
             os.ftruncate(self._file, 0)
             self._read_at = self._end = 0
