@@ -114,7 +114,7 @@ def encode_payload(payload: Payload) -> bytes:
     # Last comes the payload, so that it can be appended as it is.
     head = {"source": payload.source, "endpoint": payload.endpoint, "fetched_at": to_micros(payload.fetched_at)}
     text = f'{_dump(head)[:-1]},"request":{_dump(payload.request)},"payload":'.encode("ascii")
-    # The provider's own bytes: read and written again they would lose digits and the order of keys.
+    # The provider's own bytes: read and written again they would lose digits.
     return text + _document(payload.payload) + b"}"
 
 

@@ -166,8 +166,8 @@ class Stream:
     def _end(self, query: StreamingQuery, sink: Sink) -> None:
         failed = None if query.isActive else query.exception()
         if query.isActive:
-            # Whoever holds the lock is a batch: taking it once means that none is under way, and none begins after
-            # `stopping`.
+            # Whoever holds the lock is a batch: once it is taken none is under way, and with `stopping` set none
+            # begins.
             with self._between_batches:
                 pass
             query.stop()
