@@ -113,8 +113,9 @@ def session(app: str, settings: Settings) -> SparkSession:
     try:
         return builder.getOrCreate()
     except (PySparkException, OSError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
         raise Unavailable(
-            f"Spark did not start with master {settings.master}", hint="its words are in this process's log"
+            f"Spark did not start with master {settings.master}: {said}", hint="more words are in this process's log"
         ) from error
 
 

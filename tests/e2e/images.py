@@ -29,6 +29,7 @@ _TRUST = Path("/etc/ssl/certs")
 # nothing be run there), no capabilities, no new privileges; beside it the volume `home`, and this machine's network.
 _CONFINED = """
 root=$1 home=$2 user=$3; shift 3
+touch "$root/etc/resolv.conf" "$root/etc/hosts"
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
@@ -36,9 +37,10 @@ mount --rbind /dev "$root/dev"
 mount -t tmpfs -o noexec,nosuid,nodev,mode=1777 tmpfs "$root/tmp"
 mount --bind "$home" "$root/var/lib/sparktrends"
 mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
+mount --bind /etc/hosts "$root/etc/hosts"
 mount --bind /etc/ssl/certs "$root/etc/ssl/certs"
 exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups \
-    --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+    --no-new-privs --bounding-set=-all --inh-caps=-all --pdeathsig KILL "$@"
 """
 
 
@@ -117,7 +119,6 @@ class Images:
         root = self._buildah("mount", container)
         made = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", root]
         _run(made, seconds=900)
-        Path(root, "etc", "resolv.conf").touch()
         self._buildah("umount", container)
         self._buildah("commit", "--rm", container, BASE, seconds=300)
 

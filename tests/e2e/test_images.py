@@ -59,7 +59,7 @@ def running(argv: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.kill()  # unshare ends its child with itself, and is deaf to being asked
+        process.kill()  # unshare is deaf to being asked; its child dies with it
         process.wait(60)
 
 
