@@ -111,7 +111,7 @@ class Images:
         """One for each image: to unpack gigabytes takes a minute."""
         name = f"of-{image.partition('/')[2].partition(':')[0]}"
         if name not in self._buildah("containers", "--format", "{{.ContainerName}}").split():
-            self._buildah("from", "--pull-never", "--name", name, image, seconds=600)
+            self._buildah("from", "--pull-never", "--name", name, image)
         return name
 
     def _make_base(self) -> None:
@@ -120,7 +120,7 @@ class Images:
         made = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", root]
         _run(made, seconds=900)
         self._buildah("umount", container)
-        self._buildah("commit", "--rm", container, BASE, seconds=300)
+        self._buildah("commit", "--rm", container, BASE)
 
     def _build(self, image: str, file: str, **arguments: str) -> None:
         given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
@@ -129,7 +129,7 @@ class Images:
         made = ["bud", "--isolation", "chroot", "--pull-never", *given, "--tag", image]
         self._buildah(*made, "--file", str(ROOT / f"deploy/images/{file}.Dockerfile"), str(ROOT), seconds=1800)
 
-    def _buildah(self, *words: str, seconds: float = 120.0) -> str:
+    def _buildah(self, *words: str, seconds: float = 600.0) -> str:
         store = ["--root", str(self.folder / "store"), "--runroot", str(self.folder / "run"), "--storage-driver", "vfs"]
         return _run(["buildah", *store, *words], seconds)
 
