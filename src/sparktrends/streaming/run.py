@@ -82,6 +82,7 @@ class Stream:
         self._on_commit = on_commit
         self._stopping = stopping
         self._between_batches = threading.Lock()
+        self._ending = False
         self._failure: BaseException | None = None
 
     def run(self) -> None:
@@ -133,7 +134,7 @@ class Stream:
 
     def _watch(self, sink: Sink, start: dict[tuple[str, int], int]) -> None:
         # Before the query starts: its first batch may fail before `start_query` returns.
-        self._failure = None
+        self._failure, self._ending = None, False
         query = start_query(
             self._session,
             self._config.kafka.java_options(),
@@ -153,7 +154,7 @@ class Stream:
 
         def process(frame: DataFrame, batch_id: int) -> None:
             with self._between_batches:
-                if self._stopping.is_set():
+                if self._ending or self._stopping.is_set():
                     return  # what Spark then believes of this batch is scratch; the ledger has not moved
                 try:
                     sink(frame, batch_id)
@@ -166,8 +167,9 @@ class Stream:
     def _end(self, query: StreamingQuery, sink: Sink) -> None:
         failed = None if query.isActive else query.exception()
         if query.isActive:
-            # Whoever holds the lock is a batch: once it is taken none is under way, and with `stopping` set none
-            # begins.
+            # Whoever holds the lock is a batch: once it is taken none is under way, and from here on none begins, also
+            # where a commit failed and nobody asked to stop.
+            self._ending = True
             with self._between_batches:
                 pass
             query.stop()
