@@ -11,7 +11,7 @@ from sparktrends.streaming.run import Stream
 class Query:
     """A query that begins another batch in the moment in which it is stopped."""
 
-    isActive = True  # noqa: N815 - Spark's name
+    isActive = True
 
     def __init__(self, process: Any) -> None:
         self._process = process
