@@ -13,6 +13,8 @@ COPY requirements-build.txt requirements.txt ./
 RUN ["pip", "install", "--require-hashes", "-r", "requirements-build.txt", "-r", "requirements.txt"]
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
+# The wheel holds what a new project is given of them.
+COPY deploy ./deploy
 RUN ["pip", "install", "--no-deps", "--no-build-isolation", "."]
 # An empty folder and a name for the user, to copy: a runtime without a shell cannot make them. PostgreSQL and Hadoop
 # refuse a user without a name; Chainguard's images have one already.

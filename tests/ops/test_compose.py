@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,8 +188,20 @@ def test_containers_are_told_settings_that_exist() -> None:
         } <= NAMES.keys()
 
 
-def test_the_locked_requirements_go_along() -> None:
-    assert compose.requirements() == (ROOT / "requirements.txt").read_text()
+def test_a_new_project_has_all_that_its_containers_are_given() -> None:
+    written = compose.project()
+    bound = [volume.split(":")[0] for one in services(compose.base()).values() for volume in one.get("volumes", ())]
+    wanted = [path.removeprefix("./") for path in bound if path.startswith("./")]
+    assert len(wanted) >= 3
+    assert all(any(name == path or name.startswith(f"{path}/") for name in written) for path in wanted), wanted
+
+
+def test_files_of_the_repository_lie_in_the_wheel_too() -> None:
+    put = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packed = [source for source, to in put["force-include"].items() if to == f"sparktrends/ops/repository/{source}"]
+    for name in (*compose._MOUNTED, "requirements.txt"):
+        assert compose.beside(name) == (ROOT / name).read_text()
+        assert any(name == source or name.startswith(f"{source}/") for source in packed), name
 
 
 @pytest.mark.e2e

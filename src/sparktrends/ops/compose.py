@@ -44,7 +44,7 @@ def project() -> Mapping[str, str]:
     """What `sparktrends init` puts into a new folder: it starts images that were built in the repository."""
     made = files()
     names = ("docker-compose.yml", "docker-compose.prod.yml", *(f"{_FOLDER}/{name}" for name in _configs()))
-    return {**{name: made[name] for name in names}, "requirements.txt": requirements()}
+    return {**{name: made[name] for name in names}, **{name: beside(name) for name in (*_MOUNTED, "requirements.txt")}}
 
 
 def needed() -> list[str]:
@@ -52,12 +52,10 @@ def needed() -> list[str]:
     return sorted(set(re.findall(r"\$\{(\w+):\?", files()["docker-compose.yml"])))
 
 
-def requirements() -> str:
-    """The locked requirements, with hashes: inside the wheel, or at the root of the repository."""
-    inside = resources.files("sparktrends.ops") / "requirements.txt"
-    return (
-        inside.read_text() if inside.is_file() else Path(__file__).parents[3].joinpath("requirements.txt").read_text()
-    )
+def beside(path: str) -> str:
+    """A file of the repository: inside the wheel, or at the root of the repository."""
+    inside = resources.files("sparktrends.ops") / "repository" / path
+    return inside.read_text() if inside.is_file() else Path(__file__).parents[3].joinpath(path).read_text()
 
 
 def base() -> dict[str, Any]:
@@ -111,6 +109,12 @@ def production() -> dict[str, Any]:
     }
 
 
+_MOUNTED = (
+    "deploy/prometheus/alerts.yml",
+    "deploy/grafana/dashboards/sparktrends.json",
+    "deploy/grafana/provisioning/dashboards/sparktrends.yml",
+)
+"""What containers read of the repository as it is."""
 _FOLDER = "deploy/containers"
 """Where the files lie that containers are given: Compose mounts them, and may not write them."""
 _ROLES = "accounts.sql"

@@ -15,7 +15,7 @@ from typing import Any
 
 from sparktrends import __version__
 from sparktrends.ops import jars
-from sparktrends.ops.compose import requirements
+from sparktrends.ops.compose import beside
 
 _PINNED = re.compile(r"^([\w.\[\],-]+)==([^\s;\\]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -28,7 +28,7 @@ def sbom() -> dict[str, Any]:
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "sparktrends", "version": __version__}},
-        "components": [*_packages(requirements()), *_jars(), *_vendored()],
+        "components": [*_packages(beside("requirements.txt")), *_jars(), *_vendored()],
     }
 
 
