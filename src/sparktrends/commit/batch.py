@@ -35,6 +35,7 @@ class _Series:
     def starts(self) -> set[int]:
         """Minutes whose stored rows the step must see."""
         touched = {partial.start for partial in self.partials}
+        # Rows of silence in a closed session are deleted, but none that somebody knew: so they must be seen.
         for start, end in self.mark.closed:
             touched.update(range(start, end, MINUTE))
         return touched
@@ -77,12 +78,14 @@ def replace_minutes(
     stored = tx.bars([Request(state.id, (), open_from(state.clock, settle))])[state.id]
     changed = tuple(described(fold, state.clock, settle) for fold in sorted(folds, key=_start))
     after = replace(state, version=state.version + 1)
+    # Repair and rebuild bring what was missed: nobody is sent an alert of the past (law 8).
     filled = frozenset(fold.start for fold in folds)
     step = Step({key: state}, {key: stored}, {key: MinutesChange(after, changed)}, {key: filled})
     return write_step(tx, step, laws, cache, now)
 
 
 def _keys(result: FoldResult) -> set[SeriesKey]:
+    # A late trade leaves no mark, and its row in the late ledger still needs the id of a series.
     named = {(mark.source, mark.symbol) for mark in result.marks}
     return named | {(item.trade.source, item.trade.symbol) for item in result.late}
 

@@ -20,6 +20,7 @@ def provided(items: Iterable[StoredProviderBar], interval: str) -> dict[SeriesKe
     """The starts of the closed bars that providers brought, by series, and whether nothing but fills did."""
     found: dict[SeriesKey, dict[int, bool]] = {}
     for bar in (item.bar for item in items):
+        # No other bar of a provider ever shows in the place of ours (`market.bars`).
         if bar.interval == interval and bar.closed and bar.adjustment == "raw":
             starts = found.setdefault((bar.source, bar.symbol), {})
             starts[bar.start] = bar.fill and starts.get(bar.start, True)
@@ -35,6 +36,7 @@ def filled_minutes(
         return frozenset()  # so it is in most batches
     finished = set(change.finished)
     of_fills = {partial.start for partial in partials if only_fills(partial)}
+    # When it becomes final all of its trades count; later only what came with this change.
     own = {fold.start for fold in finals if (only_fills(fold) if fold.start in finished else fold.start in of_fills)}
     lively = {fold.start for fold in finals if fold.trades} - own
     return frozenset((own | {start for start, fill in brought.items() if fill}) - lively) - _live(brought)

@@ -92,6 +92,7 @@ class LongerBars:
     def _again(self, key: SeriesKey, change: MinutesChange, interval: str, before: int) -> set[int]:
         """Bars to be made anew: of revised and deleted minutes, and of new ones in a bar that was over already."""
         finished = set(change.finished)
+        # A merge cannot be undone: what a high was without the minute that changed, the bar alone does not tell.
         again = {self._start(key, minute, interval) for minute in change.deleted}
         for bar in change.changed:
             if bar.state is not State.FORMING:

@@ -19,6 +19,7 @@ def with_news(cursor: Cursor, chain: Chain, works: Sequence[Work]) -> list[Work]
     spans = {work.key: _span(work.starts) for work in works if work.starts and chain.reads_news(work.key)}
     if not spans:
         return list(works)
+    # Before it is read, and until the commit: what is published meanwhile gets a time after these bars.
     hold(cursor)
     found = known_stories(cursor, spans)
     return [

@@ -102,6 +102,7 @@ class Planner:
             position = known or (self._chain.new(), -1)
             plan.positions[change.key] = position
             touched = min(_touched(change, position[1]), default=_NEVER)
+            # Where a provider's bar may stand for ours, only what is stored tells which of the two shows.
             if anew or touched <= position[1] or not _appends(change):
                 if anew or touched < _NEVER:
                     readings[change.key] = _Reading(change.minutes.state.id, touched, position, anew)

@@ -46,6 +46,7 @@ def write_step(tx: Transaction, step: Step, laws: Laws, cache: Cache, now: int) 
     opened = {key: _open_minutes(step.stored[key], change, laws.limits) for key, change in step.changes.items()}
     clocks = {key: state.clock for key, state in step.before.items()}
     folding = LongerBars(laws.limits)
+    # Before the analyses: where they go back they read bars, these among them.
     longer = folding.fold(tx, step.changes, clocks, cache, {(i.bar.source, i.bar.symbol) for i in step.provider_bars})
     done = {
         analysis.interval: analysis.run(tx, _changed(analysis.interval, step, opened, longer), cache, now)
