@@ -113,6 +113,7 @@ class Chain:
         self.detectors = detectors
         self.rules = rules.at(interval)
         shapes = candlesticks or Candlesticks()
+        # Where no rule and no signal asks for them, no candlestick is computed or remembered (decision 0009).
         asked = interval in shapes.said_at or max(self.rules.score_columns, default=-1) >= len(detectors.columns)
         self.candlesticks = shapes if asked else None
         self.interval = interval
@@ -208,6 +209,7 @@ class Chain:
         """Copies of the parts of the state: kernel, detectors, candlesticks, memory of the rules."""
         a, b, c = self._edges
         parts = (states[:, :a], states[:, a:b], states[:, b:c], states[:, c:])
+        # Compiled code steps in place, and the rows may be a cache's, or read-only bytes of a snapshot.
         kernel, detectors, shapes, memory = (np.array(part, order="C") for part in parts)
         return kernel, detectors, shapes, memory
 

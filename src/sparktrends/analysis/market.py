@@ -44,6 +44,7 @@ class Member:
     @property
     def move(self) -> float:
         """The return in units of the volatility before it."""
+        # The step of the exponential variance, taken back: judged by itself a shock would look smaller than it was.
         variance = (self.volatility**2 - (1 - DECAY) * self.log_return**2) / DECAY
         return self.log_return / max(math.sqrt(max(variance, 0.0)), FLOOR)
 
@@ -89,6 +90,7 @@ def market_minute(members: Sequence[Member]) -> MarketMinute:
     moves = np.array([member.move for member in ordered])
     returns = np.array([member.log_return for member in ordered])
     median = float(np.median(moves))
+    # At least one deviation: where nearly all stand still, any move would else be infinitely far off.
     usual = max(GAUSS * float(np.median(np.abs(moves - median))), 1.0)
     apart = (moves - median) / usual
     alone = tuple(

@@ -73,6 +73,7 @@ def advance(
         _learn(work, partial)
     for span in mark.closed:
         _close(work, *span)
+    # Final without a word of their own: the clock has passed them, and readers must hear of it.
     turned = [start for start in work.rows if before <= start < after]
     dirty = touched.union(work.gap_rows, turned).difference(work.deleted)
     changed = tuple(described(work.rows[start], clock, settle) for start in sorted(dirty))
