@@ -219,6 +219,7 @@ def replace_signals(
     return changed
 
 
+# Rows that say the same stay untouched and are not returned: what is, readers are told of as changed.
 _UPSERT_SIGNALS = """
 INSERT INTO core.signals AS g (id, series, interval, start, kind, name, direction, score, severity, detail, detected_at)
 SELECT id, series, interval, core.at(start), kind, name, direction, score, severity, detail, now()

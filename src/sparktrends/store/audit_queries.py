@@ -30,12 +30,14 @@ PROVIDER_COLUMNS = (
 LATE_COLUMNS = ("source", "symbol", "ts", "arrival", "appended", "price", "size", "trade_id", "conditions")
 QUARANTINE_COLUMNS = ("appended", "size", "sha256", "sha256 of payload")
 
+# Nothing is rounded: 1e18 is a numeric constant in PostgreSQL, and numeric times numeric is exact.
 _BARS = """
 SELECT series, (extract(epoch FROM start) * 1000000)::bigint, open * 1e18, high * 1e18, low * 1e18, close * 1e18,
     volume * 1e18, turnover * 1e36, vwap * 1e18, trades, after_final, statuses, state, reason,
     open_ts, open_partition, open_offset, close_ts, close_partition, close_offset
 FROM core.bars WHERE interval = %s ORDER BY series, start
 """
+# Bytewise, as Python orders the keys that these rows are merged with.
 _PROVIDER_BARS = """
 SELECT series, interval, (extract(epoch FROM start) * 1000000)::bigint, adjustment, open * 1e18, high * 1e18,
     low * 1e18, close * 1e18, volume * 1e18, turnover * 1e36, trades, closed, arrival, log_partition, log_offset

@@ -29,6 +29,7 @@ _RETRYABLE = (
 )
 
 # Parts of libpq's sentences → what to do.
+# In this order: libpq may try with and without TLS, and whom a server refuses with it does not lack it.
 _REFUSALS = {
     "password authentication failed": "check POSTGRES_USER and POSTGRES_PASSWORD",
     "no password supplied": "check POSTGRES_USER and POSTGRES_PASSWORD",
@@ -44,6 +45,7 @@ _REFUSALS = {
 
 def connect(conninfo: str, *, autocommit: bool = False, timeout_s: float = 30.0, application: str = "") -> Connection:
     """Open a connection in UTC whose statements end after ``timeout_s``; raises Unavailable or AccessDenied."""
+    # Options of the session, so that not even its first statement runs without them.
     options = f"-c timezone=UTC -c statement_timeout={int(timeout_s * 1000)}"
     with translated():
         return psycopg.connect(
@@ -62,6 +64,7 @@ def translated() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise translate(error) from error
+    # Half a surrogate: the driver fails at it before the server sees anything.
     except UnicodeEncodeError as error:
         raise BadRecord("bad_text", f"text that PostgreSQL cannot hold: {error.reason}") from error
 

@@ -17,6 +17,7 @@ _FIELDS = [("series", ">i4"), ("start", ">i8"), ("revision", ">i8"), *((name, ">
 _ROW = np.dtype(
     [("fields", ">i2"), *(part for name, kind in _FIELDS for part in ((f"{name}_length", ">i4"), (name, kind)))]
 )
+# Bytes before the first row (signature, flags, length of the extension) and behind the last (a count of -1).
 _HEADER, _TRAILER = 19, 2
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sparktrends.store.connect import Cursor
 
+# "STKN": advisory locks are numbers, one space of them for all of a database.
 _LOCK = 0x53_54_4B_4E
 SeriesKey = tuple[str, str]
 
@@ -27,6 +28,7 @@ class KnownStory(NamedTuple):
 
 def publish(cursor: Cursor) -> None:
     """Let rules know the stories and scores that are stored by now, in the caller's short transaction: others wait."""
+    # Before the lock, which commits wait for: looking takes long, writing it down does not.
     cursor.execute(_NEW)
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     cursor.execute(_KNOW)
@@ -66,6 +68,7 @@ WHERE NOT EXISTS (
     AND k.symbol = regexp_replace(m.symbol, '/USD[TC]$', '/USD'))
 ORDER BY kind, symbol, day, n.headline_key, n.published_at, n.source, n.id
 """
+# Not now(): that is when the transaction began, before it had the lock. Another provider's story changes no row.
 _KNOW = """
 INSERT INTO core.known_news (kind, symbol, day, headline_key, source, story, published_at, known_at)
 SELECT kind, symbol, day, headline_key, source, story, published_at, (SELECT clock_timestamp()) FROM new_known

@@ -49,6 +49,7 @@ def open_ledger(
             )
         for gap in gaps:
             _accept(connection, gap)
+        # Shards may be cut anew between two starts: whoever reads a partition owns its row from now on.
         names = [(log.topic, log.partition) for log in logs]
         found = connection.execute("SELECT topic, partition, next_offset FROM core.ledger").fetchall()
         connection.execute(

@@ -112,6 +112,7 @@ DELETE FROM core.peer_moves p WHERE source = %(source)s AND exchange = %(exchang
   AND NOT EXISTS (SELECT FROM unnest(%(series)s::integer[], %(starts)s::bigint[]) AS k(series, start)
     WHERE k.series = p.series AND core.at(k.start) = p.start)
 """
+# xmax = 0 says that a row was inserted, not updated.
 _TOGETHER = """
 INSERT INTO core.market_moves AS m
     (source, exchange, start, direction, median, log_return, members, up, down, found_at)

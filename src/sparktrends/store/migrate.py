@@ -63,6 +63,7 @@ def _digest(text: str) -> str:
 def set_reader_password(conninfo: str, password: str) -> None:
     """Give the reader's account its password; it exists since `migrate`."""
     with connect(conninfo, autocommit=True) as connection, translated():
+        # ALTER ROLE takes no parameters: the password has to stand in the statement, quoted.
         connection.execute(sql.SQL("ALTER ROLE sparktrends_reader PASSWORD {}").format(sql.Literal(password)))
 
 

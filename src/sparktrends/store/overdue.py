@@ -54,6 +54,7 @@ def daily_work(cursor: Cursor, now: int, after: int = AFTER) -> Work:
     return Work(*row)
 
 
+# Calls of the last seven days: so long a fetch makes up for them.
 _WORK = """
 WITH due AS (SELECT (core.at(%(since)s) AT TIME ZONE 'UTC')::date - 1 AS day)
 SELECT due.day,

@@ -45,6 +45,7 @@ SELECT %s, %s, core.at(%s), coalesce(d -> 'request', '{}'), d -> 'payload', %s, 
 
 def insert(cursor: Cursor, rows: Sequence[PayloadRow]) -> list[PayloadRow]:
     """Store records digit for digit; returns those that PostgreSQL cannot hold as JSONB."""
+    # Savepoints: a record that is refused must not end the caller's transaction. All at once first, for few ever are.
     try:
         with cursor.connection.transaction():
             cursor.executemany(_INSERT, [_values(row) for row in rows])

@@ -49,6 +49,7 @@ UPDATE core.series_state s SET version = n.version, clock = n.clock, first_minut
     last_minute = n.last_minute, updated_at = now()
 FROM new_states n WHERE n.series = s.series
 """
+# Two writers may meet a new symbol in the same moment: the second finds what the first has made.
 NEW_SERIES = """
 INSERT INTO core.series (source, symbol) SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING
 """
@@ -57,6 +58,7 @@ INSERT INTO core.series_state (series, version, clock)
 SELECT s.id, 0, 0 FROM core.series s JOIN unnest(%s::text[], %s::text[]) AS k(source, symbol) USING (source, symbol)
 ON CONFLICT DO NOTHING
 """
+# Locked in the order of ids, whatever the order asked for: two writers wait for each other in one direction only.
 LOCK_STATES = """
 SELECT s.source, s.symbol, t.series, t.version, t.clock, t.first_minute, t.last_minute
 FROM core.series_state t JOIN core.series s ON s.id = t.series

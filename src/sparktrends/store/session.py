@@ -22,6 +22,7 @@ class Session:
         """Commit when the block ends, roll back when it raises."""
         if self._connection is None or self._connection.closed:
             self.close()
+            # Autocommit: else the driver begins a transaction with the first statement and holds it open between ours.
             self._connection = connect(
                 self._conninfo, autocommit=True, timeout_s=self._timeout_s, application=self._application
             )

@@ -23,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _QUIET_S = 0.5
 _SLACK_S = 1.0
+# Stands for a time that no clock reaches: marks a connection that was cut from here.
 _CUT = float("inf")
 
 
@@ -135,5 +136,6 @@ class Sessions:
 
 
 def _shut(connection: Connection) -> None:
+    # A copy of the descriptor: closing it leaves libpq's own open, and a shutdown is felt through either.
     with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)

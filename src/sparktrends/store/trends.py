@@ -64,6 +64,7 @@ WHERE n.published_at >= %(since)s::date::timestamp AT TIME ZONE 'UTC'
   AND n.published_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND n.score IS NOT NULL
 ORDER BY kind, symbol, day, n.headline_key, n.published_at, n.source, n.id
 """
+# As numeric the mean has the same digits in whatever order the rows are met.
 _MOODS = f"SELECT kind, symbol, day, avg(score::numeric)::float8, count(*) FROM ({_STORIES}) s GROUP BY 1, 2, 3"  # noqa: S608
 _OF_DAY = f"SELECT kind, symbol, headline, score, label, topics FROM ({_STORIES}) s ORDER BY abs(score) DESC, headline"  # noqa: S608
 

@@ -73,6 +73,7 @@ class Writer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
+            # The lock is the session's: whoever loses the connection has lost it, and has to win it again.
             connection = connect(self._conninfo, autocommit=True, application=f"writer {self.shard}")
             try:
                 _take_lock(connection, self.shard)
