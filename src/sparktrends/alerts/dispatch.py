@@ -166,6 +166,7 @@ class Dispatcher:
     def _guarded(self, loop: Callable[[threading.Event], None], stop: threading.Event) -> None:
         try:
             loop(stop)
+        # Whatever it is: a loop that died in silence would leave its channel mute with nobody told.
         except BaseException as error:
             self._error = self._error or error
             stop.set()

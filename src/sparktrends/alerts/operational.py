@@ -90,6 +90,7 @@ class Monitor:
         try:
             firing = self._conditions.firing()
             if over := self._outage.answered(now):
+                # For the record, and to no channel: people were told past the outbox.
                 self._conditions.fire(over, (), over.since)
                 self._conditions.resolve(over.rule, over.subject, now)
             self._reconcile({(c.rule, c.subject): c for c in self._look(now, firing)}, firing, now)
@@ -153,6 +154,7 @@ class Monitor:
             yield Condition("ops.quality", f"{day.source} {day.symbol}", title, day.start, values=values, **where)
 
     def _late_work(self, now: int) -> Iterator[Condition]:
+        # Asked less often than the rest: it looks through all payloads and stories.
         if self._overdue is None or now - self._overdue[0] >= _DAILY_EVERY:
             self._overdue = now, self._conditions.daily_work(now).problems
         since, problems = self._overdue

@@ -106,6 +106,7 @@ def _packed(lines: Iterable[str]) -> list[str]:
 
 
 def _section(text: str) -> dict[str, Any]:
+    # verbatim: else Slack makes links of bare addresses and names of channels by itself.
     return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
 

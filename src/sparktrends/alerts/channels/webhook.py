@@ -56,6 +56,7 @@ class Webhook(Channel):
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
     """The value of the signature header."""
+    # The time is signed too, or a message that somebody recorded could be sent again as a new one.
     return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
