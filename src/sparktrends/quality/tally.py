@@ -69,6 +69,7 @@ class Tally:
         young = self._young.setdefault(series, set())
         if id_ in young or id_ in self._old.get(series, ()):
             return True
+        # Two generations: if all were forgotten at once, a repeat of the record just before would pass.
         young.add(id_)
         if len(young) >= _REMEMBERED:
             self._old[series], self._young[series] = young, set()
