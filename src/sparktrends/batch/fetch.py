@@ -86,6 +86,7 @@ class Fetcher:
             finally:
                 self._over.set()
             for thread in threads:
+                # Says nothing, but raises what a thread fell over.
                 thread.result()
 
     def _run_source(
@@ -100,6 +101,7 @@ class Fetcher:
             for call in calls:
                 if self._over.is_set():
                     return
+                # The quota is the source's: what one of its calls waits for, the others wait for too.
                 if postponed:
                     tell(Outcome(call, "waiting", postponed))
                     continue
@@ -132,6 +134,7 @@ class Fetcher:
             try:
                 return self._call(provider, request, payloads)
             except AccessDenied as error:
+                # A plan that lacks an endpoint lacks it for every symbol, and each further try would cost a call.
                 self._denied[place] = str(error)
                 raise
             except Retryable as error:

@@ -100,6 +100,7 @@ class MarketStep:
         now = self.clock()
         new, gone = market_rows.replace(cursor, market, since, until, together, alone, now)
         self._tell(cursor, market, [(start, found[start]) for start in new], gone, now)
+        # After the market's own alert is in the outbox: only on channels that hear of it others are kept back.
         told = {start: _id_of(market, start) for start, one in found.items() if one.together}
         inhibition.inhibit(cursor, members, told)
         market_rows.end_alerts(cursor, RULE, " ".join(market), since, until, calm)

@@ -88,6 +88,7 @@ def _archive_month(session: Session, place: Path, table: str, interval: str, mon
     number = max((int(file.stem[-3:]) for file in place.glob(f"{month:%Y-%m}-*.parquet")), default=-1) + 1
     file = place / f"{month:%Y-%m}-{number:03d}.parquet"
     with session.transaction() as cursor:
+        # What is deleted must be what was read: rows that come meanwhile are not seen by either.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         wanted = archive.columns(cursor, table)
         rows = _write(file, wanted, archive.read_month(cursor, table, interval, month, wanted))
