@@ -21,6 +21,7 @@ _LEGAL = re.compile(
     r"incorporated|the|class [a-c]|common stock|ordinary shares|adr|trust)\.?$",
     re.IGNORECASE,
 )
+# First words that name no company by themselves: too many begin so.
 _GENERIC = frozenset(
     [
         "general",
@@ -72,6 +73,7 @@ _ALSO: Mapping[str, tuple[str, ...]] = {
     "ETH": ("Ethereum", "Ether"), "SOL": ("Solana",), "XRP": ("Ripple",), "DOGE": ("Dogecoin",), "ADA": ("Cardano",),
     "BNB": ("Binance Coin",), "LTC": ("Litecoin",), "DOT": ("Polkadot",),
 }  # fmt: skip
+# Legal forms are taken off one by one: without an end a made-up name could cost any amount of time.
 _LONGEST_SYMBOL, _LONGEST_NAME = 5, 120
 _APART = frozenset(("while", "whereas", "meanwhile"))
 _JOINED = frozenset(("and", "&", "or", ","))

@@ -87,6 +87,7 @@ class _Composer:
         self._found: list[Finding] = []
 
     def findings(self) -> list[Finding]:
+        # In this order: what a verdict has taken no move takes, and what neither took speaks for itself.
         kinds = [item.term.kind for item in self._items]
         if VERDICT in kinds or FAIL in kinds:
             for place, kind in enumerate(kinds):

@@ -81,6 +81,7 @@ def _pieces(text: str) -> list[str]:
 def _written(piece: str) -> tuple[str, ...]:
     if piece.isalpha() or piece.isdecimal():
         return (piece,)
+    # The pattern looks for the blanks that stood beside a full stop or a dash.
     return tuple(_TOKEN.findall(f" {piece} "))
 
 
