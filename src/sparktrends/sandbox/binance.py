@@ -12,6 +12,7 @@ from sparktrends.sandbox.instruments import plain
 from sparktrends.sandbox.meters import left
 from sparktrends.sandbox.tape import Row, Series
 
+# The limits here are those of Binance's documentation; a client that breaks them should see it here first.
 LIMIT = 6000
 _QUOTES = ("FDUSD", "USDT", "USDC")
 _MAX_TIME = 10**16
@@ -121,6 +122,7 @@ class Binance(Provider):
             first = max(series.first, _number(call, "fromId", 0, 2**62))
             stop = series.end
         elif "startTime" in call.query or "endTime" in call.query:
+            # The end is inclusive, and names a whole millisecond.
             stop = series.id_at(_stamp(call, "endTime", world.now) + 1000)
             first = series.id_at(_stamp(call, "startTime", 0)) if "startTime" in call.query else stop - limit
         else:

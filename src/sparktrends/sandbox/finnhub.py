@@ -25,6 +25,7 @@ from sparktrends.sandbox.meters import left
 from sparktrends.sandbox.news import Story, stories
 from sparktrends.sandbox.tape import Row, Series
 
+# The free plan; so many a second hold on top of every plan.
 PER_MINUTE, PER_SECOND, SYMBOLS = 60, 30, 50
 _ROWS = 20  # most trades of one message
 _PING_EVERY = 30 * SECOND
@@ -158,6 +159,7 @@ def _error(words: str) -> Frame:
 def _quote(call: Call, world: World) -> Any:
     series = _listed(call.query.get("symbol", ""), world)
     if series is None:
+        # To Finnhub a symbol that does not exist is no error.
         return {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
     day = world.now - world.now % DAY
     today, before = series.candle(day, DAY), series.candle(day - DAY, DAY)

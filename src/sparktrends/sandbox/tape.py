@@ -77,6 +77,7 @@ class Series:
         self._ts.append(ts)
         self._price.append(price)
         self._size.append(size)
+        # An eighth at a time: each cut at the front moves all that stays.
         if len(self._ts) > KEEP + KEEP // 8:
             self._forget(KEEP // 8)
 
