@@ -50,6 +50,7 @@ def build_document() -> Json:
         "openapi": "3.1.0",
         "info": {"title": "SparkTrends", "version": __version__, "description": _INTRODUCTION},
         "servers": [{"url": PREFIX}],
+        # Without a key as well: on loopback none is asked for.
         "security": [{}, {"key": []}],
         "paths": paths,
         "components": {

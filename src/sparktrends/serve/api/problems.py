@@ -46,6 +46,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, _problem)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Retryable, _away)
+    # PostgreSQL's refusal, no matter of the caller's: who lacks a right here gets a Problem.
     app.register_error_handler(AccessDenied, _away)
     app.register_error_handler(NotFound, lambda error: respond(404, "Not found", str(error)))
     app.register_error_handler(BadSetting, lambda error: respond(422, _TITLES[422], str(error)))

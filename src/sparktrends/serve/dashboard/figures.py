@@ -31,6 +31,7 @@ def heat_map(rows: Rows) -> go.Figure:
     changes = [row["change"] or 0.0 for row in rows]
     branches = len(kinds) + len(sectors)
     tile = go.Treemap(
+        # Ids must differ where labels do not: joined by a sign that no name may hold.
         ids=[*kinds, *map("\n".join, sectors), *(f"{row['source']}\n{row['symbol']}" for row in rows)],
         labels=[*kinds, *(untagged(name) for _, name in sectors), *(untagged(row["symbol"]) for row in rows)],
         parents=[*("" for _ in kinds), *(kind for kind, _ in sectors), *map("\n".join, groups)],
