@@ -52,6 +52,7 @@ def backup(home: Home, file: Path) -> Saved:
         raise BadSetting(f"{file} exists", hint="name another file")
     fresh = file.with_name(f"{file.name}.part")
     with home.owned():
+        # After a kill -9 both may still be there, and write.
         kafka_server.evict_leftovers(home.kafka)
         postgres_server.evict_leftovers(home.postgres)
         try:

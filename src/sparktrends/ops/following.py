@@ -67,6 +67,7 @@ class Follower:
         ):
             market = MarketStep(session, self.clock, self.channels)
             while not self.stopping.wait(_LOOK_S):
+                # First: alerts of single symbols wait for it, half a minute at most (decision 0102).
                 self._judge(market)
                 self._load(reader)
                 self._retain()
@@ -89,6 +90,7 @@ class Follower:
         before = date.fromisoformat((last.load() or {}).get("day", "0001-01-01"))
         if (today - before).days < _WEEK:
             return
+        # Before it is done: what fails is tried again in a week, not at every look.
         last.save({"day": today.isoformat()})
         if before != date.min:
             try:

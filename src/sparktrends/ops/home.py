@@ -94,6 +94,7 @@ class Home:
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Own the home; raises Fenced when a running program does. The kernel ends it with the process: never stale."""
+        # Not "w": that would empty the file before the lock says whether somebody is named in it.
         with open(self.run / "owner", "a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

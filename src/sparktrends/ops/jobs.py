@@ -202,6 +202,7 @@ class Jobs:
 
     def trends(self, day: date) -> Done:
         """Tag the day."""
+        # By a function of its own: Spark is started only where there is something to tag.
         found = tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
         fields = {"day": day, "tagged": len(found)}
         lacking = tag.ask_again(self.session, day)

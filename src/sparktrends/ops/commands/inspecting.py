@@ -97,6 +97,7 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
     tls = {f"PG{name.upper()}": value for name, value in database.tls.items()}
+    # The password goes by the environment: arguments can be read by everybody on the machine.
     os.execve(program, [program, *arguments], {**os.environ, **named, **tls, "PGPASSWORD": password})
 
 

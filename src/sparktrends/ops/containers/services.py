@@ -40,6 +40,7 @@ def stores() -> dict[str, Service]:
         "postgres": {
             **confined("postgres:18-bookworm", "999:999", {"/var/run/postgresql": 999}),
             "container_name": "market-postgres",
+            # A query over tables partitioned by month locks each of them.
             "command": ["postgres", "-c", "max_locks_per_transaction=256", "-c", "timezone=UTC"],
             "environment": {
                 **accounts,
@@ -160,6 +161,7 @@ def watchers() -> dict[str, Service]:
     begin = "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
     airflow = {
+        # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
         **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4"}),
         **built("sparktrends-airflow", "airflow", SPARK="${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"),
         "entrypoint": ["bash", "-c", begin],
