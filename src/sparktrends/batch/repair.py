@@ -157,7 +157,7 @@ def horizon(log: LogReader, partitions: Collection[Partition], ranges: Collectio
     for place, kept in zip(partitions, ranges, strict=True):
         if kept.start > place.first_offset or place.replaced:
             first: LogRecord | None = next(log.range(RAW_TRADES, *kept[:2], kept.start + 1), None)
-            # Law 2: arrival may lie one limit behind the append time, and the trade's own time another behind that.
+            # Law 2: arrival may be one limit after the append time, and the trade's own time another after that.
             reach = FOREVER if first is None else first.appended + 2 * limits.future
             found = max(found, reach - reach % MINUTE + MINUTE)
     return found
