@@ -129,6 +129,7 @@ def save_metrics(tx: Transaction, interval: str, table: MetricsTable) -> None:
     with tx.cursor.copy("COPY new_metrics FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(_block(table))
     tx.cursor.execute(_UPSERT_METRICS, (interval,))
+    # The next interval of this transaction comes through the same table.
     tx.cursor.execute("DELETE FROM new_metrics")
 
 

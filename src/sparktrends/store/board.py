@@ -232,6 +232,7 @@ def daily_calls(cursor: Cursor, day: str) -> list[Row]:
 
 def fetch(cursor: Cursor, statement: str, words: Row | None = None) -> list[Row]:
     """The rows that a statement of this package finds, as mappings by column."""
+    # Bytes: the driver's types take text only where it is literal, and these are put together from constants.
     cursor.execute(statement.encode(), words)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor]

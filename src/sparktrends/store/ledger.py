@@ -92,6 +92,7 @@ def _accept(connection: Connection, gap: Gap) -> None:
         "ON CONFLICT DO NOTHING",
         (log.topic, log.partition, gap.old_topic_id, gap.start, gap.end),
     )
+    # Trimmed: the same log goes on where it begins now, and what was counted of it stays true.
     if gap.old_topic_id == log.topic_id and gap.end == log.low:
         connection.execute(
             "UPDATE core.ledger SET next_offset = %s WHERE topic = %s AND partition = %s",

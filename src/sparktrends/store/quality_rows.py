@@ -68,6 +68,7 @@ def minutes(cursor: Cursor, series: int, start: int, end: int) -> Iterator[Minut
         )
 
 
+# Each side is chosen before they are joined: a condition of a full join keeps what it refuses, beside nulls.
 _MINUTES = """
 SELECT (extract(epoch FROM coalesce(b.start, p.start)) * 1000000)::bigint, coalesce(b.reason, ''),
     b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8,

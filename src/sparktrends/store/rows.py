@@ -99,6 +99,7 @@ SELECT g.series, (extract(epoch FROM g.from_at) * 1000000)::bigint,
 FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS k(series, a, b)
 JOIN core.gaps g ON g.series = k.series AND g.from_at <= core.at(k.b) AND g.to_at >= core.at(k.a)
 """
+# A batch may hold no record of a partition: then the time of its newest one stays.
 ADVANCE_LEDGER = """
 UPDATE core.ledger SET next_offset = %s, records = records + %s, trades = trades + %s, prices = prices + %s,
     heartbeats = heartbeats + %s, bars = bars + %s, late = late + %s, quarantined = quarantined + %s,

@@ -91,6 +91,7 @@ def _take_lock(connection: Connection, shard: str) -> None:
     """Take the shard's lock; the server needs a moment to notice that a process before us has died."""
     try:
         with connection.transaction():
+            # The transaction is for this limit alone, which ends with it; the lock is the session's and stays.
             connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{_LOCK_PATIENCE_S}s",))
             connection.execute("SELECT pg_advisory_lock(hashtext('shard'), hashtext(%s))", (shard,))
     except LockNotAvailable as error:
@@ -114,6 +115,7 @@ class Transaction:
         Raises LogGap when a range does not begin where the ledger stands, or belongs to another topic.
         """
         ledger = self._ledger(ranges)
+        # Ranges without records end where they begin: a batch of nothing else is no repeated one.
         if all(ledger[r.topic, r.partition] == (r.topic_id, r.end) for r in ranges) and any(
             r.end > r.start for r in ranges
         ):
