@@ -84,6 +84,7 @@ def backtest(
     if all(chain.interval != "1m" for chain in used):
         prices = {history.key: _prices(history, MINUTE) for history in load("1m")}
     frames = [outcome.fired]
+    # Minutes first: the prices after an alert of any interval come from them.
     for chain in sorted(used, key=lambda chain: INTERVALS[chain.interval]):
         for history in load(chain.interval):
             if chain.interval == "1m":

@@ -71,6 +71,7 @@ class Email(Channel):
         mail = self._mail(message).as_bytes(policy=SMTP)
         smtp = self._connect()
         try:
+            # Step by step, not by `send_message`: an error has to tell whether the mail itself was on its way.
             self._envelope(smtp)
             self._data(smtp, mail)
         finally:
