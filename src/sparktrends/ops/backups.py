@@ -72,6 +72,7 @@ def restore(file: Path, home: Home) -> Saved:
         for there in (home.kafka / "data", home.postgres / "data", home.run / "secrets.json"):
             if there.exists():
                 raise BadSetting(f"{home.path} holds data already", hint="name another folder with --home")
+        # In the home, so on its disk: what was read to its last byte moves in, and nothing is copied again.
         fresh = home.path / "restoring"
         shutil.rmtree(fresh, ignore_errors=True)
         try:

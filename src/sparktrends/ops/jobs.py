@@ -270,6 +270,7 @@ class Jobs:
 
     def daily(self, job: Job, sandbox_port: int = 0) -> Done:
         """All of them: a part that fails is named, and the others do what they can."""
+        # In this order: each works on what those before it have stored.
         parts: dict[str, Callable[[], Done]] = {
             "fetch": lambda: self.fetch(job, sandbox_port),
             "load": self.load,

@@ -77,6 +77,7 @@ class Minute:
         size = block.size / 10.0 ** market.size_digits[block.symbol]
         first, last = block.symbol[::-1], block.symbol
         opens, closes = np.full(len(self.rows), np.nan), np.full(len(self.rows), np.nan)
+        # Of several trades of a symbol NumPy keeps the one it is given last: so the opening ones are given in reverse.
         opens[first], closes[last] = price[::-1], price
         self.rows[:, 0] = np.where(np.isnan(self.rows[:, 0]), opens, self.rows[:, 0])
         self.rows[:, 3] = np.where(np.isnan(closes), self.rows[:, 3], closes)

@@ -95,6 +95,7 @@ def _signals_of(chain: Chain, key: tuple[str, str], bars: pl.DataFrame) -> list[
     starts = tuple(bars["start"].to_list())
     table = bars.select("open", "high", "low", "close", "volume").to_numpy()
     rest = [[0.0, utc_day(key, start), 1.0] for start in starts]
+    # Kept from behind the last bar: nobody goes on from here, so no state is wanted back.
     work = Work(key, chain.new(), -1, starts, np.hstack([table, np.array(rest)]), keep_from=starts[-1] + DAY)
     (stepped,) = chain.advance([work])
     return [
