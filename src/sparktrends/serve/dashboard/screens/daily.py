@@ -30,6 +30,7 @@ def show() -> None:
 def _wait() -> None:
     with said_plainly():
         if ask(board.trend_days):
+            # The whole page: this part of it could only draw itself again.
             st.rerun()
         st.info("**No daily run yet.** `sparktrends batch daily` makes the first; Airflow does the same every day.")
         st.caption("It fetches bars, news and companies of the day, scores them, and compares each symbol with itself.")

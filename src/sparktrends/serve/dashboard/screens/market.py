@@ -101,6 +101,7 @@ def _profile(row: Mapping[str, Any]) -> None:
 def _wait_for_first() -> None:
     with said_plainly():
         if ask(board.series):
+            # The whole page: this part of it could only draw itself again.
             st.rerun()
         st.info("**No data yet.** The first bar appears as soon as a trade is stored.")
         st.caption("Nothing coming? `sparktrends check ingest` says whether a source is delivering.")
