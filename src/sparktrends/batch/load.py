@@ -24,6 +24,7 @@ from sparktrends.store.writer import Transaction, Writer
 
 SHARD = "payloads"
 _CHUNK = 64
+# The contract's: so much of a refused record is kept, and the hash of all of it.
 KEPT_BYTES = 65_536
 
 
@@ -121,6 +122,7 @@ def payload_row(log: PartitionLog, record: Record) -> PayloadRow:
     if not isinstance(endpoint, str) or not 0 < len(endpoint) <= 200:
         raise BadRecord("bad_endpoint")
     fetched_at = fields.get("fetched_at", record.appended)
+    # The limit of law 2: nothing is fetched more than a minute after the broker has it.
     if type(fetched_at) is not int or not 0 <= fetched_at <= record.appended + 60_000_000:
         raise BadRecord("bad_time")
     if "payload" not in fields or not isinstance(fields.get("request", {}), dict):

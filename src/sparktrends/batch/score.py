@@ -24,6 +24,7 @@ def by_spark(session: SparkSession) -> Score:
     from sparktrends.spark import working  # here: a worker that imports this module needs no session
 
     def score(stories: Sequence[Unscored]) -> Iterable[Scored]:
+        # A part has to be worth the lexicons that its worker loads.
         parts = min(1 + len(stories) // 1000, 4 * session.sparkContext.defaultParallelism)
         with working():
             return session.sparkContext.parallelize(stories, parts).mapPartitions(score_all).collect()
