@@ -57,6 +57,8 @@ class Analysis:
 
     def run(self, tx: Transaction, changes: Sequence[Changed], cache: Cache, now: int) -> Analysed:
         """Step, peek, and write metrics, snapshots, signals and alerts; ``now`` is the time of the commit."""
+        forming = self._in_turn(changes)
+        changes = _asked(changes, forming)
         if not changes:
             return Analysed()
         ids = {change.key: change.minutes.state.id for change in changes}
@@ -64,7 +66,7 @@ class Analysis:
         stepped = self._chain.advance(with_news(tx.cursor, self._chain, plan.works))
         for step in stepped:
             plan.positions[step.key] = (step.state, step.starts[-1])
-        peeked, early = self._peek(self._in_turn(changes), plan.positions)
+        peeked, early = self._peek(forming, plan.positions)
         self._save_metrics(tx, stepped, plan, peeked, ids)
         self._save_snapshots(tx, stepped, plan, ids, {c.key: c.minutes.state.clock for c in changes})
         signals = self._save_signals(tx, stepped, plan, early, ids)
@@ -171,6 +173,18 @@ def _save_feed_signals(tx: Transaction, changes: Sequence[Changed], ids: Ids) ->
     # An empty minute that turned out to lie in a closed session is no longer a row, and nobody's fault.
     places += [(ids[change.key], start) for change in changes for start in change.minutes.deleted]
     return rows.replace_signals(tx, ids, MINUTES, places, feed, feed=True)
+
+
+def _asked(changes: Sequence[Changed], forming: Sequence[Changed]) -> list[Changed]:
+    """Those of which something is final or gone, and those to be peeked: of the rest nothing can come."""
+    peeked = {change.key for change in forming}
+    return [change for change in changes if change.key in peeked or _settles(change)]
+
+
+def _settles(change: Changed) -> bool:
+    return bool(change.provided or change.minutes.deleted) or any(
+        bar.state is not State.FORMING for bar in change.minutes.changed
+    )
 
 
 def _is_forming(change: Changed) -> bool:
