@@ -41,7 +41,7 @@ def test_the_same_choice_is_the_same_layout() -> None:
 def _code(monkeypatch: pytest.MonkeyPatch, source: str) -> str:
     monkeypatch.setitem(sys.modules, "planted", ModuleType("planted"))
     monkeypatch.setattr(room.inspect, "getsource", lambda _: source)
-    return room._code_of.__wrapped__("planted")
+    return room.code_of.__wrapped__("planted")
 
 
 def test_code_decides_about_the_version_and_prose_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ def _score_squeeze(p: Row, state: Row, bar: Row, seen: Row) -> Verdict:
 @compiled
 def _learn_squeeze(p: Row, state: Row, bar: Row, seen: Row) -> None:
     width = relative_width(seen)
+    # Not `width < 0`: NaN, while the bands are not warm, fails every comparison.
     if not width >= 0:
         return
     out = bar[CLOSE] > seen[0] or bar[CLOSE] < seen[2]

@@ -18,7 +18,7 @@ from sparktrends.detectors.compiling import CUBE, READ_TABLE, READ_TIMES, READ_V
 from sparktrends.detectors.feed import Key
 from sparktrends.detectors.registry import REGISTRY
 from sparktrends.errors import BadSetting, IntegrityError
-from sparktrends.indicators.layout import usable
+from sparktrends.indicators.layout import code_of, usable
 from sparktrends.model import Signal
 
 _PACKAGE = "sparktrends.detectors."
@@ -37,7 +37,7 @@ def fingerprint_of(kind: type[Detector]) -> str:
     modules = {m.__name__: m for m in (own, *used) if m is not None and m.__name__.startswith(_PACKAGE)}
     if own is not None:
         modules[own.__name__] = own
-    text = "".join(inspect.getsource(modules[name]) for name in sorted(modules)) + inspect.getsource(usable)
+    text = "".join(map(code_of, sorted(modules))) + inspect.getsource(usable)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -200,6 +200,7 @@ def _require(name: str, known: Any, what: str) -> str:
 def _parameters(kind: type[Detector], given: Mapping[str, float]) -> Floats:
     for name, value in given.items():
         _require(name, kind.defaults, f"parameter of detector {kind.name}")
+        # Not isinstance: to Python true is a number as well.
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise BadSetting(f"detector {kind.name}: {name} must be a positive number, not {value!r}")
     return np.array(list({**kind.defaults, **given}.values()), dtype=np.float64)

@@ -72,6 +72,7 @@ def _score(p: Row, state: Row, bar: Row, seen: Row) -> Verdict:
 
 @compiled
 def _learn(p: Row, state: Row, bar: Row, seen: Row) -> None:
+    # Not `<= 0`: NaN, while the range is not warm, fails every comparison.
     if not seen[0] > 0:
         return
     far, band = p[SWING] * seen[0], p[NEAR] * seen[0]

@@ -74,7 +74,7 @@ def derive(row: Floats, number: float, before: float) -> Bar:
 
 
 @cache
-def _code_of(module: str) -> str:
+def code_of(module: str) -> str:
     """A module's code without comments, docstrings and layout: what decides about bits."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     for node in ast.walk(tree):
@@ -131,7 +131,7 @@ class Layout:
         # Whole modules, because an update may lean on anything beside it; a needless recomputation is harmless.
         modules = sorted({base.__name__, __name__, *(type(i).__module__ for i in self.indicators)})
         classes = [f"{i!r} {type(i).__module__}.{type(i).__qualname__}" for i in self.indicators]
-        parts = [*classes, self.source, *map(_code_of, modules)]
+        parts = [*classes, self.source, *map(code_of, modules)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @cached_property

@@ -47,6 +47,7 @@ def _row(start: int, stories: Stories) -> tuple[float, float, float]:
     day = [(known, scored, score) for known, scored, score in told if start - DAY <= known < start]
     scores = [score for _, scored, score in day if scored < start]
     hour = sum(known >= start - HOUR for known, _, _ in day)
+    # fsum: the database tells stories in no order, and this sum is the same in any.
     return float(hour), float(len(day)), math.fsum(scores) / len(scores) if scores else math.nan
 
 

@@ -173,6 +173,7 @@ def _complete(table: Mapping[str, Any]) -> dict[str, Any]:
         if given[key] is None:
             raise BadRule(key, f"a rule needs {key}")
         wanted = str if default is None else type(default)
+        # Not isinstance: to Python true is a whole number as well.
         if type(given[key]) is not wanted:
             raise BadRule(key, f"{key} must be {_KINDS[wanted]}, not {given[key]!r}")
     return given

@@ -17,7 +17,7 @@ from sparktrends.detectors.candlesticks.registry import PATTERNS
 from sparktrends.detectors.candlesticks.window import ROWS, SHOWN_NUMBER, SIZE, compiled_drive
 from sparktrends.detectors.feed import Key
 from sparktrends.errors import BadSetting, IntegrityError
-from sparktrends.indicators.layout import usable
+from sparktrends.indicators.layout import code_of, usable
 from sparktrends.model import INTERVALS, Signal
 
 SAID_AT = ("1h", "1d")
@@ -55,8 +55,9 @@ class Candlesticks:
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever stored state stops meaning the same."""
-        parts = (candles, longer, pair, registry, single, triple, window, usable)
-        return hashlib.sha256("".join(inspect.getsource(part) for part in parts).encode()).hexdigest()[:16]
+        modules = (candles, longer, pair, registry, single, triple, window)
+        text = "".join(code_of(module.__name__) for module in modules) + inspect.getsource(usable)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def new(self, n: int) -> Floats:
         """State of ``n`` series that have seen nothing."""
