@@ -308,3 +308,17 @@ def test_of_many_forming_bars_each_batch_peeks_a_share_in_turn(database: str) ->
     road.all()
     road.close()
     assert rows(database, "SELECT count(*) FROM core.metrics WHERE interval = '1m' AND final") == [(200,)]
+
+
+def test_a_series_is_at_hand_from_its_first_batch_also_when_its_turn_has_not_come(database: str) -> None:
+    """Else it would be taken for one that other rules left, and be made anew from what is stored."""
+    pen, analysis = Pen(), Analysis(chain(), LIMITS)
+    for number in range(200):
+        pen.trade(f"A{number}", T + SECOND, 100 + number)
+    road = Road(database, pen.log, Laws(LIMITS, (analysis,)))
+    try:
+        road.all()
+        known = [road.cache.get(("demo", f"A{number}"), 1) for number in range(200)]
+    finally:
+        road.close()
+    assert all(one is not None and "1m" in one.positions for one in known)

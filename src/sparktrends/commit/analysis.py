@@ -58,7 +58,7 @@ class Analysis:
     def run(self, tx: Transaction, changes: Sequence[Changed], cache: Cache, now: int) -> Analysed:
         """Step, peek, and write metrics, snapshots, signals and alerts; ``now`` is the time of the commit."""
         forming = self._in_turn(changes)
-        changes = _asked(changes, forming)
+        changes = self._asked(changes, forming, cache)
         if not changes:
             return Analysed()
         ids = {change.key: change.minutes.state.id for change in changes}
@@ -80,6 +80,13 @@ class Analysis:
         turns = min(-(-len(forming) // _PEEKED), _TURNS) or 1
         self._turn += 1
         return [change for change in forming if (change.minutes.state.id + self._turn) % turns == 0]
+
+    def _asked(self, changes: Sequence[Changed], forming: Sequence[Changed], cache: Cache) -> list[Changed]:
+        """Those of which something is final or gone, those to be peeked, and those whose position is not at hand: a
+        series that was passed over at its beginning would be taken for one that other rules left. Of the rest nothing
+        can come."""
+        peeked = {change.key for change in forming}
+        return [c for c in changes if c.key in peeked or _settles(c) or not self._planner.knows(c, cache)]
 
     def _peek(
         self, changes: Sequence[Changed], positions: Mapping[SeriesKey, Position]
@@ -173,12 +180,6 @@ def _save_feed_signals(tx: Transaction, changes: Sequence[Changed], ids: Ids) ->
     # An empty minute that turned out to lie in a closed session is no longer a row, and nobody's fault.
     places += [(ids[change.key], start) for change in changes for start in change.minutes.deleted]
     return rows.replace_signals(tx, ids, MINUTES, places, feed, feed=True)
-
-
-def _asked(changes: Sequence[Changed], forming: Sequence[Changed]) -> list[Changed]:
-    """Those of which something is final or gone, and those to be peeked: of the rest nothing can come."""
-    peeked = {change.key for change in forming}
-    return [change for change in changes if change.key in peeked or _settles(change)]
 
 
 def _settles(change: Changed) -> bool:

@@ -111,6 +111,10 @@ class Planner:
         self._read(tx, plan, readings)
         return plan
 
+    def knows(self, change: Changed, cache: Cache) -> bool:
+        """Whether the position of a series is at hand."""
+        return self._cached(change, cache) is not None
+
     def row(self, key: SeriesKey, bar: Bar) -> tuple[float, ...]:
         """The bar columns of a minute with prices."""
         return bar_row(bar.fold, self._session_of(key, bar.fold.start))
