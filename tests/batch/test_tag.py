@@ -12,9 +12,10 @@ from batch.test_flatten import run
 from batch.test_score import scored
 from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.plan import day_of, day_start
-from sparktrends.batch.tag import Subject, ask_again, news_symbol, prices_expected, subjects_of, tag_day, tagged
+from sparktrends.batch.tag import Subject, ask_again, prices_expected, subjects_of, tag_day, tagged
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
+from sparktrends.quality import market_of
 from sparktrends.store import daily_calls
 from sparktrends.store import trends as rows
 from sparktrends.store.daily_calls import CallRow
@@ -42,7 +43,7 @@ def test_made_up_news_never_stands_beside_real_prices() -> None:
 
 def test_news_of_bitcoin_is_news_of_bitcoin_in_tether() -> None:
     (subject,) = subjects_of(
-        [price("binance", "BTC/USDT")], [], [StoryDay("", news_symbol("BTC/USD"), "h", 0.1, "neutral", [])]
+        [price("binance", "BTC/USDT")], [], [StoryDay("", market_of("BTC/USD"), "h", 0.1, "neutral", [])]
     )
     assert len(subject[3]) == 1
 

@@ -109,8 +109,6 @@ def _learn(work: _Minutes, partial: PartialBar) -> None:
         _connect(work, partial, start, start + MINUTE)
         row = work.rows.get(start)
     work.rows[start] = merge_bars(row, partial) if row is not None else partial
-    if start in work.deleted:
-        work.deleted.remove(start)
 
 
 def _connect(work: _Minutes, like: PartialBar, start: int, end: int) -> None:

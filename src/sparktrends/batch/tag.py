@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sparktrends.batch.plan import day_start
 from sparktrends.batch.trends import Day, Story, Trend, ranked, trend_of
 from sparktrends.model import DAY
+from sparktrends.quality import market_of
 from sparktrends.sessions import calendar
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import daily_calls
@@ -53,13 +54,13 @@ def subjects_of(prices: Iterable[PriceDay], moods: Iterable[MoodDay], stories: I
     for p in prices:
         days[p.source, p.symbol].append(_day(p, mood))
     return [
-        (source, symbol, found[-_MOST_DAYS:], told[_kind(source), news_symbol(symbol)])
+        (source, symbol, found[-_MOST_DAYS:], told[_kind(source), market_of(symbol)])
         for (source, symbol), found in days.items()
     ]
 
 
 def _day(p: PriceDay, mood: Mapping[tuple[str, str, date], MoodDay]) -> Day:
-    of_day = mood.get((_kind(p.source), news_symbol(p.symbol), p.day))
+    of_day = mood.get((_kind(p.source), market_of(p.symbol), p.day))
     sentiment, headlines = (of_day.sentiment, of_day.headlines) if of_day else (None, 0)
     return Day(p.day, p.close, p.volume, p.volatility, sentiment, headlines)
 
@@ -67,16 +68,6 @@ def _day(p: PriceDay, mood: Mapping[tuple[str, str, date], MoodDay]) -> Day:
 def _kind(source: str) -> str:
     _, mark, kind = source.partition("~")
     return mark + kind
-
-
-def news_symbol(symbol: str) -> str:
-    """The symbol under which news speaks of it.
-
-    >>> news_symbol("BTC/USDT"), news_symbol("AAPL")
-    ('BTC/USD', 'AAPL')
-    """
-    base, slash, quote = symbol.partition("/")
-    return f"{base}/USD" if slash and quote in ("USDT", "USDC") else symbol
 
 
 def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:

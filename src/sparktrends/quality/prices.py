@@ -49,7 +49,8 @@ def uncorroborated(sources: Mapping[str, Sequence[Minute]]) -> dict[str, set[int
 
 
 def market_of(symbol: str) -> str:
-    """What sources are compared about: the dollar's coins follow it within the tolerance of `uncorroborated`.
+    """What sources are compared about, and what news speak of: the dollar's coins follow it within the tolerance of
+    `uncorroborated`. The queries of `store.trends` and `store.known_news` say the same in SQL.
 
     >>> market_of("BTC/USDT"), market_of("AAPL")
     ('BTC/USD', 'AAPL')

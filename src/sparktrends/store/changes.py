@@ -133,7 +133,7 @@ class Ear:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             # Autocommit: inside a transaction PostgreSQL tells a session nothing.
-            self._connection = connect(self._conninfo, autocommit=True, application="api stream")
+            self._connection = connect(self._conninfo, autocommit=True, application="ear")
             with translated():
                 self._connection.execute(f'LISTEN "{CHANNEL}"'.encode())
         return self._connection

@@ -26,11 +26,11 @@ from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
 from sparktrends.ops.compiling import PARTS
-from sparktrends.ops.endpoints import endpoints, record
+from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
 from sparktrends.ops.home import Home
-from sparktrends.ops.ports import LOOPBACK, WANTED
-from sparktrends.ops.settings import Settings, port_number
+from sparktrends.ops.ports import LOOPBACK
+from sparktrends.ops.settings import Settings
 
 if TYPE_CHECKING:
     from sparktrends.spark import Settings as SparkSettings
@@ -113,7 +113,7 @@ def ingest(context: Context, choice: Choice) -> None:
     settings, stopping = context.settings, stop_event()
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
-    feeders = choice.feeders(settings, _sandbox_port(settings) if choice.sandbox else 0)
+    feeders = choice.feeders(settings, feeding.sandbox_port(settings) if choice.sandbox else 0)
     tracks = tracks_of(settings, telemetry.system_clock, choice)
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
@@ -135,11 +135,6 @@ def ingest(context: Context, choice: Choice) -> None:
             stopping.set()
         recorded = played.result() if played else {"published": 0}
     print_json({"published": sum(published.values()) + int(str(recorded["published"])), "sources": published})
-
-
-def _sandbox_port(settings: Settings) -> int:
-    found = settings.env.get("SPARKTRENDS_PORT_SANDBOX") or record(settings.home).get("ports", {}).get("sandbox")
-    return port_number("the sandbox's port", str(found or WANTED["sandbox"]))
 
 
 def _play(kafka: Connection, tracks: list[Track], stopping: threading.Event) -> dict[str, object]:
