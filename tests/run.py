@@ -1,5 +1,8 @@
 """What `make test` and `make test-all` run, in order; stops at the first failure and says how long each took.
 
+What Numba compiles is made beside the linters: a new clone has none of it, and each worker of the unit tests would make
+it again at the same time as the others.
+
 The unit tests run side by side, and so do those that need no more of the real stack than its broker and database:
 each of the two has its own. Those that start the whole platform, a browser, or measure time, run one after the other.
 More than two at once gains nothing on two cores: three and four took as long, and a browser waited 30 s for a page.
@@ -8,6 +11,7 @@ More than two at once gains nothing on two cores: three and four took as long, a
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -26,6 +30,7 @@ WHOLE = ("e2e", "faults", "ingest", "ops", "serve/dashboard", "streaming")
 """Rooms whose end-to-end tests start Spark or processes of ours."""
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{room}" for room in WHOLE)]
 ONE_BY_ONE = [f"tests/{room}" for room in WHOLE]
+COMPILING = [[BIN / "sparktrends", "prepare", *parts] for parts in (["kernel"], ["detectors", "scanner"])]
 QUICK = {
     **LINT,
     "unit": [*PYTEST, "-n", "2", "-m", "not e2e and not slow", "--durations=5"],
@@ -42,14 +47,34 @@ ALL = {
 
 def main(which: str) -> int:
     """Run the steps of ``which`` (lint, quick, all); the exit code of the first that fails."""
-    for name, command in {"lint": LINT, "quick": QUICK, "all": ALL}[which].items():
-        began = time.monotonic()
-        env = {**os.environ, "LC_ALL": "C.UTF-8", "SPARKTRENDS_TESTS": "all" if which == "all" else "quick"}
-        code = subprocess.run([str(word) for word in command], cwd=ROOT, env=env).returncode
-        print(f"-- {name}: {'ok' if code == 0 else f'failed ({code})'} in {time.monotonic() - began:.0f} s", flush=True)
-        if code:
-            return code
+    compiling = [] if which == "lint" else [subprocess.Popen([str(word) for word in line]) for line in COMPILING]
+    try:
+        for name, command in {"lint": LINT, "quick": QUICK, "all": ALL}[which].items():
+            if name not in LINT:
+                for process in compiling:
+                    process.wait()  # what fails here fails the tests, which say why
+            if code := step(name, [str(word) for word in command], "all" if which == "all" else "quick"):
+                return code
+    finally:
+        for process in compiling:
+            process.kill()
     return 0
+
+
+def step(name: str, command: list[str], profile: str) -> int:
+    """Run one step and say how long it took; its exit code."""
+    began, spent = time.monotonic(), _cpu_seconds()
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "SPARKTRENDS_TESTS": profile}
+    code = subprocess.run(command, cwd=ROOT, env=env).returncode
+    took = f"{time.monotonic() - began:.0f} s ({_cpu_seconds() - spent:.0f} s of CPU)"
+    print(f"-- {name}: {'ok' if code == 0 else f'failed ({code})'} in {took}", flush=True)
+    return code
+
+
+def _cpu_seconds() -> float:
+    """What processes that have ended used; a lower bound, since some end after their parents."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
