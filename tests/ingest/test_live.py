@@ -48,7 +48,7 @@ async def living(broker: Broker, folder: Path, provider: str, symbols: list[str]
     outlet = Outlet(Producer(broker.connection), Spool(folder / "spool", system_clock), system_clock)
     backoff, guard = Backoff(random.Random(1), time.sleep), AddressGuard(["127.0.0.1"])
     with ThreadPoolExecutor(2) as pool, Http(system_clock, guard) as http:
-        rest = Rest(source, http, Planner([], system_clock), backoff, pool, system_clock)
+        rest = Rest(source, http, more.pop("planner", None) or Planner([], system_clock), backoff, pool, system_clock)
         around = Surroundings(system_clock, guard, backoff, Planner([Allowance(100, 60)], system_clock))
         live = Live(source, rest, outlet, Publisher(outlet, Door()), around, **more)
 
@@ -141,6 +141,21 @@ async def test_a_provider_without_an_answer_keeps_a_new_symbol_from_nothing(
         while not live.links:
             await asyncio.sleep(0.01)
         assert live.links[0].symbols == ["AAPL"]
+
+
+async def test_while_the_quota_is_spent_the_feed_is_called_throttled_and_not_dead(
+    broker: Broker, tmp_path: Path
+) -> None:
+    planner = Planner([Allowance(1, 86_400)], system_clock)
+    planner.spend()
+    async with living(broker, tmp_path, "alpha_vantage", ["BTC/USD"], planner=planner) as live:
+        while not live.rest.held:
+            await asyncio.sleep(0.01)
+        feed = live.feeds["BTC/USD"]
+        live._say("BTC/USD", feed, system_clock())
+        feed.down_since = 0
+        assert [trouble.kind for trouble in live.troubles()] == ["quota"]
+    assert rows(broker)[-1]["status"] == "throttled"
 
 
 async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_path: Path) -> None:

@@ -83,6 +83,20 @@ async def test_and_given_up_when_it_goes_on_failing(executor: ThreadPoolExecutor
     assert len(paths) == 4
 
 
+async def test_a_refusal_that_lasts_is_told_from_a_dead_provider(executor: ThreadPoolExecutor) -> None:
+    words = b'{"Information":"our standard API rate limit is 25 requests per day."}'
+    with http_server(lambda *_: (200, {}, words)) as (url, _):
+        rest = rest_at(url, "alpha_vantage", executor)
+        rest.planner = Planner(rest.source.allowances, system_clock)
+        waits = asyncio.ensure_future(asked(rest, BARS))
+        await until(lambda: bool(rest.trouble))
+        assert rest.held
+        assert rest.planner.wait() > 5
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+    assert not rest.held
+
+
 async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) -> None:
     with http_server(lambda *_: (200, {}, b'{"s":"no_data"}')) as (url, paths):
         rest = rest_at(url, "finnhub", executor, units=3)

@@ -68,6 +68,8 @@ def test_of_two_currencies_the_markets_own_is_taken() -> None:
         ),
         ("Note", "Our standard API call frequency is 5 calls per minute. premium", RateLimited),
         ("Error Message", "Invalid API call. Please retry", NotFound),
+        ("Information", "Invalid inputs. Please refer to the API documentation", NotFound),
+        ("Information", "The **demo** API key is for demo purposes only.", AccessDenied),
         ("Information", "Something never seen before", Unavailable),
     ],
 )
@@ -101,6 +103,11 @@ def test_news_of_many_symbols_is_one_call_and_only_stories_about_them_are_kept()
         (("BTC/USD",), {"BTC/USD": 0.25}),
     ]
     assert SOURCE.requests(Ask("news", ("BTC/USD",)))[0].params["tickers"] == "CRYPTO:BTC"
+
+
+def test_a_time_without_news_is_an_answer_and_costs_no_second_call() -> None:
+    said = "No articles found. Please adjust the time range or refer to the API documentation and try again."
+    assert answer({"Information": said}, Ask("news", ("AAPL",))) == []
 
 
 def test_a_splits_answer_is_told_from_dividends_by_the_request() -> None:

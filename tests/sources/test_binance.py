@@ -106,6 +106,13 @@ def test_the_header_tells_the_weight_and_a_ban_tells_its_end() -> None:
     assert SOURCE.usage(Reply(200, b"[]", 0)) == ()
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "blocked"), [(418, {}, 120.0), (429, {}, 60.0), (429, {"retry-after": "7"}, 7.0)]
+)
+def test_a_ban_without_a_word_holds_all_the_same(status: int, headers: dict[str, str], blocked: float) -> None:
+    assert SOURCE.usage(Reply(status, b"<html>", 0, headers)) == (Usage(60, blocked=blocked),)
+
+
 def test_a_stock_is_a_bad_setting() -> None:
     with pytest.raises(BadSetting, match="BTC/USDT"):
         SOURCE.spell("AAPL")

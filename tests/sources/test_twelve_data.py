@@ -103,6 +103,20 @@ def test_when_credits_run_out_within_a_batch_what_came_is_kept_and_the_rest_aske
     assert (answer.next.params["symbol"], answer.next.weight) == ("MSFT,JPM", 2)
 
 
+NO_BARS = {"code": 400, "message": "No data is available on the specified dates. Try others.", "status": "error"}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_span_without_bars_is_no_failure_alone_or_in_a_batch(status: int) -> None:
+    row = {"datetime": "2024-11-21 14:30:00", "open": "5", "high": "6", "low": "4", "close": "5", "volume": "1"}
+    batch = {"AAPL": NO_BARS, "MSFT": {"meta": {}, "values": [row], "status": "ok"}}
+    for symbols, body, found in ((("AAPL",), NO_BARS, []), (("AAPL", "MSFT"), batch, ["MSFT"])):
+        request = SOURCE.requests(Ask("bars", symbols, "1m", 20_000 * DAY, 20_001 * DAY))[0]
+        answer = SOURCE.parse_rest(request, Reply(status if body is NO_BARS else 200, json.dumps(body).encode(), 0))
+        assert [e.symbol for e in answer.events if isinstance(e, ProviderBar)] == found
+        assert len(answer.events) == len(found)
+
+
 def spent(words: str, received: int = 0) -> Reply:
     body = {"code": 429, "message": f"You have run out of API credits for {words}.", "status": "error"}
     return Reply(200, json.dumps(body).encode(), received, {"api-credits-used": "12", "api-credits-left": "0"})

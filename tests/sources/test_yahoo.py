@@ -71,7 +71,14 @@ def test_a_days_live_point_replaces_the_bar_of_the_day() -> None:
 
 def test_hours_that_begin_at_half_past_are_not_passed_off_as_ours() -> None:
     events = answer(chart([OPEN, OPEN + 3600, OPEN + 7200], [1, 2, 3]), OPEN + 99_999, "1h").events
-    assert [e.reason for e in events if isinstance(e, Reject)] == ["unaligned_start", "unaligned_start"]
+    assert [e.reason for e in events] == ["unaligned_start"] * 3  # type: ignore[union-attr]
+
+
+def test_the_live_point_of_an_hour_belongs_to_the_bar_before_it() -> None:
+    noon = OPEN - OPEN % 3600 + 3600
+    assert bars(chart([noon, noon + 107], [1, 9]), noon + 110, "1h") == [(noon, False, "1")]
+    alone = answer(chart([OPEN], [1]), OPEN + 99_999, "1h").events
+    assert [e.reason for e in alone if isinstance(e, Reject)] == ["unaligned_start"]
 
 
 @pytest.mark.parametrize("body", [{"chart": {"result": [], "error": None}}, chart([], []), chart([OPEN], [None])])

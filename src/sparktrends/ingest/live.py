@@ -274,11 +274,16 @@ class Live:
             dict(self.feeds),
             lambda symbol: calendar(self._exchange(symbol)).at(now),
             failing if self.source.stream else self.rest.trouble,
-            self.rest.planner.wait() if self.rest.held and not self.source.stream else 0.0,
+            self._quota_s,
             [*(f"{name} is not asked for: {plain(d.why)}" for name, d in self.rest.denied.items()), *self._refused],
             int(self._silence_s * SECOND),
         )
         return troubles(look)
+
+    @property
+    def _quota_s(self) -> float:
+        """How long the quota holds back a call that waits, where calls are all there is."""
+        return self.rest.planner.wait() if self.rest.held and not self.source.stream else 0.0
 
     @property
     def _silence_s(self) -> float:
@@ -296,7 +301,6 @@ class Live:
         now = self.clock()
         for symbol in symbols:
             feed = self.feeds[symbol]
-            feed.throttled = self.rest.held or self.rest.planner.wait() > EVERY_S
             if came:
                 feed.last_data = now
             # Where there is a socket, the socket says whether the feed is up; polls only help it.
@@ -327,6 +331,8 @@ class Live:
 
     def _say(self, symbol: str, feed: Feed, now: int) -> None:
         patience = _PATIENCE if self.source.ids else 0
+        # Looked up now: while a call waits for hours, nobody hears of it otherwise.
+        feed.throttled = self._quota_s > EVERY_S
         status = status_of(feed, now, self.source.tape, lambda: self.trading([symbol]), patience)
         # The heartbeat's time is its arrival: it speaks of now.
         if status is not None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sparktrends.errors import AccessDenied, BadRecord, Retryable, SparkTrendsError, Terminal
+from sparktrends.errors import AccessDenied, BadRecord, RateLimited, Retryable, SparkTrendsError, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.sources.base import Answer, Ask, Event, Notice, Reject, Reply, Request, Source
@@ -34,7 +35,7 @@ class Denial:
 
 @dataclass(slots=True)
 class Rest:
-    """The REST side of one source. ``held`` is true while a call waits for the quota (or a 429 to pass).
+    """The REST side of one source.
 
     ``refuse`` takes (reason, payload, message) of every answer, and every row of one, that could not be used.
     ``trouble`` is why the last call failed, empty when it did not.
@@ -47,10 +48,10 @@ class Rest:
     executor: Executor
     clock: Clock
     key: Secret | None = None
-    held: bool = False
     trouble: str = ""
     denied: dict[str, Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
+    _waiting: int = 0
 
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
         """The events of each answer in order, page by page.
@@ -81,7 +82,8 @@ class Rest:
                 self._failed(error)
                 if attempt + 1 == attempts:
                     raise
-                await asyncio.sleep(self.backoff.wait(attempt, error.delay))
+                with self._holding(isinstance(error, RateLimited)):
+                    await asyncio.sleep(self.backoff.wait(attempt, error.delay))
             # Remembered by endpoint: a free plan lacks some calls and has others.
             except AccessDenied as error:
                 self._deny(request, error)
@@ -116,16 +118,27 @@ class Rest:
 
     async def _turn(self, weight: int) -> None:
         """Wait until the quota lets a call of that weight go, and spend it."""
-        try:
+        with self._holding(self.planner.wait(weight) > 0):
             while wait := self.planner.wait(weight):
-                self.held = True
                 _HELD.labels(self.source.name).set(wait)
                 # In pieces: what a provider says meanwhile may shorten the wait.
                 await asyncio.sleep(min(wait, 5.0))
-        finally:
-            self.held = False
         _HELD.labels(self.source.name).set(0)
         self.planner.spend(weight)
+
+    @property
+    def held(self) -> bool:
+        """Whether a call waits for the quota, or for the time that a refusal asked for."""
+        return self._waiting > 0
+
+    @contextmanager
+    def _holding(self, waits: bool) -> Iterator[None]:
+        # Counted, because several calls may wait, and one that goes on must not speak for the others.
+        self._waiting += waits
+        try:
+            yield
+        finally:
+            self._waiting -= waits
 
     def _remember(self, request: Request) -> None:
         denial = self.denied.get(request.endpoint)

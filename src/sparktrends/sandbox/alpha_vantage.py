@@ -185,6 +185,9 @@ def _news(call: Call, world: World) -> Answer:
     if call.query.get("sort", "LATEST") != "EARLIEST":
         found.reverse()
     feed = [_story(story) for story in found[:most]]
+    if not feed:
+        words = "No articles found. Please adjust the time range or refer to the API documentation"
+        return _said("Information", f"{words} {_SITE}/documentation#newsapi and try again.")
     return told(
         {
             "items": str(len(feed)),

@@ -38,6 +38,7 @@ _NO_SYMBOL = (
     "**symbol** or **figi** parameter is missing or invalid. Please provide a valid symbol according to API "
     "documentation: https://twelvedata.com/docs#reference-data"
 )
+_NO_BARS = "No data is available on the specified dates. Try setting different start/end dates."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -172,6 +173,8 @@ def _time_series(series: Series | None, wire: str, call: Call, world: World) -> 
     last = world.now if last is None else min(last, world.now)
     rows = series.candles(last - most * length if first is None else first, last, length, most)
     values = [_value(candle, series, zone, daily=length == DAY) for candle in rows]
+    if not values:
+        return {"code": 400, "message": _NO_BARS, "status": "error"}
     if call.query.get("order", "desc").lower() != "asc":
         values.reverse()
     meta = {"symbol": wire, "interval": interval, "currency": "USD", "exchange_timezone": _exchange_zone(series)}

@@ -350,6 +350,8 @@ def _body(reply: Reply) -> dict[str, Any]:
     if any(_SERIES.fullmatch(key) for key in body):
         return body
     said = " ".join(maybe_text(body.get(key)) for key in ("Error Message", "Information", "Note")).strip()
+    if said.startswith("No articles found"):
+        return {"feed": []}  # the one refusal that is an answer: nobody wrote in that time
     if said:
         raise _refusal(said, reply)
     check_status("alpha_vantage", reply)
@@ -361,7 +363,7 @@ def _body(reply: Reply) -> dict[str, Any]:
 def _refusal(said: str, reply: Reply) -> SparkTrendsError:
     # The texts about rates also speak of "premium", so the plan is told by naming a parameter or an endpoint.
     low = said.lower()
-    if re.search(r"apikey is (invalid|missing)", low):
+    if re.search(r"apikey is (invalid|missing)|demo\W+api key", low):
         return AccessDenied("alpha_vantage refuses the key", hint="set ALPHA_VANTAGE_API_KEY")
     if re.search(r"is a premium (feature|endpoint)\b", low):
         return AccessDenied("alpha_vantage: your plan does not include this", hint=quote(said))
@@ -373,7 +375,8 @@ def _refusal(said: str, reply: Reply) -> SparkTrendsError:
         return RateLimited("alpha_vantage: the day's calls are spent", delay=(DAY - reply.received % DAY) / 1e6)
     if re.search(r"per second|sparingly|call frequency|per minute|rate limit", low):
         return RateLimited("alpha_vantage asks for slower calls", delay=60.0 if "minute" in low else 1.0)
-    if "invalid api call" in low:
+    # The second is what the news say to an unknown ticker. Taken for a failure it would be asked again, at a call each.
+    if "invalid api call" in low or "invalid inputs" in low:
         return NotFound("alpha_vantage: no such symbol or parameter", hint=quote(said))
     if "does not exist" in low:
         return BadRecord("refused_request", "alpha_vantage: no such function")

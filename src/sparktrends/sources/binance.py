@@ -297,6 +297,9 @@ def _body(reply: Reply) -> Any:
     try:
         body = load_json(reply.body)
     except BadRecord:
+        # Whoever stands in front of it answers without words: a ban that nobody heard of would grow.
+        if reply.status in (418, 429):
+            raise RateLimited(f"binance answered {reply.status}", delay=_delay(reply, said)) from None
         check_status("binance", reply)
         raise
     if type(body) is dict and type(body.get("code")) is int:

@@ -56,6 +56,10 @@ _BATCH = 8
 _OUTCOMES: tuple[tuple[Literal["subscribed", "refused"], str], ...] = (("subscribed", "success"), ("refused", "fails"))
 
 
+class _NoBars(NotFound):
+    """A span without a bar (a night, a holiday, the years before a listing), said as an error of status 400."""
+
+
 class TwelveData(Source):
     """Prices with cumulative volume, and time series, of Twelve Data.
 
@@ -160,7 +164,10 @@ class TwelveData(Source):
 
     def parse_rest(self, request: Request, reply: Reply) -> Answer:
         """Bars of one symbol or of a batch keyed by symbol; a symbol that failed is a `Notice` ``refused``."""
-        body = as_object(_body(reply))
+        try:
+            body = as_object(_body(reply))
+        except _NoBars:
+            return Answer([])
         if request.ask.what == "quote":
             return Answer([self._quote(body, request.ask.symbols[0], reply.received)])
         if "values" in body or "meta" in body:
@@ -176,6 +183,8 @@ class TwelveData(Source):
                 events += self._bars(part, request, symbol, reply.received)
                 continue
             error = _error(part, reply)
+            if isinstance(error, _NoBars):
+                continue
             # One symbol's fault must not cost the other seven, whose credits are spent.
             if isinstance(error, (NotFound, BadRecord)):
                 events.append(Notice("refused", (symbol,), str(error)))
@@ -289,6 +298,8 @@ def _error(body: Mapping[str, Any], reply: Reply | None) -> SparkTrendsError:
         return AccessDenied(
             "twelve_data refuses the key" if code == 401 else "twelve_data: not in your plan", hint=said
         )
+    if code in (400, 404) and said.startswith("No data is available on the specified dates"):
+        return _NoBars(words)
     if code == 404 or (code == 400 and "symbol" in said.lower()):
         return NotFound(words)
     if type(code) is int and 400 <= code < 500:

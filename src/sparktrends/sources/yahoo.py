@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote as url_quote
 
 from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
-from sparktrends.model import DAY, INTERVALS, SECOND, CorporateAction, ProviderBar, Trade
+from sparktrends.model import DAY, HOUR, INTERVALS, SECOND, CorporateAction, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -246,10 +246,15 @@ def _starts(stamps: list[Any], interval: str, zone: str) -> list[int | None]:
     moments = [micros(stamp, SECOND) for stamp in stamps]
     if interval == "1d":
         return [day_micros(local_day(at, zone)) for at in moments]
-    # The live point carries the moment of its trade, not the start of its minute.
-    live = moments[-1] - moments[-1] % INTERVALS[interval] if moments else 0
-    rest = list[int | None](moments[:-1])
-    return [*rest, None if live in rest else live] if moments else []
+    if not moments:
+        return []
+    *rest, last = moments
+    length = INTERVALS[interval]
+    # The live point carries the moment of its trade, not the start of its bar; bars may begin at half past, so where
+    # they begin is told by the bar before. One alone is taken as it is where nobody knows.
+    phase = (rest[-1] if rest else last if length == HOUR else 0) % length
+    live = last - (last - phase) % length
+    return [*rest, None if live in rest else live]
 
 
 def _one_per_start(events: list[Event]) -> list[Event]:
