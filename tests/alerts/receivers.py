@@ -44,7 +44,7 @@ class Receiver:
 
 @contextmanager
 def receiver(**options: Any) -> Iterator[Receiver]:
-    """An HTTP receiver on a free port of this machine."""
+    """An HTTP receiver on this machine, on a free port unless ``port`` is one."""
     state = Receiver(**options)
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ def receiver(**options: Any) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", state.port), Handler)
     server.daemon_threads = True
     state.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

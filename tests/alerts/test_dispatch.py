@@ -171,6 +171,21 @@ class TestDelivery:
         assert [message[0]["possible_repeat"] for message in other.messages()] == [False, True]
         assert world.deliveries() == [("alert", "sent")]
 
+    def test_hanging_for_ten_minutes_loses_nothing(self, world: World) -> None:
+        """Who hangs may have it, so it is not asked too often; who comes back after ten minutes still gets it."""
+        alert = world.alert()
+        world.insert(alert)
+        with receiver(default="hang") as away:
+            worker = world.worker(world.channel_with_timeout(away.port, 0.2))
+            world.run(worker, 600)
+        with receiver() as back:
+            worker.channel = world.hook(back.port)
+            world.run(worker, 600)
+        assert away.alerts() == {alert.id: 3}
+        assert back.alerts() == {alert.id: 1}
+        assert [message[0]["possible_repeat"] for message in back.messages()] == [True]
+        assert world.deliveries() == [("alert", "sent")]
+
     def test_unknown_outcomes_end(self, world: World) -> None:
         world.insert(world.alert())
         with receiver(default="close") as other:

@@ -50,7 +50,8 @@ class Lease:
 class Limits:
     """What a claim obeys: seconds of lease and between messages, tries, and each rule's cool-down in seconds.
 
-    A delivery is given up after ``max_attempts`` tries that surely failed, or ``max_unknown`` of unknown outcome.
+    A delivery is given up after ``max_attempts`` tries that surely failed, or ``max_unknown`` of unknown outcome, each
+    followed by a longer wait (0, 1, 3, 7 … leases).
     """
 
     lease_s: float = 120.0
@@ -88,6 +89,7 @@ class Outbox:
             "now": now,
             "until": now + int(limits.lease_s * SECOND),
             "next_at": now + int(limits.spacing_s * SECOND),
+            "lease_s": limits.lease_s,
             "max_unknown": limits.max_unknown,
             "cooldowns": json.dumps(dict(limits.cooldown_s)),
         }
@@ -146,9 +148,12 @@ SET next_at = greatest(next_at, core.at(%(next_at)s)),
 WHERE channel = %(channel)s
 """
 
+# After the first unknown outcome at once, then a lease, three, seven later: five tries span sixteen leases, so that a
+# receiver that hangs for ten minutes loses nothing, and one that has each message and never says so hears five at most.
 _EXPIRE = """
 UPDATE core.deliveries
 SET unknown_outcomes = unknown_outcomes + 1, leased_by = NULL, leased_until = NULL,
+    due_at = leased_until + (2 ^ unknown_outcomes - 1) * %(lease_s)s::float * interval '1 second',
     state = CASE WHEN unknown_outcomes + 1 >= %(max_unknown)s THEN 'dead' ELSE 'due' END,
     error = 'unknown outcome' || coalesce(': ' || error, '')
 WHERE channel = %(channel)s AND state = 'leased' AND leased_until <= core.at(%(now)s)
