@@ -12,7 +12,7 @@ from librdkafka_broker import Broker
 from sparktrends.bus.codec import encode
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.ingest import dedupe
-from sparktrends.ingest.dedupe import Door, last_seen, recall
+from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall
 from sparktrends.model import Heartbeat, Trade
 from sparktrends.sources.recording import Event, LastSeen
 
@@ -76,6 +76,19 @@ def test_the_door_learns_from_the_log(broker: Broker) -> None:
         assert recall(door, reader, "raw.trades") == 50
     assert not door.admit("a", "A", "f-49")
     assert door.admit("a", "A", "f-50")
+
+
+def test_what_is_missing_in_the_log_is_found_and_nothing_absurd() -> None:
+    numbers, day = Numbers({"x"}), 86_400_000_000
+    told = [(5, 0), (8, 1), (12, day + 5), (15, day + 6), (15, day + 6), (10**15, day + 7), (2, -1)]
+    for id_, ts in told:
+        numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": ts})
+    for other in ({"source": "y"}, {"id": "seven"}, {"id": 7}, {"kind": "price"}, {"ts": "5"}, {"id": None}):
+        numbers.add({"source": "x", "symbol": "A", "id": "900", "ts": day, **other})
+    assert numbers.holes(("x", "A"), since=1) == [(13, 15)]
+    assert numbers.holes(("x", "A"), since=0) == [(9, 12), (13, 15)]
+    assert (numbers.begin(("x", "A"), "12"), numbers.last(("x", "A"), "12")) == (2, "15")
+    assert (numbers.begin(("x", "B"), "12"), numbers.last(("x", "B"), "12")) == (None, "12")
 
 
 def test_the_last_of_each_series_is_found(broker: Broker) -> None:

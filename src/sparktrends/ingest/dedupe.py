@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Reader, Record
 from sparktrends.errors import BadRecord
+from sparktrends.ingest.seam import FARTHEST
 from sparktrends.sources.recording import LastSeen, Series
 
 # A part of the log that is read backwards: larger ones read more than is needed, smaller ones ask more often.
@@ -63,12 +65,62 @@ class Seen:
     ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
-def recall(door: Door, reader: Reader, topic: str, count: int = 100_000) -> int:
-    """Teach the door the ids in the last ``count`` records of every partition; returns how many there were."""
+class Numbers:
+    """Which ids of ``sources`` that count their trades are published: what the log's tail and the spool hold.
+
+    A kill loses what Kafka had not acknowledged, wherever it was in a gap: only the log knows what is missing.
+    """
+
+    def __init__(self, sources: Collection[str]) -> None:
+        self._sources = sources
+        self._known: dict[Series, list[tuple[int, int]]] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take one decoded record; what is no trade of these sources is passed over."""
+        if row.get("source") not in self._sources or row.get("kind", "trade") != "trade":
+            return
+        id_, ts = row.get("id"), row.get("ts")
+        if isinstance(id_, str) and id_.isdecimal() and isinstance(ts, int):
+            self._known.setdefault((row["source"], row["symbol"]), []).append((int(id_), ts))
+
+    def last(self, series: Series, near: str) -> str:
+        """The highest id, at most `FARTHEST` beyond the id ``near``; that one when there is none."""
+        highest = int(near)
+        return str(max([highest, *(i for i, _ in self._known.get(series, ()) if i <= highest + FARTHEST)]))
+
+    def begin(self, series: Series, near: str) -> int | None:
+        """The lowest id, at most `FARTHEST` before the id ``near``: below it nothing is known."""
+        return min((i for i, _ in self._known.get(series, ()) if i >= int(near) - FARTHEST), default=None)
+
+    def holes(self, series: Series, since: int) -> list[tuple[int, int]]:
+        """Ids [first, end) that are missing between two known ones, of which the lower was traded after ``since`` (µs).
+
+        >>> numbers = Numbers(["x"])
+        >>> for id_ in (7, 11, 8):
+        ...     numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": 5})
+        >>> numbers.holes(("x", "A"), since=0)
+        [(9, 11)]
+        """
+        found = pairwise(sorted(self._known.get(series, ())))
+        return [(a + 1, b) for (a, ts), (b, _) in found if 1 < b - a <= FARTHEST and ts > since]
+
+
+def recall(
+    door: Door,
+    reader: Reader,
+    topic: str,
+    count: int = 100_000,
+    tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
+) -> int:
+    """Teach the door the ids in the last ``count`` records of every partition; returns how many there were.
+
+    ``tell`` hears every decoded record.
+    """
     learnt = 0
     for partition in reader.partitions(topic):
         for row in _rows(reader.tail(topic, partition, count), ()):
             # The tail is enough: what is sent again after a kill was sent shortly before it.
+            tell(row)
             learnt += bool(row.get("id")) and door.admit(str(row["source"]), str(row["symbol"]), str(row["id"]))
     return learnt
 

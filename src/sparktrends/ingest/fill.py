@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from sparktrends.errors import Retryable, Terminal
 from sparktrends.ingest.heartbeats import minute_end
@@ -32,6 +33,15 @@ _TRIES = 3
 
 Debt = tuple[int, int | None]
 """Missing ids [first, end); None: to the newest there is."""
+
+
+Missing = tuple[int | None, Sequence[Debt]]
+"""The first id that the tail of the log holds, and the holes from there on."""
+
+
+def _paid(debt: Debt) -> bool:
+    first, end = debt
+    return end is not None and first >= end
 
 
 @dataclass(slots=True)
@@ -65,12 +75,19 @@ class Filler:
     # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
-    def restore(self, symbols: Iterable[str]) -> None:
-        """Take up the debts that an earlier run left."""
+    def restore(self, symbols: Iterable[str], missing: Mapping[str, Missing] = MappingProxyType({})) -> None:
+        """Take up what an earlier run left: debts, as far as the log does not know better, and what is ``missing``."""
         left = (self.store.load() if self.store else None) or {}
         for symbol in symbols:
+            known_from, holes = missing.get(symbol, (None, ()))
             for first, end in left.get(symbol, ()):
-                self._owe(symbol, (int(first), None if end is None else int(end)))
+                debt = (int(first), None if end is None else int(end))
+                if known_from is not None:
+                    debt = (debt[0], min(known_from, debt[1] or known_from))
+                if not _paid(debt):
+                    self._owe(symbol, debt)
+            for hole in holes:
+                self._owe(symbol, hole)
 
     def look(self, now: int) -> None:
         """Owe every gap that did not close by itself; let go on what has waited for too long."""
@@ -110,46 +127,67 @@ class Filler:
             self.store.save({symbol: debts for symbol, debts in self._debts.items() if debts})
 
     async def _pay(self, symbol: str) -> None:
-        attempt = 0
+        failures = fruitless = 0
         debts = self._debts[symbol]
         while debts:
             debt = debts[0]
+            if _paid(debt):
+                debts.pop(0)
+                self._save()
+                fruitless = 0
+                continue
             try:
                 async with self._lanes:
-                    left, got, absent = await self._fetch(symbol, debt)
-                attempt = 0 if got else attempt + 1
+                    got = await self._fetch(symbol, forgive=fruitless >= _TRIES - 1)
             except (Retryable, Terminal) as error:
-                attempt += 1
+                # What was paid before the failure counts: a long gap meets several.
+                failures = failures + 1 if debts[0] == debt else 1
                 _log.info("%s %s: the gap waits: %s", self.rest.source.name, symbol, error)
-                await asyncio.sleep(self.rest.backoff.wait(attempt, getattr(error, "delay", None)))
+                await asyncio.sleep(self.rest.backoff.wait(failures, getattr(error, "delay", None)))
                 continue
-            if left is not None and attempt < _TRIES:
-                self._replace(symbol, debt, left)
-                await asyncio.sleep(self.rest.backoff.wait(attempt))
-                continue
-            self._settle(symbol, debt, absent)
+            failures, fruitless = 0, 0 if got else fruitless + 1
+            if not _paid(debts[0]):
+                await asyncio.sleep(self.rest.backoff.wait(fruitless))
         self._busy.discard(symbol)
 
-    async def _fetch(self, symbol: str, debt: Debt) -> tuple[Debt | None, int, int]:
-        """Ask for a range: (what is left of it, how many trades were new, how many the answer does not have)."""
-        first, end = debt
-        got, spoiled, seen = 0, False, set[int]()
+    async def _fetch(self, symbol: str, *, forgive: bool) -> int:
+        """Ask for what is left of a symbol's first debt, page by page; how many trades were new.
+
+        It ends at the first hole in an answer, to ask for it again; with ``forgive`` it counts the hole as lost.
+        """
+        first, end = self._debts[symbol][0]
+        if end is None:
+            # What came meanwhile, and without a hole: those that were let go end this debt (`_relieve`).
+            first = max(first, int(self.seam.next_id(symbol) or first))
+            self._advance(symbol, first)
+        got = 0
         question = Ask("trades", (symbol,), from_id=str(first), to_id="" if end is None else str(end))
         # One attempt: waiting and trying again is for `_pay`, which counts what came in between.
         async for events in self.rest.ask(question, attempts=1):
+            # Each time anew: meanwhile live trades may have gone first, and what they brought is not owed any more.
+            first, end = self._debts[symbol][0]
             # As numbers: "10" comes after "9".
-            trades = sorted((e for e in events if isinstance(e, Trade)), key=lambda t: int(t.id))
-            seen.update(int(trade.id) for trade in trades)
-            for trade in trades:
-                # A row that could not be read leaves a hole in the answer: ask for it again.
-                spoiled |= int(trade.id) > first
-                # From the first hole on the debt stays, though what came behind it is taken.
-                first = first if spoiled else int(trade.id) + 1
+            for trade in sorted((e for e in events if isinstance(e, Trade)), key=lambda t: int(t.id)):
+                id_ = int(trade.id)
+                if end is not None and id_ >= end:
+                    break
+                if id_ > first and not forgive:
+                    self._advance(symbol, first)
+                    return got
                 got += self._take(trade)
-            spoiled |= any(isinstance(e, Reject) for e in events)
-        done = not spoiled and (end is None or first >= end)
-        last = max(seen, default=debt[0] - 1) + 1 if end is None else end
-        return (None if done else (first, end)), got, last - debt[0] - len(seen)
+                self._lose(symbol, id_ - first)
+                first = max(first, id_ + 1)
+            # After each page: neither a failure nor a kill on the way makes us fetch it again. A door forgets.
+            self._advance(symbol, first)
+            if _paid(self._debts[symbol][0]) or (not forgive and any(isinstance(e, Reject) for e in events)):
+                return got
+        end = self._debts[symbol][0][1]
+        if end is None:
+            self._advance(symbol, first, end=first)
+        elif forgive:
+            self._lose(symbol, end - first)
+            self._advance(symbol, end)
+        return got
 
     def _take(self, trade: Trade) -> int:
         got = 0
@@ -169,28 +207,40 @@ class Filler:
         self.gaps.trades += 1
         _FILLED.labels(self.rest.source.name).inc()
 
-    def _replace(self, symbol: str, debt: Debt, left: Debt) -> None:
+    def _advance(self, symbol: str, first: int, end: int | None = None) -> None:
+        """Of the symbol's first debt only what begins at ``first`` is left."""
         debts = self._debts[symbol]
-        debts[debts.index(debt)] = left
-        self._save()
+        left = (first, debts[0][1] if end is None else end)
+        if debts[0] != left:
+            debts[0] = left
+            self._save()
 
-    def _settle(self, symbol: str, debt: Debt, absent: int) -> None:
-        """A debt is paid, or the provider has said often enough that it does not have the rest."""
-        self._debts[symbol].remove(debt)
-        self._save()
-        if absent:
-            self.gaps.lost += absent
-            _LOST.labels(self.rest.source.name).inc(absent)
-            _log.warning("%s %s: %d trades exist nowhere any more", self.rest.source.name, symbol, absent)
-            self._let_go(symbol)
+    def _lose(self, symbol: str, absent: int) -> None:
+        """The provider has said often enough that it does not have so many trades."""
+        if absent <= 0:
+            return
+        self.gaps.lost += absent
+        _LOST.labels(self.rest.source.name).inc(absent)
+        _log.warning("%s %s: %d trades exist nowhere any more", self.rest.source.name, symbol, absent)
+        self._let_go(symbol)
 
     def _let_go(self, symbol: str) -> None:
         """Live trades go on without the missing ones; the minute is not whole until these have come."""
         ready = self.seam.give_up(symbol, self.clock())
         # Before the trades: a heartbeat in front of them says that their minute is not whole.
         self.partial(symbol)
+        if ready:
+            self._relieve(symbol, int(ready[0].id))
         for trade in ready:
             self.publish(trade)
+
+    def _relieve(self, symbol: str, id_: int) -> None:
+        """What live trades have brought from ``id_`` on is not owed; holes behind it are seen, and owed, as such."""
+        debts = self._debts.get(symbol, [])
+        for number, (first, end) in enumerate(debts):
+            if first <= id_ and (end is None or end > id_):
+                debts[number] = (first, id_)
+        self._save()
 
     def bars(self, symbols: Iterable[str], since: int) -> None:
         """Fetch the provider's bars from the minute of ``since`` (µs) to the one that is not over yet, once it is."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
-from sparktrends.ingest.fill import Filler, Gaps
+from sparktrends.ingest.fill import Filler, Gaps, Missing
 from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
 from sparktrends.ingest.outlet import Outlet
@@ -45,7 +45,8 @@ _NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True),
 class Live:
     """Drives one source. `start` begins all of its tasks in a group; `add` brings symbols while it runs.
 
-    ``ends`` is what the log holds of its series: where an earlier run stopped.
+    ``ends`` is what the log holds of its series: where an earlier run stopped; ``missing`` which ids it lacks, by
+    symbol.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Live:
     publisher: Publisher
     around: Surroundings
     ends: Mapping[tuple[str, str], LastSeen] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = field(default_factory=dict)
     debts: Store | None = None
     feeds: dict[str, Feed] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Live:
         )
         self.add(symbols)
         if self.source.ids:
-            self.filler.restore(symbols)
+            self.filler.restore(symbols, self.missing)
         group.create_task(self._beat())
         group.create_task(self._look())
         if not self.source.tape:

@@ -7,6 +7,8 @@ a record, new ones go behind it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Producer
@@ -96,10 +98,13 @@ class Outlet:
             # After the producer took it; on disk it stays until Kafka has acknowledged all (`tend`).
             self._spool.pop()
 
-    def recover(self, door: Door) -> int:
-        """Keep of an earlier run's spool what the log does not hold; the door must know the log. How many wait."""
+    def recover(self, door: Door, tell: Callable[[Mapping[str, Any]], None] = lambda _: None) -> int:
+        """Keep of an earlier run's spool what the log does not hold; the door must know the log. How many wait.
+
+        ``tell`` hears every record that can be decoded.
+        """
         if self._spool:
-            self._spool.rewrite(lambda record: _is_new(door, record), iter(()))
+            self._spool.rewrite(lambda record: _is_new(door, record, tell), iter(()))
         return len(self._spool)
 
     def flush(self, deadline_s: float = 30.0) -> None:
@@ -139,10 +144,11 @@ class Outlet:
             self._away_since = since
 
 
-def _is_new(door: Door, record: Outgoing) -> bool:
+def _is_new(door: Door, record: Outgoing, tell: Callable[[Mapping[str, Any]], None]) -> bool:
     try:
         row = decode(record[2])
     # It cannot be compared, so it is sent: a repeat is counted later, a loss is not.
     except BadRecord:
         return True
+    tell(row)
     return door.admit(str(row.get("source")), str(row.get("symbol")), str(row.get("id") or ""))

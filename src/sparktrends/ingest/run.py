@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
-from sparktrends.ingest.dedupe import Door, Seen, last_seen, recall
+from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall
+from sparktrends.ingest.fill import Missing
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
@@ -26,9 +27,11 @@ from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.spool import MOST_BYTES, Spool
 from sparktrends.ingest.trouble import Trouble
 from sparktrends.ingest.wanted import Wanted
+from sparktrends.model import DAY
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Limits, Planner, Secret
 from sparktrends.sessions import calendar
 from sparktrends.sources.base import Allowance, Source
+from sparktrends.sources.recording import LastSeen, Series
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store.conditions import Conditions
 from sparktrends.telemetry import Clock, gauge
@@ -71,6 +74,30 @@ class Config:
     spool_bytes: int = MOST_BYTES
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What earlier runs published: where each series ended, and which ids the end of the log holds."""
+
+    ends: Mapping[Series, LastSeen]
+    numbers: Numbers
+
+    def of(
+        self, source: Source, symbols: Sequence[str], now: int
+    ) -> tuple[Mapping[Series, LastSeen], Mapping[str, Missing]]:
+        """Where a source stopped, and, where it counts its trades, which of the last day are missing."""
+        if not source.ids:
+            return self.ends, {}
+        ends, missing = dict(self.ends), {}
+        for symbol in symbols:
+            series = (source.name, symbol)
+            last = ends.get(series)
+            if last and last.id.isdecimal():
+                missing[symbol] = (self.numbers.begin(series, last.id), self.numbers.holes(series, now - DAY))
+                # The last record may be one that was fetched afterwards: live trades beyond it went first.
+                ends[series] = last._replace(id=self.numbers.last(series, last.id))
+        return ends, missing
+
+
 class Ingest:
     """Runs live sources until told to stop. ``told`` hears a sentence when something begins or ends."""
 
@@ -94,11 +121,11 @@ class Ingest:
         outlet = Outlet(Producer(self._config.kafka, patience_s=5.0), spool, self._clock)
         publisher = Publisher(outlet, Door())
         # Before any source starts: the door must know what earlier runs published.
-        seen = self._recall(publisher, outlet)
+        past = self._recall(publisher, outlet)
         alarm = self._alarm(outlet)
         executor = ThreadPoolExecutor(8, thread_name_prefix="rest")
         try:
-            self.lives = [self._live(feeder, outlet, publisher, seen, executor) for feeder in self._config.feeders]
+            self.lives = [self._live(feeder, outlet, publisher, past, executor) for feeder in self._config.feeders]
             asyncio.run(self._main(outlet, publisher, stop))
         finally:
             # A call may hang for its whole time limit: nobody waits for an answer that nobody will use.
@@ -110,18 +137,19 @@ class Ingest:
             self._http.close()
         return dict(publisher.published)
 
-    def _recall(self, publisher: Publisher, outlet: Outlet) -> Seen:
+    def _recall(self, publisher: Publisher, outlet: Outlet) -> _Past:
         """What earlier runs published: their ids, where each series ended, and what they left on disk."""
         began = time.monotonic()
         series = {(f.source.name, symbol) for f in self._config.feeders for symbol in self._symbols(f)}
         with Reader(self._config.kafka) as reader:
             assert publisher.door is not None
-            learnt = recall(publisher.door, reader, RAW_TRADES, _RECALL)
+            numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
+            learnt = recall(publisher.door, reader, RAW_TRADES, _RECALL, numbers.add)
             unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
             seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered)
-        left = outlet.recover(publisher.door)
+        left = outlet.recover(publisher.door, numbers.add)
         self._told(f"{learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
-        return seen
+        return _Past(seen.series, numbers)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
@@ -140,7 +168,7 @@ class Ingest:
         return alarm
 
     def _live(
-        self, feeder: Feeder, outlet: Outlet, publisher: Publisher, seen: Seen, executor: ThreadPoolExecutor
+        self, feeder: Feeder, outlet: Outlet, publisher: Publisher, past: _Past, executor: ThreadPoolExecutor
     ) -> Live:
         source, key = feeder.source, feeder.key
         # A quota belongs to a key or an address: another key begins with a whole one, and its name in a file betrays
@@ -155,7 +183,8 @@ class Ingest:
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
         debts = JsonFile(self._config.run / f"gaps-{source.name}.json")
-        return Live(source, rest, outlet, publisher, around, seen.series, debts)
+        ends, missing = past.of(source, self._symbols(feeder), self._clock())
+        return Live(source, rest, outlet, publisher, around, ends, missing, debts)
 
     async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
         work = asyncio.create_task(self._work())
