@@ -73,7 +73,7 @@ def test_the_door_learns_from_the_log(broker: Broker) -> None:
     publish(broker, [trade("a", "A", i) for i in range(50)], junk=(b"\xff", b"[]", b'{"id":"1"}', b'{"source":1}'))
     door = Door()
     with Reader(broker.connection) as reader:
-        assert recall(door, reader, "raw.trades") == 50
+        assert recall(door, reader, "raw.trades").learnt == 50
     assert not door.admit("a", "A", "f-49")
     assert door.admit("a", "A", "f-50")
 
@@ -112,6 +112,20 @@ def test_it_reads_back_only_as_far_as_needed(broker: Broker, monkeypatch: pytest
         assert len(told) == 1
         last_seen(reader, "raw.trades", {("a", "A"), ("a", "never")}, told.append)
     assert len(told) == 21
+
+
+def test_what_was_recalled_is_not_read_again(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedupe, "_CHUNK", 10)
+    trades: list[Event] = [trade("b", "A", 1), *(trade("a", "A", i) for i in range(200))]
+    publish(broker, [*trades, Heartbeat("a", "A", 300, received=300)])
+    told: list[str] = []
+    with Reader(broker.connection) as reader:
+        recalled = recall(Door(), reader, "raw.trades", 180, {("a", "A"), ("b", "A")})
+        assert recalled.found == {("a", "A"): LastSeen("f-199", "1", 300)}
+        assert last_seen(reader, "raw.trades", {("a", "A")}, told.append, recalled=recalled).series == recalled.found
+        assert told == []
+        deeper = last_seen(reader, "raw.trades", {("a", "A"), ("b", "A")}, told.append, recalled=recalled)
+    assert (len(told), deeper.series) == (3, {**recalled.found, ("b", "A"): LastSeen("f-1", "1", 1)})
 
 
 def test_heartbeats_alone_do_not_hide_the_last_trade(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,24 +105,39 @@ class Numbers:
         return [(a + 1, b) for (a, ts), (b, _) in found if 1 < b - a <= FARTHEST and ts > since]
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """How many ids were learnt from the last ``depth`` records of each partition, and where series ended there."""
+
+    learnt: int
+    depth: int
+    found: Mapping[Series, LastSeen]
+
+
 def recall(
     door: Door,
     reader: Reader,
     topic: str,
     count: int = 100_000,
+    wanted: Collection[Series] = (),
     tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
-) -> int:
-    """Teach the door the ids in the last ``count`` records of every partition; returns how many there were.
+) -> Recalled:
+    """Teach the door the ids in the last ``count`` records of every partition, and note where ``wanted`` series ended.
 
     ``tell`` hears every decoded record.
     """
-    learnt = 0
+    learnt, found = 0, dict[Series, LastSeen]()
     for partition in reader.partitions(topic):
+        latest: dict[Series, LastSeen] = {}
+        # The tail is enough: what is sent again after a kill was sent shortly before it.
         for row in _rows(reader.tail(topic, partition, count), ()):
-            # The tail is enough: what is sent again after a kill was sent shortly before it.
+            series = (row["source"], row["symbol"])
             tell(row)
-            learnt += bool(row.get("id")) and door.admit(str(row["source"]), str(row["symbol"]), str(row["id"]))
-    return learnt
+            learnt += bool(row.get("id")) and door.admit(*series, str(row["id"]))
+            if series in wanted:
+                _note(latest, series, row)
+        _merge(found, latest)
+    return Recalled(learnt, count, found)
 
 
 def last_seen(
@@ -132,22 +147,24 @@ def last_seen(
     report: Callable[[str], None] = lambda _: None,
     deepest: int | None = None,
     unnumbered: Collection[str] = (),
+    recalled: Recalled | None = None,
 ) -> Seen:
     """The end of each wanted series in the log, read backwards from its end until all are found.
 
     A series that was never published makes it read the whole log (half a million records a second); ``report`` is
     told how far it is. With ``deepest`` no partition is read further back than that many records. Of ``unnumbered``
-    sources any record will do: they never go on by id, and some never give one.
+    sources any record will do: they never go on by id, and some never give one. What was ``recalled`` of this topic is
+    not read again.
     """
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
-    found: dict[Series, LastSeen] = {}
-    markers = tuple({f'"{source}"'.encode() for source, _ in wanted})
+    found = dict(recalled.found) if recalled else {}
     # Else a source that never gives an id would have the whole log read at every start.
     free = {series for series in wanted if topic == "raw.bars" or series[0] in unnumbered}
-    depth = 0
-    while any(high - depth > low for low, high in ends.values()) and not _complete(found, wanted, free):
+    depth = recalled.depth if recalled else 0
+    while any(high - depth > low for low, high in ends.values()) and (missing := _missing(found, wanted, free)):
         if deepest is not None and depth >= deepest:
             break
+        markers = tuple({f'"{source}"'.encode() for source, _ in missing})
         for partition, (low, high) in ends.items():
             chunk = reader.range(topic, partition, max(low, high - depth - _CHUNK), max(low, high - depth))
             _merge(found, _latest(_rows(chunk, markers), frozenset(wanted)))
@@ -156,8 +173,8 @@ def last_seen(
     return Seen(found, {(topic, partition): high for partition, (_, high) in ends.items()})
 
 
-def _complete(found: Mapping[Series, LastSeen], wanted: Collection[Series], free: Collection[Series]) -> bool:
-    return all(series in found and (series in free or found[series].id) for series in wanted)
+def _missing(found: Mapping[Series, LastSeen], wanted: Collection[Series], free: Collection[Series]) -> list[Series]:
+    return [s for s in wanted if s not in found or not (s in free or found[s].id)]
 
 
 def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:
@@ -180,15 +197,20 @@ def _latest(rows: Iterator[dict[str, Any]], wanted: frozenset[Series]) -> dict[S
     latest: dict[Series, LastSeen] = {}
     for row in rows:
         series = (row["source"], row["symbol"])
-        received = row.get("received")
-        if series not in wanted or not isinstance(received, int):
-            continue
-        before = latest.get(series)
-        if row.get("id"):
-            latest[series] = LastSeen(str(row["id"]), str(row.get("price", "")), received)
-        else:
-            latest[series] = before._replace(received=received) if before else LastSeen("", "", received)
+        if series in wanted:
+            _note(latest, series, row)
     return latest
+
+
+def _note(latest: dict[Series, LastSeen], series: Series, row: Mapping[str, Any]) -> None:
+    received = row.get("received")
+    if not isinstance(received, int):
+        return
+    if row.get("id"):
+        latest[series] = LastSeen(str(row["id"]), str(row.get("price", "")), received)
+    else:
+        before = latest.get(series)
+        latest[series] = before._replace(received=received) if before else LastSeen("", "", received)
 
 
 def _merge(found: dict[Series, LastSeen], older: Mapping[Series, LastSeen]) -> None:

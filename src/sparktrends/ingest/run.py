@@ -144,11 +144,11 @@ class Ingest:
         with Reader(self._config.kafka) as reader:
             assert publisher.door is not None
             numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
-            learnt = recall(publisher.door, reader, RAW_TRADES, _RECALL, numbers.add)
+            recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
             unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
-            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered)
+            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered, recalled=recalled)
         left = outlet.recover(publisher.door, numbers.add)
-        self._told(f"{learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
+        self._told(f"{recalled.learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
         return _Past(seen.series, numbers)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
