@@ -22,18 +22,45 @@ OF_CLIENT = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 """What Prometheus and its client add to every target."""
 
 
+OF_TARGET = {"job", "instance", "part", "le"}
+"""Labels that the scrape configuration and histograms add."""
+
+
 @cache
-def exposed() -> set[str]:
-    """The name of every series that the source of the product makes."""
-    found: set[str] = set()
+def exposed() -> dict[str, set[str]]:
+    """Every series that the source of the product makes: its name → its labels."""
+    found: dict[str, set[str]] = {}
     for file in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 total = any(word.arg == "total" for word in node.keywords)
                 ends = (("_total",) if total else ("",)) if function == "Figure" else MADE.get(function, ())
-                found |= {f"sparktrends_{node.args[0].value}{end}" for end in ends}
+                if not ends:
+                    continue
+                place = 3 if function == "Figure" else 2
+                labels = names_in(node.args[place], tree) if len(node.args) > place else set()
+                found |= {f"sparktrends_{node.args[0].value}{end}": labels for end in ends}
     return found
+
+
+def names_in(node: ast.expr, tree: ast.AST) -> set[str]:
+    """The texts of a tuple or list that stands here, or that a name stands for."""
+    if isinstance(node, ast.Name):
+        given = (a for a in ast.walk(tree) if isinstance(a, ast.Assign) and ast.unparse(a.targets[0]) == node.id)
+        return names_in(next(given).value, tree)
+    names: tuple[str, ...] = ast.literal_eval(node)
+    return set(names)
+
+
+def labels_asked(expression: str) -> list[tuple[str, set[str]]]:
+    """The labels by which an expression picks series of a metric; those that it sums by, under the empty name."""
+    picked = re.findall(r"(\w+)\{([^}]*)\}", expression)
+    found = [(name, set(re.findall(r"(\w+)\s*[=!]", inside))) for name, inside in picked]
+    return found + [
+        ("", set(re.split(r"[\s,]+", inside.strip()))) for inside in re.findall(r"by \(([^)]*)\)", expression)
+    ]
 
 
 def asked(expression: str) -> set[str]:
@@ -61,7 +88,27 @@ def test_names_are_found_in_expressions() -> None:
 def test_every_expression_asks_for_what_is_exposed(expression: str) -> None:
     names = asked(expression)
     assert names
-    assert names <= exposed() | OF_CLIENT
+    assert names <= exposed().keys() | OF_CLIENT
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_every_expression_picks_by_labels_that_are_there(expression: str) -> None:
+    every = set[str]().union(*(exposed().get(name, set()) for name in asked(expression)))
+    for name, labels in labels_asked(expression):
+        assert labels <= (exposed().get(name, set()) if name else every) | OF_TARGET, (name, labels)
+
+
+def test_labels_are_found() -> None:
+    assert exposed()["sparktrends_api_seconds_count"] == {"route", "status"}
+    assert exposed()["sparktrends_source_stored_age_seconds"] == {"source"}
+    assert labels_asked('sum by (a, le) (rate(x{b="c", d!~"e"}[5m]))') == [("x", {"b", "d"}), ("", {"a", "le"})]
+
+
+def test_every_rule_is_tried_both_ways_or_more() -> None:
+    rules = set(re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text()))
+    tried = (PROMETHEUS / "alerts.test.yml").read_text()
+    fired = set(re.findall(r"alertname: (\w+)\n\s+eval_time: \w+\n\s+exp_alerts", tried))
+    assert fired == rules
 
 
 def test_every_part_but_the_sandbox_is_scraped() -> None:

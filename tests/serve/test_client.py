@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -14,7 +15,9 @@ import pytest
 from serve.api.world import World, serving
 from sparktrends.errors import AccessDenied, BadSetting, NotFound, Unavailable
 from sparktrends.ops.stack import Stack
-from sparktrends.serve.client import Client
+from sparktrends.serve.api.document import build_document
+from sparktrends.serve.api.resources import COMPANIES, RESOURCES
+from sparktrends.serve.client import KIND, Client
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,37 @@ def test_errors_have_their_types(url: str) -> None:
             client.symbols()
         with pytest.raises(Unavailable, match="broke"):
             next(client.stream(reconnect=False))
+
+
+def kind_of(schema: dict[str, Any]) -> str:
+    """What the API's document says of a column."""
+    said = next((choice for choice in schema.get("anyOf", [schema]) if choice.get("type") != "null"), {})
+    if "pattern" in said:
+        return "exact"
+    formats = {"date-time": "time", "date": "day"}
+    types = {"object": "json", "array": "texts", "integer": "count", "boolean": "truth", "number": "number"}
+    return formats.get(said.get("format", "")) or types.get(said.get("type", ""), "text" if "type" in said else "json")
+
+
+def test_the_client_knows_what_every_column_is() -> None:
+    rows = {resource.row.__name__ for resource in (*RESOURCES, COMPANIES)}
+    for row in rows:
+        for name, schema in build_document()["components"]["schemas"][row]["properties"].items():
+            kind = KIND.get(name, "number")
+            # Trends of a day have prices as numbers.
+            assert kind == kind_of(schema) or (row, kind) == ("TrendRow", "exact") or name == "series", (row, name)
+
+
+@pytest.mark.e2e
+def test_columns_have_their_types_whatever_is_in_them(url: str) -> None:
+    with Client(url) as client:
+        (bar,) = client.bars("BTC/USD", source="binance", metrics=["rsi_14", "obv"], limit=1).to_dicts()
+        frame = client.bars("ETH/USD", metrics=["rsi_14", "obv"], limit=3)
+        assert bar["rsi_14"] == 55.5
+        assert [frame[name].dtype for name in ("rsi_14", "obv", "reason")] == [pl.Float64, pl.Float64, pl.String]
+        alerts = client.alerts()
+        kinds = [alerts[name].dtype for name in ("inhibits", "resolved_at", "values", "ended", "channels")]
+        assert kinds == [pl.List(pl.String), pl.Datetime("us", "UTC"), pl.String, pl.String, pl.List(pl.String)]
 
 
 def test_importing_the_client_costs_little() -> None:

@@ -8,7 +8,7 @@ Client('http://127.0.0.1:8000')
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import TracebackType
@@ -26,12 +26,21 @@ if TYPE_CHECKING:
 Frame = Literal["polars", "pandas"]
 When = datetime | date | str
 _PAGE = 1000
-_EXACT = frozenset({"open", "high", "low", "close", "volume", "turnover", "vwap", "last_close"})
-_TIMES = frozenset(
-    {"start", "updated_at", "detected_at", "retracted_at", "created_at", "resolved_at", "acknowledged_at"}
-    | {"first_sent_at", "clock_at", "first_minute", "last_minute", "last_start", "published_at"}
-)
-_JSON = frozenset({"detail", "values", "extra"})
+_KINDS = {
+    "exact": "open high low close volume turnover vwap last_close price step share shares market_cap",
+    "time": "start updated_at detected_at retracted_at created_at resolved_at acknowledged_at first_sent_at clock_at "
+    "first_minute last_minute last_start published_at opens closes",
+    "day": "day",
+    "json": "detail values extra reasons faulty evidence",
+    "text": "source symbol interval state reason origin adjustment last_state id kind name direction severity rule "
+    "title status ended inhibited_by silent correlation label acknowledged_by deliveries headline summary url "
+    "publisher model provider_label tag against exchange currency sector industry country",
+    "texts": "channels signals inhibits symbols topics changes",
+    "count": "trades revision minutes headlines rank",
+    "truth": "simulated replayed warm final point_of_control in_value_area",
+}
+KIND: Mapping[str, str] = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+"""What each column of a listing is; those that are not named are numbers."""
 # Three heartbeats of the server: who says nothing for so long is gone.
 _PATIENCE_S = 30.0
 
@@ -53,7 +62,8 @@ class Client:
     """Asks one API. Raises Unavailable, RateLimited, AccessDenied, NotFound and BadSetting with the API's own words.
 
     ``frame`` is what listings come as, ``polars`` or ``pandas``. Prices and sums are floats; ``exact=True`` leaves
-    them as the text of exact decimals. Times are UTC; ``detail``, ``values`` and ``extra`` are JSON text.
+    them as the text of exact decimals. Times are UTC, days are dates; what explains a row (``detail``, ``values``,
+    ``reasons`` …) is JSON text. A column has the same type whatever is in it.
     """
 
     def __init__(
@@ -176,15 +186,20 @@ class Client:
         import polars as pl
 
         for row in rows:
-            for name in _JSON & row.keys():
+            for name in (name for name in row if KIND.get(name) == "json"):
                 # As text: each signal explains itself by other numbers, and one struct of all would be mostly holes.
                 row[name] = None if row[name] is None else orjson.dumps(row[name]).decode()
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        casts = [pl.col(name).str.to_datetime(time_zone="UTC") for name in frame.columns if name in _TIMES]
-        if not self._exact:
-            casts += [pl.col(name).cast(pl.Float64) for name in frame.columns if name in _EXACT]
-        # A column that is null in every row has no type of its own to read a time from.
-        frame = frame.with_columns(pl.col(pl.Null).cast(pl.String)).with_columns(casts)
+        # A column that is null in every row has no type of its own.
+        sent: dict[str, Any] = {"count": pl.Int64, "truth": pl.Boolean, "texts": pl.List(pl.String)}
+        sent |= dict.fromkeys(("exact", "time", "day", "json", "text"), pl.String)
+        empty = [name for name, kind in frame.schema.items() if kind in (pl.Null, pl.List(pl.Null))]
+        frame = frame.with_columns(pl.col(name).cast(sent.get(KIND.get(name, ""), pl.Float64)) for name in empty)
+        of = {kind: [name for name in frame.columns if KIND.get(name) == kind] for kind in ("time", "day", "exact")}
+        casts = [pl.col(name).str.to_datetime(time_zone="UTC") for name in of["time"]]
+        casts += [pl.col(name).str.to_date() for name in of["day"]]
+        casts += [] if self._exact else [pl.col(name).cast(pl.Float64) for name in of["exact"]]
+        frame = frame.with_columns(casts)
         return frame.to_pandas() if self._frame == "pandas" else frame
 
 

@@ -16,8 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from serve.api.world import World
 from sparktrends.serve.api import Api
 from sparktrends.serve.api.document import build_document
-from sparktrends.serve.api.resources import COMPANIES, RESOURCES
-from sparktrends.serve.api.rows import BarRow
+from sparktrends.serve.api.resources import COMPANIES, RESOURCES, Resource
 
 pytestmark = pytest.mark.e2e
 # The stream has no end: test_stream follows it over a socket.
@@ -113,17 +112,21 @@ def test_every_listing_is_described() -> None:
     assert f"/{COMPANIES.path}/{{symbol}}" in paths
 
 
-def test_the_described_columns_are_the_stored_ones(world: World) -> None:
+@pytest.mark.parametrize("resource", [*RESOURCES, COMPANIES], ids=lambda resource: resource.path)
+def test_the_described_columns_are_the_stored_ones(world: World, resource: Resource) -> None:
     found = world.run(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'market' AND table_name = 'bars'"
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'market' AND table_name = %s",
+        resource.listing.view,
     )
-    assert {name for (name,) in found} | {"adjustment"} == set(BarRow.model_fields)
+    described = {of.alias or name for name, of in resource.row.model_fields.items()}
+    # Bars of either adjustment are one model; only the adjusted ones say it.
+    assert described | {"series"} == {name for (name,) in found} | {"series"} | (described & {"adjustment"})
 
 
 def test_every_column_a_person_reads_is_explained(world: World) -> None:
     silent = world.run(
         "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
-        "WHERE c.relnamespace = to_regnamespace('market') AND col_description(c.oid, a.attnum) IS NULL "
-        "AND c.relname IN ('series', 'symbols', 'bars', 'bars_all', 'changes', 'shards', 'progress')"
+        "WHERE c.relnamespace = to_regnamespace('market') AND c.relkind IN ('v', 'm', 'r', 'p') "
+        "AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL"
     )
     assert silent == []

@@ -142,6 +142,24 @@ def test_only_known_origins_may_read(world: World) -> None:
     api.close()
 
 
+@pytest.mark.parametrize(
+    ("origin", "may"),
+    [
+        ("http://localhost:8502", True),  # `streamlit run` where 8501 was taken
+        ("http://127.0.0.1:8501", True),
+        ("http://[::1]:9000", True),
+        ("http://localhost.evil.example", False),
+        ("http://127.0.0.1.evil.example:8501", False),
+        ("http://evil.example/127.0.0.1", False),
+        ("http://[::1", False),
+        ("null", False),
+    ],
+)
+def test_without_a_list_the_pages_of_this_machine_may_read(origin: str, may: bool) -> None:
+    assert ApiConfig("", "").may_read(origin) is may
+    assert not ApiConfig("", "", origins=()).may_read(origin)
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     ("path", "more", "status"),

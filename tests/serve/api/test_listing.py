@@ -129,6 +129,14 @@ def test_a_cursor_belongs_to_its_request(client: FlaskClient) -> None:
         assert "begin again" in answer.json["detail"]
 
 
+def test_a_page_that_others_asked_for_too_goes_on(client: FlaskClient) -> None:
+    """The newest rows are kept as they are sent: whoever asks for the same in other words gets the same cursor."""
+    get(client, "bars", symbol="BTC/USD", fields="start,start", limit=3)
+    first = get(client, "bars", symbol="BTC/USD", fields="start", limit=3)
+    more = get(client, "bars", symbol="BTC/USD,BTC/USD", limit=3, cursor=first["next"], fields="start,close")
+    assert [row["start"][14:16] for row in (*first["data"], *more["data"])] == ["29", "29", "28", "28", "27", "27"]
+
+
 def test_csv_runs_nothing_in_a_spreadsheet(client: FlaskClient) -> None:
     answer = client.get("/api/v1/alerts?format=csv&fields=id,title,start")
     (row,) = csv.DictReader(io.StringIO(answer.text))

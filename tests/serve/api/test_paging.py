@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -50,6 +50,19 @@ def test_forged_cursors_are_refused(key: object) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).rstrip(b"=").decode()
     with pytest.raises(Problem, match="begin again"):
         decode(cursor, "abc", KINDS)
+
+
+@pytest.mark.parametrize("price", ["abc", "1e400000", "NaN", "", "1 ", "\u0661", "9" * 70])
+def test_a_forged_price_is_refused(price: str) -> None:
+    key = ["abc", "2024-05-01", "a", price]
+    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).rstrip(b"=").decode()
+    with pytest.raises(Problem, match="begin again"):
+        decode(cursor, "abc", ["date", "text", "numeric"])
+
+
+def test_a_price_comes_back() -> None:
+    row = {"day": date(2024, 5, 1), "price": "-0.000000000000000001"}
+    assert decode(encode("abc", row, ("day", "price")), "abc", ["date", "numeric"]) == list(row.values())
 
 
 def test_the_print_knows_the_request() -> None:

@@ -56,8 +56,7 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
     where, own = endpoints(settings), record(settings.home).get("ports", {})
     table = dict(settings.table("api"))
     given = settings.env.get("SPARKTRENDS_PORT_API", "") or str(table.pop("port", "") or own.get("api", WANTED["api"]))
-    dashboard = settings.env.get("SPARKTRENDS_PORT_DASHBOARD", "") or own.get("dashboard", WANTED["dashboard"])
-    origins = table.pop("origins", [f"http://{name}:{dashboard}" for name in ("127.0.0.1", "localhost")])
+    origins = table.pop("origins", None)
     chosen = host or str(table.pop("host", settings.listen))
     table.pop("host", None)
     limits = _limits(table)
@@ -66,10 +65,18 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
         where.owner_dsn,
         host=chosen,
         port=port or port_number("[api] port", given),
-        origins=tuple(map(str, origins)),
+        origins=_origins(origins),
         contained=bool(settings.get("SPARKTRENDS_CONTAINER")),
         **limits,
     )
+
+
+def _origins(given: object) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise BadSetting(f"[api] origins = {given!r}", hint='give a list, such as ["https://pages.example.org"]')
+    return tuple(map(str, given))
 
 
 def _limits(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _after(api: Api, response: Response) -> Response:
     headers["Referrer-Policy"] = "no-referrer"
     headers["Content-Security-Policy"] = _POLICY
     origin = request.headers.get("Origin", "")
-    if origin in api.config.origins:
+    if origin and api.config.may_read(origin):
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Expose-Headers"] = "ETag, Link, Retry-After"
     # Else a cache may hand the answer for one page's origin to another's.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from sparktrends.errors import BadSetting
 
@@ -16,8 +17,9 @@ class ApiConfig:
 
     ``rate`` requests a second and ``burst`` at once are allowed to each key (without one: to each address);
     ``threads`` answer requests, ``listeners`` follow the stream without a thread each. ``origins`` are the pages of
-    other addresses that may read (the dashboard's), as browsers name them. ``contained``: in a container whose port is
-    published on loopback only, all of its addresses are this machine.
+    other addresses that may read (the dashboard's), as browsers name them; None: every page that comes from
+    the reader's own machine (off loopback it reads only that a key is needed: pages can send none). ``contained``: in
+    a container whose port is published on loopback only, all of its addresses are this machine.
     """
 
     reader: str = field(repr=False)
@@ -28,7 +30,7 @@ class ApiConfig:
     burst: float = 1000.0
     threads: int = 6
     listeners: int = 500
-    origins: tuple[str, ...] = ()
+    origins: tuple[str, ...] | None = None
     contained: bool = False
     body_bytes: int = 64 * 1024
 
@@ -37,6 +39,12 @@ class ApiConfig:
         """Whether only this machine can connect: then no key is asked for."""
         return self.contained or is_loopback(self.host)
 
+    def may_read(self, origin: str) -> bool:
+        """Whether pages of this origin may read answers: `streamlit run` takes whatever port is free."""
+        if self.origins is not None:
+            return origin in self.origins
+        return is_loopback(_host_of(origin))
+
     def require_keys(self, keys: int) -> None:
         """Raises BadSetting when others can connect and there is no key to tell them apart."""
         if not self.loopback and not keys:
@@ -44,6 +52,13 @@ class ApiConfig:
                 f"the API does not listen on {self.host} without a key",
                 hint="make one with `sparktrends keys add NAME`, and put TLS in front",
             )
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -19,7 +19,7 @@ from sparktrends.store.changes import Change
 # Bounds what one event holds; the same for ever, because ids count parts.
 BARS_A_PART = 500
 NOWHERE = "-"
-_ID = re.compile(r"[^\s,:]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)
+_ID = re.compile(r"[!-+.-9;-~\-]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)
 
 Place = tuple[int, int]
 """(commit, parts of it that were sent); a commit that was sent whole is (commit + 1, 0)."""

@@ -44,19 +44,21 @@ class Reader:
         columns = _columns(resource, query, kinds)
         metrics = _metrics(query, known)
         equal = {**_equal(resource, query, kinds), **(fixed or {})}
-        # Without cursor, limit and format: those may change from page to page.
-        belongs = paging.print_of(resource.path, {**query.model_dump(exclude={"cursor", "limit", "format"}), **equal})
+        span, missing, sharing = _span(query), _missing(query), _sharing(query, kinds)
+        # What decides which rows there are: columns, limit and format may change from page to page.
+        chosen = {"equal": equal, "span": span, "missing": missing, "sharing": sharing, "order": query.order}
+        belongs = paging.print_of(resource.path, chosen)
         wanted = Wanted(
             columns,
             equal,
-            *_span(query),
+            *span,
             self._after(resource, query, belongs, kinds),
             # One more than asked: whether there is a next page, without counting.
             query.limit + 1,
             query.order == "desc",
-            ("retracted_at",) if isinstance(query, SignalsQuery) and query.retracted == "exclude" else (),
+            missing,
             metrics,
-            _sharing(query, kinds),
+            sharing,
         )
         if _newest(resource, query):
             return self._tail_page(request, resource, query, known, wanted, belongs)
@@ -139,6 +141,11 @@ def _equal(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> di
             raise Problem(422, f"{resource.path} cannot be chosen by {name}")
         equal[name] = list(dict.fromkeys(value)) if isinstance(value, list) else [value]
     return equal
+
+
+def _missing(query: PageQuery) -> tuple[str, ...]:
+    """Columns that must be null."""
+    return ("retracted_at",) if isinstance(query, SignalsQuery) and query.retracted == "exclude" else ()
 
 
 def _sharing(query: PageQuery, kinds: Mapping[str, str]) -> dict[str, Sequence[str]]:

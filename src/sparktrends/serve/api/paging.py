@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -13,11 +14,12 @@ import orjson
 from sparktrends.serve.api.problems import Problem
 
 _STAMP = "timestamp with time zone"
+_NUMERIC = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?\Z", re.ASCII)
 
 
 def print_of(path: str, parameters: Mapping[str, Any]) -> str:
-    """A short hash of everything that decides the order and the choice of rows."""
-    text = orjson.dumps([path, sorted(parameters.items())], default=str)
+    """A short hash of everything that decides the order and the choice of rows, in whatever order it is named."""
+    text = orjson.dumps([path, parameters], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:12]
 
 
@@ -45,5 +47,7 @@ def _value(value: Any, kind: str) -> Any:
         return date.fromisoformat(value)
     # PostgreSQL takes no NUL in text: it would be an error of ours, for a cursor of somebody else's.
     if not isinstance(value, str) or "\x00" in value or len(value) > 200:
+        raise ValueError(kind)
+    if kind == "numeric" and not _NUMERIC.match(value):
         raise ValueError(kind)
     return value

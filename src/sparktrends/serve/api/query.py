@@ -67,7 +67,7 @@ class PageQuery(Query):
     cursor: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,600}$",
-        description="`next` of the page before; the other parameters stay the same.",
+        description="`next` of the page before; what chooses and orders rows stays the same.",
     )
     order: Literal["desc", "asc"] = Field("desc", description="`desc`: the newest first.")
     format: Literal["json", "csv"] = Field("json", description="CSV has the cursor in its Link header.")

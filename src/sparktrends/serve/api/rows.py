@@ -53,8 +53,37 @@ class MetricRow(SeriesRow):
 
     interval: INTERVAL | None = None
     start: datetime | None = None
-    return_: float | None = Field(None, alias="return")
-    warm: bool | None = None
+    return_: float | None = Field(None, alias="return", description="close / previous close − 1.")
+    log_return: float | None = None
+    volatility_20: float | None = Field(None, description="Standard deviation of 20 log returns, not annualised.")
+    volatility_ewma: float | None = Field(None, description="The same, weighted: λ = 0.94.")
+    sma_20: float | None = None
+    sma_50: float | None = None
+    sma_200: float | None = None
+    ema_12: float | None = None
+    ema_20: float | None = None
+    ema_26: float | None = None
+    ema_50: float | None = None
+    ema_200: float | None = None
+    rsi_14: float | None = None
+    macd: float | None = None
+    macd_signal: float | None = None
+    macd_hist: float | None = None
+    bb_upper: float | None = None
+    bb_middle: float | None = None
+    bb_lower: float | None = None
+    atr_14: float | None = None
+    adx_14: float | None = None
+    stoch_k: float | None = None
+    stoch_d: float | None = None
+    obv: float | None = None
+    mfi_14: float | None = None
+    roc_10: float | None = None
+    vwap_session: float | None = None
+    volume_sma_20: float | None = Field(None, description="Mean of the 20 volumes before.")
+    volume_ratio: float | None = Field(None, description="Volume divided by that.")
+    volume_z: float | None = Field(None, description="(Volume − that) / their population deviation.")
+    warm: bool | None = Field(None, description="Whether every metric has seen enough bars.")
     revision: int | None = None
     final: bool | None = None
     extra: dict[str, Any] | None = None
@@ -108,6 +137,10 @@ class AlertRow(SeriesRow):
     )
     silent: str | None = Field(None, description="Why nothing is sent outside; null when it is sent.")
     correlation: str | None = Field(None, description="The id under which stream and dispatcher logged it.")
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = Field(None, description="Who said that they have seen it.")
+    deliveries: str | None = Field(None, description="What became of its message in each channel.")
+    first_sent_at: datetime | None = None
 
 
 class SymbolRow(SeriesRow):
@@ -118,6 +151,10 @@ class SymbolRow(SeriesRow):
     last_start: datetime | None = None
     last_close: Decimal18 | None = None
     last_state: str | None = None
+    first_minute: datetime | None = None
+    last_minute: datetime | None = None
+    clock_at: datetime | None = Field(None, description="The series' own clock: its largest arrival.")
+    updated_at: datetime | None = None
 
 
 class DayRow(SeriesRow):
@@ -156,6 +193,10 @@ class NewsRow(Row):
     label: Literal["positive", "neutral", "negative"] | None = None
     evidence: Any = Field(None, description="Words and rules with their weights.")
     topics: list[str] | None = None
+    provider_score: float | None = Field(None, description="The provider's own, -1 to 1.")
+    provider_label: str | None = None
+    model: str | None = Field(None, description="What scored it.")
+    updated_at: datetime | None = None
 
 
 class DailyPriceRow(BarRow):
@@ -169,9 +210,15 @@ class TrendRow(DayRow):
 
     close: float | None = None
     return_: float | None = Field(None, alias="return")
-    return_z: float | None = None
+    return_z: float | None = Field(None, description="In deviations of its own days.")
+    momentum: float | None = None
+    volatility: float | None = None
+    volatility_ratio: float | None = None
+    volume: float | None = None
     volume_ratio: float | None = None
+    volume_z: float | None = None
     sentiment: float | None = None
+    sentiment_z: float | None = None
     headlines: int | None = None
     topics: list[str] | None = None
     changes: list[str] | None = None
@@ -179,6 +226,7 @@ class TrendRow(DayRow):
     summary: str | None = None
     rank: int | None = Field(None, description="Place among the movers of the day.")
     evidence: Any = None
+    updated_at: datetime | None = None
 
 
 class CompanyRow(DayRow):
@@ -192,6 +240,7 @@ class CompanyRow(DayRow):
     country: str | None = None
     shares: Decimal18 | None = None
     market_cap: Decimal18 | None = None
+    updated_at: datetime | None = None
 
 
 class QualityRow(DayRow):
@@ -203,6 +252,7 @@ class QualityRow(DayRow):
     faulty: dict[str, int] | None = Field(None, description="In how many minutes each check found something.")
     coverage: float | None = Field(None, description="Volume as a part of what the series in `against` has.")
     against: str | None = Field(None, description="The other source with the largest volume of this market.")
+    updated_at: datetime | None = None
 
 
 class Cursored(BaseModel):
