@@ -45,6 +45,15 @@ def test_every_recorded_answer_is_recognised(path: Path) -> None:
         assert told & {kind.partition(":")[0] for kind in expected}
 
 
+def test_what_an_editor_put_in_front_costs_no_frame() -> None:
+    frames = (PAYLOADS / "finnhub" / "frames.jsonl").read_bytes()
+    assert lines("finnhub", b"\xef\xbb\xbf" + frames) == lines("finnhub", frames)
+
+
+def test_an_answer_without_rows_is_no_error() -> None:
+    assert lines("binance", b"[]") == []
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xfe", b"[]", b"7", b"null", b"[[]]", b"[[1]]", b"[1,2]", b'{"values":5}', b"{}\n{}"]

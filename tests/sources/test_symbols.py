@@ -34,6 +34,20 @@ def test_what_is_no_stock_is_a_bad_setting(symbol: str) -> None:
         symbols.ticker_of(symbol, "x")
 
 
+@pytest.mark.parametrize(
+    ("written", "pair"),
+    [("BTC-USD", "BTC/USD"), ("BTCUSDT", "BTC/USDT"), ("ETHFDUSD", "ETH/FDUSD"), ("ETH-BTC", "ETH/BTC")],
+)
+def test_a_pair_in_a_providers_spelling_is_no_stock(written: str, pair: str) -> None:
+    with pytest.raises(BadSetting, match=f"write the pair as {pair}"):
+        symbols.ticker_of(written, "yahoo")
+
+
+@pytest.mark.parametrize("symbol", ["BRK-B", "BRK.B", "USDT", "^GSPC", "BETH", "TUSD"])
+def test_stocks_that_look_like_pairs_are_stocks(symbol: str) -> None:
+    assert symbols.ticker_of(symbol, "yahoo") == symbol
+
+
 def test_two_currencies_of_states_are_foreign_exchange() -> None:
     assert [symbols.is_exchange_rate(s) for s in ("EUR/USD", "BTC/USD", "AAPL")] == [True, False, False]
 

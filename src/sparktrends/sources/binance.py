@@ -230,9 +230,9 @@ class Binance(Source):
 
     def ask_of(self, body: Any, symbol: str) -> Ask | None:
         """Arrays of arrays are klines (their interval is the step between two), arrays of objects are trades."""
-        if type(body) is not list or not body:
+        if type(body) is not list:
             return None
-        if type(body[0]) is dict:
+        if body and type(body[0]) is dict:
             return Ask("trades", (symbol,))
         opens = [_time(row[0]) for row in body[:2] if type(row) is list and row]
         step = opens[-1] - opens[0] if len(opens) == 2 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> It
 
     ``symbol`` is used where an answer does not say whose it is. Errors are yielded, so one bad line ends nothing.
     """
+    # Editors put it in front of a text; no provider does.
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         # Recordings do not say what was asked: the answer's own shape has to.
         ask = source.ask_of(load_json(data), symbol)

@@ -44,10 +44,20 @@ def exchange_of(symbol: str) -> str:
 
 
 def ticker_of(symbol: str, provider: str) -> str:
-    """A stock's symbol, checked; BadSetting for a pair and for what is no symbol."""
+    """A stock's symbol, checked; BadSetting for a pair, in whatever spelling, and for what is no symbol."""
+    if pair := _spelled_pair(symbol):
+        # Taken for a stock it would have a stock's hours, and be closed at night.
+        raise BadSetting(f"{provider} has no stock {symbol!r}", hint=f"write the pair as {pair}")
     if not _TICKER.fullmatch(symbol):
         raise BadSetting(f"{provider} has no symbol {symbol!r}", hint="write a stock as AAPL, a pair as BTC/USDT")
     return symbol
+
+
+def _spelled_pair(symbol: str) -> str | None:
+    """The pair that somebody wrote as a provider does (``BTC-USD``, ``BTCUSDT``); None for anything else."""
+    # No stock ends in the name of a coin of four letters; in USD or ETH some do.
+    coin = next((c for c in _QUOTES if len(c) > 3 and symbol.endswith(c) and symbol != c and "-" not in symbol), None)
+    return f"{symbol.removesuffix(coin)}/{coin}" if coin else dashed_pair(symbol)
 
 
 def ticker_name(wire: str) -> str:
