@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -168,6 +169,20 @@ def test_a_providers_bar_gives_way_when_the_minute_was_only_quiet(road: Road, pe
     road.restart()
     pen.trade("A", T + 16 * MINUTE, 120)
     road.all()
+    expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
+
+
+def test_a_providers_bar_gives_way_to_a_minute_that_still_forms(road: Road, pen: Pen) -> None:
+    pen.bar("A", T + 12 * MINUTE, 150, T + 12 * MINUTE)
+    road.next["raw.bars", 0] = 0
+    open_bars(road)
+    road.all()
+    assert close_at(road, 12) == ("provider", 150)
+    assert ("up", T + 12 * MINUTE, "firing") in rows(road.dsn, ALERTS)
+    pen.trade("A", T + 12 * MINUTE + SECOND, "98.8")
+    road.all()
+    assert close_at(road, 12) == ("trades", Decimal("98.8"))
+    assert ("up", T + 12 * MINUTE, "retracted") in rows(road.dsn, ALERTS)
     expect_as_recomputed(road.dsn, LAWS.analyses[0]._chain)
 
 

@@ -82,11 +82,11 @@ class Analysis:
         return [change for change in forming if (change.minutes.state.id + self._turn) % turns == 0]
 
     def _asked(self, changes: Sequence[Changed], forming: Sequence[Changed], cache: Cache) -> list[Changed]:
-        """Those of which something is final or gone, those to be peeked, and those whose position is not at hand: a
-        series that was passed over at its beginning would be taken for one that other rules left. Of the rest nothing
-        can come."""
+        """Those of which something is final or gone, those to be peeked, those of which an older bar changed, and those
+        whose position is not at hand: a series that was passed over at its beginning would be taken for one that other
+        rules left. Of the rest nothing can come."""
         peeked = {change.key for change in forming}
-        return [c for c in changes if c.key in peeked or _settles(c) or not self._planner.knows(c, cache)]
+        return [c for c in changes if c.key in peeked or _settles(c) or self._planner.asks(c, cache)]
 
     def _peek(
         self, changes: Sequence[Changed], positions: Mapping[SeriesKey, Position]

@@ -111,9 +111,10 @@ class Planner:
         self._read(tx, plan, readings)
         return plan
 
-    def knows(self, change: Changed, cache: Cache) -> bool:
-        """Whether the position of a series is at hand."""
-        return self._cached(change, cache) is not None
+    def asks(self, change: Changed, cache: Cache) -> bool:
+        """Whether a series has to be read again, or stepped: its position is not at hand, or a bar changed there."""
+        known = self._cached(change, cache)
+        return known is None or bool(_touched(change, known[1]))
 
     def row(self, key: SeriesKey, bar: Bar) -> tuple[float, ...]:
         """The bar columns of a minute with prices."""
@@ -188,9 +189,10 @@ class Planner:
 
 
 def _touched(change: Changed, last: int) -> set[int]:
-    """Minutes at which what shows may be another bar now. Up to ``last`` that includes one without prices: a
-    provider's bar that stood there may have to give way to it."""
-    return {b.fold.start for b in change.final if _matters(b) or b.fold.start <= last} | change.provided
+    """Minutes at which what shows may be another bar now. Up to ``last`` that includes one without prices, and one
+    that still forms: a provider's bar that stood there may have to give way to it."""
+    before = {bar.fold.start for bar in change.minutes.changed if bar.fold.start <= last}
+    return before.union((bar.fold.start for bar in change.final if _matters(bar)), change.provided)
 
 
 def _appends(change: Changed) -> bool:
