@@ -64,6 +64,28 @@ def test_what_a_broker_that_is_away_does_not_take_waits_for_the_next_start(broke
     assert (tmp_path / "spool").stat().st_size == 0
 
 
+def test_a_kill_while_a_long_spool_is_sent_repeats_nothing(broker: Broker, tmp_path: Path) -> None:
+    broker.topic("raw.trades")
+    wanted, stops = module.MOST_PENDING + 30_000, iter((9_000, 21_000, 10**9))
+    with Spool(tmp_path / "spool", system_clock) as spool:
+        for i in range(wanted):
+            spool.append(*trade(i))
+    for stop in stops:
+        way = outlet(broker.connection, tmp_path)
+        # As after a start: of each series a door knows the newest ids of the log, and no more.
+        door = Door(capacity=1)
+        for id_ in ids(broker)[-module.MOST_PENDING - 1_000 :]:
+            door._old.setdefault(("out", "A"), set()).add(id_)
+        way.recover(door)
+        deadline = time.monotonic() + 60
+        while way.waiting and way._producer.delivered < stop and time.monotonic() < deadline:
+            way.tend()
+        way._producer.flush()  # what the client had may arrive even after a kill
+        if stop > wanted:
+            way.close()
+    assert ids(broker) == [str(i) for i in range(wanted)]
+
+
 def test_what_the_log_holds_already_is_not_sent_again(broker: Broker, tmp_path: Path) -> None:
     way = outlet(NOWHERE, tmp_path)
     for i in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,56 @@ def test_rewrite_puts_records_before_and_drops_what_is_not_kept(tmp_path: Path) 
         assert drained(queue) == kept
     with spool(tmp_path) as again:
         assert drained(again) == kept
+
+
+def test_what_is_settled_does_not_wait_at_the_next_start(tmp_path: Path) -> None:
+    with spool(tmp_path) as queue:
+        for record in RECORDS:
+            queue.append(*record)
+        for _ in range(7):
+            queue.pop()
+        queue.settle(queue.position)
+    with spool(tmp_path) as again:
+        assert len(again) == 13
+        assert [record for _, record in again.records()] == RECORDS[7:]
+        assert drained(again) == RECORDS[7:]
+        again.settle(again.position)
+    with spool(tmp_path) as empty:
+        assert len(empty) == 0
+        empty.clear()
+        empty.append(*RECORDS[3])
+    with spool(tmp_path) as last:
+        assert drained(last) == RECORDS[3:4]
+
+
+@pytest.mark.parametrize("mark", [b"", b"x", struct.pack("<Q", 7), struct.pack("<Q", 10**9)])
+def test_a_mark_that_means_another_file_is_not_believed_now_or_later(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "spool.at").write_bytes(mark)
+    with spool(tmp_path) as queue:
+        for record in RECORDS:
+            queue.append(*record)
+    with spool(tmp_path) as again:
+        assert drained(again) == RECORDS
+
+
+def test_a_rewritten_file_has_no_mark_of_the_old_one(tmp_path: Path) -> None:
+    with spool(tmp_path) as queue:
+        for record in RECORDS[5:15]:
+            queue.append(*record)
+        queue.pop()
+        queue.settle(queue.position)
+        queue.rewrite(lambda _: True, iter([("t", "first", b"1")]))
+    with spool(tmp_path) as again:
+        assert drained(again) == [("t", "first", b"1"), *RECORDS[6:15]]
+
+
+def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
+    long: list[Outgoing] = [("t", "k", b"a" * 3_000_000), ("t", "k", b"b"), ("t", "k", b"c" * 1_048_570)]
+    with spool(tmp_path) as queue:
+        for record in long:
+            queue.append(*record)
+    with spool(tmp_path) as again:
+        assert [record for _, record in again.records()] == drained(again) == long
 
 
 def test_full_is_said_before_anything_is_refused(tmp_path: Path) -> None:

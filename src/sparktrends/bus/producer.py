@@ -56,6 +56,11 @@ class Producer:
         """Records taken and not yet acknowledged."""
         return len(self._pending)
 
+    @property
+    def oldest(self) -> int:
+        """How many records, in the order of `send`, are acknowledged (or refused for good) without a gap."""
+        return next(iter(self._pending), self.sent)
+
     def unacknowledged(self) -> list[tuple[str, str, bytes]]:
         """(topic, key, value) of every record taken and not acknowledged, in the order of `send`."""
         return list(self._pending.values())

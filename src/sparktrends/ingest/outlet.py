@@ -7,6 +7,7 @@ a record, new ones go behind it.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ MOST_PENDING = 10_000
 _AWAY = SECOND
 # A long spool must not keep the loop from reading sockets.
 _TURN = 2_000
+_MARK_EVERY = 500
 
 
 class Outlet:
@@ -39,6 +41,8 @@ class Outlet:
         self._clock = clock
         self._progress = (0, clock())
         self._away_since: int | None = None
+        self._known: set[int] = set()
+        self._marks: deque[tuple[int, int]] = deque()
 
     @property
     def full(self) -> bool:
@@ -80,12 +84,14 @@ class Outlet:
         try:
             self._producer.poll(0.0)
             self._drain()
+            self._settle()
         except Unavailable as error:
             # The producer keeps what it took, the spool what it did not: the next turn goes on.
             _log.info("Kafka is away: %s", error)
         self._watch()
         # Only now: up to here a kill leaves the file, and the next start drops what the log already holds.
         if not self._spool and not self._producer.pending:
+            self._marks.clear()
             self._spool.clear()
         _SPOOLED.set(len(self._spool))
 
@@ -94,18 +100,30 @@ class Outlet:
             record = self._spool.peek() if self._producer.pending < MOST_PENDING else None
             if record is None:
                 return
+            if self._spool.position in self._known:
+                self._spool.pop()
+                continue
             self._producer.send(*record)
             # After the producer took it; on disk it stays until Kafka has acknowledged all (`tend`).
             self._spool.pop()
+            if not self._producer.sent % _MARK_EVERY:
+                self._marks.append((self._producer.sent, self._spool.position))
+
+    def _settle(self) -> None:
+        """Note how far Kafka has everything, so that a kill does not make the next start send it again."""
+        done, position = self._producer.oldest, None
+        while self._marks and self._marks[0][0] <= done:
+            position = self._marks.popleft()[1]
+        if position is not None:
+            self._spool.settle(position)
 
     def recover(self, door: Door, tell: Callable[[Mapping[str, Any]], None] = lambda _: None) -> int:
-        """Keep of an earlier run's spool what the log does not hold; the door must know the log. How many wait.
+        """Find in an earlier run's spool what the log holds already; the door must know the log. How many wait.
 
         ``tell`` hears every record that can be decoded.
         """
-        if self._spool:
-            self._spool.rewrite(lambda record: _is_new(door, record, tell), iter(()))
-        return len(self._spool)
+        self._known = {at for at, record in self._spool.records() if not _is_new(door, record, tell)}
+        return len(self._spool) - len(self._known)
 
     def flush(self, deadline_s: float = 30.0) -> None:
         """Wait until Kafka has everything that is not on disk; as `Producer.flush`."""
