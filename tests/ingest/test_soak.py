@@ -55,7 +55,8 @@ FORM = Form(600, 20, 300) if os.environ.get("SPARKTRENDS_SOAK") else Form(120, 3
 
 @dataclass
 class Run:
-    """One run: what happens when, and the memory (bytes) that ingest took at each second."""
+    """One run: what happens when, the memory (bytes) that ingest took at each second, and how long (s) each new process
+    took to be back."""
 
     w: World
     form: Form
@@ -63,6 +64,7 @@ class Run:
     child: subprocess.Popen[str] = field(init=False)
     memory: list[tuple[float, int]] = field(default_factory=list)
     began: float = 0.0
+    back: list[float] = field(default_factory=list)
 
     def play(self) -> None:
         """Start ingest, do to it what was planned, and leave it running."""
@@ -90,7 +92,7 @@ class Run:
         self.child.wait()
         began = time.monotonic()
         self.child = self.w.ingest(**FEEDS)
-        assert time.monotonic() - began < BACK_S
+        self.back.append(time.monotonic() - began)
 
     def stop(self) -> None:
         """The broker answers nothing from now on."""
@@ -119,8 +121,11 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         cost = {provider: assert_labelled(w, provider) for provider in ("finnhub", "twelve_data")}
         assert_within_quota(w)
         assert_no_canary(w, tmp_path)
-        figures = {"seed": seed, "kills": FORM.kills, "cost": cost, "rss_mb": flat(run)}
+        figures = {"seed": seed, "cost": cost, "rss_mb": flat(run), "back_s": [round(s, 1) for s in run.back]}
         print(json.dumps(figures))
+        # Last: on a busy machine it is the first to fail, and says nothing of the rest.
+        assert len(run.back) == FORM.kills
+        assert max(run.back) < BACK_S
 
 
 def flat(run: Run) -> list[int]:
