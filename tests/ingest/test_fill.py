@@ -110,6 +110,20 @@ async def test_a_kill_on_the_way_leaves_what_is_owed_from_there(executor: Thread
     assert len(shelf.asked) < 9 + 5
 
 
+async def test_a_debt_that_nobody_can_pay_is_lost_and_ends_nothing(
+    executor: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    store, shelf = JsonFile(tmp_path / "gaps.json"), Forgetful(newest=5)
+    store.save({SYMBOL: [[10, 40]]})
+    with http_server(shelf.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor, units=100_000)
+            filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
+            filler.restore([SYMBOL])
+            await until(lambda: not filler.owes(SYMBOL))
+    assert (shelf.ids, filler.gaps.lost, store.load()) == ([], 30, {})
+
+
 async def test_what_the_log_lacks_is_owed_whatever_the_debts_say(executor: ThreadPoolExecutor, tmp_path: Path) -> None:
     store, shelf = JsonFile(tmp_path / "gaps.json"), Forgetful(newest=500)
     store.save({SYMBOL: [[10, 40], [300, None]]})  # of these the log holds some by now

@@ -92,7 +92,9 @@ class Seam:
 
     def give_up(self, symbol: str, now: int) -> list[Trade]:
         """Leave the first gap open and go on behind it: what may be published now. What comes for it later passes."""
-        line = self._lines[symbol]
+        line = self._lines.get(symbol)
+        if line is None:
+            return []  # a debt of an earlier run, and nothing has come yet
         # Only to the nearest: what waits behind a further gap has not waited long enough yet.
         if line.held:
             line.next = min(line.held)

@@ -37,7 +37,13 @@ def from_settings(click_context: click.Context, option: click.Parameter, given: 
 @click.command()
 @click.option("--port", default=0, show_default=True, help="Port on loopback; 0 = any free one.")
 @click.option("--port-file", type=click.Path(path_type=Path), help="Write the port here when it is open.")
-@click.option("--seed", default=7, show_default=True, help="The same seed gives the same market and the same faults.")
+@click.option(
+    "--seed",
+    default=7,
+    show_default=True,
+    callback=from_settings,
+    help="The same seed gives the same market and the same faults.",
+)
 @click.option(
     "--rate", default=50.0, show_default=True, callback=from_settings, help="Trades a second, all symbols together."
 )
