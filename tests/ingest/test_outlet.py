@@ -87,6 +87,7 @@ def test_a_kill_while_a_long_spool_is_sent_repeats_nothing(broker: Broker, tmp_p
 
 
 def test_what_the_log_holds_already_is_not_sent_again(broker: Broker, tmp_path: Path) -> None:
+    broker.topic("raw.trades")
     way = outlet(NOWHERE, tmp_path)
     for i in range(5):
         way.send(*trade(i))
@@ -94,5 +95,21 @@ def test_what_the_log_holds_already_is_not_sent_again(broker: Broker, tmp_path: 
     door = Door()
     for i in (0, 1):
         door.admit("out", "A", str(i))
-    assert outlet(broker.connection, tmp_path).recover(door) == 3
+    again = outlet(broker.connection, tmp_path)
+    assert again.recover(door) == 3
     assert not door.admit("out", "A", "4")
+    until_sent(again)
+    assert ids(broker) == ["2", "3", "4"]
+    # What stands later where the known ones stood is not known.
+    for i in (5, 6):
+        again._spool.append(*trade(i))
+    until_sent(again)
+    assert ids(broker) == ["2", "3", "4", "5", "6"]
+    again.close()
+
+
+def until_sent(way: Outlet) -> None:
+    deadline = time.monotonic() + 20
+    while (way.waiting or way._producer.pending) and time.monotonic() < deadline:
+        way.tend()
+    way.tend()

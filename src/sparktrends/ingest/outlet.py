@@ -101,6 +101,8 @@ class Outlet:
             if record is None:
                 return
             if self._spool.position in self._known:
+                # Out of the set too: when the file was emptied, another record will stand there.
+                self._known.discard(self._spool.position)
                 self._spool.pop()
                 continue
             self._producer.send(*record)
