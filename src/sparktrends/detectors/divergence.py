@@ -18,6 +18,11 @@ def _score(p: Row, state: Row, bar: Row, seen: Row) -> Verdict:
     return (score if still else 0.0), size, centre, width
 
 
+@compiled
+def _learn(p: Row, state: Row, bar: Row, seen: Row) -> None:
+    learn_parts(p, state, bar, seen, True)
+
+
 class Divergence(Detector):
     """Volume and price disagree: volume as rare as for a spike, in a bar no wider than ``still`` usual moves.
 
@@ -48,4 +53,4 @@ class Divergence(Detector):
     measure = "natural logarithm of the bar's volume, in a bar that hardly moved"
     directed = False
     score = staticmethod(_score)
-    learn = staticmethod(learn_parts)
+    learn = staticmethod(_learn)

@@ -81,15 +81,19 @@ def bounded(excess: float, mean: float) -> float:
 
 
 @compiled
-def absorb(state: Row, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool) -> None:
+def absorb(
+    state: Row, at: int, z: float, floor: float, weight: float, moving: bool, both_sides: bool, fresh: bool = True
+) -> None:
     """Learn a value that lay at ``z``: first the tail, then scale and, when ``moving``, centre.
 
-    ``weight`` is the weight of the newest bar. With ``both_sides`` false only large values count as tail.
+    ``weight`` is the weight of the newest bar. With ``both_sides`` false only large values count as tail. ``fresh``
+    false: the tail has learned from the event that the value belongs to.
     """
     far = abs(z) if both_sides else z
     beyond = far > KNEE
-    state[at + RATE] += RATE_MEMORY * ((1.0 if beyond else 0.0) - state[at + RATE])
-    if beyond:
+    if fresh:
+        state[at + RATE] += RATE_MEMORY * ((1.0 if beyond else 0.0) - state[at + RATE])
+    if fresh and beyond:
         state[at + TAIL] += TAIL_MEMORY * (bounded(math.log(far / KNEE), state[at + TAIL]) - state[at + TAIL])
     width = max(state[at + SPREAD], floor)
     near = min(max(z, -WINSOR), WINSOR) * width

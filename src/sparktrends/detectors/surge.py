@@ -55,15 +55,21 @@ def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
 
 
 @compiled
-def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
+def learn_as(p: Row, state: Row, bar: Row, seen: Row, fresh: bool) -> None:
+    """Take the bar in; ``fresh`` false: the tail has learned from its event already."""
     floor = least_scale(p, state)
     if state[COUNT] == 0:
         rarity.begin(state, TRACK, 0.0, p[3])
     # The bar alone: all of the way would teach each of its bars again with those that follow.
     z = rarity.distance(state, TRACK, excursion(state, bar), floor)
     follow(state, bar, floor)
-    rarity.absorb(state, TRACK, z, floor, rarity.weight_of(state[COUNT], p[SPAN]), False, True)
-    learn_move(p, state, bar, _seen)
+    rarity.absorb(state, TRACK, z, floor, rarity.weight_of(state[COUNT], p[SPAN]), False, True, fresh)
+    learn_move(p, state, bar, seen)
+
+
+@compiled
+def _learn(p: Row, state: Row, bar: Row, seen: Row) -> None:
+    learn_as(p, state, bar, seen, True)
 
 
 class Surge(Detector):

@@ -22,12 +22,18 @@ def _score(p: Row, state: Row, bar: Row, _seen: Row) -> Verdict:
 
 
 @compiled
-def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
+def learn_as(state: Row, bar: Row, span: float, floor: float, fresh: bool) -> None:
+    """Take the bar in; ``fresh`` false: the tail has learned from its event already."""
     size = math.log(bar[VOLUME]) if bar[VOLUME] > 0 else state[TRACK]
     if state[COUNT] == 0:
-        rarity.begin(state, TRACK, size, p[FLOOR])
-    z = rarity.distance(state, TRACK, size, p[FLOOR])
-    rarity.absorb(state, TRACK, z, p[FLOOR], rarity.weight_of(state[COUNT], p[SPAN]), True, False)
+        rarity.begin(state, TRACK, size, floor)
+    z = rarity.distance(state, TRACK, size, floor)
+    rarity.absorb(state, TRACK, z, floor, rarity.weight_of(state[COUNT], span), True, False, fresh)
+
+
+@compiled
+def _learn(p: Row, state: Row, bar: Row, _seen: Row) -> None:
+    learn_as(state, bar, p[SPAN], p[FLOOR], True)
 
 
 class VolumeSpike(Detector):
