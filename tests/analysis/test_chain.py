@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparktrends.analysis.chain import Chain, Floats, Stepped, Work, bar_row, utc_day
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Stepped, Work, bar_row, utc_day
 from sparktrends.detectors import Detectors
 from sparktrends.indicators import Kernel
 from sparktrends.model import DAY, MINUTE, PartialBar

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import talib
 
-from sparktrends.analysis.chain import Chain, Work
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Work
 from sparktrends.detectors import Detectors
 from sparktrends.detectors.candlesticks import Candlesticks
 from sparktrends.indicators import Kernel

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparktrends.analysis.chain import Chain, Floats, Work
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Work
 from sparktrends.model import DAY, MINUTE
 
 
@@ -41,6 +42,16 @@ def test_together_as_alone(chain: Chain, counts: list[int], keep: int) -> None:
         assert one.state.tobytes() == other.state.tobytes()
         assert (one.key, one.starts, one.signals, one.alerts) == (other.key, other.starts, other.signals, other.alerts)
         assert one.snapshots == other.snapshots
+
+
+def test_more_than_one_call_holds_stand_in_their_places(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    works = [work(chain, index, 1 + index % 3, 1) for index in range(10)]
+    together = chain.advance(works)
+    monkeypatch.setattr("sparktrends.analysis.chain._TOGETHER", 3)
+    for one, other in zip(together, chain.advance(works), strict=True):
+        assert (one.key, one.starts, one.signals) == (other.key, other.starts, other.signals)
+        assert one.metrics.tobytes() == other.metrics.tobytes()
+        assert one.state.tobytes() == other.state.tobytes()
 
 
 def test_long_and_empty_works_stand_in_their_places(chain: Chain) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparktrends.analysis.chain import Chain, Floats, Ints, Stepped, Work
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Ints, Stepped, Work
 from sparktrends.detectors import Detectors
 from sparktrends.indicators import Kernel
 from sparktrends.model import DAY, MINUTE

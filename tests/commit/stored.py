@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from commit.world import rows
-from sparktrends.analysis.chain import Chain, Work, utc_day
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Work, utc_day
 from sparktrends.store.analysis_rows import METRIC_NAMES
 
 BARS = """

@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sparktrends.analysis.chain import Chain, Floats, Ints, SeriesKey, SessionOf, Work, utc_day
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Ints, SeriesKey, SessionOf, Work, utc_day
 from sparktrends.model import DAY, INTERVALS, MINUTE, alert_id
 from sparktrends.rules import Rule
 

@@ -8,91 +8,41 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import repeat
-from typing import TypeVar
+from dataclasses import replace
+from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparktrends.analysis.work import (
+    Floats,
+    Peeked,
+    SeriesKey,
+    Stepped,
+    Work,
+    bar_of,
+    cuts,
+    grouped,
+    joined,
+    stepped,
+)
 from sparktrends.detectors import SCORE, Detectors
 from sparktrends.detectors.candlesticks import Candlesticks
 from sparktrends.detectors.feed import Key
-from sparktrends.indicators import BAR_COLUMNS, Kernel
-from sparktrends.model import DAY, INTERVALS, MINUTE, PRICE_SCALE, Alert, PartialBar, Resolution, Signal
+from sparktrends.indicators import Kernel
+from sparktrends.model import INTERVALS, MINUTE, Signal
 from sparktrends.rules import Ended, Match, Names, Rules
 from sparktrends.rules.news import NEWS_NAMES
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-SeriesKey = tuple[str, str]
-Found = TypeVar("Found", Signal, Alert, Resolution)
-Made = tuple[tuple[Signal, ...], tuple[Alert, ...], tuple[Resolution, ...]]
-"""What was found in the bars of one series."""
 OpenAt = Callable[[str, int], bool]
 """Whether the exchange of a symbol trades at a time (microseconds)."""
-SessionOf = Callable[[SeriesKey, int], float]
-"""A number that changes when a series' session does, for the bar that starts at a time (microseconds)."""
 
 # A call over many series costs little more than one over a single series; longer stretches are faster one by one.
 _ROUNDS = 16
+# So many series at once: their states, five kilobytes each, and all that is made of them stay in the processor's cache.
+_TOGETHER = 1000
 # So many bars at once stay within the processor's cache, metrics and scores included.
 _STRETCH = 4096
-TURNOVER_SCALE = PRICE_SCALE * PRICE_SCALE
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Final bars of one series to go on with: ``rows`` are (m, bar columns) at ``starts``, oldest first.
-
-    ``state`` is the row after the bar at ``last`` (-1 before the first one). States after bars from ``keep_from`` on
-    are wanted back, and so is the one after the first bar of each day. ``news``, where rules name some, has a row of
-    `rules.news.NEWS_NAMES` for each bar.
-    """
-
-    key: SeriesKey
-    state: Floats
-    last: int
-    starts: tuple[int, ...]
-    rows: Floats
-    keep_from: int = 0
-    news: Floats | None = None
-
-    def part(self, bars: slice, state: Floats, last: int) -> Work:
-        """Some of its bars, after the one at ``last`` left ``state``."""
-        news = None if self.news is None else self.news[bars]
-        return Work(self.key, state, last, self.starts[bars], self.rows[bars], self.keep_from, news)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The state after the bar at ``start``; ``daily`` ones are kept for ever."""
-
-    start: int
-    state: bytes
-    daily: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stepped:
-    """What some bars of one series came to; ``metrics`` has one row per start, NaN where not warm."""
-
-    key: SeriesKey
-    starts: tuple[int, ...]
-    metrics: Floats
-    signals: tuple[Signal, ...]
-    alerts: tuple[Alert, ...]
-    state: Floats
-    snapshots: tuple[Snapshot, ...]
-    resolutions: tuple[Resolution, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Peeked:
-    """What forming bars already show: one row of metrics for each key and start."""
-
-    metrics: Floats
-    signals: tuple[Signal, ...]
 
 
 class Chain:
@@ -118,6 +68,7 @@ class Chain:
         self.candlesticks = shapes if asked else None
         self.interval = interval
         self._tags = tags
+        self._watched: dict[str, NDArray[np.bool_]] = {}
         self._open_at = open_at
         self._in_session = self.rules.in_session
         self._reads_news = self.rules.reads_news
@@ -154,8 +105,10 @@ class Chain:
 
     def advance(self, works: Sequence[Work]) -> list[Stepped]:
         """Step every series over its bars, in the order of ``works``; where they are few, all series go together."""
-        done = self._rounds([work for work in works if 0 < len(work.starts) <= _ROUNDS])
-        return [done.get(work.key) or self._run(work) for work in works]
+        few = [work for work in works if _is_short(work)]
+        parts = (few[first : first + _TOGETHER] for first in range(0, len(few), _TOGETHER))
+        done = chain.from_iterable(map(self._rounds, parts))
+        return [next(done) if _is_short(work) else self._run(work) for work in works]
 
     def fire(self, work: Work) -> tuple[NDArray[np.bool_], list[Ended]]:
         """Which rules fire at which bars of one series, ``bool[m, r]``, and where their alerts end: as in `advance`,
@@ -213,14 +166,25 @@ class Chain:
         kernel, detectors, shapes, memory = (np.array(part, order="C") for part in parts)
         return kernel, detectors, shapes, memory
 
+    def _gathered(self, states: Sequence[Floats]) -> tuple[Floats, Floats, Floats, Floats]:
+        """The same of the states of many series: a table of each part."""
+        a, b, c = self._edges
+        # Part by part from the rows: to stack them first would take twice as long.
+        kernel, detectors, shapes, memory = (
+            np.concatenate([state[first:end] for state in states]).reshape(len(states), end - first)
+            for first, end in ((0, a), (a, b), (b, c), (c, self.size))
+        )
+        return kernel, detectors, shapes, memory
+
     def _step(self, works: Sequence[Work]) -> list[Stepped]:
-        kernel, detectors, shapes, memory = self._split(np.stack([w.state for w in works]))
+        kernel, detectors, shapes, memory = self._gathered([w.state for w in works])
         rows = np.concatenate([w.rows for w in works])
         starts = np.array([w.starts[0] for w in works], dtype=np.int64)
         metrics = self.kernel.step(kernel, rows)
         found = self.detectors.step(detectors, rows, metrics)
         scores = self._scores(found, shapes, rows)
-        applies = self._in_time(np.stack([self.watches(w.key) for w in works]), (w.key for w in works), starts)
+        watched = np.concatenate([self.watches(w.key) for w in works]).reshape(len(works), len(self.rules.rules))
+        applies = self._in_time(watched, (w.key for w in works), starts)
         matches: list[Match] = []
         ends: list[Ended] = []
         news = self._news(works)
@@ -229,32 +193,36 @@ class Chain:
         signals = self._signals(keys, found, scores, matches)
         alerts = self.rules.alerts(keys, fired, rows, metrics, scores, signals, news) if fired.any() else []
         over = self.rules.resolutions(keys, ends)
-        made = zip(_grouped(works, signals), _grouped(works, alerts), _grouped(works, over), strict=True)
-        states = np.concatenate((kernel, detectors, shapes, memory), axis=1)
+        made = zip(grouped(works, signals), grouped(works, alerts), grouped(works, over), strict=True)
+        # A copy of each state: whoever keeps one must not keep the table of all.
+        after = map(b"".join, zip(kernel, detectors, shapes, memory, strict=True))
         return [
-            # A copy of each state: whoever keeps one must not keep the table of all.
-            _stepped(w, metrics[j : j + 1], of_work, state.tobytes())
-            for j, (w, state, of_work) in enumerate(zip(works, states, made, strict=True))
+            stepped(work, metrics[j : j + 1], of_work, state)
+            for j, (work, of_work, state) in enumerate(zip(works, made, after, strict=True))
         ]
 
-    def _rounds(self, works: Sequence[Work]) -> dict[SeriesKey, Stepped]:
+    def _rounds(self, works: Sequence[Work]) -> list[Stepped]:
         """The first bar of every series in one call, then the second of those that have one, and so on."""
-        pieces: dict[SeriesKey, list[Stepped]] = {work.key: [] for work in works}
-        for j in range(max((len(work.starts) for work in works), default=0)):
-            left = [_bar_of(work, j, pieces[work.key]) for work in works if j < len(work.starts)]
-            for piece in self._step(left):
-                pieces[piece.key].append(piece)
-        return {work.key: _joined(work, pieces[work.key]) for work in works}
+        longest = max(len(work.starts) for work in works)
+        if longest == 1:
+            return self._step(works)
+        pieces: list[list[Stepped]] = [[] for _ in works]
+        for j in range(longest):
+            left = [(work, some) for work, some in zip(works, pieces, strict=True) if j < len(work.starts)]
+            done = self._step([bar_of(work, j, some) for work, some in left])
+            for (_, some), piece in zip(left, done, strict=True):
+                some.append(piece)
+        return [joined(work, some) for work, some in zip(works, pieces, strict=True)]
 
     def _run(self, work: Work) -> Stepped:
         """Many bars of one series, cut where a state is wanted back."""
         state, pieces, last = work.state, [], work.last
-        for first, end in _cuts(work):
+        for first, end in cuts(work):
             pieces.append(self._piece(work.part(slice(first, end), state, last)))
             state, last = pieces[-1].state, work.starts[end - 1]
         if not pieces:
             return Stepped(work.key, (), np.empty((0, len(self.kernel.columns))), (), (), state, ())
-        return _joined(work, pieces)
+        return joined(work, pieces)
 
     def _piece(self, work: Work) -> Stepped:
         kernel, detectors, shapes, memory = (part[0] for part in self._split(work.state[None, :]))
@@ -271,7 +239,7 @@ class Chain:
         alerts = self.rules.alerts(keys, fired, work.rows, metrics, scores, signals, work.news) if fired.any() else []
         state = np.concatenate((kernel, detectors, shapes, memory)).tobytes()
         made = (tuple(signals), tuple(alerts), tuple(self.rules.resolutions(keys, ends)))
-        return _stepped(work, metrics, made, state)
+        return stepped(work, metrics, made, state)
 
     def _scores(self, found: Floats, shapes: Floats, rows: Floats) -> Floats:
         """The scores that rules see: of detectors and, where anybody looks at them, of candlesticks, which learn."""
@@ -308,91 +276,17 @@ class Chain:
         return watched & (trading[:, None] | ~self._in_session)
 
     def watches(self, key: SeriesKey) -> NDArray[np.bool_]:
-        """Which of its rules watch a series: ``bool[r]``."""
-        return self.rules.applies(key[1], self._tags(key[1]))
+        """Which of its rules watch a series: ``bool[r]``; not to be changed."""
+        symbol = key[1]
+        if (known := self._watched.get(symbol)) is None:
+            # Asked for every series of every batch; the number of symbols bounds it.
+            known = self._watched[symbol] = self.rules.applies(symbol, self._tags(symbol))
+        return known
 
     def reads_news(self, key: SeriesKey) -> bool:
         """Whether any of them names news."""
         return bool(self._reads_news.any()) and bool((self.watches(key) & self._reads_news).any())
 
 
-def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:
-    """A minute with prices as a row of bar columns: each figure the nearest double to its exact value."""
-    assert fold.open is not None
-    assert fold.high is not None
-    assert fold.low is not None
-    assert fold.close is not None
-    return (
-        fold.open / PRICE_SCALE,
-        fold.high / PRICE_SCALE,
-        fold.low / PRICE_SCALE,
-        fold.close / PRICE_SCALE,
-        fold.volume / PRICE_SCALE,
-        fold.turnover / TURNOVER_SCALE,
-        session,
-        0.0,
-    )
-
-
-def utc_day(_key: SeriesKey, start: int) -> float:
-    """The session of a market that never closes: the day, UTC."""
-    return float(start // DAY)
-
-
-def _bar_of(work: Work, j: int, before: Sequence[Stepped]) -> Work:
-    """The work of one bar, after those that are done."""
-    if len(work.starts) == 1:
-        return work
-    state, last = (before[-1].state, work.starts[j - 1]) if before else (work.state, work.last)
-    return work.part(slice(j, j + 1), state, last)
-
-
-def _joined(work: Work, pieces: Sequence[Stepped]) -> Stepped:
-    """What consecutive pieces of a work came to."""
-    if len(pieces) == 1:
-        return pieces[0]
-    return Stepped(
-        work.key,
-        work.starts,
-        np.concatenate([piece.metrics for piece in pieces]),
-        tuple(signal for piece in pieces for signal in piece.signals),
-        tuple(alert for piece in pieces for alert in piece.alerts),
-        pieces[-1].state,
-        tuple(snapshot for piece in pieces for snapshot in piece.snapshots),
-        tuple(over for piece in pieces for over in piece.resolutions),
-    )
-
-
-def _stepped(work: Work, metrics: Floats, made: Made, state: bytes) -> Stepped:
-    """What a work came to; its state and the snapshot of it are the same bytes."""
-    signals, alerts, resolutions = made
-    start = work.starts[-1]
-    daily = _new_day(work.starts[-2] if len(work.starts) > 1 else work.last, start)
-    kept = (Snapshot(start, state, daily),) if daily or start >= work.keep_from else ()
-    return Stepped(work.key, work.starts, metrics, signals, alerts, np.frombuffer(state), kept, resolutions)
-
-
-def _new_day(before: int, start: int) -> bool:
-    return before < 0 or before // DAY != start // DAY
-
-
-def _cuts(work: Work) -> list[tuple[int, int]]:
-    """Pieces of the bars, each ending where a state is wanted back."""
-    ends = [
-        j + 1
-        for j, start in enumerate(work.starts)
-        if start >= work.keep_from or _new_day(work.starts[j - 1] if j else work.last, start)
-    ]
-    if not ends or ends[-1] != len(work.starts):
-        ends.append(len(work.starts))
-    return [(first, end) for first, end in zip([0, *ends], ends, strict=False) if end > first]
-
-
-def _grouped(works: Sequence[Work], items: Sequence[Found]) -> list[tuple[Found, ...]]:
-    by_key: dict[SeriesKey, list[Found]] = {}
-    for item in items:
-        by_key.setdefault((item.source, item.symbol), []).append(item)
-    return [tuple(by_key.get(work.key, ())) for work in works]
-
-
-__all__ = ["BAR_COLUMNS", "Chain", "Peeked", "Snapshot", "Stepped", "Work", "bar_row", "utc_day"]
+def _is_short(work: Work) -> bool:
+    return 0 < len(work.starts) <= _ROUNDS

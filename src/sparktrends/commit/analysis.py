@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparktrends.analysis.chain import Chain, Floats, SessionOf, Stepped, bar_row, utc_day
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, SessionOf, Stepped, bar_row, utc_day
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Position
 from sparktrends.commit.fills import of_fills

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparktrends.analysis.chain import Floats
+from sparktrends.analysis.work import Floats
 from sparktrends.model import PartialBar
 from sparktrends.store.writer import SeriesKey
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from sparktrends.analysis.chain import Chain, Floats, Ints, Work
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Ints, Work
 from sparktrends.rules.news import LONGEST, NEVER, Stories, news_rows
 from sparktrends.store.connect import Cursor
 from sparktrends.store.known_news import KnownStory, hold, known_stories
@@ -23,7 +23,7 @@ def with_news(cursor: Cursor, chain: Chain, works: Sequence[Work]) -> list[Work]
     hold(cursor)
     found = known_stories(cursor, spans)
     return [
-        replace(work, news=news_rows(np.array(work.starts, dtype=np.int64), stories_of(found[work.key])))
+        work._replace(news=news_rows(np.array(work.starts, dtype=np.int64), stories_of(found[work.key])))
         if work.key in spans
         else work
         for work in works

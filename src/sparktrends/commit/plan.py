@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparktrends.analysis import MinutesChange
-from sparktrends.analysis.chain import Chain, Floats, SessionOf, Work, bar_row
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, SessionOf, Work, bar_row
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Minutes, Position
 from sparktrends.commit.news import with_news

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sparktrends.alerts.backtest import History, Load, NewsOf
-from sparktrends.analysis.chain import Floats, Ints
+from sparktrends.analysis.work import Floats, Ints
 from sparktrends.commit.news import rows_of
 from sparktrends.ops.commands.offline import read_bars
 from sparktrends.store.connect import Connection, translated

@@ -69,7 +69,6 @@ class Rules:
         self._gate = compiled_gate()
         if any(rule.course for rule in self.rules):
             compiled_follow()  # so that no first bar waits
-        self._applies: dict[tuple[str, frozenset[str]], Mask] = {}
 
     @classmethod
     def load(cls, path: Path, names: Names) -> Rules:
@@ -133,13 +132,9 @@ class Rules:
 
     def applies(self, symbol: str, tags: Collection[str] = ()) -> Mask:
         """Which rules watch a symbol: ``bool[r]``; not to be changed."""
-        key = (symbol, frozenset(tags))
-        if (known := self._applies.get(key)) is None:
-            known = np.array([rule.covers(symbol, tags) for rule in self.rules], dtype=bool)
-            known.flags.writeable = False
-            # Asked for every series of every batch; the number of symbols bounds it.
-            self._applies[key] = known
-        return known
+        watched = np.array([rule.covers(symbol, tags) for rule in self.rules], dtype=bool)
+        watched.flags.writeable = False
+        return watched
 
     def evaluate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from sparktrends.analysis.chain import Chain, Floats, Peeked, SeriesKey, Stepped, Work
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Floats, Peeked, SeriesKey, Stepped, Work
 from sparktrends.bars import FoldResult, Limits
 from sparktrends.commit import Analysis, Cache, Laws, commit_batch
 from sparktrends.commit.analysis import Analysed
@@ -102,8 +104,12 @@ def run(settings: Settings, symbols: int, minutes: int) -> dict[str, Any]:
         writer = Writer(place.dsn, "1/1", [TEMPORARY_METRICS])
         try:
             bench = Bench(writer, timed_analysis(), symbols)
+            # As the stream does when it starts.
+            gc.collect()
+            gc.freeze()
             spans = [bench.batch(number) for number in range(minutes * bench.per_minute)]
         finally:
+            gc.unfreeze()
             writer.close()
     # The first minute makes series, states and partitions, and the second loads what was compiled.
     steady = list(enumerate(spans))[2 * bench.per_minute :]

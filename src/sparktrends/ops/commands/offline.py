@@ -10,7 +10,8 @@ import click
 import numpy as np
 import polars as pl
 
-from sparktrends.analysis.chain import Chain, Work, utc_day
+from sparktrends.analysis.chain import Chain
+from sparktrends.analysis.work import Work, utc_day
 from sparktrends.detectors.candlesticks import PATTERNS, PLAIN, Candlesticks
 from sparktrends.errors import BadFile
 from sparktrends.indicators import BAR_COLUMNS, Kernel, compute
