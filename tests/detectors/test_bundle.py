@@ -92,6 +92,19 @@ def test_severity_grows_with_the_score(still):
     assert signals[0].detail["value"] is None
 
 
+def test_a_combined_score_tells_what_its_parts_scored_at_the_same_bar(still):
+    bars = still(200)
+    bars[199, [1, 4]] = 104.0, 60.0
+    few = Detectors((), chosen=("volume_spike", "shock", "surge"))
+    state = few.new(1)
+    few.run(state[0], bars[:199], np.empty((199, 0)))
+    for found in (few.peek(state, bars[199:], np.empty((1, 0))), few.step(state, bars[199:], np.empty((1, 0)))):
+        details = {s.name: s.detail for s in few.signals([("x", "A", "1m", 199)], found)}
+        assert details["shock"]["scores"] == {"volume_spike": found[0, 0, SCORE], "surge": found[0, 2, SCORE]}
+        assert details["shock"]["scores"]["surge"] == details["surge"]["score"] > 4.2
+        assert "scores" not in details["surge"]
+
+
 def test_no_bars_are_no_signals():
     few = Detectors((), chosen=TWO)
     assert few.signals([], few.run(few.new(1)[0], np.empty((0, 8)), np.empty((0, 0)))) == []

@@ -55,7 +55,8 @@ class Detector:
     ``reads`` names metrics. ``forming`` says that everything it reads moves one way only while a bar forms (law 4),
     so that it may be asked early. ``directed`` false: its
     signals have no direction. ``measure`` says in words what the value is. ``warning`` and ``critical`` are how
-    far beyond the threshold a score must lie for that severity.
+    far beyond the threshold a score must lie for that severity. ``joins`` names detectors whose scores at the same bar
+    explain this one: they are told in the signal's detail.
     """
 
     name: ClassVar[str]
@@ -68,6 +69,7 @@ class Detector:
     directed: ClassVar[bool] = True
     warning: ClassVar[float] = 1.0
     critical: ClassVar[float] = 2.5
+    joins: ClassVar[tuple[str, ...]] = ()
 
     score: ClassVar[staticmethod[[Row, Row, Row, Row], Verdict]]
     """``score(p, state, bar, seen)``: how remarkable the bar is, positive upwards, negative downwards. Leaves the

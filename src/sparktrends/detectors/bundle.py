@@ -165,9 +165,10 @@ class Detectors:
         """The signals among what a step or a peek found, in order of rows; ``keys[j]`` says what row j is."""
         thresholds = np.array([p[THRESHOLD] for p in self._params])
         rows, columns = np.nonzero(np.abs(found[:, :, SCORE]) >= thresholds)
-        return [self._signal(keys[j], c, found[j, c]) for j, c in zip(rows.tolist(), columns.tolist(), strict=True)]
+        return [self._signal(keys[j], c, found[j]) for j, c in zip(rows.tolist(), columns.tolist(), strict=True)]
 
-    def _signal(self, key: Key, column: int, found: Floats) -> Signal:
+    def _signal(self, key: Key, column: int, bar: Floats) -> Signal:
+        found = bar[column]
         kind, threshold = self._kinds[column], float(self._params[column][THRESHOLD])
         score = float(found[SCORE])
         excess = abs(score) - threshold
@@ -175,6 +176,9 @@ class Detectors:
         figures = {"value": VALUE, "baseline": BASELINE, "scale": SCALE, "bars": BARS}
         detail: dict[str, Any] = {name: _plain(found[at]) for name, at in figures.items()}
         detail |= {"score": score, "threshold": threshold, "measure": kind.measure}
+        if kind.joins:
+            parts = {other.name: at for at, other in enumerate(self._kinds) if other.name in kind.joins}
+            detail["scores"] = {name: _plain(bar[at, SCORE]) for name, at in parts.items()}
         direction = "none" if not kind.directed else "up" if score > 0 else "down"
         return Signal(*key, kind.kind, kind.name, direction, score, severity, detail)
 

@@ -60,5 +60,6 @@ class Pump(Detector):
     defaults = {**shock.Shock.defaults, "threshold": 3.16, "pace": math.log(1.03) / 5}  # noqa: RUF012
     measure = "log distance from the close before the move began to the bar's high or low"
     forming = True
+    joins = ("surge", "volume_spike")
     score = staticmethod(_score)
     learn = staticmethod(_learn)

@@ -101,5 +101,6 @@ class Shock(Detector):
     }
     measure = "log distance from the previous close to the bar's high or low, judged with the volume"
     forming = True
+    joins = ("surge", "volume_spike")
     score = staticmethod(_score)
     learn = staticmethod(_learn)
