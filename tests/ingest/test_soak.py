@@ -108,13 +108,14 @@ def _in(t: float, span: tuple[float, float]) -> bool:
     return span[0] - 15 < t < span[1] + 5
 
 
-@pytest.mark.timeout(FORM.seconds + 240)
+@pytest.mark.timeout(FORM.seconds + 240 + FORM.away_s)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -> None:
     with world(tmp_path, "random", seed=seed, symbols="BTC,ETH,SOL,AAPL,MSFT,TSLA", rate=2000) as w:
         run = Run(w, FORM, random.Random(seed))
         run.play()
-        assert_whole(w)
+        # To compare a million records takes minutes too.
+        assert_whole(w, 120 + FORM.away_s)
         w.end(run.child)
         assert_in_order(w)
         assert_gaps_told(w)
