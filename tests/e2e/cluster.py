@@ -78,8 +78,9 @@ class Cluster:
         for node in (1, 2, 3):
             folder = self.folder / f"broker-{node}"
             folder.mkdir()
-            own = (self.resolver.java, jars, folder, folder, ports.any_free(), dict(os.environ), f"broker-{node}")
-            self._brokers[f"broker-{node}"] = Broker(*own, node, controllers, cluster)
+            name, where = f"broker-{node}", (self.resolver.java, jars, folder, folder, ports.any_free())
+            of_cluster = {"node": node, "controllers": controllers, "cluster": cluster}
+            self._brokers[name] = Broker(*where, dict(os.environ), name=name, **of_cluster)
         for name in self._brokers:
             self.start(name)
         for name, broker in self._brokers.items():
