@@ -44,6 +44,7 @@ BAD = [
     ("abs(close, open) > 5", "abs takes 1 values, not 2", 0),
     ("max(close) > 5", "max takes 2 to 20", 0),
     ("close > 1e999", "too large", 8),
+    ("close / (3 * 0) > 1", "divides by zero", 9),
     ("signal(close)", "write signal", 0),
     ("signal('moves')", "did you mean", 0),
     ("signal('move', 'left')", "direction is up or down", 0),

@@ -151,6 +151,8 @@ class _Builder:
         operators = tuple(str(token) for token in tree.children[1::2])
         lies = values[0].range
         for operator, value in zip(operators, values[1:], strict=True):
+            if operator == "/" and value.range == (0, 0):
+                raise BadExpression(f"'{source[0]}' divides by zero: it is never known", value.at)
             lies = nodes.range_of(operator, [lies, value.range])
         return nodes.Arithmetic(*source, lies, operators, values)
 
