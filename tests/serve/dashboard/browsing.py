@@ -99,3 +99,17 @@ def charted(tab: Any, seconds: float = 40) -> Any:
 
     until(drawn, seconds, lambda: tab.wait_for_timeout(20))
     return found[0]
+
+
+def last_close(frame: Any) -> float:
+    """The close of the newest bar that the chart has drawn."""
+    return float(frame.evaluate("sparktrends.last.close"))
+
+
+def followed(tab: Any, frame: Any) -> None:
+    """Return once the chart hears of commits."""
+    until(
+        lambda: "live" in frame.inner_text("#live") or "quiet" in frame.inner_text("#live"),
+        20,
+        lambda: tab.wait_for_timeout(50),
+    )

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -17,7 +12,8 @@ import pytest
 
 from serve.api.world import World, serving
 from serve.dashboard import hostile
-from serve.dashboard.browsing import Watched, answers, charted, launched, until
+from serve.dashboard.browsing import charted, followed, last_close, until
+from serve.dashboard.standing import Site, dashboard_of
 from sparktrends.ops import ports
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.dashboard.app import PAGES
@@ -25,82 +21,6 @@ from sparktrends.serve.dashboard.app import PAGES
 pytestmark = pytest.mark.e2e
 TABS, MINUTES = (int(number) for number in os.environ.get("SPARKTRENDS_SOAK", "2x1").split("x"))
 """`make soak-dashboard` asks for ten tabs and ten minutes."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium with an empty profile."""
-    with launched() as started:
-        yield started
-
-
-@dataclass(kw_only=True)
-class Site(Watched):
-    """A running dashboard on a market of its own."""
-
-    world: World
-    pid: int = 0
-    minute: int = 29
-
-    def commit(self, close: float) -> None:
-        """A trade moved the newest bar of the first series."""
-        self.world.run(
-            "UPDATE core.bars SET close = %s, high = greatest(high, %s), low = least(low, %s), state = 'forming'"
-            " WHERE series = 1 AND start = (SELECT max(start) FROM core.bars WHERE series = 1)",
-            close,
-            close,
-            close,
-        )
-        self.world.commit([(1, self.minute)])
-
-
-@pytest.fixture(scope="module")
-def site(database: tuple[Stack, Callable[[], World]]) -> Iterator[Site]:
-    """API and dashboard, as two processes would run them."""
-    world = database[1]()
-    hostile.add(world)
-    hostile.add_news(world)
-    port = ports.any_free()
-    address = f"http://127.0.0.1:{port}"
-    with serving(world, origins=(address,)) as (_, api), _dashboard(world, api, port) as pid:
-        allowed = frozenset({f"127.0.0.1:{port}", api.removeprefix("http://")})
-        yield Site(address, allowed, world=world, pid=pid)
-
-
-@contextmanager
-def _dashboard(world: World, api: str, port: int) -> Iterator[int]:
-    script = Path(__file__).with_name("served.py")
-    process = subprocess.Popen([sys.executable, str(script), api, str(port)], stdin=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    process.stdin.write(f"{world.reader}\n")
-    process.stdin.close()
-    try:
-        until(lambda: answers(port), 60)
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A browser without memory."""
-    made = browser.new_context(viewport={"width": 1300, "height": 950}, timezone_id="America/New_York")
-    yield made
-    made.close()
-
-
-def last_close(frame: Any) -> float:
-    return float(frame.evaluate("sparktrends.last.close"))
-
-
-def followed(tab: Any, frame: Any) -> None:
-    """Wait until the chart hears commits."""
-    until(
-        lambda: "live" in frame.inner_text("#live") or "quiet" in frame.inner_text("#live"),
-        20,
-        lambda: tab.wait_for_timeout(50),
-    )
 
 
 def test_every_page_opens_clean_and_asks_no_other_host(site: Site, context: Any) -> None:
@@ -191,7 +111,7 @@ def test_without_the_api_the_chart_says_so_and_comes_back(
 ) -> None:
     world, port, api_port = database[1](), ports.any_free(), ports.any_free()
     address, api = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{api_port}"
-    with _dashboard(world, api, port):
+    with dashboard_of(world, api, port):
         site = Site(address, frozenset({f"127.0.0.1:{port}", f"127.0.0.1:{api_port}"}), world=world)
         tab = site.open(context, "market", symbol="BTC/USD", source="binance")
         until(lambda: any("live_chart" in frame.url for frame in tab.frames), 30, lambda: tab.wait_for_timeout(50))

@@ -88,6 +88,15 @@ def test_the_url_chooses_the_view(configured: DashboardConfig) -> None:
     assert app.toggle(key="switch_log").value is True
 
 
+def test_the_url_holds_tabs_and_numbers(configured: DashboardConfig) -> None:
+    app = opened("explore", symbol="BTC/USD", source="binance", bars="2000")
+    assert app.select_slider(key="step_bars").value == 2000
+    assert opened("explore", bars="3").select_slider(key="step_bars").value == 500
+    tabs = opened("signals", tab="Signals")
+    assert tabs.query_params["tab"] in ("Signals", ["Signals"])
+    assert opened("signals", tab="Nonsense").query_params["tab"] in ("Alerts", ["Alerts"])
+
+
 def test_a_choice_is_written_into_the_url(configured: DashboardConfig) -> None:
     app = opened("market", symbol="ETH/USD")
     app.multiselect(key="some_panes").set_value(["roc"]).run()
@@ -236,6 +245,14 @@ def test_a_hostile_name_is_escaped_wherever_markdown_is_read(configured: Dashboa
     assert hostile.SYMBOLS[number].split("]")[0].split(" ")[0] in text_of(app)
 
 
+@pytest.mark.parametrize("page", ["signals", "news", "overview"])
+def test_a_table_that_is_downloaded_runs_nothing_in_a_spreadsheet(configured: DashboardConfig, page: str) -> None:
+    tables = [table.value for table in opened(page).dataframe]
+    texts = [value for table in tables for value in table.to_numpy().ravel() if isinstance(value, str)]
+    assert texts
+    assert not [text for text in texts if text.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
 def test_a_database_that_is_away_is_said_and_shown_when_it_is_back(filled: World) -> None:
     configure(DashboardConfig("host=127.0.0.1 port=1 user=x dbname=x password=x", ""))
     for page in PAGES:
@@ -245,6 +262,21 @@ def test_a_database_that_is_away_is_said_and_shown_when_it_is_back(filled: World
         assert not app.dataframe, "old data must not show as new"
     configure(DashboardConfig(filled.reader, ""))
     assert not app.run().warning
+
+
+def test_before_the_first_trade_pages_wait_and_go_on_by_themselves(
+    database: tuple[Stack, Callable[[], World]],
+) -> None:
+    world = database[1]()
+    configure(DashboardConfig(world.reader, ""))
+    world.run("TRUNCATE core.series, core.bars, core.metrics, core.signals, core.alerts RESTART IDENTITY CASCADE")
+    apps = {page.name: opened(page.name) for page in PAGES}
+    assert not [name for name, app in apps.items() if app.exception]
+    for page in ("market", "explore"):
+        assert "No data yet" in text_of(apps[page])
+        assert "sparktrends up" in text_of(apps[page])
+    world.market()
+    assert opened("explore").selectbox(key="series_choice").value == ("binance", "BTC/USD")
 
 
 def test_nothing_running_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,7 +34,13 @@ _STYLE = """<style>
 [data-testid="stSidebar"] .stButton button[kind="tertiary"]:hover { background: rgba(127,127,127,.12); }
 [data-testid="stSidebar"] hr { margin: .6rem 0; }
 .st-brand { font-size: 1.25rem; letter-spacing: -.01em; padding: 0 .7rem .5rem; }
-@media (max-width: 640px) { .block-container { padding-left: .8rem; padding-right: .8rem; padding-top: 3.4rem; } }
+@media (max-width: 640px) {
+.block-container { padding-left: .8rem; padding-right: .8rem; padding-top: 3.4rem; }
+[data-testid="stColumn"]:has([data-testid="stMetric"]) { min-width: calc(50% - .5rem); flex: 1 1 calc(50% - .5rem); }
+[data-testid="stHorizontalBlock"]:has([data-testid="stMetric"]) { gap: .75rem .5rem; }
+.st-key-looks, :has(> .st-key-looks) { order: 1; }
+.st-key-below, :has(> .st-key-below) { order: 2; }
+}
 </style>"""
 
 

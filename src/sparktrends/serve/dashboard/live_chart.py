@@ -52,7 +52,6 @@ class Wish:
     log: bool = False
     zone: str = "UTC"
     mark: str = ""
-    withNews: bool = False
 
 
 def show(wish: Wish) -> None:

@@ -54,6 +54,19 @@ def _sessions(reader: str) -> Sessions:
     return Sessions(reader, "dashboard", size=4, timeout_s=_TIMEOUT_S)
 
 
+def wait_for(question: Callable[..., Any], say: Callable[[], None], every_s: float = EVERY_S) -> None:
+    """Say what is missing until the question finds something; then draw the page."""
+
+    def wait() -> None:
+        with said_plainly():
+            if ask(question):
+                # The whole page: this part of it could only draw itself again.
+                st.rerun()
+            say()
+
+    st.fragment(wait, run_every=every_s)()
+
+
 @contextmanager
 def said_plainly(asked: str = "database") -> Iterator[None]:
     """Show an error of ours where the block would have drawn: what it is, what to do, and that nothing is lost."""

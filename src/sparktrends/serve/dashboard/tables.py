@@ -30,6 +30,8 @@ def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: 
 
 
 def _cell(value: Any, zone: Any) -> Any:
+    if isinstance(value, str):
+        return words.cell(value)
     return words.moment(value, zone) if isinstance(value, datetime) else value
 
 

@@ -50,6 +50,36 @@ def some(label: str, options: Mapping[str, str], name: str, default: Sequence[st
     return list(chosen)
 
 
+def pick(label: str, options: Sequence[str], name: str, **more: Any) -> str:
+    """One of a list; the first where the URL names none of it."""
+    chosen = said(name)
+    first = options.index(chosen) if chosen in options else 0
+    value = str(st.selectbox(label, options, index=first, key=f"{name}_choice", **more))
+    keep(name, value)
+    return value
+
+
+def step(label: str, options: Sequence[int], name: str, default: int) -> int:
+    """One of some numbers, on a slider."""
+    chosen = next((option for option in options if str(option) == said(name)), default)
+    value = int(st.select_slider(label, options, value=chosen, key=f"step_{name}"))
+    keep(name, str(value))
+    return value
+
+
+def tabs(names: Sequence[str], name: str = "tab") -> dict[str, Any]:
+    """A container for each name, of which one is open."""
+    key = f"tabs_{name}_{names[0]}"
+    if key not in st.session_state:
+        chosen = said(name)
+        # The first one for as long as these tabs are shown: another default would make them, and what is in them, anew.
+        st.session_state[f"first_{key}"] = chosen if chosen in names else None
+    made = st.tabs(names, default=st.session_state[f"first_{key}"], key=key, on_change="rerun")
+    opened = [one for one, tab in zip(names, made, strict=True) if tab.open]
+    keep(name, (opened or names)[0])
+    return dict(zip(names, made, strict=True))
+
+
 def switch(label: str, name: str) -> bool:
     """On or off."""
     on = bool(st.toggle(label, value=said(name) == "1", key=f"switch_{name}"))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sparktrends.model import is_replayed, is_simulated
 
 _JOINER = "\u2060"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 STALE_S = 120.0
 """A live series that was silent for longer is shown as stale."""
 REASONS: Mapping[str, str] = {
@@ -34,6 +35,15 @@ def literal(text: object) -> str:
     # Bare addresses become links even so, because Markdown looks for them when the backslashes are gone: an invisible
     # joiner behind what they are known by stops that.
     return re.sub(r"\\[:.@]", lambda found: found.group() + _JOINER, escaped)
+
+
+def cell(text: str) -> str:
+    """Text from outside, made harmless where a spreadsheet reads formulas: a table of ours can be downloaded.
+
+    >>> cell("=1+1"), cell("AAPL")
+    ('\\u2060=1+1', 'AAPL')
+    """
+    return _JOINER + text if text.startswith(_FORMULA) else text
 
 
 def untagged(text: object) -> str:

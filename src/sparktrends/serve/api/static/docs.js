@@ -40,30 +40,48 @@ const shown = async (response) => {
   }
 };
 
-const follow = (url, form, output) => {
-  form.source?.close();
+const keyed = () => {
+  const key = document.getElementById("key").value;
+  return key ? { Authorization: `Bearer ${key}` } : {};
+};
+
+const said = (status, response, url) => {
+  status.textContent = `${response.status} ${response.statusText}  ${url}`;
+  status.className = `status ${response.ok ? "good" : "bad"}`;
+};
+
+// By hand and not by an EventSource, which can send no key. The newest event stands on top.
+const follow = async (form, url, output, status) => {
+  form.stop?.abort();
+  form.stop = new AbortController();
   output.textContent = "";
-  form.source = new EventSource(url);
-  const tell = (event) => {
-    output.textContent = `${event.type} ${event.lastEventId}\n${event.data}\n\n${output.textContent}`.slice(0, 50000);
-  };
-  for (const kind of ["bars", "signals", "reset", "slow"]) form.source.addEventListener(kind, tell);
+  const response = await fetch(url, { headers: keyed(), signal: form.stop.signal });
+  said(status, response, url);
+  if (!response.ok) {
+    output.textContent = await shown(response);
+    return;
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = "", { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    output.textContent = `${[...events.reverse(), output.textContent].join("\n\n")}`.slice(0, 50000);
+  }
+  status.textContent = "The stream has ended.";
 };
 
 const send = async (form, method, url, output, status) => {
-  const key = document.getElementById("key").value;
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const headers = keyed();
   const body = form.elements.namedItem("body")?.value;
   if (body) headers["Content-Type"] = "application/json";
   const response = await fetch(url, { method: method.toUpperCase(), headers, body: body || undefined });
-  status.textContent = `${response.status} ${response.statusText}  ${url}`;
-  status.className = `status ${response.ok ? "good" : "bad"}`;
+  said(status, response, url);
   output.textContent = await shown(response);
 };
 
 const operation = (base, path, method, about) => {
   const parameters = (about.parameters || []).filter((parameter) => parameter.in !== "header");
-  const status = make("p", { className: "status" });
+  const status = make("p", { className: "status", role: "status" });
   const output = make("pre", { hidden: true });
   const form = make("form");
   if (about.description) form.append(make("p", { textContent: about.description }));
@@ -76,16 +94,22 @@ const operation = (base, path, method, about) => {
     form.append(label, make("div", {}, input, make("small", { textContent: parameter.description || "" })));
   }
   if (about.requestBody) {
-    const body = make("textarea", { name: "body", rows: 4, value: '{"hours": 1, "rule": ""}' });
-    form.append(make("label", { textContent: "body" }), body);
+    const body = make("textarea", { name: "body", id: `${method}${path} body`, rows: 4, value: '{"hours": 1, "rule": "price_shock"}' });
+    form.append(make("label", { textContent: "body", htmlFor: body.id }), body);
   }
-  form.append(make("p", {}, make("button", { textContent: "Try it" })));
+  const buttons = make("p", {}, make("button", { textContent: "Try it" }));
+  if (path === "/stream") {
+    const stop = make("button", { type: "button", textContent: "Stop" });
+    stop.addEventListener("click", () => form.stop?.abort());
+    buttons.append(" ", stop);
+  }
+  form.append(buttons);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     output.hidden = false;
     const url = address(base, path, parameters, form);
-    if (path === "/stream") follow(url, form, output);
-    else send(form, method, url, output, status).catch((error) => { status.textContent = String(error); });
+    const asked = path === "/stream" ? follow(form, url, output, status) : send(form, method, url, output, status);
+    asked.catch((error) => { status.textContent = error.name === "AbortError" ? "Stopped." : String(error); });
   });
   const name = make("b", { className: method, textContent: method.toUpperCase() });
   const summary = make("summary", {}, name, make("code", { textContent: path }), about.summary || "");

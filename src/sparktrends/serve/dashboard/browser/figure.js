@@ -1,9 +1,9 @@
 // Bars to a Plotly figure: candles with overlays above, volume and oscillators in panes below. Pure.
 
-import { LENGTH, plain, price } from "./series.js";
+import { LENGTH, doubtOf, plain, price } from "./series.js";
 
 const HUES = ["#3b82f6", "#f59e0b", "#a855f7", "#ec4899", "#14b8a6", "#84cc16", "#f97316", "#6366f1"];
-const SHADES = { up: "#0f9d7a", down: "#d64550" };
+const SHADES = { up: "#0f9d7a", down: "#d64550", doubt: "#e0921a" };
 export const OVERLAYS = {
   sma_20: ["SMA 20"], sma_50: ["SMA 50"], sma_200: ["SMA 200"], ema_12: ["EMA 12"], ema_20: ["EMA 20"], ema_26: ["EMA 26"],
   ema_50: ["EMA 50"], ema_200: ["EMA 200"], vwap_session: ["VWAP", "dot"],
@@ -19,8 +19,9 @@ export const metricsOf = (view) => [
 
 export const heightOf = (view, width) => (width < 600 ? 340 : 430) + 104 + 100 * view.panes.filter((p) => PANES[p]).length;
 
-// `zoom` is {x: [from, to]} of wall-clock texts once a person has moved the chart; null while it follows.
-export function figure(series, view, zoom, clock, theme, others = []) {
+// `zoom` is {x: [from, to]} of wall-clock texts once a person has moved the chart; null while it follows. `read` is the
+// start of the bar that somebody reads by keyboard, or null.
+export function figure(series, view, { zoom, read, news }, clock, theme, others = []) {
   const every = series.traded();
   const span = zoom ? zoom.x : follow(every, series.interval, clock);
   const bars = near(every, span, clock);
@@ -28,9 +29,10 @@ export function figure(series, view, zoom, clock, theme, others = []) {
   const rows = panes(view);
   const compared = others.length > 0;
   const data = compared ? lines([series, ...others], clock, span) : candles(bars, x, view, series.signals, clock);
-  data.push(...volume(bars, x), ...oscillators(bars, x, rows));
-  if (view.news && !compared) data.push(...stories(view.news, bars, clock));
-  const layed = layout({ series, bars, x, span, rows, view, zoom, theme, data, compared, clock });
+  data.push(...volume(bars, x), ...doubts(series, bars, clock), ...oscillators(bars, x, rows));
+  if (news.length && !compared) data.push(...stories(news, bars, clock));
+  const layed = layout({ series, bars, span, rows, view, theme, data, compared, clock });
+  if (read !== null) layed.shapes.push({ type: "line", xref: "x", yref: "paper", x0: clock(read), x1: clock(read), y0: 0, y1: 1, line: { width: 1, color: theme.text } });
   // Behind the fit of the price axis: its bars lie along the price, not along time.
   if (view.overlays.includes("profile") && !compared) data.push(...profile(bars, span, clock, layed));
   return { data, layout: layed, bars: every };
@@ -45,6 +47,9 @@ function near(bars, span, clock) {
   const side = Math.max(to - from, 40);
   return bars.slice(Math.max(0, from - side), to + side + 1);
 }
+
+// The bars that can be seen at the moment.
+export const inView = (bars, span, clock) => (span ? bars.filter((bar) => clock(bar.t) >= span[0] && clock(bar.t) <= span[1]) : bars);
 
 function follow(bars, interval, clock) {
   if (!bars.length) return null;
@@ -118,10 +123,28 @@ function lines(all, clock, span) {
     const bars = series.traded();
     const base = (bars.find((bar) => !span || clock(bar.t) >= span[0]) || bars[0] || {}).close;
     return {
-      type: "scatter", mode: "lines", name: plain(series.symbol), x: bars.map((bar) => clock(bar.t)), y: bars.map((bar) => (bar.close / base - 1) * 100),
+      type: "scatter", mode: "lines", name: plain(named(series, all)), x: bars.map((bar) => clock(bar.t)), y: bars.map((bar) => (bar.close / base - 1) * 100),
       line: { color: HUES[n % HUES.length], width: 1.6 }, hovertemplate: "%{y:+.2f} %", yaxis: "y",
     };
   });
+}
+
+// Two sources of one symbol are told apart.
+function named(series, all) {
+  const alike = all.filter((other) => other.symbol === series.symbol).length > 1;
+  return alike ? `${series.symbol} · ${series.source}` : series.symbol;
+}
+
+// Below the volume: minutes that were revised, are incomplete or are missing, and why.
+function doubts(series, bars, clock) {
+  if (!bars.length) return [];
+  const from = bars[0].t, to = bars[bars.length - 1].t;
+  const found = series.sorted().filter((bar) => bar.t >= from && bar.t <= to && doubtOf(bar));
+  if (!found.length) return [];
+  return [{
+    type: "scatter", mode: "markers", name: "revised or incomplete", x: found.map((bar) => clock(bar.t)), y: found.map(() => 0), yaxis: "y2", cliponaxis: false,
+    marker: { symbol: "diamond", size: 7, color: SHADES.doubt }, text: found.map((bar) => plain(doubtOf(bar))), hovertemplate: "%{text}<extra></extra>",
+  }];
 }
 
 function volume(bars, x) {
@@ -158,17 +181,18 @@ function panes(view) {
 
 const TITLES = { volume: "Volume", rsi: "RSI 14", macd: "MACD", roc: "ROC 10" };
 
-function layout({ series, bars, x, span, rows, view, zoom, theme, data, compared, clock }) {
+function layout({ series, bars, span, rows, view, theme, data, compared, clock }) {
   const grid = { gridcolor: theme.line, linecolor: theme.line, zeroline: false, tickfont: { color: theme.soft, size: 11 } };
   const axes = Object.fromEntries(rows.map((row, n) => [n ? `yaxis${n + 1}` : "yaxis", {
     ...grid, domain: row.domain, side: "right", fixedrange: true, nticks: n ? 4 : 8,
     ...(n ? { title: { text: TITLES[row.name], font: { size: 11, color: theme.soft }, standoff: 6 } } : {}),
+    ...(row.name === "volume" ? { rangemode: "nonnegative" } : {}),
     ...(row.name === "rsi" ? { range: [0, 100], tickvals: [30, 50, 70] } : {}),
   }]));
   Object.assign(axes.yaxis, heights(data, span, view.log && !compared), compared ? { ticksuffix: " %" } : { tickformat: ",~r" });
   const last = bars[bars.length - 1];
   const shapes = last && !compared ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: last.close, y1: last.close, yref: "y", line: { width: 1, dash: "dot", color: last.close >= last.open ? SHADES.up : SHADES.down } }] : [];
-  const tag = last && !compared ? [{ xref: "paper", x: 1, xanchor: "left", y: view.log ? Math.log10(last.close) : last.close, yref: "y", text: price(last.close), showarrow: false, font: { color: "#fff", size: 11 }, bgcolor: last.close >= last.open ? SHADES.up : SHADES.down, borderpad: 2 }] : [];
+  const tag = last && !compared ? [{ xref: "paper", x: 1, xanchor: "left", y: axes.yaxis.type === "log" ? Math.log10(last.close) : last.close, yref: "y", text: price(last.close), showarrow: false, font: { color: "#fff", size: 11 }, bgcolor: last.close >= last.open ? SHADES.up : SHADES.down, borderpad: 2 }] : [];
   return {
     ...axes, shapes, annotations: tag, uirevision: `${series.source}|${series.symbol}|${series.interval}`,
     xaxis: { ...grid, type: "date", range: span || undefined, anchor: rows[rows.length - 1].axis, rangeslider: { visible: false }, rangebreaks: breaks(bars, series.interval, clock), showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: theme.soft, spikedash: "dot" },

@@ -2,15 +2,18 @@
 // reruns with the same wish change nothing here, so zoom and position stay.
 
 import { figure, heightOf, metricsOf } from "./figure.js";
-import { ago, price, Series, wallClock } from "./series.js";
+import { hands, tell } from "./hands.js";
+import { head, title } from "./head.js";
+import { Series, wallClock } from "./series.js";
 
-const HISTORY = 600, COMPARED = 600, METRICS_EVERY = 1000, DRAW_EVERY = 120, QUIET = 30_000;
+const HISTORY = 600, COMPARED = 600, METRICS_EVERY = 1000, DRAW_EVERY = 120, STORIES_EVERY = 60_000;
 const at = (id) => document.getElementById(id);
 const chart = at("chart");
-const stats = (window.sparktrends = { draws: 0, events: 0, latency: [], firstDrawMs: null });
+const stats = (window.sparktrends = { draws: 0, events: 0, loads: 0, latency: [], firstDrawMs: null });
 
-let view = null, theme = {}, shown = "", series = null, others = [], zoom = null, clock = wallClock("UTC");
-let loaded = false, link = null, state = "connecting", problem = "", drawing = 0, lastDraw = 0, cost = 0, metricsDue = 0, loading = 0;
+let view = null, theme = {}, shown = "", series = null, others = [], zoom = null, read = null, clock = wallClock("UTC");
+let loaded = false, link = null, state = "connecting", problem = "", drawing = 0, lastDraw = 0, cost = 0, metricsDue = 0;
+let loading = 0, settled = 0, missed = false, restored = false, news = [], storiesDue = 0, height = 0;
 
 // Plotly is big: the page asks for it first of all, and it is read while everything else is on its way.
 const plotly = new Promise((resolve, reject) => {
@@ -32,7 +35,7 @@ window.addEventListener("message", ({ data, source }) => {
 function dress(raw) {
   document.documentElement.classList.toggle("dark", raw.base === "dark");
   const style = getComputedStyle(document.documentElement);
-  theme = { raw, text: style.getPropertyValue("--text"), soft: style.getPropertyValue("--soft"), line: style.getPropertyValue("--line") };
+  theme = { ...theme, raw, text: style.getPropertyValue("--text"), soft: style.getPropertyValue("--soft"), line: style.getPropertyValue("--line") };
 }
 
 function wish(args) {
@@ -40,19 +43,20 @@ function wish(args) {
   const metrics = view ? metricsOf(view).join() : "";
   view = args;
   clock = wallClock(view.zone);
-  at("name").textContent = view.symbol;
-  at("mark").textContent = view.mark;
-  at("mark").hidden = !view.mark;
+  title(view);
   theme.height = heightOf(view, window.innerWidth);
-  toStreamlit("streamlit:setFrameHeight", { height: theme.height + 36 });
+  chart.style.minHeight = `${theme.height}px`;
   if (key !== shown) {
     shown = key;
-    zoom = null;
+    zoom = read = null;
     loaded = false;
+    news = [];
+    stats.range = undefined;
     series = new Series(view.source, view.symbol, view.interval);
     others = view.compare.map(([source, symbol]) => new Series(source, symbol, view.interval));
     connect();
     load();
+    stories();
   } else if (metricsOf(view).join() !== metrics) load();
   else draw(true);
 }
@@ -68,20 +72,18 @@ const barsOf = (one, limit, metrics) => page("bars", { symbol: one.symbol, sourc
 
 // History; also after every break, because what happened meanwhile was not told. Tries again until it succeeds.
 async function load() {
-  const turn = ++loading, wished = shown;
+  const turn = ++loading;
+  missed = false;
   try {
-    const found = await Promise.all([
+    const asked = [
       barsOf(series, HISTORY, metricsOf(view)),
       page("signals", { symbol: view.symbol, source: view.source, interval: view.interval, limit: 200 }),
       ...others.map((other) => barsOf(other, COMPARED, [])),
-    ]);
-    if (turn !== loading || wished !== shown) return;
-    series.take(found[0]);
-    series.takeSignals(found[1]);
-    others.forEach((other, n) => other.take(found[n + 2]));
-    if (view.withNews && !view.news) await stories();
-    problem = "";
-    loaded = true;
+    ];
+    await bridged(Promise.all(asked), (found) => turn === loading && takeAll(found));
+    if (turn !== loading) return;
+    settled = turn;
+    if (missed) load();
   } catch (error) {
     if (turn !== loading) return;
     const down = error instanceof TypeError || error.name === "TimeoutError";
@@ -91,16 +93,51 @@ async function load() {
   draw(true);
 }
 
+function takeAll([bars, signals, ...compared]) {
+  if (restored) for (const one of [series, ...others]) one.bars.clear();
+  series.take(bars);
+  series.takeSignalsAnew(signals);
+  others.forEach((other, n) => other.take(compared[n]));
+  problem = "";
+  loaded = true;
+  restored = false;
+  stats.loads += 1;
+}
+
+// A page shows the moment at which it was read. What was heard while it was on its way is said again after it: else it
+// would put older bars in the place of newer ones, and the last word on a minute that is over would be lost.
+const heard = [];
+let asking = 0;
+async function bridged(asked, take) {
+  const from = heard.length;
+  asking += 1;
+  try {
+    take(await asked);
+    heard.slice(from).forEach(spread);
+  } finally {
+    asking -= 1;
+    if (!asking) heard.length = 0;
+  }
+}
+
+// Headlines as marks. The chart does not wait for them, and shows what it has when they cannot be had.
 async function stories() {
-  const rows = await page("news", { symbol: view.symbol, limit: 100, fields: "published_at,headline" });
-  view.news = rows.map((row) => ({ t: Date.parse(row.published_at), headline: row.headline }));
+  clearTimeout(storiesDue);
+  storiesDue = setTimeout(stories, STORIES_EVERY);
+  const of = shown;
+  try {
+    const rows = await page("news", { symbol: view.symbol, limit: 100, fields: "published_at,headline" });
+    if (of !== shown) return;
+    news = rows.map((row) => ({ t: Date.parse(row.published_at), headline: row.headline }));
+    draw();
+  } catch { /* `load` and the stream say when the API is away */ }
 }
 
 function connect() {
   const symbols = [series, ...others].map((one) => one.symbol);
   const keys = [series, ...others].map((one) => `${one.source}\n${one.symbol}`);
   if (!link) {
-    link = new SharedWorker("stream.js", "sparktrends-stream").port;
+    link = window.SharedWorker ? new SharedWorker("stream.js", "sparktrends-stream").port : new Worker("stream.js");
     link.onmessage = ({ data }) => (data.kind ? hear(data) : turn(data.state));
     setInterval(() => link.postMessage({ alive: true }), 30_000);
     window.addEventListener("pagehide", () => link.postMessage({ bye: true }));
@@ -108,23 +145,33 @@ function connect() {
   link.postMessage({ follow: { api: view.api, symbols, keys } });
 }
 
+// Whatever was committed before the stream was open is on the pages that are asked for from then on.
 function turn(word) {
-  const before = state;
+  const opened = word === "on" && state !== "on";
   state = word === "reset" ? "on" : word;
-  if (word === "reset" || (word === "on" && before === "off")) load();
+  if (word === "reset") restored = true;
+  if (opened || word === "reset") {
+    if (loading === settled) load();
+    else missed = true;
+  }
   status();
 }
 
-function hear({ kind, rows, at: committed }) {
+function hear(event) {
   stats.events += 1;
+  if (asking) heard.push(event);
+  spread(event);
+  if (event.kind === "bars") stats.pending = stats.pending || event.at / 1000;
+  if (event.kind === "bars" && metricsOf(view).length) refreshMetrics();
+  draw();
+}
+
+function spread({ kind, rows }) {
   for (const one of [series, ...others]) {
     const mine = rows.filter((row) => row.source === one.source && row.symbol === one.symbol);
     if (kind === "bars") one.take(mine);
     else if (one === series) one.takeSignals(mine);
   }
-  if (kind === "bars") stats.pending = stats.pending || committed / 1000;
-  if (kind === "bars" && metricsOf(view).length) refreshMetrics();
-  draw();
 }
 
 // Events carry bars alone: the metrics they lack are fetched beside them, once a second at most.
@@ -132,11 +179,11 @@ function refreshMetrics() {
   if (metricsDue) return;
   metricsDue = setTimeout(async () => {
     metricsDue = 0;
-    const wished = shown;
+    const of = series;
     try {
       const names = metricsOf(view);
-      const rows = await barsOf(series, Math.min(HISTORY, series.lacking(names)), names);
-      if (wished === shown) { series.take(rows); draw(); }
+      await bridged(barsOf(of, Math.min(HISTORY, of.lacking(names)), names), (rows) => of.take(rows));
+      draw();
     } catch { /* `load` and the stream say when the API is away */ }
   }, METRICS_EVERY);
 }
@@ -154,7 +201,7 @@ async function paint() {
   status();
   if (!series.bars.size) return;
   await plotly;
-  const made = figure(series, view, zoom, clock, theme, others);
+  const made = figure(series, view, { zoom, read, news }, clock, theme, others);
   lastDraw = Date.now();
   await Plotly.react(chart, made.data, made.layout, { displaylogo: false, responsive: true, scrollZoom: true, displayModeBar: false });
   cost = Math.min(400, Date.now() - lastDraw); // a slow machine draws less often, and stays usable
@@ -163,63 +210,49 @@ async function paint() {
   stats.bars = made.bars.length;
   stats.last = made.bars[made.bars.length - 1];
   stats.range = made.layout.xaxis.range;
+  at("now").disabled = !zoom;
+  status();
 }
 
 function listen() {
   chart.on("plotly_relayout", (change) => {
     const from = change["xaxis.range[0]"] ?? change["xaxis.range"]?.[0], to = change["xaxis.range[1]"] ?? change["xaxis.range"]?.[1];
     if (from === undefined || to === undefined) return;
-    move(String(from).replace(" ", "T"), String(to).replace(" ", "T"));
+    move({ x: [String(from).replace(" ", "T"), String(to).replace(" ", "T")] });
   });
-  chart.on("plotly_doubleclick", () => { zoom = null; draw(true); });
+  chart.on("plotly_doubleclick", () => move(null));
 }
 
-function move(from, to) {
-  zoom = { x: [from, to] };
+function move(wanted) {
+  zoom = wanted;
   draw(true);
 }
 
-chart.addEventListener("keydown", (event) => {
-  if (!series || !stats.range) return;
-  const [from, to] = stats.range.map((text) => Date.parse(`${text.slice(0, 19)}Z`)), width = to - from;
-  const text = (t) => new Date(t).toISOString().slice(0, 19);
-  const steps = { ArrowLeft: [-0.15, -0.15], ArrowRight: [0.15, 0.15], "+": [0.15, -0.15], "=": [0.15, -0.15], "-": [-0.2, 0.2] }[event.key];
-  if (event.key === "Home" || event.key === "0") zoom = null;
-  else if (steps) zoom = { x: [text(from + steps[0] * width), text(to + steps[1] * width)] };
-  else return;
-  event.preventDefault();
-  draw(true);
-});
+hands(
+  () => (stats.range ? { series, view, clock, range: stats.range, read } : null),
+  move,
+  (start, wanted) => { read = start; move(wanted || zoom); },
+);
 
-// What is on the screen, how old it is, and whether it still moves.
 function status() {
   if (!series) return;
-  const bars = series.traded(), last = bars[bars.length - 1], live = at("live");
-  const first = bars[Math.max(0, bars.length - 140)];
-  at("words").hidden = !problem && bars.length > 0;
-  at("words").textContent = at("words").hidden ? "" : problem || (!loaded ? "Loading …" : `No ${view.interval} bars of ${view.symbol} yet. They appear here as soon as the first trade is stored.`);
-  if (last) {
-    const change = first ? last.close / first.open - 1 : 0;
-    at("last").textContent = price(last.close);
-    at("change").textContent = `${change >= 0 ? "+" : ""}${(change * 100).toFixed(2)} % in view`;
-    at("change").className = at("last").className = change >= 0 ? "up" : "down";
-    at("state").textContent = `${clock(last.t).replace("T", " ").slice(0, 16)} ${view.zone || "UTC"} · ${last.state}${last.revision ? `, revised by ${last.revision}` : ""}${last.origin === "provider" ? " · provider’s bar" : ""}`;
-  }
-  const silent = Date.now() - series.heardAt, known = series.heardAt > 0;
-  const old = known && silent > QUIET;
-  live.className = state === "off" || problem ? "off" : old ? "old" : state === "on" ? "on" : "";
-  const age = known ? `, last change ${ago(silent)} ago` : "";
-  live.textContent = state === "off" || problem ? `not connected${age}` : old ? `quiet${age}` : state === "on" ? `live${age}` : "connecting";
+  head({ series, view, clock, range: stats.range, problem, loaded, state });
+  tell({ series, view, clock, read });
 }
 
 setInterval(status, 1000);
 document.addEventListener("visibilitychange", () => draw(true));
 window.addEventListener("resize", () => {
-  if (!view) return;
-  const height = heightOf(view, window.innerWidth);
-  if (height === theme.height) return;
-  theme.height = height;
-  toStreamlit("streamlit:setFrameHeight", { height: height + 36 });
+  if (!view || theme.height === heightOf(view, window.innerWidth)) return;
+  theme.height = heightOf(view, window.innerWidth);
+  chart.style.minHeight = `${theme.height}px`;
   draw(true);
 });
+// The heading takes as many lines as it needs: the frame is as high as what is in it.
+new ResizeObserver(() => {
+  const needed = Math.ceil(document.body.getBoundingClientRect().height);
+  if (!view || needed === height) return;
+  height = needed;
+  toStreamlit("streamlit:setFrameHeight", { height });
+}).observe(document.body);
 toStreamlit("streamlit:componentReady", { apiVersion: 1 });

@@ -22,6 +22,12 @@ export class Series {
     if (this.bars.size > KEPT * 1.2) this.bars = new Map(this.sorted().slice(-KEPT).map((bar) => [bar.t, bar]));
   }
 
+  // A page of signals is all there is: what is not on it was taken back while nobody listened.
+  takeSignalsAnew(rows) {
+    this.signals = new Map();
+    this.takeSignals(rows);
+  }
+
   takeSignals(rows) {
     for (const row of rows) {
       if (row.interval !== this.interval) continue;
@@ -62,6 +68,23 @@ export function wallClock(zone) {
     return offsets.get(hour);
   };
   return (t) => new Date(t + offset(t)).toISOString().slice(0, 19);
+}
+
+const REASONS = { no_trade: "nobody traded", feed_stale: "the feed was silent", throttled: "the provider held us back", partial_start: "we began in the middle of it" };
+
+// Why one should not take a bar for whole; "" when there is nothing. The same words as in the tables.
+export function doubtOf(bar) {
+  const doubts = bar.revision ? [`revised by ${bar.revision} records`] : [];
+  if (bar.reason && bar.reason !== "no_trade") doubts.push(`${bar.close === null ? "" : "incomplete: "}${REASONS[bar.reason] || bar.reason}`);
+  return doubts.join("; ");
+}
+
+// A bar in a sentence, for who reads it from bar to bar.
+export function sentence(bar, signals, clock, zone) {
+  const prices = ["open", "high", "low", "close"].map((name) => `${name} ${price(bar[name])}`);
+  const found = [...signals.values()].filter((signal) => signal.t === bar.t).map((signal) => `${signal.name} ${signal.direction}`);
+  const parts = [`${clock(bar.t).replace("T", " ").slice(0, 16)} ${zone}`, ...prices, `volume ${price(bar.volume)}`, bar.state, doubtOf(bar), bar.origin === "provider" ? "the provider’s bar" : "", ...found];
+  return parts.filter(Boolean).join(" · ");
 }
 
 // Text that came from outside, for places where Plotly reads tags.

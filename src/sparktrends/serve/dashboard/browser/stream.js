@@ -1,5 +1,6 @@
 // A shared worker: one connection to the event stream for all tabs. A browser keeps at most six connections to one
-// host, so ten tabs with one each would leave four of them, and every fetch, waiting for ever.
+// host, so ten tabs with one each would leave four of them, and every fetch, waiting for ever. A browser without shared
+// workers (some phones have none) runs it as a worker of one tab.
 
 const SILENT_MS = 150_000; // background tabs may run a timer only once a minute
 const ports = new Map();
@@ -7,15 +8,17 @@ let source = null;
 let followed = "";
 let state = "connecting";
 
-onconnect = (event) => {
-  const port = event.ports[0];
+function attach(port) {
   port.onmessage = ({ data }) => {
     if (data.bye) ports.delete(port);
     else ports.set(port, { ...(ports.get(port) || {}), ...(data.follow || {}), seen: Date.now() });
     follow();
     if (data.follow) port.postMessage({ state });
   };
-};
+}
+
+if (self.SharedWorkerGlobalScope) self.onconnect = (event) => attach(event.ports[0]);
+else attach(self);
 
 setInterval(() => {
   for (const [port, wish] of ports) if (Date.now() - wish.seen > SILENT_MS) ports.delete(port);
@@ -30,6 +33,8 @@ function follow() {
   if (wanted === followed) return;
   followed = wanted;
   if (source) source.close();
+  // What is committed until the next one is open is told to nobody: when it is, every tab loads.
+  if (state === "on") tell("connecting");
   source = wanted ? open(wishes[0].api, symbols) : null;
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from sparktrends.serve.dashboard import tables, view, words
-from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly
+from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly, wait_for
 from sparktrends.store import board
 
 Rows = Sequence[Mapping[str, Any]]
@@ -19,21 +19,15 @@ def show() -> None:
     st.title("Daily")
     days = [day.isoformat() for day in ask(board.trend_days)]
     if not days:
-        view.renewed(SLOWLY_S, _wait)
+        wait_for(board.trend_days, _say_none, SLOWLY_S)
         return
-    chosen = view.said("day")
-    day = str(st.selectbox("Day", days, index=days.index(chosen) if chosen in days else 0, key="day_choice"))
-    view.keep("day", day)
+    day = view.pick("Day", days, "day")
     view.renewed(SLOWLY_S, lambda: _body(day))
 
 
-def _wait() -> None:
-    with said_plainly():
-        if ask(board.trend_days):
-            # The whole page: this part of it could only draw itself again.
-            st.rerun()
-        st.info("**No daily run yet.** `sparktrends batch daily` makes the first; Airflow does the same every day.")
-        st.caption("It fetches bars, news and companies of the day, scores them, and compares each symbol with itself.")
+def _say_none() -> None:
+    st.info("**No daily run yet.** `sparktrends batch daily` makes the first; Airflow does the same every day.")
+    st.caption("It fetches bars, news and companies of the day, scores them, and compares each symbol with itself.")
 
 
 def _body(day: str) -> None:

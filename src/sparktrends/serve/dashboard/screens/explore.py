@@ -12,7 +12,8 @@ from sparktrends.errors import BadSetting
 from sparktrends.indicators import FAMILIES, compute
 from sparktrends.indicators.registry import LONGEST, SHORTEST
 from sparktrends.serve.dashboard import figures, view, words
-from sparktrends.serve.dashboard.reading import ask
+from sparktrends.serve.dashboard.reading import ask, wait_for
+from sparktrends.serve.dashboard.screens.market import say_no_data
 from sparktrends.store import board
 
 _OVER_PRICE = ("sma", "ema", "wma", "bb")
@@ -24,7 +25,7 @@ def show() -> None:
     st.title("Explore")
     rows = ask(board.series)
     if not rows:
-        st.info("**No data yet.** Start a source with `sparktrends up`; then come back.")
+        wait_for(board.series, say_no_data)
         return
     row, interval, count = _choose_series(rows)
     wanted = _choose_indicators()
@@ -84,8 +85,8 @@ def _choose_series(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any]
     with middle:
         interval = view.one("Interval", ask(board.intervals, row["series"]) or ["1m"], "interval", "1m")
     with right:
-        count = st.select_slider("Bars", [200, 500, 1000, 2000, _MOST], value=500)
-    return row, interval, int(count)
+        count = view.step("Bars", [200, 500, 1000, 2000, _MOST], "bars", 500)
+    return row, interval, count
 
 
 def _choose_indicators() -> dict[str, list[int]]:

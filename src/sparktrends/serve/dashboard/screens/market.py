@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -11,7 +12,7 @@ from sparktrends.serve.dashboard import tables, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, Wish
 from sparktrends.serve.dashboard.live_chart import show as show_chart
-from sparktrends.serve.dashboard.reading import EVERY_S, ask, ask_slowly, said_plainly
+from sparktrends.serve.dashboard.reading import EVERY_S, ask, ask_slowly, said_plainly, wait_for
 from sparktrends.store import board
 
 _DEFAULT = ("sma_50", "sma_200", "bb")
@@ -21,10 +22,11 @@ def show() -> None:
     """Draw the page."""
     rows = ask(board.series)
     if not rows:
-        view.renewed(EVERY_S, _wait_for_first)
+        wait_for(board.series, say_no_data)
         return
     row = _choose(rows)
-    view.renewed(EVERY_S, view.after_the_rest("tables", lambda: _tables(row)))
+    with st.container(key="below"):
+        view.renewed(EVERY_S, view.after_the_rest("tables", lambda: _tables(row)))
 
 
 def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -36,6 +38,23 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         length = view.one("Interval", offered, "interval", "1m")
     with look:
         log = view.switch("Log scale", "log")
+    with st.container(key="looks"):
+        overlays, panes, compare = _looks(rows, row)
+    pairs = [name.split("|", 1) for name in compare]
+    wish = Wish(
+        current().api, row["source"], row["symbol"], length, overlays, panes, pairs, log, view.zone(),
+        words.mark(row["source"]),
+    )  # fmt: skip
+    show_chart(wish)
+    st.caption(
+        "Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home; with Shift, "
+        "← → read bar by bar. A diamond below marks what was revised or is incomplete."
+    )
+    return {**row, "interval": length}
+
+
+def _looks(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """What lies over the candles, what stands below them, and which series are compared."""
     others = {"|".join(view.key_of(other)): view.titled(view.key_of(other)) for other in _kindred(rows, row)}
     over, below, beside = st.columns([4, 2, 3])
     with over:
@@ -44,14 +63,7 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         panes = view.some("Panes", PANES, "panes", ("rsi",))
     with beside:
         compare = view.some("Compare with", others, "compare")
-    pairs = [name.split("|", 1) for name in compare]
-    wish = Wish(
-        current().api, row["source"], row["symbol"], length, overlays, panes, pairs, log, view.zone(),
-        words.mark(row["source"]), bool(ask(board.news, (row["symbol"],), 1)),
-    )  # fmt: skip
-    show_chart(wish)
-    st.caption("Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home.")
-    return {**row, "interval": length}
+    return overlays, panes, compare
 
 
 def _kindred(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -61,16 +73,16 @@ def _kindred(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[
 
 def _tables(row: Mapping[str, Any]) -> None:
     with said_plainly():
-        bars, found, profile = st.tabs(["Newest bars", "Signals of this series", "Volume profile"])
-        with bars:
+        tabs = view.tabs(["Newest bars", "Signals of this series", "Volume profile"])
+        with tabs["Newest bars"]:
             tables.bars(ask(board.bars, row["series"], row["interval"], 30)[::-1])
-        with found:
+        with tabs["Signals of this series"]:
             signals = ask(board.signals, row["series"])
             if signals:
                 tables.signals(signals)
             else:
                 st.caption("No signal yet. Detectors need some bars before they know what is usual.")
-        with profile:
+        with tabs["Volume profile"]:
             _profile(row)
 
 
@@ -83,8 +95,8 @@ def _profile(row: Mapping[str, Any]) -> None:
             "“Volume profile” of the chart shows that of what is in view."
         )
         return
-    day = st.selectbox("Session of", days, key="profile_day")
-    levels = ask_slowly(board.profile, row["series"], day)
+    day = view.pick("Session of", [day.isoformat() for day in days], "session")
+    levels = ask_slowly(board.profile, row["series"], date.fromisoformat(day))
     if not levels:
         return
     control = next(level for level in levels if level["point_of_control"])
@@ -98,10 +110,9 @@ def _profile(row: Mapping[str, Any]) -> None:
     tables.profile(levels)
 
 
-def _wait_for_first() -> None:
-    with said_plainly():
-        if ask(board.series):
-            # The whole page: this part of it could only draw itself again.
-            st.rerun()
-        st.info("**No data yet.** The first bar appears as soon as a trade is stored.")
-        st.caption("Nothing coming? `sparktrends check ingest` says whether a source is delivering.")
+def say_no_data() -> None:
+    """What is so before the first trade, and whom to ask."""
+    st.info("**No data yet.** The first bar appears as soon as a trade is stored.")
+    st.caption(
+        "Nothing coming? `sparktrends up` starts a source; `sparktrends check ingest` says whether one is delivering."
+    )

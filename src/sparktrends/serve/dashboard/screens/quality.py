@@ -30,8 +30,7 @@ def _body(hours: int) -> None:
             return
         late, refused = ask_slowly(board_health.late), ask_slowly(board_health.quarantine_counts)
         _figures(rows, late, refused)
-        names = ["Scores", "Missing minutes", "By series", "Late", "Quarantined", "Gaps"]
-        tabs = dict(zip(names, st.tabs(names), strict=True))
+        tabs = view.tabs(["Scores", "Missing minutes", "By series", "Late", "Quarantined", "Gaps"])
         with tabs["Missing minutes"]:
             _missing(rows)
         with tabs["By series"]:

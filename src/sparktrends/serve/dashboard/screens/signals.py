@@ -27,14 +27,14 @@ def show() -> None:
             st.rerun()
         view.renewed(EVERY_S, lambda: _one(chosen))
         return
-    alerts, signals, rules = st.tabs(["Alerts", "Signals", "Rules and backtests"])
-    with alerts:
+    tabs = view.tabs(["Alerts", "Signals", "Rules and backtests"])
+    with tabs["Alerts"]:
         view.renewed(EVERY_S, _alerts)
         _hands()
-    with signals:
+    with tabs["Signals"]:
         severities = view.some("Severity", _SEVERITIES, "severity", ("critical", "warning"))
         view.renewed(EVERY_S, lambda: _signals(severities))
-    with rules:
+    with tabs["Rules and backtests"]:
         backtests.show()
 
 

@@ -19,14 +19,14 @@ from sparktrends.serve.dashboard.screens import machinery
 from sparktrends.store import board, board_health
 
 Rows = Sequence[Mapping[str, Any]]
+_READ = "records_read"
 
 
 def show() -> None:
     """Draw the page."""
     st.title("System")
     view.renewed(EVERY_S, _top)
-    names = ["Processes", "Batches and quotas", "Freshness", "Kafka", "Messages", "Database"]
-    tabs = dict(zip(names, st.tabs(names), strict=True))
+    tabs = view.tabs(["Processes", "Batches and quotas", "Freshness", "Kafka", "Messages", "Database"])
     with tabs["Processes"]:
         view.renewed(5.0, _processes)
     with tabs["Batches and quotas"]:
@@ -36,7 +36,7 @@ def show() -> None:
     with tabs["Kafka"]:
         view.renewed(SLOWLY_S, _topics)
     with tabs["Messages"]:
-        _messages()
+        view.renewed(SLOWLY_S, _messages)
     with tabs["Database"]:
         view.renewed(SLOWLY_S, _database)
 
@@ -162,17 +162,31 @@ def _messages() -> None:
     with _broker():
         places = _asked_topics(connection)
         left, middle, right = st.columns([3, 2, 2], vertical_alignment="bottom")
-        names = list(dict.fromkeys(row["topic"] for row in places))
-        topic = left.selectbox("Topic", names, index=0 if names else None)
-        partition = middle.selectbox("Partition", [row["partition"] for row in places if row["topic"] == topic])
-        if right.button("Read the last 50", icon=":material/refresh:", width="stretch") and topic is not None:
-            found = machine.records(connection, topic, int(partition or 0), 50)
-            timed = [{**row, "at": datetime.fromtimestamp(row["appended"] / SECOND, UTC)} for row in found]
-            columns = {"offset": "Offset", "at": "Appended", "key": "Key"}
-            value = st.column_config.TextColumn("Record", width="large")
-            tables.table(timed, {**columns, "value": value}, height=420)
-            if not found:
-                st.caption("This partition is empty.")
+        if not places:
+            st.caption("The broker has none of our topics yet: `sparktrends topics --apply` makes them.")
+            return
+        with left:
+            topic = view.pick("Topic", list(dict.fromkeys(row["topic"] for row in places)), "topic")
+        with middle:
+            partitions = [str(row["partition"]) for row in places if row["topic"] == topic]
+            partition = view.pick("Partition", partitions, "partition")
+        place = (topic, int(partition))
+        if right.button("Read the last 50", icon=":material/refresh:", width="stretch"):
+            st.session_state[_READ] = (place, machine.records(connection, *place, 50))
+        # Kept: a renewal of this part shows them again.
+        of, found = st.session_state.get(_READ, (None, []))
+        if of == place:
+            _show_records(found)
+
+
+def _show_records(found: Rows) -> None:
+    if not found:
+        st.caption("This partition is empty.")
+        return
+    timed = [{**row, "at": datetime.fromtimestamp(row["appended"] / SECOND, UTC)} for row in found]
+    columns = {"offset": "Offset", "at": "Appended", "key": "Key"}
+    value = st.column_config.TextColumn("Record", width="large")
+    tables.table(timed, {**columns, "value": value}, height=420)
 
 
 def _broker() -> Any:
