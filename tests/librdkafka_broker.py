@@ -31,6 +31,11 @@ class Broker:
 @pytest.fixture
 def broker() -> Broker:
     """A fresh broker with no topics."""
+    return fresh_broker()
+
+
+def fresh_broker() -> Broker:
+    """Another one."""
     quiet = logging.getLogger("test.librdkafka")
     owner = ck.Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "logger": quiet})
     found = next(iter(owner.list_topics(timeout=10).brokers.values()))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from librdkafka_broker import Broker
+from librdkafka_broker import Broker, fresh_broker
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.errors import Unavailable
+from sparktrends.ingest.places import Places
 from sparktrends.ingest.playback import Playback, Progress, Summary, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.model import MINUTE, SECOND
@@ -73,6 +74,29 @@ def test_at_full_speed_nobody_sleeps(broker: Broker, recording: Replay) -> None:
     summary, _, time = play(broker, Track(recording, None))
     assert (summary.published, time.slept) == (600, 0)
     assert summary.positions["raw.trades", 0] + sum(v for k, v in summary.positions.items() if k[1]) == 600 + 10 + 17
+
+
+def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: Replay, tmp_path: Path) -> None:
+    places, emptied = Places(tmp_path / "places.json"), fresh_broker()
+    done, _, _ = play(broker, Track(recording, None), places=places)
+    again, _, _ = play(emptied, Track(recording, None), places=places)
+    assert (done.published, again.published) == (600, 0)
+    assert ids(emptied) == Counter()
+
+
+def test_what_is_written_while_it_plays_has_settled(broker: Broker, recording: Replay, tmp_path: Path) -> None:
+    places, unsettled = Places(tmp_path / "places.json"), list[int]()
+
+    def report(progress: Progress) -> None:
+        written = places.read()
+        if written and progress.lanes and not progress.done:
+            (last,) = written.values()
+            unsettled.append(progress.lanes[0].published - int(last.id.rpartition("-")[2] or 0))
+
+    play(broker, Track(recording, 1.0), places=places, report=report)
+    # A trade a second: the last ten seconds are never told, and it is written every ten seconds.
+    assert min(unsettled[60:1000]) >= 10
+    assert max(unsettled[60:1000]) <= 21
 
 
 def test_a_second_run_publishes_nothing_and_knows_the_end(broker: Broker, recording: Replay) -> None:

@@ -2,7 +2,7 @@
 
 The log itself is the memory. A live source remembers recent ids (`Door`) and learns them from the tail of its
 partitions at start (`recall`). A recording or simulator numbers its trades in order, so the last one of each series
-in the log says where to go on (`last_seen`); nothing else has to be kept anywhere.
+in the log says where to go on (`last_seen`), or, where the log was trimmed since, a small file (`places`).
 """
 
 from __future__ import annotations

@@ -14,14 +14,17 @@ from sparktrends.bus.kafka import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.errors import Unavailable
 from sparktrends.ingest.dedupe import Seen, last_seen
+from sparktrends.ingest.places import Places
 from sparktrends.ingest.publish import Publisher
-from sparktrends.model import SECOND, Heartbeat
-from sparktrends.sources.recording import Event, Recording
+from sparktrends.model import SECOND, Heartbeat, Trade
+from sparktrends.sources.recording import Event, LastSeen, Recording, Series
 from sparktrends.telemetry import Clock
 
 _SLICE = 2_000
 _TICK_S = 0.005
 _REPORT = SECOND // 2
+# What was published that long ago Kafka has acknowledged: only that is written down while a recording plays.
+_SETTLED = 10 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class _Lane:
     began: int = 0
     published: int = 0
     position: int | None = None
+    places: dict[Series, LastSeen] = field(default_factory=dict)
 
     def begin(self, now: int) -> None:
         self.next = next(self.events, None)
@@ -99,8 +103,16 @@ class _Lane:
             moved += 1
             self.published += not isinstance(event, Heartbeat)
             self.position = event.received
+            self._stands_at(event)
             self.next = event = next(self.events, None)
         return moved
+
+    def _stands_at(self, event: Event) -> None:
+        series, received = (event.source, event.symbol), event.received or 0
+        if isinstance(event, Trade) and event.id:
+            self.places[series] = LastSeen(event.id, str(event.price), received)
+        else:
+            self.places[series] = self.places.get(series, _NOWHERE)._replace(received=received)
 
     def progress(self) -> LaneProgress:
         total = self.track.recording.total
@@ -109,7 +121,10 @@ class _Lane:
 
 @dataclass(slots=True)
 class Playback:
-    """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second."""
+    """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second.
+
+    ``places`` says where a series stood that the log does not hold any more.
+    """
 
     tracks: Sequence[Track]
     publisher: Publisher
@@ -117,6 +132,9 @@ class Playback:
     stop: threading.Event
     report: Callable[[Progress], None] = lambda _: None
     sleep: Callable[[float], object] | None = None
+    places: Places = field(default_factory=lambda: Places(None))
+    _stood: dict[Series, LastSeen] = field(default_factory=dict)
+    _written: int = 0
     _lanes: list[_Lane] = field(default_factory=list)
     _events: int = 0
     _reported: tuple[int, int] = (0, 0)
@@ -132,6 +150,7 @@ class Playback:
         self._play()
         self.publisher.flush(deadline_s)
         self._tell(self.clock(), "")
+        self.places.write(self._stand())
         return self._summary(seen, began)
 
     def _look_up(self, reader: Reader) -> Seen:
@@ -141,7 +160,16 @@ class Playback:
             if wanted:
                 one = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
                 found = Seen({**found.series, **one.series}, {**found.ends, **one.ends})
-        return found
+        self._stood = {**self.places.read(), **found.series}
+        return Seen(self._stood, found.ends)
+
+    def _stand(self) -> dict[Series, LastSeen]:
+        return {**self._stood, **{series: last for lane in self._lanes for series, last in lane.places.items()}}
+
+    def _note_places(self, now: int) -> None:
+        if now - self._written >= _SETTLED:
+            self.places.write(self._stood)
+            self._stood, self._written = self._stand(), now
 
     def _play(self) -> None:
         # On the event, so that a stop is seen at once.
@@ -170,6 +198,7 @@ class Playback:
         since, events = self._reported
         rate = (self._events - events) * SECOND / max(1, now - since)
         self._reported = (now, self._events)
+        self._note_places(now)
         self.publisher.report()
         self.report(Progress(tuple(lane.progress() for lane in self._lanes), rate, waiting))
 
@@ -181,7 +210,11 @@ class Playback:
         return Summary(published, (self.clock() - began) / SECOND, positions, done)
 
 
+_NOWHERE = LastSeen("", "", 0)
+
+
 def _lane(track: Track, seen: Seen) -> _Lane:
     recording = track.recording
     own = {series: seen.series[series] for series in recording.series if series in seen.series}
-    return _Lane(track, recording.events(own), tuple(dict.fromkeys(source for source, _ in recording.series)))
+    sources = tuple(dict.fromkeys(source for source, _ in recording.series))
+    return _Lane(track, recording.events(own), sources, places=own)

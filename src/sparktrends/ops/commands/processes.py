@@ -14,6 +14,7 @@ import click
 from sparktrends import telemetry
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.bus.kafka import Producer, Reader
+from sparktrends.ingest.places import Places
 from sparktrends.ingest.playback import Playback, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.run import Config as LiveConfig
@@ -117,16 +118,17 @@ def ingest(context: Context, choice: Choice) -> None:
     tracks = tracks_of(settings, telemetry.system_clock, choice)
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
-    if not feeders:
-        print_json(_play(where.kafka, tracks, stopping))
-        return
     home = Home.open(settings.home)
+    places = Places(home.run / "recordings.json")
+    if not feeders:
+        print_json(_play(where.kafka, tracks, places, stopping))
+        return
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
     told = operational_channels(settings, live=not choice.sandbox)
     config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
-        played = beside.submit(_play, where.kafka, tracks, stopping) if tracks else None
+        played = beside.submit(_play, where.kafka, tracks, places, stopping) if tracks else None
         if played:
             played.add_done_callback(lambda future: stopping.set() if future.exception() else None)
         try:
@@ -137,9 +139,9 @@ def ingest(context: Context, choice: Choice) -> None:
     print_json({"published": sum(published.values()) + int(str(recorded["published"])), "sources": published})
 
 
-def _play(kafka: Connection, tracks: list[Track], stopping: threading.Event) -> dict[str, object]:
+def _play(kafka: Connection, tracks: list[Track], places: Places, stopping: threading.Event) -> dict[str, object]:
     producer = Producer(kafka)
-    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping)
+    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping, places=places)
     try:
         with Reader(kafka) as reader:
             summary = playback.run(reader)
