@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from sparktrends.bars import RAW_TRADES, Limits, fold_records
+from sparktrends.errors import Unavailable
 from sparktrends.model import MINUTE, PRICE_SCALE, Coordinates
-from sparktrends.ops.bench import analysing, kernel, latency, load, polars_loop, report, whole
+from sparktrends.ops.bench import analysing, kernel, latency, load, polars_loop, report, shards, whole
 from sparktrends.ops.cli import main
 from sparktrends.sources import PROVIDERS, make_source
 
@@ -81,6 +82,13 @@ def test_a_record_counts_as_committed_with_the_first_ledger_behind_it() -> None:
     assert latency.committed_at(commits, ends, np.array([0, 2, 3, 6])).tolist() == [200, 200, 300, 300]
 
 
+def test_what_is_measured_once_settled_leaves_out_the_beginning() -> None:
+    meter = shards.Meter([0.0, 30.0, 31.0, 33.0], [0, 0, 400_000, 1_000_000], [0.0, 40.0, 44.0, 50.0])
+    assert meter.since(400_000) == (300_000.0, 10.0)
+    with pytest.raises(Unavailable, match="between two samples"):
+        meter.since(1_000_000)
+
+
 def test_the_slope_is_that_of_the_second_half() -> None:
     assert whole.slope([0.0, 1.0, 2.0, 3.0], [900.0, 1.0, 5.0, 5.0]) == 0.0
     assert whole.slope([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 5.0, 8.0]) == 3.0
@@ -106,6 +114,15 @@ def test_throughput_stores_every_trade_and_both_ways_agree() -> None:
     assert found["trades"] == 60_000
     assert 0 < found["trades_per_s_with_startup"] < found["trades_per_s"]
     assert found["metrics"] == found["bars"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_two_shards_store_what_one_stores() -> None:
+    found = _bench("shards", "--trades", "2600000", "--symbols", "50")
+    assert found["equal"] is True
+    assert 0.5 < found["cpu_ratio"] < 3
+    assert found["speed_up"] > 0.3
 
 
 @pytest.mark.e2e

@@ -38,6 +38,18 @@ def throughput(context: Context, trades: int, symbols: int) -> None:
 
 
 @bench.command()
+@click.option("--trades", default=10_000_000, show_default=True, help="Records in the topic.")
+@click.option("--symbols", default=500, show_default=True)
+@click.option("--shards", default=2, show_default=True, type=click.IntRange(2))
+@pass_context
+def shards(context: Context, trades: int, symbols: int, shards: int) -> None:
+    """What a trade costs with several streams, against one."""
+    from sparktrends.ops.bench import shards as measured
+
+    click.echo(line("shards", measured.run(context.settings, system_clock, trades, symbols, shards)))
+
+
+@bench.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Measured, after the warm-up.")
 @click.option(
     "--warm-up", default=90.0, show_default=True, help="Seconds of load in which Java compiles what it needs."
