@@ -34,7 +34,11 @@ def waited(tab: Any, true: Any, seconds: float = 10) -> None:
     until(true, seconds, lambda: tab.wait_for_timeout(50))
 
 
-@pytest.mark.parametrize("page", [page.name for page in PAGES])
+# The page with the chart in every run, the other ones where there is time.
+PHONE = [pytest.param(page.name, marks=[pytest.mark.slow] * (page.name != "market")) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PHONE)
 def test_no_page_is_wider_than_a_phone(site: Site, phone: Any, page: str) -> None:
     site.problems.clear()
     tab = site.open(phone, page, **SERIES)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from serve.api.world import World
@@ -276,6 +277,7 @@ def test_before_the_first_trade_pages_wait_and_go_on_by_themselves(
         assert "No data yet" in text_of(apps[page])
         assert "sparktrends up" in text_of(apps[page])
     world.market()
+    st.cache_data.clear()  # an answer is kept for a second: this one is over
     assert opened("explore").selectbox(key="series_choice").value == ("binance", "BTC/USD")
 
 
