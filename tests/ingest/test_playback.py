@@ -16,6 +16,7 @@ from sparktrends.ingest.places import Places
 from sparktrends.ingest.playback import Playback, Progress, Summary, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.model import MINUTE, SECOND
+from sparktrends.net import JsonFile
 from sparktrends.sources.recording import Recording
 from sparktrends.sources.replay import Replay
 from sparktrends.sources.simulated import Simulated
@@ -77,7 +78,7 @@ def test_at_full_speed_nobody_sleeps(broker: Broker, recording: Replay) -> None:
 
 
 def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: Replay, tmp_path: Path) -> None:
-    places, emptied = Places(tmp_path / "places.json"), fresh_broker()
+    places, emptied = Places(JsonFile(tmp_path / "places.json")), fresh_broker()
     done, _, _ = play(broker, Track(recording, None), places=places)
     again, _, _ = play(emptied, Track(recording, None), places=places)
     assert (done.published, again.published) == (600, 0)
@@ -85,7 +86,7 @@ def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: R
 
 
 def test_what_is_written_while_it_plays_has_settled(broker: Broker, recording: Replay, tmp_path: Path) -> None:
-    places, unsettled = Places(tmp_path / "places.json"), list[int]()
+    places, unsettled = Places(JsonFile(tmp_path / "places.json")), list[int]()
 
     def report(progress: Progress) -> None:
         written = places.read()

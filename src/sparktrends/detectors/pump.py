@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sparktrends.detectors import rarity, shock, volume_spike
-from sparktrends.detectors.base import THRESHOLD, VOLUME, WARM, Detector, Row, Verdict, compiled
+from sparktrends.detectors.base import COUNT, THRESHOLD, VOLUME, WARM, Detector, Row, Verdict, compiled
 
 PACE = 8
 SINCE = shock.Shock.size
@@ -31,9 +31,9 @@ def _score(p: Row, state: Row, bar: Row, seen: Row) -> Verdict:
 
 @compiled
 def _learn(p: Row, state: Row, bar: Row, seen: Row) -> None:
-    if state[0] == 0:
+    if state[COUNT] == 0:
         state[SINCE] = WINDOW
-    said = state[0] >= p[WARM] and abs(_score(p, state, bar, seen)[0]) >= p[THRESHOLD]
+    said = state[COUNT] >= p[WARM] and abs(_score(p, state, bar, seen)[0]) >= p[THRESHOLD]
     state[SINCE] = 0.0 if said else state[SINCE] + 1.0
     shock_learn(p, state, bar, seen)
 

@@ -132,7 +132,7 @@ class Playback:
     stop: threading.Event
     report: Callable[[Progress], None] = lambda _: None
     sleep: Callable[[float], object] | None = None
-    places: Places = field(default_factory=lambda: Places(None))
+    places: Places = field(default_factory=Places)
     _stood: dict[Series, LastSeen] = field(default_factory=dict)
     _written: int = 0
     _lanes: list[_Lane] = field(default_factory=list)
@@ -217,4 +217,5 @@ def _lane(track: Track, seen: Seen) -> _Lane:
     recording = track.recording
     own = {series: seen.series[series] for series in recording.series if series in seen.series}
     sources = tuple(dict.fromkeys(source for source, _ in recording.series))
-    return _Lane(track, recording.events(own), sources, places=own)
+    # A copy: the events may look again at what was seen, while places move on.
+    return _Lane(track, recording.events(own), sources, places=dict(own))

@@ -79,7 +79,7 @@ class JsonFile:
         except (ValueError, RecursionError):
             state = None
         if not isinstance(state, dict):
-            _log.warning("the quota state %s cannot be read: counting starts anew", self.path.name)
+            _log.warning("the state %s cannot be read: it begins anew", self.path.name)
             return None
         return state
 

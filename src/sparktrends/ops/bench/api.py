@@ -40,9 +40,9 @@ def run(
         past = _MINUTES * _A_MINUTE * symbols
         begin = clock() - clock() % MINUTE - _MINUTES * MINUTE
         publish(place, past, symbols, begin, _A_MINUTE * symbols / 60)
-        commits.wait_records(past, stream, 300)
+        commits.wait_records(past, 300, stream)
         with _api(place) as (url, api), _feeding(place, clock, trades, symbols):
-            commits.wait_records(past + int(trades * 3), stream, 60)
+            commits.wait_records(past + int(trades * 3), 60, stream)
             before, committed = _cpu_s(api), len(commits.seen)
             heard = _callers(url, rate, seconds, symbols, listeners)
             return heard | {

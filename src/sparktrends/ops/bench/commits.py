@@ -37,15 +37,19 @@ class Commits:
 
     seen: list[Seen] = field(default_factory=list)
 
-    def wait_records(self, wanted: int, process: Process, deadline_s: float) -> Seen:
-        """The commit with which that many records were stored; raises what ``process`` says when it ends before."""
+    @property
+    def records(self) -> int:
+        """Records stored so far."""
+        return self.seen[-1].records if self.seen else 0
+
+    def wait_records(self, wanted: int, deadline_s: float, *processes: Process) -> Seen:
+        """The commit with which that many records were stored; raises what a process says that ends before."""
         end = time.monotonic() + deadline_s
-        while not self.seen or self.seen[-1].records < wanted:
-            if process.exit_code is not None:
-                raise process.failure(f"{process.spec.name} ended with code {process.exit_code}")
+        while not self.seen or self.records < wanted:
+            if ended := next((process for process in processes if process.exit_code is not None), None):
+                raise ended.failure(f"{ended.spec.name} ended with code {ended.exit_code}")
             if time.monotonic() > end:
-                done = self.seen[-1].records if self.seen else 0
-                raise Unavailable(f"{done} of {wanted} records were stored within {deadline_s:.0f} s")
+                raise Unavailable(f"{self.records} of {wanted} records were stored within {deadline_s:.0f} s")
             time.sleep(0.02)
         return next(seen for seen in self.seen if seen.records >= wanted)
 

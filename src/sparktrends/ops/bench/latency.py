@@ -74,7 +74,7 @@ def run(settings: Settings, clock: Clock, seconds: float, warm_up: float, rate: 
         feed = Feed(producer, clock, rate, symbols)
         thread = threading.Thread(target=feed.run, daemon=True)
         thread.start()
-        commits.wait_records(1, process, 120)  # the process has started: the warm-up begins
+        commits.wait_records(1, 120, process)  # the process has started: the warm-up begins
         time.sleep(warm_up)
         since = clock()
         feed.worst_lag = 0
@@ -83,7 +83,7 @@ def run(settings: Settings, clock: Clock, seconds: float, warm_up: float, rate: 
         feed.over.set()
         thread.join()
         producer.close()
-        commits.wait_records(producer.delivered, process, 60)
+        commits.wait_records(producer.delivered, 60, process)
         waits, batches = waited(place, commits.seen, since, until)
     return {
         "p50_ms": round(percentile(waits, 0.5), 1),

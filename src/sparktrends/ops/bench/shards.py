@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,10 @@ import psutil
 from sparktrends.errors import Unavailable
 from sparktrends.ops.bench.commits import Commits, watching
 from sparktrends.ops.bench.lab import lab
-from sparktrends.ops.bench.throughput import publish, stored_bars
+from sparktrends.ops.bench.throughput import PATIENCE_S, publish, stored_bars
 from sparktrends.ops.settings import Settings
-from sparktrends.ops.supervise import Process
 from sparktrends.telemetry import Clock
 
-_PATIENCE_S = 900.0
 _EVERY_S = 0.25
 _SETTLED = 0.4
 """From this share of the records on Java has compiled what it needs, in each of the streams."""
@@ -98,25 +96,11 @@ def _drain(settings: Settings, clock: Clock, trades: int, symbols: int, count: i
             streams = [stack.enter_context(place.running("stream", ["--shard", name])) for name in names]
             meter = Meter([time.monotonic()], [0], [begun])
             with _sampling(meter, commits):
-                _wait(commits, streams, trades)
+                commits.wait_records(trades, PATIENCE_S, *streams)
             meter.take(trades)
             (rate, cpu), (settled_rate, settled_cpu) = meter.since(0), meter.since(int(trades * _SETTLED))
         bars = stored_bars(place)
     return Run(round(rate), round(settled_rate), round(cpu, 2), round(settled_cpu, 2), bars)
-
-
-def _wait(commits: Commits, streams: Sequence[Process], trades: int) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while _stored(commits) < trades:
-        if ended := next((stream for stream in streams if stream.exit_code is not None), None):
-            raise ended.failure(f"{ended.spec.name} ended with code {ended.exit_code}")
-        if time.monotonic() > end:
-            raise Unavailable(f"{_stored(commits)} of {trades} records were stored within {_PATIENCE_S:.0f} s")
-        time.sleep(0.02)
-
-
-def _stored(commits: Commits) -> int:
-    return commits.seen[-1].records if commits.seen else 0
 
 
 @contextmanager
@@ -125,7 +109,7 @@ def _sampling(meter: Meter, commits: Commits) -> Iterator[None]:
 
     def sample() -> None:
         while not over.wait(_EVERY_S):
-            meter.take(_stored(commits))
+            meter.take(commits.records)
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()

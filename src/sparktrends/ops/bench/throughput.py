@@ -27,7 +27,8 @@ from sparktrends.telemetry import Clock
 START = 1_732_147_200_000_000
 RATE = 5_000.0
 """Trades a second of simulated time: a backlog of ten million spans 33 minutes."""
-_PATIENCE_S = 900.0
+PATIENCE_S = 900.0
+"""How long a full topic may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def drain(place: Lab, clock: Clock, trades: int) -> Drained:
         started = clock()
         with place.running("stream") as process:
             first = _first_batch(place.home.scratch, process)
-            return Drained(started, first, commits.wait_records(trades, process, _PATIENCE_S))
+            return Drained(started, first, commits.wait_records(trades, PATIENCE_S, process))
 
 
 def _first_batch(scratch: Path, process: Process) -> int:
@@ -108,7 +109,7 @@ def by_hand(place: Lab, trades: int) -> tuple[float, pl.DataFrame]:
     """Seconds and bars of the hand-written loop, in a process of its own as the stream had one."""
     out = place.home.scratch / "bars.parquet"
     command = [sys.executable, "-m", "sparktrends.ops.bench.polars_loop", place.kafka.bootstrap, RAW_TRADES]
-    done = subprocess.run([*command, str(trades), str(out)], capture_output=True, text=True, timeout=_PATIENCE_S)
+    done = subprocess.run([*command, str(trades), str(out)], capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode:
         raise Unavailable("the loop by hand failed", hint=done.stderr.strip().splitlines()[-1])
     return float(json.loads(done.stdout)["seconds"]), comparable(pl.read_parquet(out))

@@ -19,7 +19,7 @@ from sparktrends.ingest.playback import Playback, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
-from sparktrends.net import Redactor, Secret
+from sparktrends.net import JsonFile, Redactor, Secret
 from sparktrends.ops import feeding, jars, java
 from sparktrends.ops.channels import operational_channels
 from sparktrends.ops.classes import KeptClasses
@@ -119,7 +119,7 @@ def ingest(context: Context, choice: Choice) -> None:
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
     home = Home.open(settings.home)
-    places = Places(home.run / "recordings.json")
+    places = Places(JsonFile(home.run / "recordings.json"))
     if not feeders:
         print_json(_play(where.kafka, tracks, places, stopping))
         return

@@ -19,7 +19,8 @@ from sparktrends.store.changes import Change
 # Bounds what one event holds; the same for ever, because ids count parts.
 BARS_A_PART = 500
 NOWHERE = "-"
-_ID = re.compile(r"[!-+.-9;-~\-]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)
+# A shard is of printable ASCII without comma and colon, which part the ids.
+_ID = re.compile(r"[!-+\--9;-~]{1,20}:[0-9]{1,18}(\.[0-9]{1,9})?\Z", re.ASCII)
 
 Place = tuple[int, int]
 """(commit, parts of it that were sent); a commit that was sent whole is (commit + 1, 0)."""

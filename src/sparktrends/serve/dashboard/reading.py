@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from sparktrends.errors import AccessDenied, Retryable, SparkTrendsError
+from sparktrends.serve.dashboard import view
 from sparktrends.serve.dashboard.config import current, doubt
 from sparktrends.store import board
 from sparktrends.store.sessions import Sessions
@@ -64,7 +65,7 @@ def wait_for(question: Callable[..., Any], say: Callable[[], None], every_s: flo
                 st.rerun()
             say()
 
-    st.fragment(wait, run_every=every_s)()
+    view.renewed(every_s, wait)
 
 
 @contextmanager
