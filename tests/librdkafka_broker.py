@@ -24,7 +24,7 @@ class Broker:
 
     def topic(self, name: str) -> str:
         """Make a topic by asking for it."""
-        self.owner.list_topics(name, timeout=10)
+        self.owner.list_topics(name, timeout=60)
         return name
 
 
@@ -38,5 +38,5 @@ def fresh_broker() -> Broker:
     """Another one."""
     quiet = logging.getLogger("test.librdkafka")
     owner = ck.Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "logger": quiet})
-    found = next(iter(owner.list_topics(timeout=10).brokers.values()))
+    found = next(iter(owner.list_topics(timeout=60).brokers.values()))
     return Broker(owner, Connection(f"{found.host}:{found.port}"))

@@ -54,7 +54,7 @@ class SocketServer:
             self.said.append((asyncio.get_running_loop().time(), str(message)))
 
 
-async def until(done: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(done: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait on the loop until ``done``; fails after so many seconds."""
     end = asyncio.get_running_loop().time() + seconds
     while not done():

@@ -71,5 +71,5 @@ def test_a_taken_port_is_replaced() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = serve_metrics(taken.getsockname()[1])
         assert port != taken.getsockname()[1]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         assert b"process_cpu_seconds_total" in answer.read()

@@ -78,7 +78,7 @@ def receiver(**options: Any) -> Iterator[Receiver]:
         state.over.set()
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 class PlainPost:
@@ -132,7 +132,7 @@ def mail_server(**answers: str) -> Iterator[MailServer]:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(60)
 
 
 def _serve_mail(listener: socket.socket, state: MailServer) -> None:

@@ -97,7 +97,7 @@ class World:
 
     def channel(self, name: str, post: PlainPost | None = None, **block: str) -> Channel:
         """A channel of its settings."""
-        tools = Tools(post or PlainPost(1.0), self.clock, self.console.append)
+        tools = Tools(post or PlainPost(), self.clock, self.console.append)
         return next(made for made in build({name: block} if block else {}, tools) if made.name == name)
 
     def hook(self, port: int, post: PlainPost | None = None) -> Channel:

@@ -48,9 +48,9 @@ def test_more_digits_than_are_kept_are_refused(text):
 
 @pytest.mark.parametrize("text", ["1e" + "9" * 900_000, "1" * 900_000, "1." + "3" * 900_000, "-1e-" + "9" * 900_000])
 def test_hostile_numbers_cost_nothing(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert reason(text) == "too_many_digits"
-    assert time.perf_counter() - begin < 1.0
+    assert time.process_time() - begin < 1.0
 
 
 @given(st.decimals(min_value=-(10**20) + 1, max_value=10**20 - 1, places=18, allow_nan=False))

@@ -46,6 +46,6 @@ def test_brackets_in_strings_and_side_by_side_are_not_deep():
 @pytest.mark.parametrize("piece", [b'"\\"', b'\\"', b"[", b'{"a":', b'"', b"[]", b'["'])
 def test_as_much_of_anything_as_is_read_is_judged_at_once(piece):
     value = piece * (MAX_BYTES // len(piece))
-    begin = time.perf_counter()
+    begin = time.process_time()
     reason(value)
-    assert time.perf_counter() - begin < 2.0
+    assert time.process_time() - begin < 2.0

@@ -96,7 +96,7 @@ def test_the_runner_folds_on_a_cluster_of_its_image_and_writes_no_root(
 
 def alive_workers(page: int) -> int:
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{page}/json/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{page}/json/", timeout=60) as answer:
             return int(json.load(answer)["aliveworkers"])
     except OSError:
         return 0

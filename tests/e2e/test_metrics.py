@@ -24,7 +24,7 @@ WANTED = {
 
 
 def metrics(address: str) -> str:
-    with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+    with suppress(OSError), urllib.request.urlopen(address, timeout=60) as answer:
         return str(answer.read().decode())
     return ""
 

@@ -72,7 +72,7 @@ class Running:
     def ready(self) -> Any:
         """What the API says of itself; raises HTTPError when it is not ready."""
         address = f"http://127.0.0.1:{self.product.record['ports']['api']}/api/v1/ready"
-        with urllib.request.urlopen(address, timeout=15) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return json.load(answer)
 
     def context(self, scheme: str = "light") -> Any:

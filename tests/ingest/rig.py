@@ -32,9 +32,9 @@ from sparktrends.telemetry import system_clock
 _BROKER = """
 import confluent_kafka as ck, sys
 owner = ck.Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
-found = next(iter(owner.list_topics(timeout=10).brokers.values()))
+found = next(iter(owner.list_topics(timeout=60).brokers.values()))
 for topic in ("raw.trades", "raw.bars", "ops.quarantine"):
-    owner.list_topics(topic, timeout=10)
+    owner.list_topics(topic, timeout=60)
 print(f"{found.host}:{found.port}", flush=True)
 sys.stdin.read()
 """
@@ -159,7 +159,7 @@ class World:
         # What a socket was handed in the last moments may still have been on its way.
         ended = system_clock() - 2 * SECOND
         child.send_signal(signal.SIGTERM)
-        out, _ = child.communicate(timeout=10)
+        out, _ = child.communicate(timeout=60)
         self.ended = ended
         assert child.returncode == 0, self.log()[-3000:]
         return out.splitlines()

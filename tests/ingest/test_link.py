@@ -80,7 +80,7 @@ def link_to(source: Source, ear: Ear, *, connects: int = 1000, key: Secret | Non
     return link
 
 
-async def running(link: Link, server: SocketServer, done: Any, seconds: float = 10.0) -> None:
+async def running(link: Link, server: SocketServer, done: Any, seconds: float = 60.0) -> None:
     task = asyncio.ensure_future(link.run())
     try:
         await until(lambda: task.done() or done(), seconds)
@@ -261,9 +261,9 @@ async def test_while_there_is_no_room_nothing_is_read_and_nothing_counts_as_sile
 
     ear = Ear(blocked=True)
     async with SocketServer(flood) as server:
-        task = asyncio.ensure_future(link_to(source_at(server.url, idle=0.3), ear).run())
+        task = asyncio.ensure_future(link_to(source_at(server.url, idle=1.0), ear).run())
         await until(lambda: len(ear.frames) >= 64)
-        await asyncio.sleep(0.8)  # more than two idle times
+        await asyncio.sleep(2.5)  # more than two idle times
         held = len(ear.frames)
         ear.blocked = False
         await until(lambda: len(ear.frames) > 1000)

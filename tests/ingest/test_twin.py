@@ -103,7 +103,7 @@ def test_ended_while_the_broker_is_away_nothing_is_lost_or_doubled(tmp_path: Pat
         w.broker.send_signal(signal.SIGSTOP)
         time.sleep(2)
         child.send_signal(signal.SIGTERM)
-        child.wait(15)
+        child.wait(60)
         w.broker.send_signal(signal.SIGCONT)
         assert (tmp_path / "run" / "ingest.spool").stat().st_size > 0
         again = w.ingest(finnhub=STOCKS)

@@ -105,7 +105,7 @@ def base() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SSL
     yield str(server.server_port), ssl.create_default_context(cafile=cert)
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.mark.parametrize(("host", "works"), [("feed.test", True), ("other.test", False)])

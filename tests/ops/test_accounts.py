@@ -203,7 +203,7 @@ def test_every_service_does_its_work_with_its_own_account(services: Services) ->
     alerting = services.start("alerts")
     serving = services.start("api", "--port", str(port))
     until(lambda: product.folded() > 2_000, 150, lambda: feeding.err[-1500:] + streaming.err[-3000:])
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/symbols", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/symbols", timeout=60) as answer:
         assert answer.status == 200
     running = (feeding, streaming, alerting, serving)
     assert [command.err[-2000:] for command in running if command.process.poll() is not None] == []

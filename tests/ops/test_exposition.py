@@ -28,7 +28,7 @@ def test_the_port_is_that_of_up_else_of_the_settings(tmp_path: Path) -> None:
 def test_a_process_shows_its_metrics(tmp_path: Path) -> None:
     exposition.tell(Status(lag_s=3, process_list=[{"name": "stream", "running": True, "restarts": 2}]))
     port = exposition.expose(settings_of(tmp_path), "api", port=ports.any_free())
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     assert "sparktrends_lag_seconds 3.0" in text
     assert 'sparktrends_part_restarts{name="stream"} 2.0' in text

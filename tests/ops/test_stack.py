@@ -36,7 +36,7 @@ with home.owned(), Stack(home, Resolver(java.find(os.environ, cache), cache, dic
 """
 
 
-def until(what: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "did not happen in time"

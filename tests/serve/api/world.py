@@ -124,4 +124,4 @@ def serving(world: World, **more: Any) -> Iterator[tuple[Api, str]]:
     finally:
         api.close()
         server.stop()
-        thread.join(10)
+        thread.join(60)

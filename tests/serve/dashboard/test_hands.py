@@ -30,7 +30,7 @@ def shown_range(frame: Any) -> list[str]:
     return [str(end) for end in frame.evaluate("sparktrends.range")]
 
 
-def waited(tab: Any, true: Any, seconds: float = 10) -> None:
+def waited(tab: Any, true: Any, seconds: float = 60.0) -> None:
     until(true, seconds, lambda: tab.wait_for_timeout(50))
 
 
