@@ -29,7 +29,7 @@ from sparktrends.errors import (
     Unavailable,
     UnknownOutcome,
 )
-from sparktrends.model import MINUTE, SECOND, Alert
+from sparktrends.model import EVERY_CHANNEL, MINUTE, SECOND, Alert
 from sparktrends.store.conditions import Condition
 from sparktrends.store.deliveries import Limits
 from sparktrends.telemetry import JsonFormatter, correlated
@@ -166,6 +166,7 @@ class TestDelivery:
             worker = world.worker(world.channel_with_timeout(other.port, 0.2))
             world.run(worker, 119)
             assert len(other.bodies) == 1
+            worker.channel = world.hook(other.port)
             world.run(worker, 600)
         assert other.alerts() == {alert.id: 2}
         assert [message[0]["possible_repeat"] for message in other.messages()] == [False, True]
@@ -310,8 +311,18 @@ class TestKeptBack:
 
     def test_channels_that_nobody_set_up_collect_nothing(self, world: World) -> None:
         world.insert(world.alert(channels=("console", "gone")))
-        assert world.outbox().drop_unknown_channels(["console", "hook"]) == 1
+        assert world.outbox().set_up(["console", "hook"]) == 1
         assert world.deliveries("gone") == [("alert", "cancelled")]
+
+    def test_a_rule_that_names_no_channel_is_told_on_each_that_is_set_up(self, world: World) -> None:
+        world.outbox().set_up(["console", "slack", "gone"])
+        world.outbox().set_up(["console", "hook", "slack"])
+        world.insert(world.alert(channels=(EVERY_CHANNEL,)), world.alert("two", channels=(EVERY_CHANNEL, "hook")))
+        world.insert(world.alert("replayed", source="demo~replay", channels=(EVERY_CHANNEL,)))
+        found = world.rows("SELECT rule, channel FROM core.deliveries JOIN core.alerts ON id = alert ORDER BY 1, 2")
+        everywhere = ["console", "hook", "slack"]
+        told = [(rule, channel) for rule in ("jump", "two") for channel in everywhere]
+        assert found == sorted([*told, ("replayed", "console")])
 
 
 class Broken(Channel):
@@ -337,11 +348,11 @@ def test_a_channel_that_hangs_holds_up_no_other(world: World) -> None:
         dispatcher = Dispatcher(channels, policy, world.around())
         thread = threading.Thread(target=dispatcher.run, args=(over,))
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (world.console and other.bodies) and time.monotonic() < deadline:
             time.sleep(0.02)
         over.set()
-        thread.join(10)
+        thread.join(60)
     assert other.alerts() == {alert.id: 1 for alert in alerts}
     assert all(alert.id in world.console[0] for alert in alerts)
 

@@ -107,3 +107,21 @@ def test_conditions_of_the_operation_and_markets_are_none_of_its_business(world:
     )
     RulesWatch(RulesFile(file, Names(())), conditions, ["console"], world.clock).step()
     assert {row[1] for row in world.rows(STATES)} == {"firing"}
+
+
+@pytest.mark.e2e
+def test_a_rule_that_nobody_would_hear_is_told(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULE.format("1m") + 'channels = ["console", "pager"]\n')
+    watch = RulesWatch(RulesFile(file, Names(())), world.conditions(), ["console"], world.clock, set_up=["console"])
+    watch.step()
+    watch.step()
+    ((title, status),) = world.rows(TOLD)
+    assert (title, status) == (
+        "nobody hears of some rules: up names the channel pager, which is not set up",
+        "firing",
+    )
+    file.write_text(RULE.format("1m"))
+    world.later(5)
+    watch.step()
+    assert [status for _, status in world.rows(TOLD)] == ["resolved"]

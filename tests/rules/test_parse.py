@@ -45,6 +45,7 @@ BAD = [
     ("max(close) > 5", "max takes 2 to 20", 0),
     ("close > 1e999", "too large", 8),
     ("close / (3 * 0) > 1", "divides by zero", 9),
+    ("close / (sma_20 -sma_20) > 1", "divides by zero", 9),
     ("signal(close)", "write signal", 0),
     ("signal('moves')", "did you mean", 0),
     ("signal('move', 'left')", "direction is up or down", 0),
@@ -55,6 +56,8 @@ BAD = [
 ]
 CONSTANT = [
     ("1 > 0", "always true: both sides are numbers"),
+    ("close - close > 0", "never true: both sides are numbers"),
+    ("prev(close) / prev( close ) > 2", "never true: both sides are numbers"),
     ("rsi_14 > 170", "never true: rsi_14 lies from 0 to 100"),
     ("rsi_14 >= 0", "always"),
     ("close < 0", "never"),

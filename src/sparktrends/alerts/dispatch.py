@@ -173,7 +173,7 @@ class Dispatcher:
 
 
 class Sweeper:
-    """Cancels, now and then, what waits for channels that nobody set up."""
+    """Says which channels are set up, at once, and cancels now and then what waits for others."""
 
     def __init__(self, names: Sequence[str], around: Surroundings, every_s: float = 30.0) -> None:
         self._names = list(names)
@@ -184,7 +184,7 @@ class Sweeper:
         """Sweep until stopped."""
         while not stop.is_set():
             try:
-                self._outbox.drop_unknown_channels(self._names)
+                self._outbox.set_up(self._names)
             except Retryable as error:
                 _log.warning("the outbox cannot be swept: %s", error)
             stop.wait(self._every_s)

@@ -21,7 +21,7 @@ _RULE = "ops.rules"
 
 class RulesWatch:
     """``cooldown_s`` holds each rule's cool-down in seconds, as the file has it now; ``channels`` hear of faults;
-    ``tags`` gives the tags of a symbol for rules that name some."""
+    ``tags`` gives the tags of a symbol for rules that name some; ``set_up`` are the channels there are, if known."""
 
     def __init__(
         self,
@@ -30,12 +30,14 @@ class RulesWatch:
         channels: Sequence[str],
         clock: Clock,
         tags: Callable[[str], Collection[str]] = lambda _: (),
+        set_up: Collection[str] | None = None,
     ) -> None:
         self._file = file
         self._conditions = conditions
         self._channels = channels
         self._clock = clock
         self._tags = tags
+        self._set_up = set_up
         self._told: str | None = None
         self.cooldown_s: dict[str, float] = {}
         self._learn()
@@ -57,15 +59,24 @@ class RulesWatch:
         self._file.look()
         self._learn()
         self._end_forsaken(lasting)
-        fault, subject = self._file.fault, str(self._file.path)
-        if fault == self._told:
+        title, subject = self._title(), str(self._file.path)
+        if title == self._told:
             return
         now = self._clock()
         self._conditions.resolve(_RULE, subject, now)
-        if fault:
-            title = f"the rules file is not used, the rules from before stay: {fault.splitlines()[0]}"
+        if title:
             self._conditions.fire(Condition(_RULE, subject, title, now), self._channels, now)
-        self._told = fault
+        self._told = title
+
+    def _title(self) -> str:
+        """What is wrong with the rules, if anything."""
+        if self._file.fault:
+            return f"the rules file is not used, the rules from before stay: {self._file.fault.splitlines()[0]}"
+        if self._set_up is None:
+            return ""
+        deaf = self._file.rules.deaf(self._set_up)
+        named = ", ".join(f"{rule} names the channel {channel}" for rule, channel in deaf.items())
+        return f"nobody hears of some rules: {named}, which is not set up" if deaf else ""
 
     def _end_forsaken(self, lasting: Iterable[Lasting]) -> None:
         """End the alerts that no rule in use would ever end."""

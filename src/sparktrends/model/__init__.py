@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sparktrends.model.bars import Bar, PartialBar, SeriesState, Span
 from sparktrends.model.events import Company, CorporateAction, Heartbeat, NewsItem, Payload, ProviderBar, Trade
-from sparktrends.model.findings import Alert, Resolution, Signal, alert_id
+from sparktrends.model.findings import EVERY_CHANNEL, Alert, Resolution, Signal, alert_id
 from sparktrends.model.log import (
     Coordinates,
     LateTrade,
@@ -42,6 +42,7 @@ from sparktrends.model.units import (
 
 __all__ = [
     "DAY",
+    "EVERY_CHANNEL",
     "HOUR",
     "INTERVALS",
     "MAX_DIGITS",

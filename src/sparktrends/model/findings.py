@@ -34,11 +34,15 @@ class Signal:
         return stable_id(self.source, self.symbol, self.interval, str(self.start), self.kind, self.name, self.direction)
 
 
+EVERY_CHANNEL = "*"
+"""Instead of a channel's name: every one that is set up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A rule that fired at a bar; ``signals`` are the ids of what made it, ``values`` what the rule saw.
 
-    ``unless_market``: it is not told where its market moved as one.
+    ``channels`` are names, or `EVERY_CHANNEL`. ``unless_market``: it is not told where its market moved as one.
     """
 
     rule: str

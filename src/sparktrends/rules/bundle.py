@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sparktrends.errors import BadSetting, IntegrityError
-from sparktrends.model import Alert, Resolution, Signal
+from sparktrends.model import EVERY_CHANNEL, Alert, Resolution, Signal
 from sparktrends.rules import nodes
 from sparktrends.rules.course import Course
 from sparktrends.rules.document import Finding, read_rules, read_text
@@ -82,6 +82,11 @@ class Rules:
         if findings:
             raise BadSetting("\n".join(map(str, findings)))
         return cls(rules, names)
+
+    def deaf(self, channels: Collection[str]) -> dict[str, str]:
+        """Rules that name a channel which is not among these, and its name: of those messages nobody hears."""
+        known = {*channels, EVERY_CHANNEL}
+        return {rule.name: name for rule in self.rules for name in rule.channels if name not in known}
 
     @classmethod
     def default(cls, names: Names) -> Rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from sparktrends.errors import BadSetting
 from sparktrends.rules import nodes
-from sparktrends.rules.names import Names, Place, suggestion
+from sparktrends.rules.names import Names, Place, Range, suggestion
 from sparktrends.rules.nodes import Node, Test, Value
 
 MAX_LENGTH = 2000
@@ -24,6 +24,8 @@ MAX_DEPTH = 50
 _CROSSES = {"crosses_above": ("<=", ">"), "crosses_below": (">=", "<")}
 _ARITY = {"abs": (1, 1), "min": (2, 20), "max": (2, 20), "prev": (1, 1), **dict.fromkeys(_CROSSES, (2, 2))}
 FUNCTIONS = (*_ARITY, "signal")
+# Of two sides that are the same text: what one may write by mistake, and would never fire.
+_OF_THE_SAME: Mapping[str, Range] = {"-": (0.0, 0.0), "/": (1.0, 1.0)}
 _DIRECTIONS = {"up": 1, "down": -1}
 
 
@@ -96,6 +98,10 @@ def _ranges(node: nodes.Comparison) -> str:
     )
 
 
+def _words(node: Node) -> str:
+    return "".join(node.text.split())
+
+
 class _Builder:
     """Turns lark's tree into ours; one method per rule of the grammar."""
 
@@ -154,6 +160,8 @@ class _Builder:
             if operator == "/" and value.range == (0, 0):
                 raise BadExpression(f"'{source[0]}' divides by zero: it is never known", value.at)
             lies = nodes.range_of(operator, [lies, value.range])
+        if len(values) == 2 and _words(values[0]) == _words(values[1]):
+            lies = _OF_THE_SAME.get(operators[0], lies)
         return nodes.Arithmetic(*source, lies, operators, values)
 
     _product = _sum

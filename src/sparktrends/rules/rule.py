@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sparktrends.errors import BadSetting
-from sparktrends.model import INTERVALS, MINUTE
+from sparktrends.model import EVERY_CHANNEL, INTERVALS, MINUTE
 from sparktrends.rules import nodes
 from sparktrends.rules.course import Course, condition, read_course
 from sparktrends.rules.names import Names, suggestion
@@ -34,7 +34,7 @@ DEFAULTS: Mapping[str, Any] = {
     "session": False,
     "expires": "",
     "severity": "warning",
-    "channels": ["console"],
+    "channels": [EVERY_CHANNEL],
     "history": False,
     "tell_resolved": False,
     "unless_market": False,

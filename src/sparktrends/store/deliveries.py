@@ -124,10 +124,15 @@ class Outbox:
             cursor.execute(_SETTLE[settlement.state], words)
             cursor.execute(_REST, words)
 
-    def drop_unknown_channels(self, known: Sequence[str]) -> int:
-        """Cancel what waits for channels that are not set up, so that setting one up later sends no old alerts."""
+    def set_up(self, channels: Sequence[str]) -> int:
+        """Say which channels there are; how many messages to others were cancelled.
+
+        Else setting one up later would send old alerts.
+        """
+        words = {"known": list(channels)}
         with self._session.transaction() as cursor:
-            return cursor.execute(_DROP_CHANNELS, {"known": list(known)}).rowcount
+            cursor.execute(_SET_UP, words)
+            return cursor.execute(_DROP_OTHERS, words).rowcount
 
     def close(self) -> None:
         """Close the connection."""
@@ -269,7 +274,13 @@ _SETTLE = {
     """,
 }
 
-_DROP_CHANNELS = """
+_SET_UP = """
+WITH others AS (UPDATE core.channels SET in_use = false WHERE in_use AND channel <> ALL(%(known)s))
+INSERT INTO core.channels (channel) SELECT unnest(%(known)s::text[])
+ON CONFLICT (channel) DO UPDATE SET in_use = true WHERE NOT channels.in_use
+"""
+
+_DROP_OTHERS = """
 UPDATE core.deliveries SET state = 'cancelled', error = 'this channel is not set up'
 WHERE state IN ('due', 'leased') AND channel <> ALL(%(known)s)
 """

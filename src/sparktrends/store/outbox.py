@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sparktrends.model import HOUR, INTERVALS, Alert, Resolution, is_replayed, is_simulated
+from sparktrends.model import EVERY_CHANNEL, HOUR, INTERVALS, Alert, Resolution, is_replayed, is_simulated
 from sparktrends.store.connect import Cursor
 from sparktrends.store.inhibition import WAIT
 from sparktrends.telemetry import correlation
@@ -34,8 +34,11 @@ WITH given AS (
     RETURNING id
 ), told AS (
     INSERT INTO core.deliveries (alert, channel, due_at)
-    SELECT id, unnest(told), core.at(%(now)s + CASE WHEN unless_market THEN %(wait)s ELSE 0 END)
-    FROM given JOIN made USING (id)
+    SELECT id, t.channel, core.at(%(now)s + CASE WHEN unless_market THEN %(wait)s ELSE 0 END)
+    FROM given JOIN made USING (id), LATERAL (
+        SELECT unnest(told) EXCEPT SELECT %(every)s
+        UNION SELECT channel FROM core.channels WHERE in_use AND %(every)s = ANY(told)
+    ) AS t(channel)
 )
 SELECT id FROM made
 """
@@ -196,7 +199,8 @@ def insert_again(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) ->
 
 def insert_rows(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> list[str]:
     """Insert what `row_of` made; the ids that were not there before."""
-    cursor.execute(_INSERT, {"rows": json.dumps(rows, allow_nan=False), "now": now, "wait": WAIT})
+    words = {"rows": json.dumps(rows, allow_nan=False), "now": now, "wait": WAIT, "every": EVERY_CHANNEL}
+    cursor.execute(_INSERT, words)
     made = {str(found[0]) for found in cursor.fetchall()}
     new = [row for row in rows if row["id"] in made]
     for row in new:
@@ -205,7 +209,7 @@ def insert_rows(cursor: Cursor, rows: Sequence[Mapping[str, Any]], now: int) -> 
 
 
 def row_of(alert: Alert, series: int | None, silent: str | None, subject: str | None = None) -> dict[str, Any]:
-    """The row of ``core.alerts``, and in ``told`` the channels that get a delivery."""
+    """The row of ``core.alerts``, and in ``told`` the channels that get a delivery (or `EVERY_CHANNEL`)."""
     outside = alert.channels if silent is None else ()
     return {
         "id": alert.id,

@@ -30,6 +30,7 @@ from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import Endpoints, endpoints
 from sparktrends.ops.exposition import expose, outsiders
 from sparktrends.ops.settings import Settings
+from sparktrends.rules import Rules
 from sparktrends.rules import check as check_rules
 from sparktrends.store.conditions import Conditions
 from sparktrends.store.deliveries import Limits
@@ -55,7 +56,8 @@ def _run(context: Context) -> None:
     told = operational_channels(settings)
     analysing = Analysing(settings, ["1m"])
     conditions = Conditions(where.owner_dsn)
-    watch = RulesWatch(analysing.rules, conditions, told, telemetry.system_clock, analysing.tags_of)
+    set_up = [channel.name for channel in channels]
+    watch = RulesWatch(analysing.rules, conditions, told, telemetry.system_clock, analysing.tags_of, set_up)
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
     stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
@@ -143,9 +145,12 @@ def rules() -> None:
 @click.pass_context
 def check(click_context: click.Context, context: Context, file: Path, as_json: bool) -> None:
     """Say everything that is wrong with a rules file, with line and column."""
-    findings = check_rules(file, names_of(context.settings))
+    names = names_of(context.settings)
+    findings = check_rules(file, names)
+    deaf = {} if findings else Rules.load(file, names).deaf(["console", *channel_blocks(context.settings)])
+    notes = [f"{rule}: the channel {channel} is not set up here, nobody would hear" for rule, channel in deaf.items()]
     if as_json:
-        print_json({"file": str(file), "findings": [str(finding) for finding in findings]})
+        print_json({"file": str(file), "findings": [str(finding) for finding in findings], "notes": notes})
     else:
-        click.echo("\n".join(map(str, findings)) or f"{file}: every rule is good")
+        click.echo("\n".join(map(str, findings)) or "\n".join([f"{file}: every rule is good", *notes]))
     click_context.exit(1 if findings else 0)
