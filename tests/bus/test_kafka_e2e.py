@@ -73,6 +73,16 @@ def test_what_somebody_changed_is_put_right(connection: Connection, topic: Topic
     assert admin.existing([topic.name])[topic.name].partitions == 6
 
 
+def test_a_topic_that_only_another_broker_knows_yet_is_not_there(connection: Connection, topic: Topic) -> None:
+    """Of three brokers the one that is asked next may be the last to hear of a new topic."""
+
+    class Ahead(Admin):
+        def names(self) -> set[str]:
+            return {*super().names(), "raw.elsewhere"}
+
+    assert set(Ahead(connection).existing([topic.name, "raw.elsewhere"])) == {topic.name}
+
+
 def test_a_topic_of_the_same_name_has_another_id(connection: Connection, topic: Topic) -> None:
     admin = Admin(connection)
     before = admin.topic_id(topic.name)

@@ -121,7 +121,7 @@ class Product:
                 for command in product.commands:
                     command.process.kill()
                     command.process.wait()
-                psutil.wait_procs(product.processes(), timeout=10)
+                psutil.wait_procs(product.processes(), timeout=60)
 
     def start(self, *words: str, env: Mapping[str, str] | None = None, pages: bool = False) -> Command:
         """Type a command and leave it running; `up` without its ``pages``, which have tests of their own."""

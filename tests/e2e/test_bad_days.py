@@ -187,7 +187,7 @@ def test_ctrl_c_while_starting_ends_in_order(product: Product) -> None:
     until(lambda: "starting broker and database" in up.err, 60, lambda: up.err)
     assert up.stop(signal.SIGINT) == 0, up.err
     assert "Traceback" not in up.err
-    until(lambda: not product.processes(), 10, lambda: product.processes())
+    until(lambda: not product.processes(), 60, lambda: product.processes())
 
 
 def test_a_stale_lock_does_not_keep_anybody_out(product: Product) -> None:

@@ -36,7 +36,7 @@ def product() -> Iterator[Product]:
             for process in inner.processes():
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            psutil.wait_procs(inner.processes(), timeout=10)
+            psutil.wait_procs(inner.processes(), timeout=60)
             subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
 
 from sparktrends.bus.connection import Connection, Refusals
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
-from sparktrends.errors import Unavailable
+from sparktrends.errors import NotFound, Unavailable
 
 _BROKERS_DEFAULT = -1
 _EXISTS = KafkaError.TOPIC_ALREADY_EXISTS
@@ -47,17 +47,8 @@ class Admin:
 
     def existing(self, names: Iterable[str]) -> dict[str, Existing]:
         """Those of ``names`` that are there, with partitions and settings."""
-        present = sorted(set(names) & self.names())
-        described = self._describe(present)
-        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in present}
-        configs = self._client.describe_configs(list(resources.values())) if present else {}
-        return {
-            name: Existing(
-                len(described[name].partitions),
-                {key: str(entry.value) for key, entry in self._wait(configs[resources[name]], name).items()},
-            )
-            for name in present
-        }
+        found = {name: self._existing(name) for name in sorted(set(names) & self.names())}
+        return {name: existing for name, existing in found.items() if existing}
 
     def topic_id(self, name: str) -> uuid.UUID:
         """The id that the broker gave this topic; another one means another topic of the same name (law 7)."""
@@ -120,6 +111,16 @@ class Admin:
         places = [TopicPartition(name, partition, offset) for partition, offset in before.items()]
         for place, future in self._client.delete_records(places).items():
             self._wait(future, f"trimming {name}-{place.partition}")
+
+    def _existing(self, name: str) -> Existing | None:
+        """None when the broker that is asked does not know the topic yet, although another one does."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        try:
+            partitions = len(self._describe([name])[name].partitions)
+            configs = self._wait(self._client.describe_configs([resource])[resource], f"describing {name}")
+        except NotFound:
+            return None
+        return Existing(partitions, {key: str(entry.value) for key, entry in configs.items()})
 
     def _describe(self, names: list[str]) -> dict[str, Any]:
         if not names:

@@ -57,7 +57,7 @@ class Watched:
         tab.on("request", lambda asked: self._check(page, asked.url))
         tab.on("dialog", lambda dialog: self.problems.append(f"{page}: dialog {dialog.message}"))
         tab.goto(f"{self.address}/?{urlencode({'page': page, **query})}")
-        tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=30_000)
+        tab.wait_for_selector("[data-testid=stAppViewContainer] [data-testid=stSidebar]", timeout=90_000)
         return tab
 
     def _note(self, page: str, kind: str, text: str) -> None:
@@ -89,7 +89,7 @@ def until(true: Callable[[], Any], seconds: float, pause: Callable[[], Any] = la
         pause()
 
 
-def charted(tab: Any, seconds: float = 40) -> Any:
+def charted(tab: Any, seconds: float = 120) -> Any:
     """The frame of the live chart, once it has drawn bars."""
     found: list[Any] = []
 
