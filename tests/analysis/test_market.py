@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from sparktrends.analysis.market import APART, LEAST, TOGETHER, Member, market_minute
+from sparktrends.analysis.market import APART, LEAST, QUIET, TOGETHER, Member, events_of, market_minute
 from sparktrends.indicators import Kernel
 
 
@@ -82,3 +84,16 @@ def test_independent_heavy_tails_are_no_market_and_seldom_alone() -> None:
     assert not any(minute.together for minute in minutes)
     assert sum(len(minute.alone) for minute in minutes) / (3000 * 50) < 2 * 10**-4.2
     assert TOGETHER < APART
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_events_are_the_same_wherever_the_minutes_are_cut(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    minutes = [int(n) * 60_000_000 for n in np.flatnonzero(random.random(300) < 0.15)]
+    whole = events_of(minutes)
+    for cut in range(1, len(minutes)):
+        last = minutes[cut - 1]
+        assert events_of(minutes[cut:], (last, whole[last])) == {start: whole[start] for start in minutes[cut:]}
+    for before, start in pairwise(minutes):
+        assert (whole[start] == whole[before]) == (start - before <= QUIET)
+        assert whole[start] in (whole[before], start)

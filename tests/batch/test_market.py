@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +21,11 @@ from sparktrends.store.session import Session
 pytestmark = pytest.mark.e2e
 
 MINUTES, FALL, JUMP = 216, 206, 210
+FELL = {FALL: 0.98}
+FALLING = {FALL: 0.98, FALL + 1: 0.95, FALL + 3: 1.2}
+"""One event: down for two minutes, and after one that is calm up again."""
 SYMBOLS = [f"S{n:02}/USD" for n in range(12)]
-FOUND = "SELECT start, direction, members, up, down, median FROM market.market_moves ORDER BY start"
+FOUND = "SELECT start, direction, members, up, down, median, event_start FROM market.market_moves ORDER BY start"
 ALONE = "SELECT start, symbol, direction, members, apart FROM market.peer_moves ORDER BY start, symbol"
 CLOSES = "SELECT symbol, close FROM market.bars WHERE interval = '1m' AND start = core.at(%s)"
 ALERTS = "SELECT rule, start, status, silent, resolved_at FROM market.alerts WHERE rule = 'market_move' ORDER BY start"
@@ -33,11 +36,12 @@ def minute_of(at: datetime) -> int:
     return (int(at.timestamp()) * SECOND - T) // MINUTE
 
 
-def written() -> Pen:
+def written(falls: Mapping[int, float] = FELL) -> Pen:
     """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by twelve."""
     pen, random = Pen(), np.random.default_rng(5)
     paths = np.exp(np.cumsum(random.normal(0, 5e-4, (MINUTES, len(SYMBOLS))), axis=0))
-    paths[FALL:] *= 0.98
+    for minute, share in falls.items():
+        paths[minute:] *= share
     paths[JUMP:, 3] *= 1.12
     for minute in range(MINUTES):
         for n, symbol in enumerate(SYMBOLS):
@@ -64,17 +68,39 @@ def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, 
     assert (minute_of(jump[0]), *jump[1:4]) == (JUMP, SYMBOLS[3], "up", 12)
     ((rule, start, status, silent, over),) = rows(database, ALERTS)
     assert (rule, start, status, silent) == ("market_move", fall[0], "resolved", None)
-    # The next minute is calm: the event is over at its end.
-    assert minute_of(over) == FALL + 2
+    # Five minutes are calm: the event is over at the end of the last of them.
+    assert minute_of(over) == FALL + 6
     road.close()
 
 
+def test_a_fall_of_several_minutes_is_one_alert_until_the_market_is_calm(
+    database: str, step: Callable[[], int]
+) -> None:
+    road = Road(database, written(FALLING).log, LAWS)
+    road.all()
+    step()
+    road.close()
+    moves = rows(database, "SELECT start, direction, event_start FROM market.market_moves ORDER BY start")
+    assert [(minute_of(start), way, minute_of(event)) for start, way, event in moves] == [
+        (FALL, "down", FALL),
+        (FALL + 1, "down", FALL),
+        (FALL + 3, "up", FALL),
+    ]
+    ((_, start, status, silent, over),) = rows(database, ALERTS)
+    assert (minute_of(start), status, silent, minute_of(over)) == (FALL, "resolved", None, FALL + 9)
+
+
+@pytest.mark.parametrize("falls", [FELL, FALLING, {FALL - 1: 0.98, FALL + 5: 0.94}], ids=["one", "several", "apart"])
 def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
-    database: str, migrated_database: Callable[[], str], step: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    database: str,
+    migrated_database: Callable[[], str],
+    step: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    falls: Mapping[int, float],
 ) -> None:
     """However long the stretches are that it judges at once."""
     other_database = migrated_database()
-    log = written().log
+    log = written(falls).log
     road = Road(database, log, LAWS)
     while road.left:
         road.commit(road.ranges(dict.fromkeys(log, 151)))
@@ -83,11 +109,12 @@ def test_after_every_commit_or_once_at_the_end_it_finds_the_same(
     other = Road(other_database, log, LAWS)
     other.all()
     other.close()
-    monkeypatch.setattr(market, "STRETCH", 7 * MINUTE)
+    monkeypatch.setattr(market, "STRETCH", 2 * MINUTE)
     with closing(Session(other_database, "test")) as session:
         MarketStep(session, lambda: T).run()
     assert rows(database, FOUND) == rows(other_database, FOUND) != []
-    assert rows(database, ALONE) == rows(other_database, ALONE) != []
+    assert rows(database, ALONE) == rows(other_database, ALONE)
+    assert rows(database, ALONE) or falls != FELL
     assert rows(database, ALERTS) == rows(other_database, ALERTS) != []
 
 
@@ -101,7 +128,7 @@ def test_an_event_lasts_while_nobody_has_seen_a_calm_minute(database: str, step:
     assert [(row[2], row[4]) for row in rows(database, ALERTS)] == [("firing", None)]
     road.all()
     step()
-    assert [(row[2], minute_of(row[4])) for row in rows(database, ALERTS)] == [("resolved", FALL + 2)]
+    assert [(row[2], minute_of(row[4])) for row in rows(database, ALERTS)] == [("resolved", FALL + 6)]
     road.close()
 
 
@@ -113,8 +140,7 @@ def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
     road.all()
     step()
     before = dict(rows(database, CLOSES, T + (FALL - 1) * MINUTE))
-    for symbol in SYMBOLS[:8]:
-        pen.trade(symbol, T + FALL * MINUTE + 59 * SECOND, str(before[symbol]), 1, at=T + MINUTES * MINUTE + 7 * SECOND)
+    taken_back(pen, before, FALL)
     road.all()
     step()
     road.close()
@@ -123,6 +149,40 @@ def test_a_revision_that_undoes_the_fall_takes_the_event_and_its_alert_back(
         (FALL, "retracted"),
         (FALL + 1, "resolved"),
     ]
+
+
+def taken_back(pen: Pen, before: Mapping[str, object], minute: int, seconds: int = 7) -> None:
+    """Late trades of eight symbols at the end of a minute, at the prices of ``before``."""
+    for symbol in SYMBOLS[:8]:
+        arrival = T + MINUTES * MINUTE + seconds * SECOND
+        pen.trade(symbol, T + minute * MINUTE + 59 * SECOND, str(before[symbol]), 1, at=arrival)
+
+
+def test_a_revision_joins_two_events_and_another_parts_them(database: str, step: Callable[[], int]) -> None:
+    first, second = FALL - 4, FALL + 3
+    pen = written({first: 0.98, second: 0.8})
+    road = Road(database, pen.log, LAWS)
+    road.all()
+    step()
+    apart = [(first, "resolved", first + 6), (second, "resolved", second + 6)]
+    assert events(database) == apart
+    calm = dict(rows(database, CLOSES, T + FALL * MINUTE))
+    low = {symbol: f"{float(close) * 0.93:.4f}" for symbol, close in calm.items()}
+    taken_back(pen, low, FALL)
+    road.all()
+    step()
+    assert events(database) == [(first, "resolved", second + 6), (second, "retracted", None)]
+    taken_back(pen, calm, FALL, 8)
+    road.all()
+    step()
+    road.close()
+    assert events(database) == apart
+
+
+def events(database: str) -> list[tuple[int, str, int | None]]:
+    """Each event of the market that was ever told: its minute, its state, and the minute after its last."""
+    found = rows(database, ALERTS)
+    return [(minute_of(row[1]), row[2], None if row[4] is None else minute_of(row[4])) for row in found]
 
 
 SHOCK = """
@@ -170,8 +230,8 @@ class Desk:
 
 
 @pytest.fixture
-def pen() -> Pen:
-    return written()
+def pen(request: pytest.FixtureRequest) -> Pen:
+    return written(getattr(request, "param", FELL))
 
 
 @pytest.fixture
@@ -192,6 +252,18 @@ def test_what_the_market_explains_is_told_once_and_what_it_does_not_after_a_mome
         desk.road.dsn, "SELECT cardinality(inhibits), deliveries FROM market.alerts WHERE rule = 'market_move'"
     )
     assert (inhibits, deliveries) == (12, "console: due, hook: sent")
+
+
+@pytest.mark.parametrize("pen", [FALLING], indirect=True)
+def test_what_a_later_minute_of_the_event_explains_is_told_by_the_alert_of_its_first(desk: Desk) -> None:
+    desk.road.all()
+    desk.judge(5)
+    assert desk.told(FALL + 3) == [(s, c, "cancelled", True) for s in SYMBOLS for c in ("console", "hook")]
+    assert desk.sent(5).count("demo 24/7") == 1
+    ((start, inhibits),) = rows(
+        desk.road.dsn, "SELECT start, cardinality(inhibits) FROM market.alerts WHERE rule = 'market_move'"
+    )
+    assert (minute_of(start), inhibits) == (FALL, 24)
 
 
 def test_it_waits_until_the_other_symbols_of_its_minute_may_be_there(desk: Desk) -> None:
@@ -235,8 +307,7 @@ def test_a_market_move_that_is_taken_back_lets_go_what_it_kept(desk: Desk, pen: 
     desk.road.all()
     desk.judge(5)
     before = dict(rows(desk.road.dsn, CLOSES, T + (FALL - 1) * MINUTE))
-    for symbol in SYMBOLS[:8]:
-        pen.trade(symbol, T + FALL * MINUTE + 59 * SECOND, str(before[symbol]), 1, at=T + MINUTES * MINUTE + 7 * SECOND)
+    taken_back(pen, before, FALL)
     desk.road.all()
     desk.judge(10)
     # Eight fell a minute later, with the market; of the others nothing is left that explains their fall.

@@ -135,3 +135,19 @@ def test_sources_without_trades_are_those_whose_bars_are_pseudo(database: str) -
         )
     found = {source for source, pseudo in rows(database, "SELECT source, pseudo FROM core.series") if pseudo}
     assert found == {n for n in names if (s := make_source(n.partition("~")[0])).stream and not s.tape}
+
+
+def test_market_moves_of_before_there_were_events_get_theirs(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DELETE FROM public.sparktrends_migrations WHERE name LIKE '0145%'")
+        connection.execute("DROP VIEW market.market_moves")
+        connection.execute("ALTER TABLE core.market_moves DROP COLUMN event")
+        connection.execute(
+            "INSERT INTO core.market_moves (source, exchange, start, direction, median, log_return, members, up, down, "
+            "found_at) SELECT source, '24/7', timestamptz '2024-01-01Z' + minute * interval '1 minute', 'up', 4, 0.01, "
+            "12, 9, 0, now() FROM unnest(ARRAY['a', 'b']) source, unnest(ARRAY[3, 4, 9, 15, 16]) minute"
+        )
+    migrate(database)
+    minutes = "SELECT source, extract(minute FROM start)::int, extract(minute FROM event_start)::int"
+    found = rows(database, f"{minutes} FROM market.market_moves ORDER BY source, start")
+    assert found == [(source, *of) for source in "ab" for of in ((3, 3), (4, 3), (9, 3), (15, 15), (16, 15))]

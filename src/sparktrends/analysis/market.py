@@ -8,15 +8,20 @@ are looked at, and a revised bar makes those of its minute anew.
 The market moves when at least half of its members moved by `TOGETHER` deviations in the same direction: when the median
 move is that large. One member moves alone when its move differs from the median by `APART` times the usual difference.
 Both need `LEAST` members: the median of a few says nothing about a market.
+
+Minutes in which the market moves, up or down, belong to one event while no more than `QUIET` lies between them
+(decision 0145).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from sparktrends.model import MINUTE
 
 LEAST = 10
 TOGETHER = 3.0
@@ -27,6 +32,8 @@ APART = 12.0
 10 ** -4.2: the share of one false alarm a day that each detector has (decision 0006)."""
 FLOOR = 1e-4
 """Least volatility believed in, as for returns elsewhere: the spread alone moves a close by that much."""
+QUIET = 5 * MINUTE
+"""What moves so soon (µs) after the market last moved is of the same event, as five bars are for `shock` (0110)."""
 DECAY = 0.94
 """Of `volatility_ewma`: what it keeps of the variance before."""
 GAUSS = 1.4826
@@ -101,3 +108,19 @@ def market_minute(members: Sequence[Member]) -> MarketMinute:
         return MarketMinute(None, alone)
     up, down = int((moves >= TOGETHER).sum()), int((moves <= -TOGETHER).sum())
     return MarketMinute(Together(median, float(np.median(returns)), len(ordered), up, down), alone)
+
+
+def events_of(moved: Iterable[int], before: tuple[int, int] | None = None) -> dict[int, int]:
+    """For each minute that moved, when its event began (starts of minutes, µs UTC); ``before``: the last minute before
+    these that moved, and when its event began.
+
+    >>> minute = 60_000_000
+    >>> [begun // minute for begun in events_of(n * minute for n in (3, 4, 9, 15)).values()]
+    [3, 3, 3, 15]
+    """
+    last, event = before or (-math.inf, 0)
+    found: dict[int, int] = {}
+    for start in sorted(moved):
+        event = event if start - last <= QUIET else start
+        found[start], last = event, start
+    return found

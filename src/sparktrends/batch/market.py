@@ -1,16 +1,18 @@
 """Follows what was committed, and judges every minute that changed across all symbols of its market.
 
 A market is what one source says of the symbols of one exchange. A bar that changed makes its minute anew, and the
-minutes after it too: their returns and volatilities come from it.
+minutes after it too: their returns and volatilities come from it. Minutes that moved make events, and each event is one
+alert, from its first minute until the market is calm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sparktrends.analysis.market import LEAST, MarketMinute, Member, market_minute
-from sparktrends.model import DAY, MINUTE, Alert, alert_id
+from sparktrends.analysis.market import LEAST, QUIET, Member, Together, events_of, market_minute
+from sparktrends.model import DAY, INTERVALS, MINUTE, Alert, alert_id
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import followers, inhibition, market_rows
 from sparktrends.store.connect import Cursor
@@ -24,6 +26,9 @@ KEYS = 20_000
 MINUTES = "1m"
 STRETCH = DAY
 """Minutes (µs) that are judged with one statement: a correction may be of months ago."""
+LOOK_BACK = max(QUIET, INTERVALS["15m"])
+"""Moves before what changed that still matter (µs): the event they belong to may go on, and so may a bar of a rule with
+``unless_market`` that holds them."""
 Market = tuple[str, str]
 """Source and exchange."""
 
@@ -85,46 +90,61 @@ class MarketStep:
         return sum(self._stretch(cursor, market, members, *stretch) for stretch in stretches)
 
     def _stretch(self, cursor: Cursor, market: Market, members: Sequence[int], since: int, until: int) -> int:
-        found: dict[int, MarketMinute] = {}
-        calm: list[int] = []
+        together: dict[int, Together] = {}
+        alone: list[dict[str, Any]] = []
+        whole: list[int] = []
         minutes = 0
         for start, moved in market_rows.moves(cursor, members, since, until):
             minutes += 1
             judged = market_minute([Member(*one) for one in moved])
-            if len(moved) >= LEAST and not judged.together:
-                calm.append(start)
-            if judged.together or judged.alone:
-                found[start] = judged
-        together = [{"start": start, **asdict(one.together)} for start, one in found.items() if one.together]
-        alone = [{"start": start, **asdict(one)} for start, minute in found.items() for one in minute.alone]
+            if len(moved) >= LEAST:
+                whole.append(start)
+            if judged.together:
+                together[start] = judged.together
+            alone += ({"start": start, **asdict(one)} for one in judged.alone)
+        stored = market_rows.events(cursor, market, since - LOOK_BACK, until)
+        earlier = {start: event for start, event in stored.items() if start < since}
+        before = {start: event for start, event in stored.items() if start >= since}
+        after = events_of(together, max(earlier.items(), default=None))
+        rows = [{"start": start, "event": after[start], **asdict(one)} for start, one in together.items()]
         now = self.clock()
-        new, gone = market_rows.replace(cursor, market, since, until, together, alone, now)
-        self._tell(cursor, market, [(start, found[start]) for start in new], gone, now)
+        market_rows.replace(cursor, market, since, until, rows, alone, now)
+        self._tell(cursor, market, together, before, after, now)
         # After the market's own alert is in the outbox: only on channels that hear of it others are kept back.
-        told = {start: _id_of(market, start) for start, one in found.items() if one.together}
+        told = {start: _id_of(market, event) for start, event in {**earlier, **after}.items()}
         inhibition.inhibit(cursor, members, told)
-        market_rows.end_alerts(cursor, RULE, " ".join(market), since, until, calm)
+        market_rows.end_alerts(cursor, RULE, market, since, until, whole, QUIET)
         return minutes
 
     def _tell(
-        self, cursor: Cursor, market: Market, new: Iterable[tuple[int, MarketMinute]], gone: Iterable[int], now: int
+        self,
+        cursor: Cursor,
+        market: Market,
+        together: Mapping[int, Together],
+        before: Mapping[int, int],
+        after: Mapping[int, int],
+        now: int,
     ) -> None:
-        alerts = [_alert(market, start, minute, self.channels) for start, minute in new]
-        subject = " ".join(market)
-        insert_again(cursor, [row_of(a, None, silence_reason(a, now), subject) for a in alerts], now)
-        undone = [_id_of(market, start) for start in gone]
-        retract_alerts(cursor, undone, now)
-        inhibition.forgive(cursor, undone, now)
+        """Tell the events (a minute that moved, to the first of its event) that began, and take back what is gone."""
+        began, gone = _first(after) - _first(before), _first(before) - _first(after)
+        alerts = [_alert(market, start, together[start], self.channels) for start in sorted(began)]
+        insert_again(cursor, [row_of(a, None, silence_reason(a, now), " ".join(market)) for a in alerts], now)
+        retract_alerts(cursor, [_id_of(market, start) for start in sorted(gone)], now)
+        other = {start: _id_of(market, event) for start, event in before.items() if after.get(start) != event}
+        inhibition.forgive(cursor, other, now)
 
 
-def _id_of(market: Market, start: int) -> str:
-    return alert_id(RULE, *market, MINUTES, start)
+def _first(events: Mapping[int, int]) -> set[int]:
+    """The minutes with which these events began."""
+    return {start for start, event in events.items() if start == event}
 
 
-def _alert(market: Market, start: int, minute: MarketMinute, channels: Sequence[str]) -> Alert:
+def _id_of(market: Market, event: int) -> str:
+    return alert_id(RULE, *market, MINUTES, event)
+
+
+def _alert(market: Market, start: int, move: Together, channels: Sequence[str]) -> Alert:
     source, exchange = market
-    assert minute.together is not None, "only a market that moved is told"
-    move = minute.together
     most, way = (move.up, "rose") if move.median > 0 else (move.down, "fell")
     title = f"The market of {source} ({exchange}) {way}: {most} of {move.members} symbols at once"
     return Alert(RULE, source, exchange, MINUTES, start, "critical", title, tuple(channels), (), asdict(move))

@@ -35,15 +35,20 @@ def inhibit(cursor: Cursor, series: Sequence[int], moves: Mapping[int, str]) -> 
     the id of the market's alert): on channels that hear of the market, where nothing was sent yet. A series that moved
     apart from its peers within its bar is news of its own."""
     if moves:
-        lengths = {name: f"{length} microseconds" for name, length in INTERVALS.items()}
         words = {"series": list(series), "starts": list(moves), "alerts": list(moves.values())}
-        cursor.execute(_INHIBIT, {**words, "lengths": json.dumps(lengths)})
+        cursor.execute(_INHIBIT, {**words, "lengths": _lengths()})
 
 
-def forgive(cursor: Cursor, markets: Sequence[str], now: int) -> None:
-    """These alerts of markets were taken back: what they kept back is sent after all, if it is not an hour old."""
-    if markets:
-        cursor.execute(_FORGIVE, {"markets": list(markets), "now": now, "since": now - HOUR})
+def forgive(cursor: Cursor, moves: Mapping[int, str], now: int) -> None:
+    """These minutes (start, µs UTC) are no longer of the event of that alert of a market (its id): what it kept back of
+    bars that hold them is sent after all, if it is not an hour old."""
+    if moves:
+        words = {"starts": list(moves), "alerts": list(moves.values()), "lengths": _lengths()}
+        cursor.execute(_FORGIVE, {**words, "now": now, "since": now - HOUR})
+
+
+def _lengths() -> str:
+    return json.dumps({name: f"{length} microseconds" for name, length in INTERVALS.items()})
 
 
 _WAITING = """
@@ -81,7 +86,11 @@ FROM kept WHERE d.alert = kept.id AND d.kind = 'alert' AND d.state = 'due'
 """
 _FORGIVE = """
 WITH free AS (
-    UPDATE core.alerts SET inhibited_by = NULL WHERE inhibited_by = ANY(%(markets)s) RETURNING id, status, created_at
+    UPDATE core.alerts a SET inhibited_by = NULL
+    FROM unnest(%(starts)s::bigint[], %(alerts)s::text[]) AS m(start, alert)
+    WHERE a.inhibited_by = m.alert AND core.at(m.start) >= a.start
+      AND core.at(m.start) < a.start + (%(lengths)s::jsonb ->> a.interval)::interval
+    RETURNING a.id, a.status, a.created_at
 )
 UPDATE core.deliveries d SET state = 'due', due_at = core.at(%(now)s), error = NULL
 FROM free WHERE d.alert = free.id AND free.status <> 'retracted' AND free.created_at > core.at(%(since)s)

@@ -52,6 +52,14 @@ def moves(cursor: Cursor, series: Sequence[int], since: int, until: int) -> Iter
         yield start, [Moved(*row[1:]) for row in found]
 
 
+def events(cursor: Cursor, market: tuple[str, str], since: int, until: int) -> dict[int, int]:
+    """The stored minutes in [since, until) in which a market (source, exchange) moved, each with that with which its
+    event began (starts, µs UTC)."""
+    words = {"source": market[0], "exchange": market[1], "since": since, "until": until}
+    cursor.execute(_EVENTS, words)
+    return dict(cursor.fetchall())
+
+
 def replace(
     cursor: Cursor,
     market: tuple[str, str],
@@ -60,37 +68,48 @@ def replace(
     together: Sequence[Mapping[str, Any]],
     alone: Sequence[Mapping[str, Any]],
     now: int,
-) -> tuple[list[int], list[int]]:
-    """Make these the findings of a market (source, exchange) in [since, until), µs UTC; the starts of market moves that
-    are new, and of those that are no more. What is found again stays as it is."""
+) -> None:
+    """Make these the findings of a market (source, exchange) in [since, until), µs UTC. What is found again keeps the
+    time at which it was first found."""
     words = {"source": market[0], "exchange": market[1], "since": since, "until": until, "now": now}
     cursor.execute(_GONE_TOGETHER, {**words, "starts": [row["start"] for row in together]})
-    gone = [int(start) for (start,) in cursor.fetchall()]
     keys = [(row["series"], row["start"]) for row in alone]
     cursor.execute(_GONE_ALONE, {**words, "series": [k[0] for k in keys], "starts": [k[1] for k in keys]})
     cursor.execute(_TOGETHER, {**words, "rows": json.dumps(list(together))})
-    new = [int(start) for start, made in cursor.fetchall() if made]
     cursor.execute(_ALONE, {**words, "rows": json.dumps(list(alone))})
-    return new, gone
 
 
-def end_alerts(cursor: Cursor, rule: str, subject: str, since: int, until: int, calm: Sequence[int]) -> None:
-    """The alerts of a market that last at ``since`` or later are over at the end of the first ``calm`` minute after
-    theirs; those without one in [since, until) last on (µs UTC)."""
-    words = {"rule": rule, "subject": subject, "since": since, "until": until, "calm": list(calm), "length": MINUTE}
-    cursor.execute(_END, words)
+def end_alerts(
+    cursor: Cursor, rule: str, market: tuple[str, str], since: int, until: int, judged: Sequence[int], quiet: int
+) -> None:
+    """The alerts of a market that last at ``since`` or later are over at the end of the first ``judged`` minute that
+    starts ``quiet`` or more after the last move of their event; those without one in [since, until) last on (µs)."""
+    words = {"rule": rule, "subject": " ".join(market), "source": market[0], "exchange": market[1], "since": since}
+    cursor.execute(_END, {**words, "until": until, "judged": list(judged), "quiet": quiet, "length": MINUTE})
 
 
+_EVENTS = """
+SELECT (extract(epoch FROM start) * 1000000)::bigint, (extract(epoch FROM event) * 1000000)::bigint
+FROM core.market_moves WHERE source = %(source)s AND exchange = %(exchange)s
+  AND start >= core.at(%(since)s) AND start < core.at(%(until)s)
+"""
+# An alert of before there were events (0145) may have no move: its own minute is the last.
 _END = """
 WITH lasting AS (
     SELECT id, (
-        SELECT core.at(min(c) + %(length)s) FROM unnest(%(calm)s::bigint[]) AS c WHERE core.at(c) > start) AS until
-    FROM core.alerts
+        SELECT coalesce(max(m.start), a.start) + %(quiet)s * interval '1 microsecond' FROM core.market_moves m
+        WHERE m.source = %(source)s AND m.exchange = %(exchange)s AND m.event = a.start
+          AND m.start >= a.start AND m.start < core.at(%(until)s)) AS calm
+    FROM core.alerts a
     WHERE rule = %(rule)s AND subject = %(subject)s AND status IN ('firing', 'resolved')
       AND start < core.at(%(until)s) AND (resolved_at IS NULL OR resolved_at > core.at(%(since)s))
+), ends AS (
+    SELECT id, (SELECT core.at(min(j) + %(length)s) FROM unnest(%(judged)s::bigint[]) AS j WHERE core.at(j) >= calm)
+        AS until
+    FROM lasting
 )
-UPDATE core.alerts a SET status = CASE WHEN l.until IS NULL THEN 'firing' ELSE 'resolved' END, resolved_at = l.until
-FROM lasting l WHERE a.id = l.id AND a.resolved_at IS DISTINCT FROM l.until
+UPDATE core.alerts a SET status = CASE WHEN e.until IS NULL THEN 'firing' ELSE 'resolved' END, resolved_at = e.until
+FROM ends e WHERE a.id = e.id AND a.resolved_at IS DISTINCT FROM e.until
 """
 _MOVES = """
 SELECT (extract(epoch FROM m.start) * 1000000)::bigint, m.series, m.log_return, m.volatility_ewma
@@ -104,7 +123,6 @@ _GONE_TOGETHER = """
 DELETE FROM core.market_moves WHERE source = %(source)s AND exchange = %(exchange)s
   AND start >= core.at(%(since)s) AND start < core.at(%(until)s)
   AND (extract(epoch FROM start) * 1000000)::bigint <> ALL(%(starts)s)
-RETURNING (extract(epoch FROM start) * 1000000)::bigint
 """
 _GONE_ALONE = """
 DELETE FROM core.peer_moves p WHERE source = %(source)s AND exchange = %(exchange)s
@@ -112,18 +130,17 @@ DELETE FROM core.peer_moves p WHERE source = %(source)s AND exchange = %(exchang
   AND NOT EXISTS (SELECT FROM unnest(%(series)s::integer[], %(starts)s::bigint[]) AS k(series, start)
     WHERE k.series = p.series AND core.at(k.start) = p.start)
 """
-# xmax = 0 says that a row was inserted, not updated.
 _TOGETHER = """
 INSERT INTO core.market_moves AS m
-    (source, exchange, start, direction, median, log_return, members, up, down, found_at)
-SELECT %(source)s, %(exchange)s, core.at(g.start), CASE WHEN g.median > 0 THEN 'up' ELSE 'down' END, g.median,
-       g.log_return, g.members, g.up, g.down, core.at(%(now)s)
+    (source, exchange, start, event, direction, median, log_return, members, up, down, found_at)
+SELECT %(source)s, %(exchange)s, core.at(g.start), core.at(g.event),
+       CASE WHEN g.median > 0 THEN 'up' ELSE 'down' END, g.median, g.log_return, g.members, g.up, g.down,
+       core.at(%(now)s)
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS g(
-    start bigint, median float8, log_return float8, members integer, up integer, down integer)
-ON CONFLICT (source, exchange, start) DO UPDATE SET
-    (direction, median, log_return, members, up, down)
-    = (excluded.direction, excluded.median, excluded.log_return, excluded.members, excluded.up, excluded.down)
-RETURNING (extract(epoch FROM start) * 1000000)::bigint, xmax = 0
+    start bigint, event bigint, median float8, log_return float8, members integer, up integer, down integer)
+ON CONFLICT (source, exchange, start) DO UPDATE SET (event, direction, median, log_return, members, up, down)
+    = (excluded.event, excluded.direction, excluded.median, excluded.log_return, excluded.members, excluded.up,
+       excluded.down)
 """
 _ALONE = """
 INSERT INTO core.peer_moves AS p
