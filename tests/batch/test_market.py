@@ -36,8 +36,11 @@ def minute_of(at: datetime) -> int:
     return (int(at.timestamp()) * SECOND - T) // MINUTE
 
 
-def written(falls: Mapping[int, float] = FELL) -> Pen:
-    """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by twelve."""
+def written(falls: Mapping[int, float] = FELL, shut: int = 0) -> Pen:
+    """Twelve symbols that wander; all fall by two per cent in one minute, later one of them jumps by twelve.
+
+    Nobody trades for ``shut`` minutes before the fall.
+    """
     pen, random = Pen(), np.random.default_rng(5)
     paths = np.exp(np.cumsum(random.normal(0, 5e-4, (MINUTES, len(SYMBOLS))), axis=0))
     for minute, share in falls.items():
@@ -45,9 +48,9 @@ def written(falls: Mapping[int, float] = FELL) -> Pen:
     paths[JUMP:, 3] *= 1.12
     for minute in range(MINUTES):
         for n, symbol in enumerate(SYMBOLS):
-            pen.trade(symbol, T + minute * MINUTE, f"{100 * paths[minute, n]:.4f}", 1)
+            pen.trade(symbol, T + (minute + shut * (minute >= FALL)) * MINUTE, f"{100 * paths[minute, n]:.4f}", 1)
     for symbol in SYMBOLS:
-        pen.beat(symbol, T + MINUTES * MINUTE + 6 * SECOND)
+        pen.beat(symbol, T + (MINUTES + shut) * MINUTE + 6 * SECOND)
     return pen
 
 
@@ -71,6 +74,20 @@ def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, 
     # Five minutes are calm: the event is over at the end of the last of them.
     assert minute_of(over) == FALL + 6
     road.close()
+
+
+@pytest.mark.parametrize(("shut", "moves"), [(59, 1), (60, 0)])
+def test_what_happened_while_nobody_traded_is_no_move_of_a_minute(
+    database: str, step: Callable[[], int], shut: int, moves: int
+) -> None:
+    """Else stocks would move as one at almost every open. A bar begins an hour after one that is an hour old."""
+    road = Road(database, written(shut=shut).log, LAWS)
+    road.all()
+    step()
+    road.close()
+    assert len(rows(database, FOUND)) == moves
+    (jump,) = rows(database, ALONE)
+    assert minute_of(jump[0]) == JUMP + shut
 
 
 def test_a_fall_of_several_minutes_is_one_alert_until_the_market_is_calm(

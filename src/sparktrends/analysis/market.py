@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparktrends.model import MINUTE
+from sparktrends.model import HOUR, MINUTE
 
 LEAST = 10
 TOGETHER = 3.0
@@ -32,6 +32,9 @@ APART = 12.0
 10 ** -4.2: the share of one false alarm a day that each detector has (decision 0006)."""
 FLOOR = 1e-4
 """Least volatility believed in, as for returns elsewhere: the spread alone moves a close by that much."""
+LULL = HOUR
+"""A bar whose predecessor began longer (µs) before it is no move of a minute: it holds a night, or what a dead feed
+missed, in units of the volatility of minutes. At the open that would be a move of the market almost every day."""
 QUIET = 5 * MINUTE
 """What moves so soon (µs) after the market last moved is of the same event, as five bars are for `shock` (0110)."""
 DECAY = 0.94

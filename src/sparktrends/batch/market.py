@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparktrends.analysis.market import LEAST, QUIET, Member, Together, events_of, market_minute
+from sparktrends.analysis.market import LEAST, LULL, QUIET, Member, Together, events_of, market_minute
 from sparktrends.model import DAY, INTERVALS, MINUTE, Alert, alert_id
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import followers, inhibition, market_rows
@@ -94,7 +94,7 @@ class MarketStep:
         alone: list[dict[str, Any]] = []
         whole: list[int] = []
         minutes = 0
-        for start, moved in market_rows.moves(cursor, members, since, until):
+        for start, moved in market_rows.moves(cursor, members, since, until, LULL):
             minutes += 1
             judged = market_minute([Member(*one) for one in moved])
             if len(moved) >= LEAST:

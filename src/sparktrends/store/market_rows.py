@@ -45,9 +45,12 @@ def newest(cursor: Cursor, series: Sequence[int]) -> int:
     return int(row[0] or 0)
 
 
-def moves(cursor: Cursor, series: Sequence[int], since: int, until: int) -> Iterator[tuple[int, list[Moved]]]:
-    """Minute by minute (µs UTC) in [since, until), the moves of these series."""
-    cursor.execute(_MOVES, {"series": list(series), "since": since, "until": until})
+def moves(
+    cursor: Cursor, series: Sequence[int], since: int, until: int, lull: int
+) -> Iterator[tuple[int, list[Moved]]]:
+    """Minute by minute (µs UTC) in [since, until), the moves of those of these series whose bar before began no more
+    than ``lull`` (µs) earlier."""
+    cursor.execute(_MOVES, {"series": list(series), "since": since, "until": until, "lull": lull})
     for start, found in groupby(cursor, key=lambda row: row[0]):
         yield start, [Moved(*row[1:]) for row in found]
 
@@ -111,12 +114,15 @@ WITH lasting AS (
 UPDATE core.alerts a SET status = CASE WHEN e.until IS NULL THEN 'firing' ELSE 'resolved' END, resolved_at = e.until
 FROM ends e WHERE a.id = e.id AND a.resolved_at IS DISTINCT FROM e.until
 """
+# The bar before is looked up by key, one by one: joined, the months of all series would be read.
 _MOVES = """
 SELECT (extract(epoch FROM m.start) * 1000000)::bigint, m.series, m.log_return, m.volatility_ewma
 FROM core.metrics m
 WHERE m.series = ANY(%(series)s) AND m.interval = '1m' AND m.start >= core.at(%(since)s)
   AND m.start < core.at(%(until)s) AND m.final AND m.warm
   AND m.log_return IS NOT NULL AND m.volatility_ewma IS NOT NULL
+  AND (SELECT true FROM core.metrics p WHERE p.series = m.series AND p.interval = '1m' AND p.start < m.start
+       AND p.start >= m.start - %(lull)s * interval '1 microsecond' LIMIT 1)
 ORDER BY m.start, m.series
 """
 _GONE_TOGETHER = """
