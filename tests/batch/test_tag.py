@@ -162,3 +162,14 @@ def test_stored_trends_come_back_as_they_were(database: str) -> None:
     with session.transaction() as cursor:
         assert [trend_of_row(row) for row in rows.of_day(cursor, YESTERDAY)] == made
     session.close()
+
+
+@pytest.mark.e2e
+def test_providers_of_one_market_share_its_place(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    add_prices(database, "twelve_data", "AAPL", [100 + n % 3 for n in range(40)] + [121])
+    add_prices(database, "yahoo", "BTC/USD", [100 + n % 5 for n in range(40)] + [110])
+    add_prices(database, "binance", "BTC/USDT", [100 + n % 5 for n in range(40)] + [109])
+    trends(database)
+    found = ask_rows(database, "SELECT symbol, rank FROM market.daily_trends ORDER BY rank, symbol")
+    assert found == [("AAPL", 1), ("AAPL", 1), ("BTC/USD", 2), ("BTC/USDT", 2)]

@@ -11,9 +11,14 @@ from typing import Any
 from sparktrends.batch.disk import unwritable
 from sparktrends.batch.report import html, markdown, slack_alert
 from sparktrends.batch.trends import Trend
+from sparktrends.model import DAY
 from sparktrends.store import trends as rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
 from sparktrends.store.session import Session
+
+
+_NEWS = 3 * DAY
+"""A report of a day that ended longer ago (µs) is no news: a long weekend without the machine is made up for."""
 
 
 def write_report(
@@ -21,8 +26,9 @@ def write_report(
 ) -> list[Path]:
     """Write ``<day>.md`` and ``<day>.html`` and put the message into the outbox; the files, none without a trend.
 
-    Run again it replaces the files; the message goes out once, whatever the second report says. Raises Unavailable
-    when the files cannot be written.
+    Run again it replaces the files; the message goes out once, whatever the second report says, and of a day that is
+    three days over it is kept and shown only: to fill a year must not send a year of messages. Raises Unavailable when
+    the files cannot be written.
     """
     with session.transaction() as cursor:
         trends = [trend_of_row(row) for row in rows.of_day(cursor, day)]
@@ -42,7 +48,8 @@ def write_report(
         raise unwritable("the report", error) from error
     alert = slack_alert(day, trends, tuple(channels))
     with session.transaction() as cursor:
-        insert_rows(cursor, [row_of(alert, None, silence_reason(alert, now))], now)
+        silent = silence_reason(alert, now) or ("old" if now - alert.start > _NEWS else None)
+        insert_rows(cursor, [row_of(alert, None, silent)], now)
     return files
 
 

@@ -65,6 +65,11 @@ def _day(p: PriceDay, mood: Mapping[tuple[str, str, date], MoodDay]) -> Day:
     return Day(p.day, p.close, p.volume, p.volatility, sentiment, headlines)
 
 
+def _market(trend: Trend) -> tuple[str, str]:
+    """Several providers tell the day of one market: it is one mover."""
+    return _kind(trend.source), market_of(trend.symbol)
+
+
 def _kind(source: str) -> str:
     _, mark, kind = source.partition("~")
     return mark + kind
@@ -74,7 +79,7 @@ def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
     """Make and store the trends of a day, the biggest mover first; empty when no series has that day."""
     with session.transaction() as cursor:
         subjects = subjects_of(rows.prices(cursor, day), rows.moods(cursor, day), rows.stories(cursor, day))
-    found = ranked([trend for trend in tag(subjects) if trend is not None]) if subjects else []
+    found = ranked([trend for trend in tag(subjects) if trend is not None], _market) if subjects else []
     with session.transaction() as cursor:
         rows.save(cursor, day, [trend.row() for trend in found])
     return found
