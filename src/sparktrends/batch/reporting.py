@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sparktrends.batch.disk import unwritable
+from sparktrends.batch.plan import MEMORY_DAYS
 from sparktrends.batch.report import html, markdown, slack_alert
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
 from sparktrends.store import trends as rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
 from sparktrends.store.session import Session
-
 
 _NEWS = 3 * DAY
 """A report of a day that ended longer ago (µs) is no news: a long weekend without the machine is made up for."""
@@ -31,6 +31,7 @@ def write_report(
     the files cannot be written.
     """
     with session.transaction() as cursor:
+        known_at = rows.begin_of(cursor)
         trends = [trend_of_row(row) for row in rows.of_day(cursor, day)]
         prices = rows.prices(cursor, day)
     if not trends:
@@ -50,7 +51,14 @@ def write_report(
     with session.transaction() as cursor:
         silent = silence_reason(alert, now) or ("old" if now - alert.start > _NEWS else None)
         insert_rows(cursor, [row_of(alert, None, silent)], now)
+        rows.set_reported(cursor, day, known_at)
     return files
+
+
+def unreported_days(session: Session, day: date) -> list[date]:
+    """The days of the week before whose trends were made again after their report was written."""
+    with session.transaction() as cursor:
+        return rows.unreported(cursor, day, MEMORY_DAYS)
 
 
 def trend_of_row(row: Mapping[str, Any]) -> Trend:
