@@ -89,6 +89,11 @@ def test_a_backfill_asks_whoever_has_bars_of_the_symbols() -> None:
     providers: Any = [(Asked("yahoo"), asks), (Asked("binance"), [Ask("bars", ("BTC/USDT",), "1d")])]
     found = Backfill(providers, "1d", DAY, DAY, ["MSFT"]).calls()
     assert [(p.source.name, [c.symbols for c in calls]) for p, calls in found] == [("yahoo", [("MSFT",)])]
+    assert Backfill(providers, "1d", DAY, DAY).unasked() == []
+    assert Backfill(providers, "1d", DAY, DAY, ["MSFT", "ETH/X"]).unasked() == ["nobody can be asked for ETH/X"]
+    news: Any = [(Asked("finnhub"), [Ask("news", ("AAPL",))])]
+    (said,) = Backfill(news, "1d", DAY, DAY).unasked()  # it ended well, and had asked nobody
+    assert said.startswith("finnhub: asked for no symbol's bars")
 
 
 class Here(Jobs):

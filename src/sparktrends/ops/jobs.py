@@ -73,10 +73,14 @@ class Backfill:
     last: date
     symbols: Sequence[str] | None = None
 
-    def nobodys(self) -> list[str]:
-        """The named symbols that no provider can be asked for."""
-        asked = {symbol for _, calls in self.calls() for call in calls for symbol in call.symbols}
-        return [symbol for symbol in self.symbols or () if symbol not in asked]
+    def unasked(self) -> list[str]:
+        """What nobody can be asked for, in sentences: named symbols, or all when no provider is asked for bars."""
+        calls = self.calls()
+        if not calls and self.symbols is None:
+            names = ", ".join(provider.source.name for provider, _ in self.providers) or "nobody"
+            return [f"{names}: asked for no symbol's bars; [daily] calls says whom to ask for what"]
+        asked = {symbol for _, of in calls for call in of for symbol in call.symbols}
+        return [f"nobody can be asked for {symbol}" for symbol in self.symbols or () if symbol not in asked]
 
     def calls(self) -> list[tuple[Provider, list[Stretch]]]:
         """The calls of each provider that has bars of this interval."""
@@ -159,7 +163,7 @@ class Jobs:
             producer.close()
         counts = tally(outcomes)
         left = tuple(_words(outcome) for outcome in outcomes if outcome.state != "done")
-        left += tuple(f"nobody can be asked for {symbol}" for symbol in wanted.nobodys())
+        left += tuple(wanted.unasked())
         loaded, flattened = self.load(), self.flatten()
         words = f"{counts['done']} calls made; {loaded.words}; {flattened.words}"
         fields = {**counts, "load": dict(loaded.fields), "flatten": dict(flattened.fields)}
