@@ -7,10 +7,11 @@ from datetime import date, timedelta
 
 import pytest
 
+from batch.test_tag import add_prices
 from batch.world import NOW, Log, Waits, ask_rows, fetcher, provider
 from loopback import Answerer, http_server
 from sparktrends.batch.fetch import Outcome
-from sparktrends.batch.fetch_run import Job, costs, fetch, fetch_stretches
+from sparktrends.batch.fetch_run import Job, costs, fetch, fetch_stretches, stored_days
 from sparktrends.batch.plan import day_of, stretches
 from sparktrends.sources.base import Ask
 from sparktrends.store.session import Session
@@ -29,13 +30,13 @@ def answer(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], by
 
 def run(
     dsn: str, log: Log, answerer: Answerer = answer, *, day: date = YESTERDAY, today: date = TODAY, units: int = 1000,
-    symbols: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None, asks: Sequence[Ask] = ASKS,
 ) -> list[Outcome]:  # fmt: skip
     session = Session(dsn, "test", 30)
     try:
         with http_server(answerer) as (url, _):
             made = provider("finnhub", url, key="key-of-test", units=units, window=86_400)
-            return list(fetch(Job([(made, ASKS)], day, today, symbols), session, log, fetcher(Waits())))
+            return list(fetch(Job([(made, asks)], day, today, symbols), session, log, fetcher(Waits())))
     finally:
         session.close()
 
@@ -97,10 +98,10 @@ def test_a_backfill_goes_on_where_it_was_stopped(database: str) -> None:
     with http_server(flaky) as (url, _):
         made = provider("finnhub", url, key="key-of-test")
         calls = stretches(made.source, ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 12, 31))
-        first = list(fetch_stretches(made, calls, session, log, fetcher(Waits())))
+        first = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), TODAY))
         done = len(log.records)
-        second = list(fetch_stretches(made, calls, session, log, fetcher(Waits())))
-        third = list(fetch_stretches(made, calls, session, log, fetcher(Waits())))
+        second = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), TODAY))
+        third = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), TODAY))
     session.close()
     assert sum(o.state == "done" for o in first) == done
     assert done < len(calls)
@@ -108,3 +109,50 @@ def test_a_backfill_goes_on_where_it_was_stopped(database: str) -> None:
     assert {o.state for o in second} == {"done"}
     assert third == []
     assert len(log.records) == len(calls)
+
+
+def test_a_day_that_was_asked_for_while_it_lasted_is_asked_for_again_when_it_is_over(database: str) -> None:
+    log, tomorrow = Log(), TODAY + timedelta(days=1)
+    assert len(run(database, log, day=TODAY)) == 3
+    early = ask_rows(database, "SELECT DISTINCT state, reason FROM market.daily_calls")
+    assert early == [("done", "asked before the day was over")]
+    assert run(database, log, day=TODAY) == []  # as long as it lasts, once is enough
+    again = run(database, log, day=TODAY, today=tomorrow)
+    assert sorted(o.call.what for o in again) == ["news", "news"]  # the quote is another day's by now
+    assert run(database, log, day=TODAY, today=tomorrow) == []
+
+
+def test_a_backfill_up_to_a_day_that_lasts_asks_for_its_end_again(database: str) -> None:
+    log, session = Log(), Session(database, "test", 30)
+    with http_server(lambda *_: (200, {}, b'{"s": "no_data"}')) as (url, _):
+        made = provider("finnhub", url, key="key-of-test")
+        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), TODAY)
+        found = [
+            [o.call.day for o in fetch_stretches(made, calls, session, log, fetcher(Waits()), today)]
+            for today in (TODAY, TODAY + timedelta(days=1), TODAY + timedelta(days=1))
+        ]
+    session.close()
+    assert found == [[call.day for call in calls], [calls[-1].day], []]
+
+
+def test_a_day_long_ago_is_asked_for_with_the_history_before_it(database: str) -> None:
+    add_prices(database, "finnhub~sim", "AAPL", [1.0] * 300)
+    session, past = Session(database, "test", 30), YESTERDAY - timedelta(days=900)
+    job = [Ask("bars", ("AAPL",), "1d")]
+    made = provider("finnhub", "http://127.0.0.1:9", key="key-of-test")
+    now = stored_days(Job([(made, job)], YESTERDAY, TODAY), session)["finnhub~sim"]
+    then = stored_days(Job([(made, job)], past, TODAY), session)["finnhub~sim"]
+    session.close()
+    assert now["AAPL"].days == 300
+    assert then == {}
+
+
+def test_a_quota_that_never_suffices_leaves_each_symbol_out_in_turn(database: str) -> None:
+    asks = [Ask("quote", ("AAPL", "MSFT", "NVDA"))]
+    asked = []
+    for n in range(6):
+        day = YESTERDAY + timedelta(days=n)
+        found = run(database, Log(), day=day, today=day + timedelta(days=1), units=1, asks=asks)
+        asked += [o.call.symbols[0] for o in found if o.state == "done"]
+    # Today's one may still be made tomorrow: each is answered as often as the others.
+    assert sorted(asked) == ["AAPL", "AAPL", "MSFT", "MSFT", "NVDA", "NVDA"]

@@ -115,3 +115,14 @@ def test_made_up_series_are_named_so_and_not_sent() -> None:
     mixed = slack_alert(DAY, [*made, *trends("y")], ("slack",))
     assert silence_reason(mixed, mixed.start) is None
     assert mixed.title.startswith("Trends of 2024-11-21: 2 symbols")
+
+
+def test_a_symbol_of_three_providers_is_one_symbol_and_one_mover() -> None:
+    several = [trend._replace(rank=None) for s in ("yahoo", "twelve_data") for trend in trends("x", source=s)]
+    found = ranked(several, lambda trend: trend.symbol)
+    assert [(trend.symbol, trend.rank) for trend in found] == [("NVDA", 1), ("NVDA", 1), ("KO", 2), ("KO", 2)]
+    alert = slack_alert(DAY, found, ("slack",))
+    assert alert.title == "Trends of 2024-11-21: 2 symbols, 1 up and 1 down, 1 moved more than usual"
+    text = markdown(DAY, found)
+    assert text.count("- **NVDA**") == 1
+    assert text.count("| NVDA |") == 2  # the table has every series

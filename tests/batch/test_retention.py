@@ -88,6 +88,20 @@ def test_what_was_restored_can_be_archived_again(filled: str, tmp_path: Path) ->
 
 
 @pytest.mark.e2e
+def test_a_row_comes_back_as_it_was_last(filled: str, tmp_path: Path) -> None:
+    archived(filled, tmp_path)
+    restored(filled, tmp_path)
+    changed = (
+        "UPDATE core.bars SET close = 7 WHERE interval = '1m' AND start < '2025-02-01' AND open_ts = 5 RETURNING 1"
+    )
+    ask_rows(filled, changed)
+    before = ask_rows(filled, ROWS.format("bars"))
+    archived(filled, tmp_path)
+    restored(filled, tmp_path)
+    assert ask_rows(filled, ROWS.format("bars")) == before
+
+
+@pytest.mark.e2e
 def test_a_full_disk_leaves_everything_in_its_table(
     filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from batch.test_flatten import run
 from batch.test_score import scored
 from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.plan import day_of, day_start
-from sparktrends.batch.tag import Subject, ask_again, prices_expected, subjects_of, tag_day, tagged
+from sparktrends.batch.tag import Subject, ask_again, prices_expected, stale_days, subjects_of, tag_day, tagged
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
 from sparktrends.quality import market_of
@@ -162,3 +162,39 @@ def test_stored_trends_come_back_as_they_were(database: str) -> None:
     with session.transaction() as cursor:
         assert [trend_of_row(row) for row in rows.of_day(cursor, YESTERDAY)] == made
     session.close()
+
+
+@pytest.mark.e2e
+def test_providers_of_one_market_share_its_place(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    add_prices(database, "twelve_data", "AAPL", [100 + n % 3 for n in range(40)] + [121])
+    add_prices(database, "yahoo", "BTC/USD", [100 + n % 5 for n in range(40)] + [110])
+    add_prices(database, "binance", "BTC/USDT", [100 + n % 5 for n in range(40)] + [109])
+    trends(database)
+    found = ask_rows(database, "SELECT symbol, rank FROM market.daily_trends ORDER BY rank, symbol")
+    assert found == [("AAPL", 1), ("AAPL", 1), ("BTC/USD", 2), ("BTC/USDT", 2)]
+
+
+@pytest.mark.e2e
+def test_a_day_of_which_something_came_later_is_told_again(database: str) -> None:
+    def stale() -> list[date]:
+        session = Session(database, "test", 60)
+        try:
+            return stale_days(session, YESTERDAY + timedelta(days=1))
+        finally:
+            session.close()
+
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    assert stale() == []  # nobody has told it at all
+    trends(database)
+    assert stale() == []
+    # The quota kept the news back until the next day's run.
+    story = finnhub_story(1, "Apple jumps on record profit", NOON_S)
+    store_payloads(database, ("finnhub", news_request("AAPL"), [story]))
+    run(database)
+    scored(database)
+    assert stale() == [YESTERDAY]
+    assert [trend.headlines for trend in trends(database)] == [1]
+    assert stale() == []
+    add_prices(database, "twelve_data", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    assert stale() == [YESTERDAY]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from pathlib import Path
 import click
 import pytest
 
+from ops.test_jobs import PARTS
 from sparktrends.ops.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,24 +50,67 @@ def test_every_task_calls_a_command_that_there_is() -> None:
     assert {words for words in called if not _exists(words)} == set()
 
 
+def test_airflow_does_every_part_of_the_daily_work() -> None:
+    called = {words[1] for file in FILES for words in _commands(file) if words[:1] == ("batch",)}
+    assert {*PARTS} - called == set()
+
+
+def test_every_option_of_a_task_is_one_of_its_command() -> None:
+    for file in FILES:
+        for words, options in _options(file):
+            known = {name for option in _command(words).params for name in option.opts}
+            assert options - known == set(), (file.name, words)
+
+
+def _options(file: Path) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """The fixed words of each step, and the options in what is written out of its command and of what it is put in."""
+    tree = ast.parse(file.read_text())
+    texts = {
+        target.id: ast.unparse(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "step":
+            fields = [field.id for field in ast.walk(node.args[1]) if isinstance(field, ast.Name)]
+            written = " ".join([ast.unparse(node.args[1]), *(texts.get(field, "") for field in fields)])
+            yield _words(node.args[1]), set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", written))
+
+
 def _commands(file: Path) -> Iterator[tuple[str, ...]]:
     """The fixed words before the first option or field of each ``step(name, command)``."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "step":
-            command = node.args[1]
-            fixed = command.values[0] if isinstance(command, ast.JoinedStr) else command
-            assert isinstance(fixed, ast.Constant)
-            words = str(fixed.value).split()
-            yield tuple(words[: next((n for n, word in enumerate(words) if word.startswith("-")), len(words))])
+            yield _words(node.args[1])
+
+
+def _words(command: ast.expr) -> tuple[str, ...]:
+    fixed = command.values[0] if isinstance(command, ast.JoinedStr) else command
+    assert isinstance(fixed, ast.Constant)
+    words = str(fixed.value).split()
+    return tuple(words[: next((n for n, word in enumerate(words) if word.startswith("-")), len(words))])
 
 
 def _exists(words: Sequence[str]) -> bool:
-    command: click.Command | None = main
+    try:
+        return _command(words) is not None
+    except LookupError:
+        return False
+
+
+def _command(words: Sequence[str]) -> click.Command:
+    """The command that these words call; raises LookupError when there is none."""
+    command: click.Command = main
     for word in words:
         if not isinstance(command, click.Group):
-            return True
-        command = command.get_command(click.Context(command), word)
-    return command is not None
+            break  # an argument
+        found = command.get_command(click.Context(command), word)
+        if found is None:
+            raise LookupError(word)
+        command = found
+    return command
 
 
 @dataclass(frozen=True)
@@ -153,9 +198,10 @@ def test_the_daily_run_fills_its_logical_date_in_order(scheduler: Scheduler) -> 
     scheduler.stub()
     scheduler.airflow("dags", "test", "sparktrends_daily", DAY)
     called = scheduler.called()
-    assert {f"batch fetch --source {s} --date {DAY}" for s in ("yahoo", "binance", "finnhub")} <= set(called[:5])
-    assert [words.split()[1] for words in called[5:11]] == [
-        "load", "flatten", "sentiment", "trends", "quality", "report",
+    fetches = {f"batch fetch --if-key --source {s} --date {DAY}" for s in ("yahoo", "binance", "finnhub")}
+    assert fetches <= set(called[:5])
+    assert [words.split()[1] for words in called[5:12]] == [
+        "load", "flatten", "sentiment", "trends", "profiles", "quality", "report",
     ]  # fmt: skip
 
 

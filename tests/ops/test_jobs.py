@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
+from batch.test_flatten import run as flattened
+from batch.test_score import scored
+from batch.test_tag import NOON_S, YESTERDAY, add_prices, tag_here
+from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.fetch_run import Job
+from sparktrends.batch.tag import tag_day
+from sparktrends.batch.trends import Trend
 from sparktrends.errors import NotFound, Unavailable
+from sparktrends.ops.cli import main
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.jobs import Backfill, Done, Jobs
 from sparktrends.ops.settings import Settings
@@ -79,3 +89,77 @@ def test_a_backfill_asks_whoever_has_bars_of_the_symbols() -> None:
     providers: Any = [(Asked("yahoo"), asks), (Asked("binance"), [Ask("bars", ("BTC/USDT",), "1d")])]
     found = Backfill(providers, "1d", DAY, DAY, ["MSFT"]).calls()
     assert [(p.source.name, [c.symbols for c in calls]) for p, calls in found] == [("yahoo", [("MSFT",)])]
+    assert Backfill(providers, "1d", DAY, DAY).unasked() == []
+    assert Backfill(providers, "1d", DAY, DAY, ["MSFT", "ETH/X"]).unasked() == ["nobody can be asked for ETH/X"]
+    news: Any = [(Asked("finnhub"), [Ask("news", ("AAPL",))])]
+    (said,) = Backfill(news, "1d", DAY, DAY).unasked()  # it ended well, and had asked nobody
+    assert said.startswith("finnhub: asked for no symbol's bars")
+
+
+class Here(Jobs):
+    """Jobs that tag without Spark."""
+
+    def _tag(self, day: date) -> list[Trend]:
+        return tag_day(self.session, day, tag_here)
+
+
+@pytest.mark.e2e
+def test_news_that_a_quota_kept_back_are_in_the_trends_and_the_report_of_their_day(
+    database: str, tmp_path: Path
+) -> None:
+    today = YESTERDAY + timedelta(days=1)
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    where = SimpleNamespace(owner_dsn=database)
+    settings = Settings(tmp_path, tmp_path, {}, {}, {})
+    with Here(settings, cast(Endpoints, where), lambda: NOW) as made:
+        assert made.trends(YESTERDAY).fields["again"] == []
+        made.report(YESTERDAY)
+        page = tmp_path / "reports" / f"{YESTERDAY}.md"
+        assert "record profit" not in page.read_text()
+        story = finnhub_story(1, "Apple jumps on record profit", NOON_S)
+        store_payloads(database, ("finnhub", news_request("AAPL"), [story]))
+        flattened(database)
+        scored(database)
+        assert made.trends(today).fields["again"] == [YESTERDAY]
+        made.report(today)
+        assert "record profit" in page.read_text()
+        page.unlink()
+        made.trends(today)
+        made.report(today)
+        assert not page.exists()  # nothing new, nothing to write again
+    assert ask_rows(database, "SELECT count(*) FROM core.alerts") == [(1,)]
+
+
+def test_a_month_that_the_archive_does_not_have_is_missing(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path, {}, {}, {})
+    with Jobs(settings, cast(Endpoints, None), lambda: 0) as made:
+        made.__dict__["session"] = None  # nothing is asked of it
+        assert made.restore("bars", "1m", "2024-03").missing == ("the archive has nothing of bars 1m 2024-03",)
+        assert made.restore("", "", "").missing == ("the archive has nothing of any month",)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore", "--table", "bar"),
+        ("restore", "--interval", "1min"),
+        ("restore", "--month", "2024-13"),
+        ("daily", "--date", "0226-11-20"),
+        ("backfill", "--from", "0024-01-01"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_use(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--home", str(tmp_path), "batch", *words])
+    assert done.exit_code == 2, done.output
+    assert words[2] in done.output
+
+
+def test_a_source_without_a_key_is_passed_over_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FINNHUB_API_KEY", raising=False)
+    call = ["--home", str(tmp_path / "home"), "batch", "fetch", "--source", "finnhub", "--date", "2026-11-20"]
+    passed = CliRunner().invoke(main, [*call, "--if-key"])
+    assert passed.exit_code == 0, passed.output
+    assert "no key is set for finnhub" in passed.output
+    refused = CliRunner().invoke(main, call)
+    assert refused.exit_code == 2, refused.output

@@ -89,3 +89,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_value_that_would_end_its_line_is_refused() -> None:
     with pytest.raises(BadSetting, match="SLACK_WEBHOOK"):
         project.files({"SLACK_WEBHOOK": "a\nPOSTGRES_HOST=evil"})
+
+
+def test_where_nobody_answers_it_says_how_to_ask_nothing(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["init", str(tmp_path)], input="")
+    assert done.exit_code == 2, done.output
+    assert "sparktrends init --yes" in done.output
+    assert contents(tmp_path) == {}

@@ -93,6 +93,7 @@ def test_a_hostile_name_costs_nothing() -> None:
         ("GM", "General Motors Company", ("GM", "General Motors")),
         ("JPM", "JPMorgan Chase & Co.", ("JPM", "JPMorgan Chase", "JPMorgan")),
         ("GOOGL", "Alphabet Inc. Class A", ("GOOGL", "Alphabet", "Google")),
+        ("AMZN", "Amazon.com, Inc.", ("AMZN", "Amazon")),
         ("BTC/USD", "", ("BTC", "Bitcoin")),
         ("X", "", ("X",)),
     ],

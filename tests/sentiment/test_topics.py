@@ -21,6 +21,9 @@ from sparktrends.sentiment import topics
         ("House downgrades Acme to hold", {"analyst"}),
         ("Acme raises dividend", {"dividend"}),
         ("Acme lays off 500 workers", {"labour"}),
+        ("Fed cuts rates by quarter-point", {"macro"}),
+        ("FDA approves weight-loss pill", {"regulation"}),
+        ("Acme quarter: loss widens", {"earnings"}),
         ("A fine day at the sea", set()),
     ],
 )

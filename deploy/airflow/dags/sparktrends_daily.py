@@ -1,10 +1,11 @@
-"""The day's market: fetch each source side by side, then load → flatten → sentiment → trends → quality → report.
+"""The day's market: fetch each source, then load → flatten → sentiment → trends → profiles → quality → report.
 
 The logical date is the day (UTC) that a run fills; it runs after that day's midnight. Any past day is filled by
 `airflow backfill create --dag-id sparktrends_daily --from-date … --to-date …`.
 
 A part of the day that is missing (exit code 1) fails its task, and what can be made of the rest is still made; the
-retry, or the next run, completes it. Calls of one source never run beside each other: its pool has one place.
+retry, or the next run, completes it. Calls of one source never run beside each other: its pool has one place. A source
+whose key is not set is not asked, as by `batch daily`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ with DAG(
     doc_md=__doc__,
 ) as dag:
     fetches = [
-        step(f"fetch_{source}", f"batch fetch --source {source} {DAY}", pool=f"sparktrends_{source}")
+        step(f"fetch_{source}", f"batch fetch --if-key --source {source} {DAY}", pool=f"sparktrends_{source}")
         for source in SOURCES
     ]
     # What one source could not give must not keep back what the others gave.
@@ -36,10 +37,11 @@ with DAG(
     flatten = step("flatten", "batch flatten", **rest)
     sentiment = step("sentiment", "batch sentiment", **rest)
     trends = step("trends", f"batch trends {DAY}", **rest)
+    profiles = step("profiles", f"batch profiles {DAY}", trigger_rule="all_done")
     quality = step("quality", f"batch quality {DAY}", **rest)
     report = step("report", f"batch report {DAY}", trigger_rule="all_done")
     # A run is as good as its worst task: the last one succeeds only if every other did.
     whole = step("whole", "--version", trigger_rule="all_success", retries=0)
 
-    fetches >> load >> flatten >> sentiment >> trends >> quality >> report
-    [*fetches, load, flatten, sentiment, trends, quality, report] >> whole
+    fetches >> load >> flatten >> sentiment >> trends >> profiles >> quality >> report
+    [*fetches, load, flatten, sentiment, trends, profiles, quality, report] >> whole

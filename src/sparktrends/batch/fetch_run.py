@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sparktrends.batch.fetch import Fetcher, Outcome, Provider
-from sparktrends.batch.plan import NOW_ONLY, Call, Cost, Stored, Stretch, calls_of, weights
+from sparktrends.batch.plan import BACKFILL_DAYS, MEMORY_DAYS, NOW_ONLY, Call, Cost, Stored, Stretch, calls_of, weights
 from sparktrends.bus.codec import encode
 from sparktrends.bus.producer import Producer
 from sparktrends.errors import BadRecord
@@ -15,9 +15,6 @@ from sparktrends.sources.base import Ask
 from sparktrends.store import daily_calls
 from sparktrends.store.daily_calls import CallRow
 from sparktrends.store.session import Session
-
-_MEMORY_DAYS = 7
-"""Calls that a quota or an outage prevented are made up for within so many days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +63,33 @@ def costs(job: Job, session: Session) -> list[Cost]:
 
 
 def stored_days(job: Job, session: Session) -> dict[str, dict[str, Stored]]:
-    """By source and symbol, what is stored of daily bars."""
+    """By source and symbol, what is stored of the daily bars that the day is held against."""
     found: dict[str, dict[str, Stored]] = {}
     with session.transaction() as cursor:
         for name, calls in job.calls().items():
             symbols = sorted({symbol for call in calls for symbol in call.symbols})
-            known = daily_calls.daily_bars(cursor, name, symbols)
+            # Of a day long ago only what lies before it counts: newer days say nothing of its past.
+            since = job.day - timedelta(days=BACKFILL_DAYS)
+            known = daily_calls.daily_bars(cursor, name, symbols, since, job.day)
             found[name] = {symbol: Stored(*row) for symbol, row in known.items()}
     return found
 
 
 def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> Iterator[Outcome]:
     """Make the calls that the day and those before it still wait for; each outcome is written down when it comes."""
-    return _made(_open(job, session), stored_days(job, session), session, producer, fetcher)
+    return _made(_open(job, session), stored_days(job, session), session, producer, fetcher, job.today)
 
 
 def fetch_stretches(
-    provider: Provider, calls: Sequence[Stretch], session: Session, producer: Producer, fetcher: Fetcher
+    provider: Provider, calls: Sequence[Stretch], session: Session, producer: Producer, fetcher: Fetcher, today: date
 ) -> Iterator[Outcome]:
-    """Make those calls of a backfill that were not made before; each outcome is written down when it comes."""
+    """Make those calls of a backfill that were not made before, or only while their last day lasted; each outcome is
+    written down when it comes."""
     rows = [_row(call) for call in calls]
     with session.transaction() as cursor:
         daily_calls.plan(cursor, rows)
         left = daily_calls.still_open(cursor, rows)
-    return _made([(provider, [call for call in calls if call.id in left])], {}, session, producer, fetcher)
+    return _made([(provider, [call for call in calls if call.id in left])], {}, session, producer, fetcher, today)
 
 
 def _made(
@@ -98,11 +98,14 @@ def _made(
     session: Session,
     producer: Producer,
     fetcher: Fetcher,
+    today: date,
 ) -> Iterator[Outcome]:
     for outcome in fetcher.run(work, stored):
         outcome = _published(outcome, producer)
+        row = _row(outcome.call)
+        early = outcome.state == "done" and (row.until or row.day) >= today
         with session.transaction() as cursor:
-            daily_calls.mark(cursor, _row(outcome.call), outcome.state, outcome.reason)
+            daily_calls.mark(cursor, row, outcome.state, daily_calls.EARLY if early else outcome.reason)
         yield outcome
 
 
@@ -111,7 +114,9 @@ def _open(job: Job, session: Session) -> list[tuple[Provider, list[Call]]]:
     with session.transaction() as cursor:
         for provider, calls in zip((p for p, _ in job.providers), job.calls().values(), strict=True):
             daily_calls.plan(cursor, [_row(call) for call in calls])
-            since = job.day - timedelta(days=_MEMORY_DAYS)
+            since = job.day - timedelta(days=MEMORY_DAYS)
+            over = min(job.day, job.today - timedelta(days=1))
+            daily_calls.reopen_early(cursor, provider.source.name, since, over, NOW_ONLY)
             rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
             for row in filter(job.too_late, rows):
                 daily_calls.mark(cursor, row, "refused", "the provider tells only what holds now")

@@ -16,6 +16,8 @@ ENOUGH = 250
 """Stored days of a symbol from which on only what is new is asked for."""
 _PIECE_DAYS: Mapping[str, int] = {"1m": 5, "1d": 366}
 _AGAIN_DAYS = 5  # the newest days are asked for again: providers correct them
+MEMORY_DAYS = 7
+"""Calls that a quota or an outage prevented are made up for within so many days."""
 NOW_ONLY: frozenset[str] = frozenset({"company", "quote"})
 """What a provider tells only as it is now."""
 

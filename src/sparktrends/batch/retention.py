@@ -143,10 +143,12 @@ Chosen = Callable[[str, str, str], bool]
 
 
 def archived(folder: Path, chosen: Chosen = lambda *_: True) -> list[Path]:
-    """The archive's files of the tables, intervals and months (``2024-01``) that are ``chosen``, in their order."""
+    """The archive's files of the tables, intervals and months (``2024-01``) that are ``chosen``, in their order; of one
+    month the newest first: a row that was restored, corrected and archived again is as the last file has it."""
+    newest_first = sorted(folder.glob("*/*/*.parquet"), reverse=True)
     return [
         file
-        for file in sorted(folder.glob("*/*/*.parquet"))
+        for file in sorted(newest_first, key=lambda file: (*file.parts[-3:-1], file.name[:7]))
         if file.parts[-3] in archive.TABLES and chosen(file.parts[-3], file.parts[-2], file.name[:7])
     ]
 

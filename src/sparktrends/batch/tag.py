@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from sparktrends.batch.plan import day_start
+from sparktrends.batch.plan import MEMORY_DAYS, day_start
 from sparktrends.batch.trends import Day, Story, Trend, ranked, trend_of
 from sparktrends.model import DAY
 from sparktrends.quality import market_of
@@ -65,6 +65,11 @@ def _day(p: PriceDay, mood: Mapping[tuple[str, str, date], MoodDay]) -> Day:
     return Day(p.day, p.close, p.volume, p.volatility, sentiment, headlines)
 
 
+def _market(trend: Trend) -> tuple[str, str]:
+    """Several providers tell the day of one market: it is one mover."""
+    return _kind(trend.source), market_of(trend.symbol)
+
+
 def _kind(source: str) -> str:
     _, mark, kind = source.partition("~")
     return mark + kind
@@ -73,11 +78,19 @@ def _kind(source: str) -> str:
 def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
     """Make and store the trends of a day, the biggest mover first; empty when no series has that day."""
     with session.transaction() as cursor:
+        known_at = rows.begin_of(cursor)
         subjects = subjects_of(rows.prices(cursor, day), rows.moods(cursor, day), rows.stories(cursor, day))
-    found = ranked([trend for trend in tag(subjects) if trend is not None]) if subjects else []
+    found = ranked([trend for trend in tag(subjects) if trend is not None], _market) if subjects else []
     with session.transaction() as cursor:
         rows.save(cursor, day, [trend.row() for trend in found])
+        rows.set_tagged(cursor, day, known_at)
     return found
+
+
+def stale_days(session: Session, day: date) -> list[date]:
+    """The days of the week before of which something came after they were tagged: a quota keeps calls back for days."""
+    with session.transaction() as cursor:
+        return rows.stale(cursor, day, MEMORY_DAYS)
 
 
 def prices_expected(session: Session, day: date) -> bool:

@@ -106,12 +106,18 @@ def trend_of(source: str, symbol: str, days: Sequence[Day], stories: Sequence[St
     return trend._replace(summary=_summary(trend, stories), evidence=_evidence(trend, stories))
 
 
-def ranked(trends: Iterable[Trend]) -> list[Trend]:
-    """The movers of the day: the most unusual return first, those without a score last; ranks count from 1."""
+def ranked(trends: Iterable[Trend], market: Callable[[Trend], object] = id) -> list[Trend]:
+    """The movers of the day: the most unusual return first, those without a score last; ranks count from 1.
+
+    Series of one ``market`` (each their own by default) share the place of the one that moved most.
+    """
     ordered = sorted(
         trends, key=lambda t: (t.return_z is None, -abs(t.return_z or t.return_ or 0.0), t.symbol, t.source)
     )
-    return [trend._replace(rank=place) for place, trend in enumerate(ordered, 1)]
+    places: dict[object, int] = {}
+    for trend in ordered:
+        places.setdefault(market(trend), len(places) + 1)
+    return sorted((trend._replace(rank=places[market(trend)]) for trend in ordered), key=lambda t: t.rank or 0)
 
 
 def score(values: Sequence[float | None], least: float) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from sparktrends.batch.trends import Trend
@@ -15,9 +14,17 @@ MOVERS = 10
 
 
 def movers(trends: Sequence[Trend]) -> list[Trend]:
-    """Whose price moved more than usual, the biggest first."""
-    moved = [trend for trend in trends if trend.tag in _MOVING]
-    return sorted(moved, key=lambda trend: trend.rank or len(trends))[:MOVERS]
+    """Whose price moved more than usual, the biggest first; of the series of one market (they share a rank) one."""
+    return _one_each([trend for trend in trends if trend.tag in _MOVING])[:MOVERS]
+
+
+def _one_each(trends: Sequence[Trend]) -> list[Trend]:
+    """The first series of each market by rank; whoever has no rank stands alone, at the end."""
+    first: dict[int, Trend] = {}
+    for trend in trends:
+        if trend.rank is not None:
+            first.setdefault(trend.rank, trend)
+    return [first[rank] for rank in sorted(first)] + [trend for trend in trends if trend.rank is None]
 
 
 def sentence(trends: Sequence[Trend]) -> str:
@@ -28,11 +35,12 @@ def sentence(trends: Sequence[Trend]) -> str:
     """
     if not trends:
         return "no symbol has a bar of this day"
-    known = [trend.return_ for trend in trends if trend.return_ is not None]
+    markets = _one_each(trends)
+    known = [trend.return_ for trend in markets if trend.return_ is not None]
     up, down = sum(share > 0 for share in known), sum(share < 0 for share in known)
-    tags = Counter(trend.tag for trend in trends if trend.tag in _MOVING)
-    unusual = f", {sum(tags.values())} moved more than usual" if tags else ", none moved more than usual"
-    return f"{len(trends)} {'symbol' if len(trends) == 1 else 'symbols'}, {up} up and {down} down{unusual}"
+    moved = len(_one_each([trend for trend in trends if trend.tag in _MOVING]))
+    symbols = f"{len(markets)} {'symbol' if len(markets) == 1 else 'symbols'}"
+    return f"{symbols}, {up} up and {down} down, {moved or 'none'} moved more than usual"
 
 
 def headlines_of(trend: Trend) -> list[tuple[str, float]]:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from sparktrends.batch import flatten, score, tag
 from sparktrends.batch.fetch import Outcome, Provider
 from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
 from sparktrends.batch.load import Loader
-from sparktrends.batch.plan import Stretch, chosen_symbols, stretches
+from sparktrends.batch.plan import Stretch, chosen_symbols, day_of, stretches
 from sparktrends.batch.profile import profile_day
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
-from sparktrends.batch.reporting import write_report
+from sparktrends.batch.reporting import unreported_days, write_report
 from sparktrends.batch.retention import Month, limits_of, restore, retain
+from sparktrends.batch.trends import Trend
 from sparktrends.batch.truth import run as compare_day
 from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
@@ -72,10 +73,14 @@ class Backfill:
     last: date
     symbols: Sequence[str] | None = None
 
-    def nobodys(self) -> list[str]:
-        """The named symbols that no provider can be asked for."""
-        asked = {symbol for _, calls in self.calls() for call in calls for symbol in call.symbols}
-        return [symbol for symbol in self.symbols or () if symbol not in asked]
+    def unasked(self) -> list[str]:
+        """What nobody can be asked for, in sentences: named symbols, or all when no provider is asked for bars."""
+        calls = self.calls()
+        if not calls and self.symbols is None:
+            names = ", ".join(provider.source.name for provider, _ in self.providers) or "nobody"
+            return [f"{names}: asked for no symbol's bars; [daily] calls says whom to ask for what"]
+        asked = {symbol for _, of in calls for call in of for symbol in call.symbols}
+        return [f"nobody can be asked for {symbol}" for symbol in self.symbols or () if symbol not in asked]
 
     def calls(self) -> list[tuple[Provider, list[Stretch]]]:
         """The calls of each provider that has bars of this interval."""
@@ -149,7 +154,8 @@ class Jobs:
         try:
             with composing.http(self.settings, self.clock, sandbox_port) as client:
                 for provider, calls in wanted.calls():
-                    made = fetch_stretches(provider, calls, self.session, producer, composing.fetcher(client))
+                    asking, today = composing.fetcher(client), day_of(self.clock())
+                    made = fetch_stretches(provider, calls, self.session, producer, asking, today)
                     for number, outcome in enumerate(made, 1):
                         outcomes.append(outcome)
                         progress(_words(outcome), number, len(calls))
@@ -157,7 +163,7 @@ class Jobs:
             producer.close()
         counts = tally(outcomes)
         left = tuple(_words(outcome) for outcome in outcomes if outcome.state != "done")
-        left += tuple(f"nobody can be asked for {symbol}" for symbol in wanted.nobodys())
+        left += tuple(wanted.unasked())
         loaded, flattened = self.load(), self.flatten()
         words = f"{counts['done']} calls made; {loaded.words}; {flattened.words}"
         fields = {**counts, "load": dict(loaded.fields), "flatten": dict(flattened.fields)}
@@ -201,18 +207,25 @@ class Jobs:
         return Done(f"{found:,} stories scored by {score.MODEL}", {"scored": found, "model": score.MODEL})
 
     def trends(self, day: date) -> Done:
-        """Tag the day."""
-        # By a function of its own: Spark is started only where there is something to tag.
-        found = tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
-        fields = {"day": day, "tagged": len(found)}
+        """Tag the day, and again those of the week before of which something came since."""
+        stale = tag.stale_days(self.session, day)
+        for past in stale:
+            self._tag(past)
+        found = self._tag(day)
+        fields = {"day": day, "tagged": len(found), "again": stale}
         lacking = tag.ask_again(self.session, day)
         left = tuple(f"{source} has no price of {symbol} for {day}" for source, symbol in lacking)
         if found:
-            return Done(f"{len(found)} symbols tagged for {day}", fields, left)
+            again = f", and again for {', '.join(map(str, stale))}" if stale else ""
+            return Done(f"{len(found)} series tagged for {day}{again}", fields, left)
         if not tag.prices_expected(self.session, day):
             return Done(f"no market of our symbols was open on {day}", fields, left)
         words = f"no symbol has prices of {day}"
         return Done(words, fields, (words, *left))
+
+    def _tag(self, day: date) -> list[Trend]:
+        # By a function of its own: Spark is started only where there is something to tag.
+        return tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
 
     def profiles(self, day: date) -> Done:
         """Make the volume profile of every session that began on the day."""
@@ -235,16 +248,22 @@ class Jobs:
         return Done(f"{len(found)} series compared for {day}{told}", {"day": day, "wrong": wrong, "series": series})
 
     def report(self, day: date) -> Done:
-        """Write the report of the day, and put its summary into the outbox once."""
-        with self.session.transaction() as cursor:
-            notes = [f"{s} {what} of {symbols}: {why}" for s, what, symbols, _, why in daily_calls.missing(cursor, day)]
-        folder = Home.open(self.settings.home).path / "reports"
-        channels = tuple(channel_blocks(self.settings)) or ("console",)
-        found = write_report(self.session, day, folder, notes, channels, self.clock())
+        """Write the report of the day, and put its summary into the outbox once; and again the reports of the week
+        before whose trends were made again."""
+        for past in unreported_days(self.session, day):
+            self._report(past)
+        found = self._report(day)
         if not found:
             return Done(f"nothing to report of {day}", {"day": day, "files": []})
         files = [str(file) for file in found]
         return Done(f"report of {day}: {', '.join(files)}", {"day": day, "files": files})
+
+    def _report(self, day: date) -> list[Path]:
+        with self.session.transaction() as cursor:
+            notes = [f"{s} {what} of {symbols}: {why}" for s, what, symbols, _, why in daily_calls.missing(cursor, day)]
+        folder = Home.open(self.settings.home).path / "reports"
+        channels = tuple(channel_blocks(self.settings)) or ("console",)
+        return write_report(self.session, day, folder, notes, channels, self.clock())
 
     def retention(self, today: date) -> Done:
         """Archive the months that are over the limits of ``[retention]``."""
@@ -252,9 +271,14 @@ class Jobs:
         return self._months(retain(self.session, self.archive, limits, today), "archived")
 
     def restore(self, table: str, interval: str, month: str) -> Done:
-        """Put archived months back; empty words mean all."""
-        chosen = restore(self.session, self.archive, lambda *told: all(map(_matches, (table, interval, month), told)))
-        return self._months(chosen, "restored")
+        """Put archived months back; empty words mean all. What the archive does not have is missing."""
+        wanted = (table, interval, month)
+        done = self._months(
+            restore(self.session, self.archive, lambda *told: all(map(_matches, wanted, told))), "restored"
+        )
+        if done.fields["months"]:
+            return done
+        return replace(done, missing=(f"the archive has nothing of {' '.join(filter(None, wanted)) or 'any month'}",))
 
     @property
     def archive(self) -> Path:

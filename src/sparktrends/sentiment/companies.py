@@ -93,12 +93,13 @@ def names_of(symbol: str, name: str = "") -> tuple[str, ...]:
 
     >>> names_of("MSFT", "Microsoft Corporation")
     ('MSFT', 'Microsoft')
-    >>> names_of("BAC", "Bank of America Corp"), names_of("BTC/USD")
-    (('BAC', 'Bank of America'), ('BTC', 'Bitcoin'))
+    >>> names_of("BAC", "Bank of America Corp"), names_of("BTC/USD"), names_of("AMZN", "Amazon.com Inc")
+    (('BAC', 'Bank of America'), ('BTC', 'Bitcoin'), ('AMZN', 'Amazon'))
     """
     base, short = symbol.partition("/")[0], " ".join(name[:_LONGEST_NAME].split())
     while (shorter := _LEGAL.sub("", short)) != short:
         short = shorter.rstrip(" ,&")
+    short = short.removesuffix(".com")
     first = short.split(" ")[0]
     alone = (first,) if len(first) > 3 and first.lower() not in _GENERIC else ()
     return tuple(word for word in dict.fromkeys((base, short, *alone, *_ALSO.get(base, ()))) if word)

@@ -36,7 +36,7 @@ class Scorer:
     'guides lower'
     """
 
-    def __init__(self, lexicon: Lexicon | None = None, name: str = "lexicon-1") -> None:
+    def __init__(self, lexicon: Lexicon | None = None, name: str = "lexicon-2") -> None:
         self.name = name
         self._reader = Reader((lexicon or finance()).entries)
 

@@ -13,6 +13,8 @@ from sparktrends.sentiment.reading import words_of
 Phrases = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 """The words of a phrase and the topics that it speaks of, longest first."""
 
+_NO_TOPIC = "none"
+"""The group of what is said by the words of a topic and is none: none of them is read again."""
 _SUMMARY = 300
 """Characters of a summary that are read: what a story is about stands at its beginning."""
 
@@ -24,6 +26,8 @@ def topics(headline: str, summary: str = "") -> dict[str, tuple[str, ...]]:
 
     >>> topics("Acme cuts dividend after profit warning")
     {'earnings': ('profit',), 'guidance': ('profit warning',), 'dividend': ('dividend',)}
+    >>> list(topics("Fed cuts rates by a quarter point"))
+    ['macro']
     """
     told = _said(headline)
     aside = _said(summary[:_SUMMARY]) if summary else {}
@@ -37,9 +41,13 @@ def topics(headline: str, summary: str = "") -> dict[str, tuple[str, ...]]:
 def _said(text: str) -> dict[str, list[str]]:
     words, known = [word.lower().removesuffix("'s") for word in words_of(text)], _phrases()
     found: dict[str, list[str]] = {}
+    behind = 0
     for place, word in enumerate(words):
-        for phrase, names in known.get(word, ()):
+        for phrase, names in known.get(word, ()) if place >= behind else ():
             if tuple(words[place : place + len(phrase)]) == phrase:
+                if _NO_TOPIC in names:
+                    behind = place + len(phrase)
+                    break
                 for name in names:
                     found.setdefault(name, []).append(" ".join(phrase))
     return found
@@ -47,7 +55,7 @@ def _said(text: str) -> dict[str, list[str]]:
 
 @cache
 def _names() -> tuple[str, ...]:
-    return tuple(_groups())
+    return tuple(name for name in _groups() if name != _NO_TOPIC)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -22,6 +22,10 @@ class CallRow(NamedTuple):
     until: date | None = None
 
 
+EARLY = "asked before the day was over"
+"""The reason of a call that was done while its day lasted: there may be more."""
+
+
 def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
     """Write down calls that have to be made; those known before stay as they are."""
     cursor.executemany(
@@ -32,22 +36,38 @@ def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
 
 
 def open_calls(cursor: Cursor, source: str, since: date, until: date) -> list[CallRow]:
-    """The calls of a source for these days (both inclusive) that wait or failed, oldest day first."""
+    """The calls of a source for these days (both inclusive) that wait or failed, oldest day first.
+
+    Of one day and kind whoever was answered longest ago comes first: a quota that never suffices must not leave out the
+    same symbols each time.
+    """
     cursor.execute(
         "SELECT day, source, call, what, endpoint, interval, symbols FROM core.daily_calls "
+        "LEFT JOIN (SELECT call, max(day) AS answered FROM core.daily_calls WHERE source = %s AND state = 'done' "
+        "GROUP BY call) before USING (call) "
         "WHERE source = %s AND day BETWEEN %s AND %s AND until IS NULL AND state IN ('waiting', 'failed') "
-        "ORDER BY day, what, call",
-        (source, since, until),
+        "ORDER BY day, what, answered NULLS FIRST, call",
+        (source, source, since, until),
     )
     return [CallRow(*row) for row in cursor]
 
 
+def reopen_early(cursor: Cursor, source: str, since: date, until: date, but: Collection[str]) -> None:
+    """Let what was asked of these days (both inclusive) while they lasted be asked again, ``but`` for these kinds."""
+    cursor.execute(
+        "UPDATE core.daily_calls SET state = 'waiting', updated_at = now() WHERE source = %s "
+        "AND day BETWEEN %s AND %s AND until IS NULL AND state = 'done' AND reason = %s AND what <> ALL(%s)",
+        (source, since, until, EARLY, list(but)),
+    )
+
+
 def still_open(cursor: Cursor, rows: Sequence[CallRow]) -> set[str]:
-    """Which of these calls wait or failed."""
+    """Which of these calls wait, failed, or were asked before their last day was over."""
     cursor.execute(
         "SELECT c.call FROM core.daily_calls c JOIN unnest(%s::date[], %s::text[], %s::text[]) AS k(day, source, call) "
-        "ON k.day = c.day AND k.source = c.source AND k.call = c.call WHERE c.state IN ('waiting', 'failed')",
-        ([row.day for row in rows], [row.source for row in rows], [row.call for row in rows]),
+        "ON k.day = c.day AND k.source = c.source AND k.call = c.call "
+        "WHERE c.state IN ('waiting', 'failed') OR c.reason = %s",
+        ([row.day for row in rows], [row.source for row in rows], [row.call for row in rows], EARLY),
     )
     return {str(call) for (call,) in cursor}
 
@@ -94,12 +114,16 @@ def reopen(cursor: Cursor, day: date, lacking: Sequence[tuple[str, str]], reason
     )
 
 
-def daily_bars(cursor: Cursor, source: str, symbols: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Per symbol of a source that has any: how many days have a provider's bar, and the start of the newest (µs)."""
+def daily_bars(
+    cursor: Cursor, source: str, symbols: Sequence[str], since: date, until: date
+) -> dict[str, tuple[int, int]]:
+    """Per symbol of a source that has any from ``since`` to ``until`` (both inclusive): how many of these days have a
+    provider's bar, and the start of the newest (µs)."""
     cursor.execute(
         "SELECT s.symbol, count(DISTINCT p.start), (extract(epoch FROM max(p.start)) * 1000000)::bigint "
         "FROM core.series s JOIN core.provider_bars p ON p.series = s.id AND p.interval = '1d' AND p.closed "
+        "AND p.start >= %s::date::timestamp AT TIME ZONE 'UTC' AND p.start <= %s::date::timestamp AT TIME ZONE 'UTC' "
         "WHERE s.source = %s AND s.symbol = ANY(%s) GROUP BY 1",
-        (source, list(symbols)),
+        (since, until, source, list(symbols)),
     )
     return {str(symbol): (int(count), int(newest)) for symbol, count, newest in cursor}

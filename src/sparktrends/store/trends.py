@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sparktrends.store.connect import Cursor
@@ -142,3 +142,51 @@ def of_day(cursor: Cursor, day: date) -> list[dict[str, Any]]:
     """The stored trends of a day, the biggest mover first."""
     cursor.execute(_OF_TRENDS.encode(), (day,))
     return [dict(zip(_COLUMNS, row, strict=True)) for row in cursor]
+
+
+_STALE = """
+SELECT d.day FROM core.days_told d WHERE d.day >= %(day)s::date - %(days)s AND d.day < %(day)s::date AND (
+    EXISTS (SELECT FROM core.news n WHERE n.published_at >= d.day::timestamp AT TIME ZONE 'UTC'
+        AND n.published_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC' AND n.updated_at > d.tagged_at)
+    OR EXISTS (SELECT FROM core.series s JOIN core.provider_bars p ON p.series = s.id AND p.interval = '1d'
+        AND p.start = d.day::timestamp AT TIME ZONE 'UTC' AND p.closed AND p.updated_at > d.tagged_at))
+ORDER BY 1
+"""
+
+
+def begin_of(cursor: Cursor) -> datetime:
+    """When the transaction began: what is committed later has a later time."""
+    row = cursor.execute("SELECT now()").fetchone()
+    assert row is not None
+    began: datetime = row[0]
+    return began
+
+
+def set_tagged(cursor: Cursor, day: date, at: datetime) -> None:
+    """The trends of a day were made of what was known at a time."""
+    cursor.execute(
+        "INSERT INTO core.days_told (day, tagged_at) VALUES (%s, %s) "
+        "ON CONFLICT (day) DO UPDATE SET tagged_at = excluded.tagged_at",
+        (day, at),
+    )
+
+
+def set_reported(cursor: Cursor, day: date, at: datetime) -> None:
+    """The report of a day was written from what was known at a time."""
+    cursor.execute("UPDATE core.days_told SET reported_at = %s WHERE day = %s", (at, day))
+
+
+def stale(cursor: Cursor, day: date, days: int) -> list[date]:
+    """Which of the ``days`` before ``day`` were tagged before something of them came or was scored, oldest first."""
+    cursor.execute(_STALE, {"day": day, "days": days})
+    return [one for (one,) in cursor]
+
+
+def unreported(cursor: Cursor, day: date, days: int) -> list[date]:
+    """Which of the ``days`` before ``day`` were tagged again after their report was written, oldest first."""
+    cursor.execute(
+        "SELECT day FROM core.days_told WHERE day >= %(day)s::date - %(days)s AND day < %(day)s::date "
+        "AND reported_at < tagged_at ORDER BY 1",
+        {"day": day, "days": days},
+    )
+    return [one for (one,) in cursor]

@@ -11,12 +11,12 @@ from sparktrends.batch.retention import Part
 from sparktrends.errors import BadSetting
 from sparktrends.model import INTERVALS
 from sparktrends.ops.commands.context import Context, json_option, pass_context
-from sparktrends.ops.commands.daywork import as_day, finish, job_of, jobs_of, names, ready
+from sparktrends.ops.commands.daywork import Day, as_day, finish, job_of, jobs_of, names, ready
 from sparktrends.ops.commands.progress import progress_bar
 from sparktrends.ops.jobs import Backfill, Done, Jobs, Progress
 from sparktrends.sources import PROVIDERS
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+_DAY = Day()
 
 
 @click.command()

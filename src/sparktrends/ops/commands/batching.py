@@ -13,7 +13,7 @@ import click
 from sparktrends.batch.fetch_run import Job, costs
 from sparktrends.batch.plan import Cost, day_of
 from sparktrends.batch.quality import run as judge_day
-from sparktrends.model import DAY, SECOND
+from sparktrends.model import DAY, INTERVALS, SECOND
 from sparktrends.net.quota import in_words
 from sparktrends.ops import daily as composing
 from sparktrends.ops.channels import channel_blocks
@@ -26,9 +26,10 @@ from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
 from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
-from sparktrends.ops.jobs import STORED_S, TAPELESS
+from sparktrends.ops.jobs import STORED_S, TAPELESS, Done
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
+from sparktrends.store.archive import TABLES
 from sparktrends.store.session import Session
 from sparktrends.telemetry import system_clock
 
@@ -53,6 +54,7 @@ def asking(command: Callable[..., Any]) -> Callable[..., Any]:
 @batch.command()
 @asking
 @click.option("--plan", is_flag=True, help="Say what it would cost, and ask nobody.")
+@click.option("--if-key", is_flag=True, help="A --source whose key is not set is not asked, and nothing is missing.")
 @json_option
 @pass_context
 def fetch(
@@ -62,10 +64,18 @@ def fetch(
     sources: tuple[str, ...],
     sandbox: bool,
     plan: bool,
+    if_key: bool,
     as_json: bool,
 ) -> None:
     """Ask providers for a day's news, prices and companies; what does not fit into a quota waits for the next run."""
     settings = ready(context)
+    if if_key and sources:
+        asked = tuple(name for name in sources if name in composing.usable(settings, sandbox=sandbox))
+        if not asked:
+            words = f"nobody is asked: no key is set for {', '.join(sources)}"
+            finish(Done(words, {"day": as_day(day)}), as_json=as_json)
+            return
+        sources = asked
     job, port = job_of(settings, day, symbols, sources, sandbox=sandbox)
     if plan:
         with closing(Session(endpoints(settings).owner_dsn, "batch plan")) as session:
@@ -136,6 +146,16 @@ def trends(context: Context, day: datetime | None, as_json: bool) -> None:
     """Say what happened to each symbol on a day, against its own history."""
     with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.trends(as_day(day)), as_json=as_json)
+
+
+@batch.command()
+@date_option
+@json_option
+@pass_context
+def profiles(context: Context, day: datetime | None, as_json: bool) -> None:
+    """Make the volume profile of every session that began on a day."""
+    with jobs_of(ready(context), as_json=as_json) as jobs:
+        finish(jobs.profiles(as_day(day)), as_json=as_json)
 
 
 @batch.command()
@@ -222,15 +242,16 @@ def retention(context: Context, as_json: bool) -> None:
 
 
 @batch.command()
-@click.option("--table", default="", help="bars, provider_bars or metrics; all by default.")
-@click.option("--interval", default="", help="Only bars and metrics of this interval.")
-@click.option("--month", default="", metavar="YYYY-MM", help="Only this month.")
+@click.option("--table", type=click.Choice(TABLES), help="Only this one; all by default.")
+@click.option("--interval", type=click.Choice(list(INTERVALS)), help="Only bars and metrics of this interval.")
+@click.option("--month", type=click.DateTime(["%Y-%m"]), metavar="YYYY-MM", help="Only this month.")
 @json_option
 @pass_context
-def restore(context: Context, table: str, interval: str, month: str, as_json: bool) -> None:
+def restore(context: Context, table: str | None, interval: str | None, month: datetime | None, as_json: bool) -> None:
     """Put archived months back; rows that are there stay as they are."""
+    wanted = f"{month:%Y-%m}" if month else ""
     with jobs_of(ready(context), as_json=as_json) as jobs:
-        finish(jobs.restore(table, interval, month), as_json=as_json)
+        finish(jobs.restore(table or "", interval or "", wanted), as_json=as_json)
 
 
 @batch.command()

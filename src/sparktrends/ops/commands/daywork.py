@@ -21,11 +21,23 @@ from sparktrends.ops.settings import Settings
 from sparktrends.telemetry import system_clock
 
 
+class Day(click.DateTime):
+    """A UTC day, from 1970 on: before it there is no time here (law 2)."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A day of the right form; a usage error else."""
+        found = super().convert(value, param, ctx)
+        if found.year < 1970:
+            self.fail(f"{value} is before 1970", param, ctx)
+        return found
+
+
 def date_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--date``: a UTC day, yesterday by default."""
-    return click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="The day, UTC; yesterday by default.")(
-        command
-    )
+    return click.option("--date", "day", type=Day(), help="The day, UTC; yesterday by default.")(command)
 
 
 def as_day(given: datetime | None) -> date:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from sparktrends.errors import BadSetting
 from sparktrends.ops import project
 from sparktrends.ops.commands.context import json_option, print_json
 
@@ -20,19 +22,29 @@ def init(folder: Path, yes: bool, force: bool, as_json: bool) -> None:
 
     A file that is there stays as it is, unless you say otherwise.
     """
-    silent = yes or as_json
-    answers = {} if silent or _kept(folder, force) else _answers()
-    became = {}
-    for file in project.files(answers):
-        there = (folder / file.path).exists()
-        replace = force or (there and not silent and click.confirm(f"{file.path} is there. Replace it?", err=True))
-        became[file.path] = project.write(folder, file, replace=replace)
+    try:
+        became = _written(folder, force=force, silent=yes or as_json)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        raise BadSetting("nobody is there to answer", hint="sparktrends init --yes asks nothing") from None
     if as_json:
         print_json(became)
         return
     for path, what in became.items():
         click.echo(f"{what:<9} {path}")
     click.echo("next: sparktrends up")
+
+
+def _written(folder: Path, *, force: bool, silent: bool) -> dict[str, str]:
+    """What became of each file of the project."""
+    answers = {} if silent or _kept(folder, force) else _answers()
+    became = {}
+    for file in project.files(answers):
+        there = (folder / file.path).exists()
+        replace = force or (there and not silent and click.confirm(f"{file.path} is there. Replace it?", err=True))
+        became[file.path] = project.write(folder, file, replace=replace)
+    return became
 
 
 def _kept(folder: Path, force: bool) -> bool:

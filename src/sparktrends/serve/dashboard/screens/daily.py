@@ -40,7 +40,9 @@ def _body(day: str) -> None:
 
 
 def _movers(rows: Rows) -> None:
-    chosen = [row for row in rows if row["rank"] is not None][:6]
+    # Several providers tell the day of one market: they share its rank, and one card tells of it.
+    by_rank = {row["rank"]: row for row in reversed(rows) if row["rank"] is not None}
+    chosen = [by_rank[rank] for rank in sorted(by_rank)[:6]]
     for column, row in zip(st.columns(max(len(chosen), 1)), chosen, strict=False):
         column.metric(
             words.literal(row["symbol"]),
