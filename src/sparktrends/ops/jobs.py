@@ -27,7 +27,7 @@ from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
-from sparktrends.ops.channels import channel_blocks
+from sparktrends.ops.channels import all_channels
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
@@ -238,8 +238,8 @@ class Jobs:
         """Write the report of the day, and put its summary into the outbox once."""
         with self.session.transaction() as cursor:
             notes = [f"{s} {what} of {symbols}: {why}" for s, what, symbols, _, why in daily_calls.missing(cursor, day)]
-        folder = Home.open(self.settings.home).path / "reports"
-        channels = tuple(channel_blocks(self.settings)) or ("console",)
+        folder = Home.open(self.settings.home).reports
+        channels = tuple(all_channels(self.settings))
         found = write_report(self.session, day, folder, notes, channels, self.clock())
         if not found:
             return Done(f"nothing to report of {day}", {"day": day, "files": []})
@@ -259,7 +259,7 @@ class Jobs:
     @property
     def archive(self) -> Path:
         """Where archived months lie."""
-        return Home.open(self.settings.home).path / "archive"
+        return Home.open(self.settings.home).archive
 
     def _months(self, made: Iterable[Month], what: str) -> Done:
         months = []
