@@ -21,7 +21,7 @@ from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import JsonFile, Redactor, Secret
 from sparktrends.ops import feeding, jars, java
-from sparktrends.ops.channels import operational_channels
+from sparktrends.ops.channels import all_channels, told_outside
 from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
@@ -124,7 +124,7 @@ def ingest(context: Context, choice: Choice) -> None:
         print_json(_play(where.kafka, tracks, places, stopping))
         return
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
-    told = operational_channels(settings, live=not choice.sandbox)
+    told = all_channels(settings) if told_outside(settings, live=not choice.sandbox) else ["console"]
     config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
