@@ -52,10 +52,11 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.figures import spark_figures
     from sparktrends.streaming.publish import OutPublisher, publishing
-    from sparktrends.streaming.run import Stream, StreamConfig
+    from sparktrends.streaming.run import Stream, StreamConfig, share_of
     from sparktrends.streaming.scan import warm_scanner
 
     telemetry.configure_logging()
+    share_of(shard)
     settings, stopping = context.settings, stop_event()
     where, home = endpoints(settings), Home.open(settings.home)
     scratch = home.scratch / f"stream-{shard.replace('/', '-of-')}"
