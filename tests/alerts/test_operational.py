@@ -25,14 +25,19 @@ class Room:
         self.world = world
         self.free = 50
         self.broker_away = False
+        self.ends: dict[tuple[str, int], int] = {}
         self.direct: list[tuple[str, str]] = []
-        watched = Watched(["/data"], {"broker": self.probe}, lambda _: (100, 100 - self.free, self.free))
+        watched = Watched(["/data"], {"broker": self.probe}, self.log_ends, lambda _: (100, 100 - self.free, self.free))
         conditions = conditions or world.conditions()
         self.monitor = Monitor(conditions, world.clock, ["hook"], self.broadcast, thresholds, watched)
 
     def probe(self) -> None:
         if self.broker_away:
             raise Unavailable("no broker")
+
+    def log_ends(self) -> dict[tuple[str, int], int]:
+        self.probe()
+        return self.ends
 
     def broadcast(self, message: Message, names: Sequence[str]) -> list[str]:
         self.direct += [(name, message.items[0].kind) for name in names]
@@ -61,14 +66,14 @@ def series(world: World, source: str, symbol: str, age_s: float) -> None:
     )
 
 
-def ledger(world: World, lag_s: float) -> None:
+def ledger(world: World, partition: int, stored: int, age_s: float = 0) -> None:
+    """The ledger stands at ``stored``; its newest record is so old, although it was looked at just now."""
     world.rows(
         "INSERT INTO core.ledger "
         "(topic, partition, topic_id, first_offset, next_offset, shard, appended_at, updated_at) "
-        "VALUES ('raw.trades', 0, 't', 0, 0, '1/1', core.at(%s), core.at(%s)) "
-        "ON CONFLICT (topic, partition) DO UPDATE SET appended_at = excluded.appended_at",
-        world.now - int(lag_s * SECOND),
-        world.now,
+        "VALUES ('raw.trades', %s, 't', 0, %s, '1/1', core.at(%s), core.at(%s)) "
+        "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
+        *(partition, stored, world.now - int(age_s * SECOND), world.now),
     )
 
 
@@ -99,9 +104,13 @@ class TestConditions:
     def test_quiet_when_all_is_well(self, world: World) -> None:
         series(world, "binance", "BTC/USD", 59)
         series(world, "daily", "SPY", 90_000)
-        ledger(world, 59)
+        # Nothing came for a day into this partition, while others are stored every second.
+        ledger(world, 0, 10, age_s=86_400)
+        ledger(world, 1, 500)
         judged(world, "yahoo", 80.0)
-        assert Room(world, STALE).step() == []
+        room = Room(world, STALE)
+        room.ends = {("raw.trades", 0): 10, ("raw.trades", 1): 500}
+        assert room.step() == []
 
     def test_a_stale_feed_fires_once_and_is_resolved(self, world: World) -> None:
         room = Room(world, STALE)
@@ -136,13 +145,33 @@ class TestConditions:
             world.run(world.worker(world.hook(other.port)), 5)
         assert other.bodies == []
 
-    def test_lag_does_not_flap_about_its_threshold(self, world: World) -> None:
+    def test_a_stream_that_stands_still_is_told_until_it_has_caught_up(self, world: World) -> None:
         room = Room(world)
+        ledger(world, 0, 10)
         seen = []
-        for lag_s in (61, 59, 61, 59, 29):
-            ledger(world, lag_s)
-            seen.append(room.step(5))
-        assert seen == [[("ops.lag", "firing")]] * 4 + [[("ops.lag", "resolved")]]
+        for end in (11, 60, 70, 80):
+            room.ends = {("raw.trades", 0): end, ("raw.trades", 1): 0}
+            seen.append(room.step(0 if end == 11 else 25))
+        assert seen == [[], [], [], [("ops.lag", "firing")]]
+        assert world.rows("SELECT title FROM core.alerts") == [
+            ("raw.trades: records have waited for 75 s and are not stored",)
+        ]
+        # What came 50 s ago still waits: less than the threshold, and more than half of it.
+        ledger(world, 0, 11)
+        assert room.step() == [("ops.lag", "firing")]
+        room.broker_away = True
+        assert room.step(5) == [("ops.lag", "firing")]
+        room.broker_away = False
+        ledger(world, 0, 70)
+        assert room.step() == [("ops.lag", "resolved")]
+
+    def test_a_log_that_ends_before_the_ledger_is_told(self, world: World) -> None:
+        room = Room(world)
+        ledger(world, 0, 100)
+        room.ends = {("raw.trades", 0): 3}
+        assert [room.step(), room.step(61)] == [[], [("ops.lag", "firing")]]
+        ledger(world, 0, 3)  # the loss was accepted
+        assert room.step(5) == [("ops.lag", "resolved")]
 
     def test_a_full_disk_fires_until_there_is_room_again(self, world: World) -> None:
         room = Room(world)

@@ -21,6 +21,7 @@ import pytest
 
 from e2e.product import until
 from sparktrends.ops import compose, ports
+from sparktrends.ops.containers.services import SERVER
 from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.supervise import bare_env, tied
 from sparktrends.store.migrate import set_reader_password
@@ -48,9 +49,7 @@ class PgAdmin:
         settings = {"DATA_DIR": str(self._data), "DEFAULT_SERVER": LOOPBACK, "DEFAULT_SERVER_PORT": self.port}
         more = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
         (folder / "config_distro.py").write_text(compose.files()["deploy/containers/pgadmin.conf"] + more)
-        servers = json.loads(compose.files()["deploy/containers/servers.json"])
-        servers["Servers"]["1"] |= server
-        (folder / "servers.json").write_text(json.dumps(servers))
+        (folder / "servers.json").write_text(json.dumps({"Servers": {"1": SERVER | server}}))
         self._run("setup-db")
         self._run("load-servers", str(folder / "servers.json"), "--user", EMAIL)
         store = self._data / "storage" / EMAIL.replace("@", "_")

@@ -12,15 +12,19 @@ from sparktrends.errors import BadFile, BadSetting, Fenced
 from sparktrends.ops.backups import backup, restore
 from sparktrends.ops.home import Home
 
+MONTH, REPORT = "archive/bars/1m/2024-01-000.parquet", "reports/2024-01-02.html"
+KEPT = ("kafka/data/ownership-0/0.log", "kafka/formatted", "run/gaps-a.json", MONTH, REPORT)
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     made = Home.open(tmp_path / "home")
     made.secrets()
-    for name in ("kafka/data/ownership-0/0.log", "kafka/formatted", "kafka/server.properties", "run/gaps-a.json"):
+    for name in (*KEPT, "kafka/server.properties"):
         (made.path / name).parent.mkdir(parents=True, exist_ok=True)
         (made.path / name).write_bytes(name.encode() * 1000)
-    for name in ("scratch/x", "logs/x.log", "postgres/binaries-1/bin", "run/stack.json"):
+    unfinished = MONTH.replace("parquet", "new")
+    for name in ("scratch/x", "logs/x.log", "postgres/binaries-1/bin", "run/stack.json", unfinished):
         (made.path / name).parent.mkdir(parents=True, exist_ok=True)
         (made.path / name).write_text("made anew at every start")
     return made
@@ -31,13 +35,31 @@ def test_what_is_restored_is_what_was_saved(home: Home, tmp_path: Path) -> None:
     saved = backup(home, file)
     assert file.stat().st_mode & 0o777 == 0o600
     assert restore(file, again).files == saved.files + 1  # the manifest
-    for name in ("kafka/data/ownership-0/0.log", "kafka/formatted", "run/gaps-a.json", "run/secrets.json"):
+    for name in (*KEPT, "run/secrets.json"):
         assert (again.path / name).read_bytes() == (home.path / name).read_bytes()
     assert again.secrets() == home.secrets()
     assert (again.run / "secrets.json").stat().st_mode & 0o777 == 0o600
     for name in ("scratch/x", "logs/x.log", "postgres/binaries-1", "run/stack.json", "kafka/server.properties"):
         assert not (again.path / name).exists()
+    assert not list(again.path.rglob("*.new"))
     assert not (again.path / "restoring").exists()
+
+
+def test_a_home_that_archived_nothing_has_no_archive_afterwards(tmp_path: Path) -> None:
+    empty, again = Home.open(tmp_path / "empty"), Home.open(tmp_path / "again")
+    empty.secrets()
+    backup(empty, tmp_path / "saved")
+    restore(tmp_path / "saved", again)
+    assert not again.archive.exists()
+    assert not again.reports.exists()
+
+
+def test_months_that_are_archived_already_are_not_mixed_with_others(home: Home, tmp_path: Path) -> None:
+    backup(home, tmp_path / "saved")
+    other = Home.open(tmp_path / "other")
+    (other.archive / "bars").mkdir(parents=True)
+    with pytest.raises(BadSetting, match="holds data already"):
+        restore(tmp_path / "saved", other)
 
 
 def test_a_running_home_is_not_saved(home: Home, tmp_path: Path) -> None:

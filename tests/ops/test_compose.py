@@ -23,14 +23,15 @@ from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.containers.shape import writing
 from sparktrends.ops.postgres_server import psql
 from sparktrends.ops.settings import NAMES
+from sparktrends.ops.up import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "tests" / "deploy" / "compose-spec.json"
 """The Compose specification's own schema (compose-go 2.4.9, Apache 2.0)."""
 WANTED = {
     "postgres": {5434}, "kafka": {9094}, "kafka-ui": {8085}, "pgadmin": {5050}, "spark-master": {7077, 8081},
-    "spark-worker": set(), "runner": set(), "ingest": set(), "alerts": set(), "api": {8000}, "dashboard": {8501},
-    "airflow": {8080}, "prometheus": {9090}, "grafana": {3000}, "setup": set(),
+    "spark-worker": set(), "runner": set(), "ingest": set(), "alerts": set(), "follow": set(),
+    "api": {8000}, "dashboard": {8501}, "airflow": {8080}, "prometheus": {9090}, "grafana": {3000}, "setup": set(),
 }  # fmt: skip
 """Service → ports on this machine, as the issue names them."""
 SPARKTRENDS = "/opt/venv/bin/sparktrends"
@@ -136,7 +137,8 @@ def test_production_gives_each_of_our_services_an_account_of_its_own() -> None:
     entered = {name: service["environment"] for name, service in overlay.items() if name in {*ours(), "airflow"}}
     users = {name: values["KAFKA_SASL_USERNAME"] for name, values in entered.items()}
     assert users.pop("setup") == ADMIN
-    assert sorted(users.values()) == sorted(set(accounts.NAMES) - {"audit"})
+    assert users["follow"] == users["airflow"] == "batch"
+    assert set(users.values()) == set(accounts.NAMES) - {"audit"}
     for name, user in users.items():
         own = entered[name]
         assert own["POSTGRES_USER"] == accounts.PREFIX + user
@@ -168,7 +170,31 @@ def ours() -> list[str]:
 
 
 def test_our_processes_are_among_the_services() -> None:
-    assert set(ours()) == {"setup", "ingest", "runner", "alerts", "api", "dashboard"}
+    assert set(ours()) == {"setup", "ingest", "runner", "alerts", "follow", "api", "dashboard"}
+
+
+def test_every_part_that_up_runs_has_a_container() -> None:
+    words = {"batch": "batch follow", "stream": "stream", "ingest": "ingest"}
+    run = [" ".join(services(compose.base())[name]["command"]) for name in ours()]
+    assert [part for part in PARTS if not any(command.startswith(words.get(part, part)) for command in run)] == []
+
+
+def test_a_folder_in_memory_belongs_to_the_user_of_its_container() -> None:
+    for name, over in services(compose.production()).items():
+        merged = {**services(compose.base()).get(name, {}), **over}
+        # As Compose merges them: the overlay's after the base's, and the last word of one folder counts.
+        said = [*services(compose.base()).get(name, {}).get("tmpfs", ()), *over.get("tmpfs", ())]
+        owners = {folder: re.findall(r"uid=(\d+)", options) for folder, options in (one.split(":") for one in said)}
+        if user := merged.get("user"):
+            assert {uid for uids in owners.values() for uid in uids} <= {user.split(":")[0]}, name
+
+
+def test_pgadmin_opens_the_database_that_the_settings_name() -> None:
+    pgadmin = services(compose.base())["pgadmin"]
+    path = pgadmin["environment"]["PGADMIN_SERVER_JSON_FILE"]
+    assert f'> "{path}"' in pgadmin["entrypoint"][2]
+    named = VARIABLE.sub(lambda found: "theirs" if found[1] == "POSTGRES_DB" else "", pgadmin["environment"]["FILE_2"])
+    assert json.loads(named)["Servers"]["1"]["MaintenanceDB"] == "theirs"
 
 
 @pytest.mark.parametrize("name", ours())

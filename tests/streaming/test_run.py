@@ -5,7 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from sparktrends.streaming.run import Stream
+import pytest
+
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.errors import BadSetting
+from sparktrends.streaming.run import Stream, partition_logs
 
 
 class Query:
@@ -40,3 +44,28 @@ def test_no_batch_begins_once_the_end_has_begun() -> None:
     process(None, 0)
     stream._end(Query(process), sink)
     assert sink.batches == [0]
+
+
+class FourPartitions:
+    """What a stream asks of an administrator's client."""
+
+    def topic_id(self, name: str) -> str:
+        return f"id of {name}"
+
+    def watermarks(self, _name: str) -> dict[int, tuple[int, int]]:
+        return dict.fromkeys(range(4), (0, 10))
+
+
+ADMIN: Any = FourPartitions()
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 4])
+def test_every_partition_belongs_to_one_shard(shards: int) -> None:
+    taken = [(log.topic, log.partition) for k in range(shards) for log in partition_logs(ADMIN, f"{k + 1}/{shards}")]
+    assert sorted(taken) == [(topic, partition) for topic in (RAW_BARS, RAW_TRADES) for partition in range(4)]
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/", "a/b", "-1/2", "01/2", "1/2/3", "\u00b2/2", "5/5"])
+def test_a_share_of_nothing_is_refused(shard: str) -> None:
+    with pytest.raises(BadSetting, match="shard"):
+        partition_logs(ADMIN, shard)

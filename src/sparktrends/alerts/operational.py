@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sparktrends.alerts.backlog import Backlog, Offsets
 from sparktrends.alerts.channels import Item, Message
 from sparktrends.errors import Retryable
 from sparktrends.model import DAY, MINUTE, SECOND
@@ -31,7 +32,7 @@ class Thresholds:
     """When an operational alert fires.
 
     ``stale_after_s``: how old the clock of a series may be, by source; sources that are not named are not watched.
-    ``lag_s``: append time against the time of its commit. ``disk_free``: share of a disk that must stay free.
+    ``lag_s``: how long a record may wait to be stored. ``disk_free``: share of a disk that must stay free.
     ``away_s``: how long a service may fail to answer. ``quality``: the score that a series' newest judged day must
     have. A condition that fires ends at half the lag, or one and a half times the free share, so that it does not
     flap about its threshold.
@@ -47,11 +48,13 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is looked at beside the database: folders whose disks matter, and calls that raise Retryable when the
-    named service (``broker``) does not answer."""
+    """What is looked at beside the database: folders whose disks matter, calls that raise Retryable when the named
+    service (``broker``) does not answer, and the ends of the log by topic and partition (Retryable without a broker).
+    """
 
     disks: Sequence[str] = ()
     probes: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    ends: Callable[[], Offsets] = dict
     usage: Usage = shutil.disk_usage
 
 
@@ -74,6 +77,7 @@ class Monitor:
         self._thresholds = thresholds or Thresholds()
         self._watched = watched or Watched()
         self._silent_since: dict[str, int] = {}
+        self._backlog = Backlog()
         self._overdue: tuple[int, list[str]] | None = None
         self._outage = Outage(broadcast, channels, self._thresholds.away_s)
 
@@ -128,12 +132,19 @@ class Monitor:
             )
 
     def _lag(self, now: int, firing: set[Key]) -> Iterator[Condition]:
-        for topic, appended, committed in self._conditions.progress():
-            lag_s = (committed - appended) / SECOND
+        # In this order: what is stored meanwhile then looks like waiting for a moment, and not like a lost log.
+        stored = self._conditions.next_offsets()
+        try:
+            waits = self._backlog.look(stored, self._watched.ends(), now)
+        except Retryable:
+            # Nobody knows: what waited before still does.
+            yield from (Condition(rule, topic, "", now) for rule, topic in firing if rule == "ops.lag")
+            return
+        for topic, waited in waits.items():
             limit = self._thresholds.lag_s * (0.5 if ("ops.lag", topic) in firing else 1.0)
-            if lag_s > limit:
-                title = f"{topic} is committed {lag_s:.0f} s after it was appended"
-                values = {"lag_s": lag_s, "allowed_s": self._thresholds.lag_s}
+            if waited > limit * SECOND:
+                title = f"{topic}: records have waited for {waited // SECOND} s and are not stored"
+                values = {"lag_s": waited / SECOND, "allowed_s": self._thresholds.lag_s}
                 yield Condition("ops.lag", topic, title, now, values=values)
 
     def _full(self, now: int, firing: set[Key]) -> Iterator[Condition]:

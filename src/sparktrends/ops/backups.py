@@ -1,4 +1,4 @@
-"""A whole home as one file: the broker's log, the database and the passwords, of one moment.
+"""A whole home as one file: log, database, passwords, archived months and reports, of one moment.
 
 Only a stopped home is saved: then log and ledger agree to the byte, and nothing needs to be asked. What is made anew at
 every start (scratch, logs, copies of binaries, addresses, locks) stays out. The file holds the passwords: mode 600.
@@ -21,13 +21,15 @@ from pathlib import Path, PurePosixPath
 from sparktrends import __version__
 from sparktrends.errors import BadFile, BadSetting, DiskFull
 from sparktrends.ops import kafka_server, postgres_server
-from sparktrends.ops.home import Home
+from sparktrends.ops.home import ARCHIVE, REPORTS, Home
 
 FORMAT = 1
 _BLOCK = 1 << 20
 _MANIFEST = "sparktrends-backup.json"
-_ROOTS = ("kafka", "postgres", "run")
+# What retention has archived is nowhere else any more.
+_ROOTS = ("kafka", "postgres", "run", ARCHIVE, REPORTS)
 _LEFT_OUT = (
+    f"{ARCHIVE}/*.new",
     "kafka/server.properties",
     "kafka/log4j2.properties",
     "postgres/binaries-*",
@@ -69,7 +71,7 @@ def backup(home: Home, file: Path) -> Saved:
 def restore(file: Path, home: Home) -> Saved:
     """Put what a backup holds into a home that holds nothing yet; raises BadSetting, BadFile or DiskFull."""
     with home.owned():
-        for there in (home.kafka / "data", home.postgres / "data", home.run / "secrets.json"):
+        for there in (home.kafka / "data", home.postgres / "data", home.run / "secrets.json", home.archive):
             if there.exists():
                 raise BadSetting(f"{home.path} holds data already", hint="name another folder with --home")
         # In the home, so on its disk: what was read to its last byte moves in, and nothing is copied again.
@@ -79,11 +81,17 @@ def restore(file: Path, home: Home) -> Saved:
             saved = _unpack(file, fresh)
             _admit(fresh / "postgres" / "data")
             for root in _ROOTS:
-                for item in (fresh / root).iterdir():
-                    item.replace(home.path / root / item.name)
+                _move(fresh / root, home.path / root)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return saved
+
+
+def _move(found: Path, to: Path) -> None:
+    """What is in one folder into another, which is made when there is something."""
+    for item in found.iterdir():
+        to.mkdir(exist_ok=True)
+        item.replace(to / item.name)
 
 
 def _write(home: Home, file: Path) -> Saved:
@@ -104,7 +112,8 @@ def _write(home: Home, file: Path) -> Saved:
 
 def _kept(home: Home) -> Iterator[Path]:
     """Every file and folder, a folder before what is in it."""
-    waiting = [home.path / root for root in reversed(_ROOTS)]
+    roots = [home.path / root for root in reversed(_ROOTS)]
+    waiting = [root for root in roots if root.exists()]
     while waiting:
         for path in sorted(waiting.pop().iterdir()):
             if any(fnmatch(path.relative_to(home.path).as_posix(), left) for left in _LEFT_OUT):
@@ -144,7 +153,7 @@ def _check_manifest(archive: tarfile.TarFile, file: Path) -> None:
 
 
 def _check(member: tarfile.TarInfo, file: Path) -> None:
-    """Only plain files and folders below the three that are ours: a backup may come from anywhere."""
+    """Only plain files and folders below those that are ours: a backup may come from anywhere."""
     if member.name == _MANIFEST:
         return
     path = PurePosixPath(member.name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sparktrends.errors import BadSetting
+from sparktrends.model import EVERY_CHANNEL
 from sparktrends.ops.settings import Settings
 
 LIVE = "SPARKTRENDS_LIVE"
-"""Set by `up` for its processes when it takes live data."""
+"""Set by `up` for its processes: 1 when it takes live data, else 0."""
 
 
 def channel_blocks(settings: Settings) -> dict[str, dict[str, str]]:
@@ -20,13 +21,25 @@ def channel_blocks(settings: Settings) -> dict[str, dict[str, str]]:
     return blocks
 
 
-def operational_channels(settings: Settings, *, live: bool = False) -> list[str]:
-    """The names of the channels that hear of our own operation.
+def all_channels(settings: Settings) -> list[str]:
+    """Where an alert goes that everybody shall hear of: the channels that these settings know, and those that the
+    dispatcher has set up. In containers only the dispatcher knows their addresses (decision 0126)."""
+    return ["console", *channel_blocks(settings), EVERY_CHANNEL]
 
-    A demo's troubles are nobody's business but its own: only a home that takes live data sends them outside.
+
+def told_outside(settings: Settings, *, live: bool | None = None) -> bool:
+    """Whether our own operation is told on other channels than the console.
+
+    A demo's troubles are nobody's business but its own. Who starts a process by itself, without `up`, runs servers: no
+    demo (decision 0140). ``live`` None: as `up` said.
     """
-    told = settings.table("alerts").get("operational", live or settings.env.get(LIVE))
-    return ["console", *channel_blocks(settings)] if told else ["console"]
+    taken = settings.env.get(LIVE, "1") == "1" if live is None else live
+    return bool(settings.table("alerts").get("operational", taken))
+
+
+def operational_channels(settings: Settings) -> list[str]:
+    """The names of the channels that hear of our own operation, for the process that sends and knows them all."""
+    return ["console", *channel_blocks(settings)] if told_outside(settings) else ["console"]
 
 
 def _block(name: str, block: Any) -> dict[str, str]:

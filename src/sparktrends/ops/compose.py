@@ -6,7 +6,6 @@ only; a secret that is not set stops `docker compose` before anything starts.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -22,8 +21,8 @@ from sparktrends.ops.containers.shape import OWN, pinned, with_environment, writ
 from sparktrends.ops.ports import METRICS, WANTED
 
 _NOTE = "# Made by `python -m sparktrends.ops.compose`: change that, not this. How to use it: docs/cluster.md.\n"
-_SCRAPED = ("ingest", "stream", "alerts", "api", "dashboard")
-_HOSTS = {"stream": "runner"}
+_SCRAPED = ("ingest", "stream", "alerts", "batch", "api", "dashboard")
+_HOSTS = {"stream": "runner", "batch": "follow"}
 """Parts whose container has another name."""
 
 
@@ -79,7 +78,7 @@ def production() -> dict[str, Any]:
     format_ = {**broker, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     ours: dict[str, dict[str, Any]] = {
         **{name: dict(of_spark) for name in ("spark-master", "spark-worker", "runner")},
-        **{name: dict(app) for name in ("setup", "accounts", "ingest", "alerts", "api", "dashboard")},
+        **{name: dict(app) for name in ("setup", "accounts", "ingest", "alerts", "follow", "api", "dashboard")},
     }
     for name, more in secured().items():
         build = {**more.get("build", {}), **ours.get(name, {}).get("build", {})}
@@ -88,7 +87,9 @@ def production() -> dict[str, Any]:
         "services": {
             "postgres": {
                 "image": pinned("POSTGRES_IMAGE"),
-                "user": "70:70",
+                "user": f"{_POSTGRES}:{_POSTGRES}",
+                # Beside the base's, which belongs to the user of its image; of one folder the last word counts.
+                "tmpfs": [f"/var/run/postgresql:uid={_POSTGRES},gid={_POSTGRES},mode=0755"],
                 "environment": {name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
                 "configs": [{"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
             },
@@ -118,6 +119,8 @@ _MOUNTED = (
 _FOLDER = "deploy/containers"
 """Where the files lie that containers are given: Compose mounts them, and may not write them."""
 _ROLES = "accounts.sql"
+_POSTGRES = 70
+"""The user of Chainguard's PostgreSQL."""
 _PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
 
 
@@ -155,7 +158,6 @@ def _configs() -> dict[str, str]:
         "owner.sql": _data("owner.sql"),
         _ROLES: "".join(map(_role, accounts.NAMES)),
         "server.properties": _properties(_broker()),
-        "servers.json": json.dumps({"Servers": {"1": _SERVER}}, indent=2) + "\n",
         "pgadmin.conf": _data("pgadmin.conf"),
         "prometheus.yml": _yaml(_scraping()),
         "datasource.yml": _yaml(
@@ -163,17 +165,6 @@ def _configs() -> dict[str, str]:
                                                "url": "http://prometheus:9090", "isDefault": True}]}
         ),
     }  # fmt: skip
-
-
-_SERVER = {
-    "Name": "SparkTrends",
-    "Group": "Servers",
-    "Host": "postgres",
-    "Port": 5432,
-    "MaintenanceDB": "sparktrends",
-    "Username": "sparktrends_reader",
-    "ConnectionParameters": {"sslmode": "prefer", "passfile": "/.pgpass"},
-}
 
 
 def _broker() -> dict[str, object]:

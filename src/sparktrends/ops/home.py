@@ -16,6 +16,8 @@ from sparktrends.errors import BadSetting, DiskFull, Fenced
 
 NEEDED_BYTES = 2 * 1024**3
 """Free space that a start asks for: a day of trades of the demo and what the log keeps of it."""
+ARCHIVE, REPORTS = "archive", "reports"
+"""Folders that are made when there is something in them."""
 _FOLDERS = ("kafka", "postgres", "logs", "run", "scratch")
 
 
@@ -90,6 +92,16 @@ class Home:
     def scratch(self) -> Path:
         """Spark's checkpoints and spills: may vanish whenever nothing runs."""
         return self.path / "scratch"
+
+    @property
+    def archive(self) -> Path:
+        """Months that retention took out of the database, as Parquet."""
+        return self.path / ARCHIVE
+
+    @property
+    def reports(self) -> Path:
+        """The daily reports."""
+        return self.path / REPORTS
 
     @contextmanager
     def owned(self) -> Iterator[None]:

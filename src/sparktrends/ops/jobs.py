@@ -28,7 +28,7 @@ from sparktrends.bus.producer import Producer
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
-from sparktrends.ops.channels import channel_blocks
+from sparktrends.ops.channels import all_channels
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
@@ -261,8 +261,8 @@ class Jobs:
     def _report(self, day: date) -> list[Path]:
         with self.session.transaction() as cursor:
             notes = [f"{s} {what} of {symbols}: {why}" for s, what, symbols, _, why in daily_calls.missing(cursor, day)]
-        folder = Home.open(self.settings.home).path / "reports"
-        channels = tuple(channel_blocks(self.settings)) or ("console",)
+        folder = Home.open(self.settings.home).reports
+        channels = tuple(all_channels(self.settings))
         return write_report(self.session, day, folder, notes, channels, self.clock())
 
     def retention(self, today: date) -> Done:
@@ -283,7 +283,7 @@ class Jobs:
     @property
     def archive(self) -> Path:
         """Where archived months lie."""
-        return Home.open(self.settings.home).path / "archive"
+        return Home.open(self.settings.home).archive
 
     def _months(self, made: Iterable[Month], what: str) -> Done:
         months = []

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparktrends.errors import NotFound
 from sparktrends.model import Alert
-from sparktrends.store import lasting, overdue, quality_rows
+from sparktrends.store import figures, lasting, overdue, quality_rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
 from sparktrends.store.quality_rows import PoorDay
 from sparktrends.store.session import Session
@@ -70,10 +70,10 @@ class Conditions:
             rows = cursor.execute(_STALE, {"limits": json.dumps(dict(limits))}).fetchall()
         return [(str(source), str(symbol), int(clock)) for source, symbol, clock in rows]
 
-    def progress(self) -> list[tuple[str, int, int]]:
-        """(topic, append time of the newest folded record, time of the newest commit) of each topic in the ledger."""
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """The next offset to be stored, by topic and partition."""
         with self._session.transaction() as cursor:
-            return [(str(t), int(a), int(u)) for t, a, u in cursor.execute(_PROGRESS).fetchall()]
+            return figures.next_offsets(cursor)
 
     def dead_letters(self, since: int) -> list[tuple[str, int]]:
         """(channel, deliveries given up) among the alerts raised after ``since``."""
@@ -145,12 +145,6 @@ JOIN core.series s ON s.id = t.series
 JOIN jsonb_each_text(%(limits)s::jsonb) l ON l.key = s.source
 WHERE t.clock < l.value::bigint
 ORDER BY s.source, s.symbol
-"""
-
-_PROGRESS = """
-SELECT topic, (extract(epoch FROM min(appended_at)) * 1000000)::bigint,
-       (extract(epoch FROM max(updated_at)) * 1000000)::bigint
-FROM core.ledger WHERE appended_at IS NOT NULL GROUP BY topic ORDER BY topic
 """
 
 _DEAD = """

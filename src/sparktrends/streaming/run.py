@@ -17,7 +17,7 @@ from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.commit import Analysis, Committed, Laws
-from sparktrends.errors import Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
+from sparktrends.errors import BadSetting, Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.ledger import PartitionLog, open_ledger
 from sparktrends.store.writer import Writer
@@ -49,9 +49,24 @@ class StreamConfig:
     trigger_ms: int = 50
 
 
+def share_of(shard: str) -> tuple[int, int]:
+    """``k/n`` as numbers; raises BadSetting for what is none: such a stream would fold nothing, and say nothing.
+
+    >>> share_of("2/8")
+    (2, 8)
+    """
+    part, _, parts = shard.partition("/")
+    if not (shard.isascii() and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise BadSetting(f"--shard {shard} is no share", hint="write K/N with K from 1 to N, such as 2/8")
+    # The lock and the ledger go by the words: 01/2 would be another shard of the same partitions.
+    if shard != f"{int(part)}/{int(parts)}":
+        raise BadSetting(f"--shard {shard}", hint=f"write {int(part)}/{int(parts)}")
+    return int(part), int(parts)
+
+
 def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
-    """What the broker holds of the partitions that a shard reads."""
-    part, parts = (int(number) for number in shard.split("/"))
+    """What the broker holds of the partitions that a shard reads; raises BadSetting when there is none for it."""
+    part, parts = share_of(shard)
     logs: list[PartitionLog] = []
     # One query for both: their offsets advance in the same transaction.
     for topic in (RAW_BARS, RAW_TRADES):
@@ -60,6 +75,9 @@ def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
             # Shards do not know each other: whose a partition is follows from numbers alone.
             if partition % parts == part - 1:
                 logs.append(PartitionLog(topic, partition, topic_id, low, high))
+    if not logs:
+        hint = "start no more streams than raw.trades has partitions, or give it more"
+        raise BadSetting(f"shard {shard} has no partition to read", hint=hint)
     return logs
 
 

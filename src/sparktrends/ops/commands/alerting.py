@@ -20,6 +20,7 @@ from sparktrends.alerts.operational import Monitor, Thresholds, Watched
 from sparktrends.alerts.rules_watch import RulesWatch
 from sparktrends.alerts.transport import guarded_post
 from sparktrends.bus.admin import Admin
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.analysing import Analysing, names_of
@@ -27,7 +28,7 @@ from sparktrends.ops.channels import channel_blocks, operational_channels
 from sparktrends.ops.commands.backtesting import backtest_
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.raising import raise_, resolve
-from sparktrends.ops.endpoints import Endpoints, endpoints
+from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose, outsiders
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import Rules
@@ -60,6 +61,7 @@ def _run(context: Context) -> None:
     watch = RulesWatch(analysing.rules, conditions, told, telemetry.system_clock, analysing.tags_of, set_up)
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
+    admin = Admin(where.kafka, timeout_s=5)
     stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
     monitor = Monitor(
         Conditions(where.owner_dsn),
@@ -67,14 +69,20 @@ def _run(context: Context) -> None:
         told,
         dispatcher.broadcast,
         Thresholds(stale_after_s=stale),
-        Watched([str(settings.home)], {"broker": lambda: _ask(where)}),
+        Watched([str(settings.home)], {"broker": lambda: _ask(admin)}, lambda: _ends(admin)),
     )
     dispatcher.run(stopping, monitor.run, watch.run)
 
 
-def _ask(where: Endpoints) -> None:
+def _ask(admin: Admin) -> None:
     """Raises Unavailable when the broker does not answer."""
-    Admin(where.kafka, timeout_s=5).names()
+    admin.names()
+
+
+def _ends(admin: Admin) -> dict[tuple[str, int], int]:
+    """The next offset to be written of every partition that is folded."""
+    folded = sorted({RAW_TRADES, RAW_BARS} & admin.names())
+    return {(topic, number): high for topic in folded for number, (_, high) in admin.watermarks(topic).items()}
 
 
 def _channels(settings: Settings) -> Sequence[Channel]:

@@ -16,7 +16,7 @@ from sparktrends.batch.quality import run as judge_day
 from sparktrends.model import DAY, INTERVALS, SECOND
 from sparktrends.net.quota import in_words
 from sparktrends.ops import daily as composing
-from sparktrends.ops.channels import channel_blocks
+from sparktrends.ops.channels import all_channels
 from sparktrends.ops.commands.backfilling import backfill
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.daywork import as_day, date_option, finish, job_of, jobs_of, names, ready
@@ -272,7 +272,7 @@ def follow(context: Context, daily: bool, choice: Choice) -> None:
             stopping,
             lambda: jobs.retention(day_of(system_clock())),
             arguments,
-            channels=["console", *channel_blocks(settings)],
+            channels=all_channels(settings),
         ).run()
 
 

@@ -12,7 +12,7 @@ import psutil
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
-from sparktrends.bus.topics import Create, plan
+from sparktrends.bus.topics import RAW_TRADES, Create, plan
 from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
 from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
@@ -22,6 +22,7 @@ from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import collect
 from sparktrends.store import queries
 from sparktrends.store.audit_queries import AuditDatabase
@@ -30,6 +31,7 @@ from sparktrends.store.connect import connect
 from sparktrends.telemetry import system_clock
 
 LAG_LIMIT_S = 60
+SILENCE_LIMIT_S = 300
 
 
 @click.command()
@@ -172,11 +174,22 @@ def _check_stream(context: Context, where: Endpoints) -> str:
     return f"{found.behind:,} records are not committed, the oldest {found.lag_s} s old"
 
 
-def _check_ingest(context: Context, _where: Endpoints) -> str:
+def _check_ingest(context: Context, where: Endpoints) -> str:
     if problem := _not_running(context, "ingest"):
+        return problem
+    if not _is_ups(context.settings) and (problem := _silent(where)):
         return problem
     told = troubles.told(Home.open(context.settings.home), system_clock())
     return "; ".join(trouble.words for trouble in told if trouble.kind in ALARMING)
+
+
+def _silent(where: Endpoints) -> str:
+    """Heartbeats come every few seconds, whatever the market does: where none does, nobody takes anything in."""
+    with Reader(where.kafka) as reader:
+        tails = (reader.tail(RAW_TRADES, partition, 1) for partition in reader.partitions(RAW_TRADES))
+        newest = max((record.appended for tail in tails for record in tail), default=0)
+    age_s = (system_clock() - newest) // SECOND
+    return f"nothing was taken in for {age_s:,} s" if newest and age_s > SILENCE_LIMIT_S else ""
 
 
 def _check_freshness(context: Context, where: Endpoints) -> str:
@@ -212,9 +225,16 @@ def _check_keys(context: Context) -> str:
 
 
 def _not_running(context: Context, name: str) -> str:
+    if not _is_ups(context.settings):
+        return ""  # who runs the processes sees them; here only their work can be judged
     pids = record(context.settings.home).get("processes", {})
     alive = [process for process in process_list(pids) if process["name"] == name and process["running"]]
     return "" if alive else f"{name} does not run: `sparktrends restart {name}`"
+
+
+def _is_ups(settings: Settings) -> bool:
+    """Whether `up` of this home runs the parts: on servers and in containers each is started by itself."""
+    return Home.open(settings.home).owner() is not None
 
 
 _CHECKS = {

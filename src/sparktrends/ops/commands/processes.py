@@ -21,7 +21,7 @@ from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import JsonFile, Redactor, Secret
 from sparktrends.ops import feeding, jars, java
-from sparktrends.ops.channels import operational_channels
+from sparktrends.ops.channels import all_channels, told_outside
 from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
@@ -52,10 +52,11 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.figures import spark_figures
     from sparktrends.streaming.publish import OutPublisher, publishing
-    from sparktrends.streaming.run import Stream, StreamConfig
+    from sparktrends.streaming.run import Stream, StreamConfig, share_of
     from sparktrends.streaming.scan import warm_scanner
 
     telemetry.configure_logging()
+    share_of(shard)
     settings, stopping = context.settings, stop_event()
     where, home = endpoints(settings), Home.open(settings.home)
     scratch = home.scratch / f"stream-{shard.replace('/', '-of-')}"
@@ -124,7 +125,7 @@ def ingest(context: Context, choice: Choice) -> None:
         print_json(_play(where.kafka, tracks, places, stopping))
         return
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
-    told = operational_channels(settings, live=not choice.sandbox)
+    told = all_channels(settings) if told_outside(settings, live=not choice.sandbox) else ["console"]
     config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.

@@ -6,7 +6,7 @@ import click
 
 from sparktrends import telemetry
 from sparktrends.alerts.manual import end_condition, raise_condition
-from sparktrends.ops.channels import channel_blocks
+from sparktrends.ops.channels import all_channels
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.endpoints import endpoints
 
@@ -24,9 +24,8 @@ _RULE = click.option("--rule", default="ops.job", show_default=True, help="What 
 def raise_(context: Context, title: str, subject: str, rule: str, severity: str, as_json: bool) -> None:
     """Raise an operational alert on every channel; one that fires already is not raised again."""
     settings = context.settings
-    channels = ["console", *channel_blocks(settings)]
-    where = endpoints(settings)
-    made = raise_condition(where.owner_dsn, (rule, subject), title, severity, channels, telemetry.system_clock)
+    where, told = endpoints(settings), all_channels(settings)
+    made = raise_condition(where.owner_dsn, (rule, subject), title, severity, told, telemetry.system_clock)
     if as_json:
         print_json({"alert": made})
     else:

@@ -48,9 +48,8 @@ def up(
     left_out = (*PAGES, "batch") if exit_when_done else PAGES if no_pages else ()
     parts = ("sandbox",) * choice.sandbox + tuple(part for part in PARTS if part not in left_out)
     daily = daily_arguments(choice) if choice.live else None
-    settings = context.settings
-    if choice.live and not choice.sandbox:
-        settings = replace(settings, env={**settings.env, LIVE: "1"})
+    live = "1" if choice.live and not choice.sandbox else "0"
+    settings = replace(context.settings, env={**context.settings.env, LIVE: live})
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
     with View(settings, live=sys.stdout.isatty() and not as_json) as view:

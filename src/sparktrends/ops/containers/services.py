@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from sparktrends.ops.accounts import role_of, secret_of
@@ -27,14 +28,27 @@ _HOME = "/var/lib/sparktrends"
 _SPARKTRENDS = "/opt/venv/bin/sparktrends"
 _MASTER = "spark://spark-master:7077"
 _APP_IMAGE = "${SPARKTRENDS_IMAGE:-sparktrends:latest}"
-_PGPASS = "/tmp/pgpass"
+_PGPASS, _SERVERS = "/tmp/pgpass", "/tmp/servers.json"
+_DATABASE = "${POSTGRES_DB:-sparktrends}"
 _SPARK_CONF = "/tmp/spark-conf"
 _SPARK_IMAGE = "${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"
 
 
+SERVER = {
+    "Name": "SparkTrends",
+    "Group": "Servers",
+    "Host": "postgres",
+    "Port": 5432,
+    "MaintenanceDB": _DATABASE,
+    "Username": "sparktrends_reader",
+    "ConnectionParameters": {"sslmode": "prefer", "passfile": "/.pgpass"},
+}
+"""The server that pgAdmin shows, as its `servers.json` has it."""
+
+
 def stores() -> dict[str, Service]:
     accounts = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": OWN % "POSTGRES_SUPERUSER_PASSWORD"}
-    owner = {"USER": "${POSTGRES_USER:-sparktrends}", "DB": "${POSTGRES_DB:-sparktrends}"}
+    owner = {"USER": "${POSTGRES_USER:-sparktrends}", "DB": _DATABASE}
     owner["PASSWORD"] = OWN % "POSTGRES_PASSWORD"
     return {
         "postgres": {
@@ -85,13 +99,11 @@ def tools() -> dict[str, Service]:
             "PGADMIN_DISABLE_POSTFIX": "1",
             # Copied to where the first user's servers look for it, when the volume is new.
             "PGPASS_FILE": _PGPASS,
+            "PGADMIN_SERVER_JSON_FILE": _SERVERS,
         },
         "ports": published(5050),
         "volumes": ["pgadmin:/var/lib/pgadmin"],
-        "configs": [
-            {"source": "servers.json", "target": "/pgadmin4/servers.json"},
-            {"source": "pgadmin.conf", "target": "/pgadmin4/config_distro.py"},
-        ],
+        "configs": [{"source": "pgadmin.conf", "target": "/pgadmin4/config_distro.py"}],
         **limits("512m", 1.0),
         **after(postgres="service_healthy"),
         **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5050/misc/ping"], start_s=60),
@@ -109,10 +121,12 @@ def tools() -> dict[str, Service]:
         **after(kafka="service_healthy"),
         **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/actuator/health"], start_s=60),
     }
+    # No file of the folder: what `.env` names the database stands in it.
+    servers = json.dumps({"Servers": {"1": SERVER}})
     passwords = f"postgres:5432:*:sparktrends_reader:{OWN % 'POSTGRES_READER_PASSWORD'}\n"
     return {
         "kafka-ui": kafka_ui,
-        "pgadmin": with_environment(pgadmin, writing({_PGPASS: passwords}, ["/entrypoint.sh"])),
+        "pgadmin": with_environment(pgadmin, writing({_PGPASS: passwords, _SERVERS: servers}, ["/entrypoint.sh"])),
     }
 
 
@@ -149,6 +163,8 @@ def parts() -> dict[str, Service]:
                    **after(**ready, **{"spark-master": "service_healthy"}), **health(measured("stream"), start_s=180)},
         "alerts": {**_part(["alerts"], optional("SLACK_WEBHOOK")), **limits("512m", 1.0), **after(**ready),
                    **health(measured("alerts"), start_s=60)},
+        "follow": {**_part(["batch", "follow"]), **limits("1g", 1.0), **after(**ready),
+                   **health(measured("batch"), start_s=60)},
         "api": {**_part(["api", "--port", str(WANTED["api"])]), "ports": published(WANTED["api"]), **limits("1g", 1.0),
                 **after(**ready), **health(answers(f"http://127.0.0.1:{WANTED['api']}/api/v1/health"), start_s=60)},
         "dashboard": {**_part(["dashboard", "--port", str(WANTED["dashboard"])]),
@@ -162,7 +178,7 @@ def watchers() -> dict[str, Service]:
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
     airflow = {
         # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
-        **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4"}),
+        **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4", "SPARKTRENDS_FOLDER": _HOME}),
         **built("sparktrends-airflow", "airflow", SPARK="${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"),
         "entrypoint": ["bash", "-c", begin],
         "ports": published(8080),
@@ -206,7 +222,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
     stores = {
         "POSTGRES_HOST": "postgres",
         "POSTGRES_PORT": "5432",
-        "POSTGRES_DB": "${POSTGRES_DB:-sparktrends}",
+        "POSTGRES_DB": _DATABASE,
         "POSTGRES_USER": "${POSTGRES_USER:-sparktrends}",
         "POSTGRES_PASSWORD": OWN % "POSTGRES_PASSWORD",
         "POSTGRES_READER_PASSWORD": OWN % "POSTGRES_READER_PASSWORD",
@@ -266,6 +282,7 @@ def secured() -> dict[str, Service]:
 _ACCOUNTS = {
     **{name: name for name in ("ingest", "alerts", "api", "dashboard")},
     "runner": "stream",
+    "follow": "batch",
     "airflow": "batch",
 }
 """Container → row of `ops.accounts`; audits are started by hand."""
