@@ -37,8 +37,8 @@ LAG_LIMIT_S = 60
 @pass_context
 def status(context: Context, as_json: bool) -> None:
     """What runs, how far behind, how fresh each symbol is."""
-    home = Home.open(context.settings.home)
-    found = collect(endpoints(context.settings), home, process_list(record(home.path).get("processes", {})))
+    where, home = endpoints(context.settings), Home.open(context.settings.home)
+    found = collect(where, home, process_list(record(home.path).get("processes", {})))
     if as_json:
         print_json(found.to_json())
         return

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -66,12 +67,14 @@ def up(
 @pass_context
 def down(context: Context) -> None:
     """Stop what runs in this home, and wait until it has."""
-    home = Home.open(context.settings.home)
-    pid = home.owner()
-    if pid is None:
-        click.echo(f"nothing runs in {home.path}")
+    home = Home.found(context.settings.home)
+    pid = home.owner() if home else None
+    if home is None or pid is None:
+        click.echo(f"nothing runs in {context.settings.home}")
         return
-    os.kill(pid, signal.SIGTERM)
+    # It may have ended since.
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     _wait(lambda: home.owner() != pid, f"process {pid} does not end")
     click.echo("stopped")
 
@@ -81,15 +84,18 @@ def down(context: Context) -> None:
 @pass_context
 def restart(context: Context, name: str) -> None:
     """Stop and start one part: kafka, postgres, stream, ingest …"""
-    home = Home.open(context.settings.home)
-    own = endpoints.record(home.path)
-    if home.owner() is None:
-        raise Unavailable(f"nothing runs in {home.path}", hint="start it with `sparktrends up`")
+    home, own = Home.found(context.settings.home), endpoints.record(context.settings.home)
+    if home is None or home.owner() is None:
+        raise Unavailable(f"nothing runs in {context.settings.home}", hint="start it with `sparktrends up`")
     if name not in own.get("processes", {}):
         raise NotFound(f"no part is called {name}", hint=f"there are {', '.join(own.get('processes', {}))}")
     request = home.run / f"{RESTARTS}{name}"
     request.touch()
-    _wait(lambda: not request.exists(), f"{name} was not restarted")
+    try:
+        _wait(lambda: not request.exists(), f"{name} was not restarted")
+    finally:
+        # Nobody waits any more: it must not be done an hour later.
+        request.unlink(missing_ok=True)
     click.echo(f"{name} was restarted")
 
 
