@@ -7,6 +7,7 @@ from typing import Any
 from sparktrends.errors import BadSetting
 from sparktrends.ops.settings import Settings
 
+_ALERTS = ("operational", "link")
 LIVE = "SPARKTRENDS_LIVE"
 """Set by `up` for its processes when it takes live data."""
 
@@ -25,7 +26,9 @@ def operational_channels(settings: Settings, *, live: bool = False) -> list[str]
 
     A demo's troubles are nobody's business but its own: only a home that takes live data sends them outside.
     """
-    told = settings.table("alerts").get("operational", live or settings.env.get(LIVE))
+    told = settings.only("alerts", *_ALERTS).get("operational", bool(live or settings.env.get(LIVE)))
+    if not isinstance(told, bool):
+        raise BadSetting(f"[alerts] operational = {told!r}", hint="write true or false")
     return ["console", *channel_blocks(settings)] if told else ["console"]
 
 

@@ -60,7 +60,7 @@ def _run(context: Context) -> None:
     watch = RulesWatch(analysing.rules, conditions, told, telemetry.system_clock, analysing.tags_of, set_up)
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
-    stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
+    stale = settings.seconds("stale_after_s")
     monitor = Monitor(
         Conditions(where.owner_dsn),
         telemetry.system_clock,
@@ -78,8 +78,7 @@ def _ask(where: Endpoints) -> None:
 
 
 def _channels(settings: Settings) -> Sequence[Channel]:
-    allowed = [str(host) for host in settings.table("net").get("allow", [])]
-    post = guarded_post(telemetry.system_clock, AddressGuard(allowed))
+    post = guarded_post(telemetry.system_clock, AddressGuard(settings.allowed_hosts))
     return build(channel_blocks(settings), Tools(post, telemetry.system_clock, _to_console))
 
 

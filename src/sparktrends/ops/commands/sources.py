@@ -106,6 +106,18 @@ def daily_arguments(choice: Choice) -> list[str]:
     return arguments + named + ["--sandbox"] * choice.sandbox
 
 
+def ending(choice: Choice) -> Choice:
+    """The choice of a run that is to end by itself: the recorded week alone where nobody named anything.
+
+    Raises BadSetting for a source that never ends: the run would wait for ever.
+    """
+    endless = [source for source in choice.wanted if source == SIMULATOR or source in PROVIDERS]
+    if endless and (choice.sources or choice.sandbox):
+        hint = "leave --exit-when-done out, or say how long with --for SECONDS"
+        raise BadSetting(f"{', '.join(endless)} never ends", hint=hint)
+    return replace(choice, sources=choice.sources or (DEMO,))
+
+
 def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
     """What to play; raises BadSetting or BadFile."""
     pace = _speed(choice.speed)
