@@ -93,7 +93,9 @@ def test_the_summary_counts_exactly_what_was_recorded(first: dict[str, Any], tra
     assert {name: first[name] for name in ("trades", "bars", "late", "quarantined", "behind", "lag_s")} == {
         "trades": TRADES, "bars": BARS, "late": 0, "quarantined": 0, "behind": 0, "lag_s": 0,
     }  # fmt: skip
-    assert first["seconds"] > 0
+    assert first["seconds"] > first["storing_s"] > 0
+    assert first["new_trades"] == first["trades"]
+    assert first["trades_per_s"] > 0
 
 
 def test_stored_bars_are_those_that_polars_makes_of_the_file(second: Product, trades: pl.DataFrame) -> None:

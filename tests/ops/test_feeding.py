@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sparktrends.errors import BadSetting
-from sparktrends.ops.commands.sources import Choice, daily_arguments
+from sparktrends.ops.cli import main
+from sparktrends.ops.commands.sources import Choice, daily_arguments, tracks_of
 from sparktrends.ops.feeding import DEFAULTS, feeder, source_of, split
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
@@ -105,3 +107,51 @@ def test_a_symbol_that_none_of_the_sources_has_is_named() -> None:
         Choice(("binance",), symbols="ETH/USDT,AAPL,BTCUSDT").feeders(settings())
     assert Choice(("binance", "week.csv"), symbols="ETH/USDT,FOO").feeders(settings())
     assert Choice(("binance", "simulator"), symbols="20").feeders(settings())[0].symbols == DEFAULTS["binance"]
+
+
+def file_of_trades(path: Path) -> Path:
+    path.write_text("ts,price,size\n1385337600,1,2\n")
+    return path
+
+
+def series_of(source: str, symbols: str = "", beside: Sequence[str] = ()) -> tuple[str, str]:
+    (track, *_) = tracks_of(settings(), lambda: 0, Choice((source, *beside), symbols))
+    (found,) = track.recording.series
+    return found
+
+
+def test_the_symbol_of_a_file_is_the_one_that_was_named_and_no_list_or_number(tmp_path: Path) -> None:
+    file = str(file_of_trades(tmp_path / "week.csv"))
+    assert series_of(file) == ("week~replay", "WEEK")
+    assert series_of(file, "btc/usd") == ("week~replay", "btc/usd")
+    assert series_of(file, "AAPL,MSFT", ["finnhub"]) == ("week~replay", "WEEK")
+    assert series_of(file, "50", ["simulator"]) == ("week~replay", "WEEK")
+
+
+def test_a_file_may_have_an_equals_sign_in_its_name_and_a_tilde_behind_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert series_of(str(file_of_trades(tmp_path / "speed=2.csv")))[0] == "speed_2~replay"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file_of_trades(tmp_path / "week.csv")
+    assert series_of("mine=~/week.csv")[0] == "mine~replay"
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (Choice(("simulator",), rate=-5), "--rate -5"),
+        (Choice(("simulator",), rate=float("nan")), "--rate nan"),
+        (Choice(("simulator",), rate=1e18), r"--rate 1e\+18"),
+        (Choice(("simulator",), symbols="²"), "takes a number from 1"),
+    ],
+)
+def test_a_market_that_nobody_can_simulate_is_refused(choice: Choice, said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        tracks_of(settings(), lambda: 0, choice)
+
+
+@pytest.mark.parametrize("command", ["up", "ingest", "sandbox"])
+def test_a_seed_below_zero_is_a_wrong_call(command: str) -> None:
+    found = CliRunner().invoke(main, [command, "--seed", "-1"])
+    assert (found.exit_code, "-1 is not in the range" in found.output) == (2, True)

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sparktrends.errors import BadSetting, DiskFull, Fenced
+from sparktrends.ops.cli import main
 from sparktrends.ops.home import Home, default_cache, default_home
 
 OWN = """
@@ -95,6 +97,42 @@ def test_folders_are_closed_to_others(tmp_path: Path) -> None:
     home = Home.open(tmp_path / "new")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.path.iterdir()}
     assert modes == {"kafka": 0o700, "logs": 0o700, "run": 0o700, "scratch": 0o700, "postgres": 0o711}
+
+
+def test_a_folder_that_was_there_loses_no_permission(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    Home.open(shared)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    # A closed one is opened as far as the database's user must walk, and only where that is another one.
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    Home.open(closed)
+    assert stat.S_IMODE(closed.stat().st_mode) == (0o711 if os.geteuid() == 0 else 0o700)
+    assert stat.S_IMODE(Home.open(tmp_path / "new").path.stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("status", 3),
+        ("env", 3),
+        ("topics", 3),
+        ("psql", 3),
+        ("check database", 3),
+        ("check stream", 3),
+        ("restart stream", 3),
+        ("down", 0),
+    ],
+)
+def test_who_only_looks_makes_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    monkeypatch.delenv("POSTGRES_HOST", raising=False)
+    found = CliRunner().invoke(main, ["--home", str(tmp_path / "new"), *command.split()])
+    assert (found.exit_code, "nothing runs in" in found.output) == (code, True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_defaults_by_user(monkeypatch: pytest.MonkeyPatch) -> None:

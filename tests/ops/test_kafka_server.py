@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from sparktrends.ops import java, ports
 from sparktrends.ops.home import Home
 from sparktrends.ops.jars import BROKER, Resolver
-from sparktrends.ops.kafka_server import KafkaServer
+from sparktrends.ops.kafka_server import KafkaServer, java_property
 from sparktrends.ops.supervise import Keeper
 
 
@@ -128,3 +129,11 @@ def test_nobody_there_is_not_ready() -> None:
     nowhere = answering(b"")
     assert not nowhere.ready()
     assert not nowhere.ready()
+
+
+@pytest.mark.parametrize("text", ["/var/lib/sparktrends", "/home/josé/my data", "/home/a\\b", "/x/🎈"])
+def test_java_reads_a_path_back_as_it_is(text: str) -> None:
+    written = java_property(text)
+    assert written.isascii()
+    units = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), written)
+    assert units.encode("utf-16-be", "surrogatepass").decode("utf-16-be") == text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.errors import BadSetting
-from sparktrends.ops.settings import Settings, load, port_number
+from sparktrends.ops.analysing import candlesticks_of
+from sparktrends.ops.checking import require_good_settings
+from sparktrends.ops.settings import Settings, load, port_number, quoted
 
 PORTS = {"postgres": 5434, "kafka": 9094, "api": 8000}
 
@@ -34,6 +37,66 @@ def test_an_env_file_is_read_as_people_write_it(tmp_path: Path) -> None:
     assert found.get("SLACK_WEBHOOK") == "https://x"
     assert found.get("POSTGRES_PASSWORD") == '"'
     assert "OTHER" not in found.values
+
+
+def test_an_env_file_is_read_as_other_programs_read_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "\ufeffPOSTGRES_DB=mine # of the firm\nSLACK_WEBHOOK=   # fill in\n"
+        "FINNHUB_API_KEY='a #b'  # quoted\nSPARKTRENDS_HOME=~/st\n",
+        "utf-8",
+    )
+    (tmp_path / ".env").chmod(0o600)
+    found = load({"HOME": str(tmp_path)}, tmp_path)
+    assert (found.get("POSTGRES_DB"), found.get("SLACK_WEBHOOK")) == ("mine", "")
+    assert found.get("FINNHUB_API_KEY") == "a #b"
+    assert found.home == Path.home() / "st"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"])))
+def test_a_value_that_is_written_out_reads_back(value: str) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / ".env").write_text(f"POSTGRES_DB={quoted(value)}\n", "utf-8")
+        assert load({}, Path(folder)).get("POSTGRES_DB") == value
+
+
+@pytest.mark.parametrize("name", [".env", "sparktrends.toml"])
+def test_a_file_in_another_encoding_is_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes("# schön\n".encode("latin-1"))
+    with pytest.raises(BadSetting, match=f"{name} is not UTF-8: save it"):
+        load({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[stale_after_s]\nbinance = 'long'",
+        "[stale_after_s]\nbinance = nan",
+        "[limits]\ngrace = nan",
+        "[limits]\ngrace = true",
+        "[limits]\nsettel = 1",
+        "[net]\nallow = 'gateway'",
+        "[net]\nalow = ['gateway']",
+        "[tags]\nAAPL = 'tech'",
+        "[tags]\nAAPL = 5",
+        "[rules]\nfil = 'my-rules.toml'",
+        "[rules]\nfile = 5",
+        "[alerts]\noperational = 'no'",
+        "[alerts]\nchannel = 'slack'",
+        "[daily]\ncall = 'x'",
+        "[channels.webhok]\nurl = 'https://a.example'",
+    ],
+)
+def test_a_setting_that_would_not_hold_is_refused_before_anything_starts(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(BadSetting):
+        require_good_settings(made(tmp_path, toml=toml), lambda: 0)
+    (tmp_path / "sparktrends.toml").unlink()
+    require_good_settings(made(tmp_path), lambda: 0)
+
+
+@pytest.mark.parametrize("toml", ["signals = 1", "signals = '1d'", "intervals = ['1d']"])
+def test_candlesticks_are_said_at_a_list_of_intervals(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(BadSetting):
+        candlesticks_of(made(tmp_path, toml=f"[candlesticks]\n{toml}"))
 
 
 def test_an_alias_stands_behind_the_name(tmp_path: Path) -> None:
@@ -67,6 +130,7 @@ def test_secrets_that_everybody_can_read_are_refused(tmp_path: Path) -> None:
         ("", "[ports]\ndatabase = 1", "there are"),
         ("", "[ports]\napi = 70000", "is no port"),
         ("POSTGRES_PORT=http\n", "", "POSTGRES_PORT = 'http' is no port"),
+        ("", "[channel.webhook]\nurl = 'x'", r"\[channel\] in .* means nothing: there are alerts"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, dotenv: str, toml: str, said: str) -> None:

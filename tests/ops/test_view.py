@@ -54,6 +54,29 @@ def test_the_table_says_where_each_price_comes_from(
     assert f"forming · {kind}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], live: bool
+) -> None:
+    view = View(load({}, tmp_path, tmp_path / "home"), live=live)
+    view._console.width = 200
+    with view:
+        view.show(replace(STATUS, newest=(replace(BAR, source="[bold]", symbol="[/x]"),)))
+        if view._live:
+            view._console.print(view._live.get_renderable())
+    written = capsys.readouterr()
+    assert "[/x]" in written.out + written.err
+
+
+def test_the_addresses_of_what_others_run_are_theirs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    env = {"KAFKA_BOOTSTRAP": "k.example:9092", "POSTGRES_HOST": "db.example", "POSTGRES_PASSWORD": "own-and-long"}
+    live = View(load(env, tmp_path, tmp_path / "home"), live=True)
+    with live:
+        live.show(STATUS)
+        live._console.print(live._live.get_renderable())  # type: ignore[union-attr]
+    assert "Kafka k.example:9092   PostgreSQL db.example:5432" in capsys.readouterr().out
+
+
 def test_status_is_plain_json() -> None:
     document = STATUS.to_json()
     assert (document["trades"], document["lag_s"], document["processes"]) == (1234567, 2, 0)

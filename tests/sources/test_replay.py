@@ -188,6 +188,12 @@ def test_a_row_with_a_repeated_id_is_dropped(tmp_path: Path) -> None:
     assert recording.total == 2
 
 
+def test_rows_without_an_id_do_not_repeat_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('ts,price,size,id\n1,2,3,\n2,3,3,\n3,4,3,""\n4,5,3,a\n5,6,3,a\n')
+    assert [str(t.price) for t in trades(list(Replay(path).events({})))] == ["2", "3", "4", "5"]
+
+
 def test_the_id_is_of_the_contents_however_packed(tmp_path: Path) -> None:
     plain = write(tmp_path / "x.csv", [(T0, "A")])
     (tmp_path / "y.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
@@ -220,6 +226,11 @@ def test_bars_go_on_after_the_last_that_was_seen(tmp_path: Path) -> None:
         ("ts,price,size\n1,2,3\n2,2,-3\n", "line 3: size is '-3'"),
         ("ts,price,size\n1,2\n", "line 2: size is None"),
         ("ts,price,size\n", "holds no rows"),
+        ("start,open,high,low,close,volume\n", "holds no rows"),
+        (
+            "start,open,high,low,close,volume,interval\n61,1,2,1,2,5,1m\n",
+            "start (not that of a minute) is '61'",
+        ),
         ("ts,price,size,symbol\n1,2,3,A\n1,2,3,\n", "line 3: symbol is ''"),
         ("start,open,high,low,close,volume\n0,1,2,1,2,5\n60,1,2,3,2,5\n", "line 3: high_low_contradiction"),
         ("start,open,high,low,close,volume\n0,1,2,1,2,5\n7,1,2,1,2,5\n", "none of 1m, 5m, 15m, 1h, 1d"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -53,6 +54,9 @@ def test_a_price_of_zero_is_bad(text: str) -> None:
         "2013-11-25 00:00:00",
         "2013-11-25",
         "2013-11-25T01:00:00+01:00",
+        "2013-11-25 00:00:00 UTC",
+        "20131125",
+        "1.3853376e+18",
     ],
 )
 def test_times_of_any_kind(text: str) -> None:
@@ -84,7 +88,7 @@ def test_a_missing_column_names_what_is_there_and_what_is_wanted() -> None:
         table(ts=[], cost=[]).column(["price"])
 
 
-@pytest.mark.parametrize("pack", ["plain", "gzip", "zip", "semicolon", "bom", "crlf"])
+@pytest.mark.parametrize("pack", ["plain", "gzip", "zip", "semicolon", "bom", "crlf", "blank"])
 def test_however_it_is_packed(tmp_path: Path, pack: str) -> None:
     text = b"ts,price\n1,2.50\n"
     path = tmp_path / "x.bin"
@@ -94,6 +98,7 @@ def test_however_it_is_packed(tmp_path: Path, pack: str) -> None:
         "semicolon": text.replace(b",", b";"),
         "bom": b"\xef\xbb\xbf" + text,
         "crlf": text.replace(b"\n", b"\r\n"),
+        "blank": text + b"\n\r\n",
     }
     if pack == "zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -113,6 +118,36 @@ def test_parquet_keeps_decimals_and_times(tmp_path: Path) -> None:
     assert found.times(["ts"]).to_list() == [1385337600000005]
     assert found.times(["zoned"]).to_list() == [1385337600000005 - 3_600_000_000]
     assert found.decimals(["price"], positive=True).to_list() == ["800.010"]
+
+
+def test_columns_without_a_text_are_left_out(tmp_path: Path) -> None:
+    more = {"conditions": [["@", "T"]], "raw": [b"\xff"], "took": [timedelta(1)], "who": [{"id": 1}]}
+    pl.DataFrame({"price": [1.5], **more}).write_parquet(tmp_path / "x.parquet")
+    found = read_table(tmp_path / "x.parquet")
+    assert found.column(["price"]).to_list() == ["1.5"]
+
+
+def test_a_cell_is_counted_with_the_separator_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a;b\n1,5;2\n1;2;3\n")
+    with pytest.raises(BadFile, match="line 3 has 3 cells, not 2"):
+        read_table(path)
+
+
+def test_a_parquet_file_with_any_wrong_byte_is_read_or_is_a_bad_file(tmp_path: Path) -> None:
+    path, chance = tmp_path / "x.parquet", Random(1)
+    pl.DataFrame({"price": [1.5, 2.5], "size": [1, 2]}).write_parquet(path)
+    good, refused = path.read_bytes(), 0
+    for _ in range(300):
+        spoiled = bytearray(good)
+        for _ in range(3):
+            spoiled[chance.randrange(4, len(good))] = chance.randrange(256)
+        path.write_bytes(spoiled)
+        try:
+            read_table(path)
+        except BadFile:
+            refused += 1
+    assert refused > 200
 
 
 def test_a_line_with_too_many_cells_is_named(tmp_path: Path) -> None:

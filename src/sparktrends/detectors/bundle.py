@@ -202,6 +202,8 @@ def _require(name: str, known: Any, what: str) -> str:
 
 
 def _parameters(kind: type[Detector], given: Mapping[str, float]) -> Floats:
+    if not isinstance(given, Mapping):
+        raise BadSetting(f"detector {kind.name} = {given!r} is not a table", hint=f"write [detectors.{kind.name}]")
     for name, value in given.items():
         _require(name, kind.defaults, f"parameter of detector {kind.name}")
         # Not isinstance: to Python true is a number as well.

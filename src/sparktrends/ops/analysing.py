@@ -13,7 +13,7 @@ from sparktrends.detectors.candlesticks import SAID_AT, Candlesticks
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import Kernel
 from sparktrends.model import INTERVALS
-from sparktrends.ops.settings import Settings
+from sparktrends.ops.settings import Settings, texts
 from sparktrends.rules import Names, Rules, RulesFile
 from sparktrends.sessions import calendar
 from sparktrends.sources.symbols import exchange_of
@@ -29,7 +29,7 @@ class Analysing:
         self._kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
         self._detectors = Detectors(self._kernel.columns, settings.table("detectors"))
         self._intervals = intervals
-        self._tags = {str(symbol): list(words) for symbol, words in settings.table("tags").items()}
+        self._tags = tags_of(settings)
         self._candlesticks = candlesticks_of(settings)
         names = Names(self._kernel.columns, self._detectors.thresholds | self._candlesticks.thresholds)
         self.rules = RulesFile(rules or rules_path(settings), names)
@@ -70,10 +70,13 @@ class Analyses:
 
 def candlesticks_of(settings: Settings) -> Candlesticks:
     """The candlestick patterns: ``[candlesticks] signals`` lists the intervals at which they are signals."""
-    said_at = settings.table("candlesticks").get("signals", SAID_AT)
-    if isinstance(said_at, str):
-        raise BadSetting("[candlesticks] signals is not a list", hint='write signals = ["1d"]')
-    return Candlesticks(said_at)
+    said_at = settings.only("candlesticks", "signals").get("signals", list(SAID_AT))
+    return Candlesticks(texts("[candlesticks] signals", said_at))
+
+
+def tags_of(settings: Settings) -> dict[str, list[str]]:
+    """``[tags]``: what rules call symbols, by symbol."""
+    return {str(symbol): texts(f"[tags] {symbol}", words) for symbol, words in settings.table("tags").items()}
 
 
 def is_trading(symbol: str, at: int) -> bool:
@@ -95,8 +98,10 @@ def chain_of(settings: Settings, interval: str = "1m") -> Chain:
 
 def rules_path(settings: Settings) -> Path | None:
     """The rules file that the settings name; None for the shipped rules."""
-    file = settings.table("rules").get("file")
-    return Path(str(file)) if file else None
+    file = settings.only("rules", "file").get("file")
+    if file is not None and not isinstance(file, str):
+        raise BadSetting(f"[rules] file = {file!r} is no file", hint='write file = "my-rules.toml"')
+    return Path(file) if file else None
 
 
 def names_of(settings: Settings) -> Names:

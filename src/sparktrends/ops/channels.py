@@ -8,6 +8,7 @@ from sparktrends.errors import BadSetting
 from sparktrends.model import EVERY_CHANNEL
 from sparktrends.ops.settings import Settings
 
+_ALERTS = ("operational", "link")
 LIVE = "SPARKTRENDS_LIVE"
 """Set by `up` for its processes: 1 when it takes live data, else 0."""
 
@@ -34,7 +35,10 @@ def told_outside(settings: Settings, *, live: bool | None = None) -> bool:
     demo (decision 0140). ``live`` None: as `up` said.
     """
     taken = settings.env.get(LIVE, "1") == "1" if live is None else live
-    return bool(settings.table("alerts").get("operational", taken))
+    told = settings.only("alerts", *_ALERTS).get("operational", taken)
+    if not isinstance(told, bool):
+        raise BadSetting(f"[alerts] operational = {told!r}", hint="write true or false")
+    return told
 
 
 def operational_channels(settings: Settings) -> list[str]:

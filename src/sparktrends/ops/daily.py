@@ -61,7 +61,7 @@ def provider(settings: Settings, clock: Clock, name: str, run: Path, sandbox_por
 
 def questions(settings: Settings, asked: Provider) -> list[Ask]:
     """The questions of the day, from ``[daily] calls`` (a folder) or the files that are shipped."""
-    folder = settings.table("daily").get("calls")
+    folder = settings.only("daily", "calls").get("calls")
     return daily_calls(asked.source, Path(str(folder)) if folder else None)
 
 

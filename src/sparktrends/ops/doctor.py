@@ -150,7 +150,8 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
 
 
 def _runs(settings: Settings) -> bool:
-    return Home.open(settings.home).owner() is not None
+    home = Home.found(settings.home)
+    return home is not None and home.owner() is not None
 
 
 CHECKS: dict[str, Check] = {

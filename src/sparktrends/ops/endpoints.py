@@ -70,9 +70,8 @@ def endpoints(settings: Settings) -> Endpoints:
     there = external(settings)
     if there.kafka and there.database:
         return Endpoints(Connection(there.kafka, settings.kafka_security()), there.database)
-    home = Home.open(settings.home)
-    own = record(settings.home)
-    if home.owner() is None or not own:
+    home, own = Home.found(settings.home), record(settings.home)
+    if home is None or home.owner() is None or not own:
         raise Unavailable(f"nothing runs in {settings.home}", hint="start it with `sparktrends up`")
     secrets = home.secrets()
     embedded = Database(

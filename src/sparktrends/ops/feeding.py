@@ -81,7 +81,7 @@ def _own_addresses(settings: Settings, provider: str) -> dict[str, str]:
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:
     """Hosts that may be called although they are not public: ``[net] allow``."""
-    return tuple(str(host) for host in settings.table("net").get("allow", ()))
+    return settings.allowed_hosts
 
 
 def key_of(settings: Settings, source: Source, sandbox_port: int = 0) -> Secret | None:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,17 +57,20 @@ class Home:
         """Make the folder and its parts where missing; raises BadSetting when they cannot be used."""
         home = cls(path.absolute())
         try:
-            home.path.mkdir(parents=True, exist_ok=True)
-            # Others may pass through (the database's user must) but not look around.
-            home.path.chmod(0o711)
+            _make_or_open(home.path)
             for name in _FOLDERS:
                 (home.path / name).mkdir(exist_ok=True, mode=0o711 if name == "postgres" else 0o700)
-            os.listdir(home.path)
+            os.listdir(home.run)
         except OSError as error:
             raise BadSetting(
                 f"the home {path} cannot be used ({error.strerror})", hint="name another folder with --home"
             ) from error
         return home
+
+    @classmethod
+    def found(cls, path: Path) -> Home | None:
+        """The home in a folder, None where there is none: who only looks makes no folders."""
+        return cls.open(path) if os.path.isdir(path / "run") else None
 
     @property
     def kafka(self) -> Path:
@@ -164,3 +168,14 @@ class Home:
                 f"only {free / 1e9:.1f} GB are free on the disk of {self.path}",
                 hint=f"free {needed / 1e9:.1f} GB, or name a folder on another disk with --home",
             )
+
+
+def _make_or_open(folder: Path) -> None:
+    """Others may pass through a home (the database's user must) but not look around; a folder that was there before
+    loses no permission: a person may have named /tmp."""
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    wanted = 0o711 if made else mode | 0o011 if os.geteuid() == 0 else mode
+    if wanted != mode:
+        folder.chmod(wanted)

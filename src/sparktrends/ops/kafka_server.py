@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sparktrends.errors import BadSetting
 from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.java import Java
 from sparktrends.ops.ports import LOOPBACK, any_free
@@ -103,8 +104,11 @@ class KafkaServer:
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": self.folder / "data",
         }
-        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**SETTINGS, **own}.items()))
-        self._logging.write_text(_LOGGING.format(log=self._log))
+        if "," in str(self.folder):
+            raise BadSetting(f"Kafka takes {self.folder} for two folders", hint="name a --home without a comma")
+        lines = (f"{key}={java_property(str(value))}\n" for key, value in {**SETTINGS, **own}.items())
+        self._config.write_text("".join(lines))
+        self._logging.write_text(_LOGGING.format(log=java_property(str(self._log))))
         if not self._formatted.exists():
             self._format()
 
@@ -115,7 +119,7 @@ class KafkaServer:
             argv=self._java(self.classes.options if self.classes else [], "kafka.Kafka", str(self._config)),
             output=self.logs / "kafka.out",
             log=self._log,
-            env=bare_env(self.env),
+            env=self._env(),
             cwd=self.folder,
             # Crash-safe by design, and a clean stop may take longer than anybody waits for an orphan.
             death_signal=signal.SIGKILL,
@@ -161,12 +165,16 @@ class KafkaServer:
                 "formatting the broker's log",
                 self._java(options, "kafka.tools.StorageTool", *arguments),
                 self.logs / "kafka.out",
-                bare_env(self.env),
+                self._env(),
                 self.folder,
             )
         )
         # After it ended well: a log that was half formatted is formatted again (`--ignore-formatted`).
         self._formatted.touch()
+
+    def _env(self) -> dict[str, str]:
+        # By these Java decides what the bytes of a path mean: as this process did, or it finds no folder with an é.
+        return bare_env(self.env) | {name: self.env[name] for name in ("LC_ALL", "LC_CTYPE") if name in self.env}
 
     @property
     def _config(self) -> Path:
@@ -187,6 +195,16 @@ class KafkaServer:
     @property
     def _formatted(self) -> Path:
         return self.folder / "formatted"
+
+
+def java_property(text: str) -> str:
+    """A value as Java reads it back from a properties file, which is Latin-1 to it: a home may be in /home/josé.
+
+    >>> java_property("/home/josé")
+    '/home/jos\\\\u00e9'
+    """
+    units = struct.unpack(f">{len(text.encode('utf-16-be')) // 2}H", text.encode("utf-16-be"))
+    return "".join(chr(unit) if 32 <= unit < 127 and unit != 92 else f"\\u{unit:04x}" for unit in units)
 
 
 def evict_leftovers(folder: Path) -> None:

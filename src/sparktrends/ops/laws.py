@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sparktrends.audit import Laws
 from sparktrends.bars import Limits
-from sparktrends.errors import BadSetting
 from sparktrends.model import SECOND
-from sparktrends.ops.settings import Settings
+from sparktrends.ops.settings import Settings, seconds
 from sparktrends.sources import PROVIDERS
 
 _TIMES = ("grace", "settle", "future")
@@ -14,11 +13,9 @@ _TIMES = ("grace", "settle", "future")
 
 def limits_of(settings: Settings) -> Limits:
     """``[limits]`` in seconds (``grace``, ``settle``, ``future``), and each source's own grace and conditions."""
-    asked = settings.table("limits")
-    if unknown := set(asked) - set(_TIMES):
-        raise BadSetting(f"[limits] {', '.join(sorted(unknown))}", hint=f"there are {', '.join(_TIMES)}")
-    usual = Limits()
-    grace, settle, future = (_micros(asked.get(name), getattr(usual, name)) for name in _TIMES)
+    asked, usual = settings.only("limits", *_TIMES), Limits()
+    told = {name: int(seconds(f"[limits] {name}", value) * SECOND) for name, value in asked.items()}
+    grace, settle, future = (told.get(name, getattr(usual, name)) for name in _TIMES)
     graces = tuple(
         (name + suffix, source.grace)
         for name, source in PROVIDERS.items()
@@ -27,14 +24,6 @@ def limits_of(settings: Settings) -> Limits:
     )
     conditions = tuple((name, source.volume_only) for name, source in PROVIDERS.items() if source.volume_only)
     return Limits(grace, settle, future, graces, volume_only=usual.volume_only + conditions)
-
-
-def _micros(seconds: object, otherwise: int) -> int:
-    if seconds is None:
-        return otherwise
-    if not isinstance(seconds, int | float):
-        raise BadSetting(f"[limits] {seconds!r} is no number of seconds")
-    return int(seconds * SECOND)
 
 
 def laws_of(settings: Settings) -> Laws:

@@ -6,7 +6,9 @@ they are; everything else is a key of a table in `sparktrends.toml`.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +49,31 @@ NAMES: Mapping[str, str] = {
     "SPARKTRENDS_CONTAINER": "1 in a container whose ports are published on loopback only: servers listen to all of it",
 }
 ALIASES: Mapping[str, str] = {"BIDANCE_API_KEY": "BINANCE_API_KEY"}
+TABLES = frozenset(
+    (
+        "alerts",
+        "api",
+        "candlesticks",
+        "channels",
+        "daily",
+        "detectors",
+        "indicators",
+        "kafka",
+        "limits",
+        "net",
+        "ports",
+        "retention",
+        "rules",
+        "sandbox",
+        "sources",
+        "spark",
+        "stale_after_s",
+        "tags",
+    )
+)
+"""The tables of `sparktrends.toml`: another one is a misspelt one, whose settings would silently not hold."""
+_QUOTED = re.compile(r"""(["'])(.*?)\1(?:\s+#.*)?""")
+_COMMENT = re.compile(r"(?:^|\s+)#.*$")
 SECRET_NAMES = frozenset(name for name in NAMES if name.endswith(("_KEY", "_PASSWORD", "WEBHOOK")))
 
 
@@ -71,6 +98,18 @@ class Settings:
             raise BadSetting(f"[{name}] in {TOML_FILE} is not a table")
         return found
 
+    def only(self, name: str, *keys: str) -> Mapping[str, Any]:
+        """A table that may hold these keys and no other; raises BadSetting, for a misspelt one would not hold."""
+        found = self.table(name)
+        if unknown := sorted(set(found) - set(keys)):
+            hint = f"there are {', '.join(keys)}" if len(keys) > 1 else f"there is {keys[0]}"
+            raise BadSetting(f"[{name}] {', '.join(unknown)} in {TOML_FILE} means nothing", hint=hint)
+        return found
+
+    def seconds(self, name: str) -> dict[str, float]:
+        """A table of names and seconds; raises BadSetting for what is none."""
+        return {str(key): seconds(f"[{name}] {key}", value) for key, value in self.table(name).items()}
+
     def secrets(self) -> list[str]:
         """The values that must never be printed."""
         return [self.values[name] for name in SECRET_NAMES if self.values.get(name)]
@@ -84,6 +123,11 @@ class Settings:
     def listen(self) -> str:
         """The address that servers of ours listen on."""
         return "0.0.0.0" if self.get("SPARKTRENDS_CONTAINER") else LOOPBACK
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """Hosts that may be called although they are not public."""
+        return tuple(texts("[net] allow", self.only("net", "allow").get("allow", [])))
 
     def kafka_security(self) -> dict[str, str]:
         """librdkafka's options for an external broker: the named settings, then the table ``[kafka]``."""
@@ -126,6 +170,20 @@ class Settings:
         return wanted
 
 
+def seconds(name: str, value: object) -> float:
+    """A time in seconds from a settings file; raises BadSetting naming the setting."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise BadSetting(f"{name} = {value!r} is no number of seconds", hint="give 0 or more")
+    return float(value)
+
+
+def texts(name: str, value: object) -> list[str]:
+    """A list of texts from a settings file; raises BadSetting: one text alone would be a list of its letters."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadSetting(f"{name} = {value!r} is no list of texts", hint='write ["…"]')
+    return value
+
+
 def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path | None = None) -> Settings:
     """Read the settings that hold in ``folder``; ``home`` from the command line wins over all.
 
@@ -135,7 +193,8 @@ def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path 
     # The environment wins over the file: so a single run can be told something else.
     values = {**_known(file_values), **_known(env)}
     tables = _read_toml(folder / TOML_FILE)
-    chosen = home or Path(values.get("SPARKTRENDS_HOME") or default_home(env))
+    # No shell has read the file: a ~ in it is still one.
+    chosen = home or Path(os.path.expanduser(values.get("SPARKTRENDS_HOME") or default_home(env)))
     return Settings(chosen.absolute(), default_cache(env), values, tables, dict(env))
 
 
@@ -159,12 +218,9 @@ def _known(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
+    text = _text_of(path)
+    if text is None:
         return {}
-    except OSError as error:
-        raise BadSetting(f"{path} cannot be read ({error.strerror})") from error
     values = dict(_assignment(path, number, line) for number, line in enumerate(text.splitlines(), 1) if _says(line))
     # Only with a secret in it: a file of bare ports may be read by all.
     if path.stat().st_mode & 0o004 and any(values.get(name) for name in SECRET_NAMES | ALIASES.keys()):
@@ -181,16 +237,41 @@ def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
     name, equals, value = line.strip().removeprefix("export ").partition("=")
     if not equals:
         raise BadSetting(f"{path}, line {number}: not NAME=value")
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        value = value[1:-1]
-    return name.strip(), value
+    return name.strip(), _value(value.strip())
+
+
+def _value(text: str) -> str:
+    """What stands behind the =: whole between quotes, else up to a comment, as other readers of such files take it."""
+    if found := _QUOTED.fullmatch(text):
+        return found[2]
+    return _COMMENT.sub("", text)
+
+
+def quoted(value: str) -> str:
+    """A value as a line of a `.env` file has it: in quotes where it would be read as something else."""
+    if not re.search(r"[\s#'\"\\$`]", value):
+        return value
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def _text_of(path: Path) -> str | None:
+    """The text of a settings file, None where there is none. Editors of Windows begin one with a byte order mark."""
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{path} is not UTF-8", hint="save it as UTF-8 text") from error
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        found = tomllib.loads(_text_of(path) or "")
+    except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{path} cannot be read: {error}") from error
+    if unknown := sorted(set(found) - TABLES):
+        hint = f"there are {', '.join(sorted(TABLES))}"
+        raise BadSetting(f"[{'], ['.join(unknown)}] in {path} means nothing", hint=hint)
+    return found

@@ -74,6 +74,8 @@ class Up:
     folder: Path = field(default_factory=Path.cwd)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
+    rates: dict[str, float] = field(default_factory=dict)
+    """What this run stored, when it is over: see `rates_of`."""
     _collector: Collector | None = None
 
     def run(self) -> Status:
@@ -96,9 +98,12 @@ class Up:
         try:
             expose(self.settings, "up", port=stack.ports["metrics_up"].number)
             self._start_workers(home, stack, [part for part in self.plan.parts if part in _FIRST])
-            status = self._watch(home, stack)
+            before, began = self._collect(home, stack), time.monotonic()
+            status = self._watch(home, stack, before)
             self._drain(home, stack)
-            return self._collect(home, stack) or status
+            last = self._collect(home, stack) or status
+            self.rates = rates_of(before or Status(), last, time.monotonic() - began)
+            return last
         finally:
             self._forget_collector()
             self._stop_workers()
@@ -166,8 +171,8 @@ class Up:
         for name in ("ingest", "batch", "stream", "alerts", "api", "dashboard", "sandbox"):
             self._stop(name)
 
-    def _watch(self, home: Home, stack: Stack) -> Status:
-        shown, status, began, before = 0.0, None, time.monotonic(), self._collect(home, stack)
+    def _watch(self, home: Home, stack: Stack, before: Status | None) -> Status:
+        shown, status, began = 0.0, None, time.monotonic()
         others = [part for part in self.plan.parts if part not in _FIRST]
         while True:
             for keeper in self.keepers.values():
@@ -277,6 +282,17 @@ def _refusal(process: Process) -> SparkTrendsError:
     kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
     # The exit code is the child's: 2 means that the call was wrong, for whoever called `up` too.
     return kind(f"{name} cannot go on: {said[-1].removeprefix(_SENTENCE)}", hint=f"see {log}")
+
+
+def rates_of(before: Status, last: Status, seconds: float) -> dict[str, float]:
+    """The trades and bars that were stored between two looks, in how many seconds, and how many trades a second."""
+    trades, bars = last.trades - before.trades, last.bars - before.bars
+    return {
+        "new_trades": trades,
+        "new_bars": bars,
+        "storing_s": round(seconds, 1),
+        "trades_per_s": round(trades / seconds, 1) if seconds > 0 else 0.0,
+    }
 
 
 def _stored_more(before: Status | None, now: Status | None) -> bool:

@@ -13,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sparktrends.model import is_replayed, is_simulated
-from sparktrends.ops.endpoints import record
+from sparktrends.ops.endpoints import external, record
 from sparktrends.ops.jars import Progress
+from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.settings import Settings
+from sparktrends.ops.stack import Database
 from sparktrends.ops.status import Status
 
 _LINE_EVERY_S = 5.0
@@ -72,11 +74,12 @@ class View:
             self._live.update(Group(*parts))
         elif time.monotonic() - self._line_at > _LINE_EVERY_S:
             self._line_at = time.monotonic()
-            self._console.print(_line(status, self._rate))
+            self._console.print(Text(_line(status, self._rate)))
 
     def _addresses(self) -> Text:
-        own = record(self._settings.home)
-        where = [f"Kafka {own.get('kafka', '–')}", f"PostgreSQL 127.0.0.1:{own.get('postgres_port', '–')}"]
+        own, there = record(self._settings.home), external(self._settings)
+        database = there.database or Database(LOOPBACK, int(own.get("postgres_port", 0)))
+        where = [f"Kafka {there.kafka or own.get('kafka', '–')}", f"PostgreSQL {database.host}:{database.port or '–'}"]
         numbers = own.get("ports", {})
         running = own.get("processes", {})
         where += [f"{name} http://127.0.0.1:{numbers[name]}" for name in ("api", "dashboard") if name in running]
@@ -120,7 +123,7 @@ def _bars(status: Status) -> Table:
     for bar in status.newest[:24]:
         kind = "simulated" if is_simulated(bar.source) else "recorded" if is_replayed(bar.source) else bar.source
         minute = f"{bar.start:%Y-%m-%d %H:%M}"
-        table.add_row(
-            bar.symbol, minute, f"{bar.close:f}", f"{bar.volume:.4f}", str(bar.trades), f"{bar.state} · {kind}"
-        )
+        cells = (bar.symbol, minute, f"{bar.close:f}", f"{bar.volume:.4f}", str(bar.trades), f"{bar.state} · {kind}")
+        # As text: anybody may write a symbol such as "[/x]", which as markup ends the whole program.
+        table.add_row(*map(Text, cells))
     return table

@@ -4,10 +4,11 @@ Columns (any order, upper or lower case; others are ignored):
 
 =========  ==================================================  ===========================================
 trades     ``ts`` | ``timestamp`` | ``time`` | ``datetime``    seconds, ms, µs or ns since 1970 UTC (told
-trades     | ``ts_utc`` | ``date`` | ``start``                 by magnitude), or ISO 8601 (UTC when naive)
+trades     | ``ts_utc`` | ``date`` | ``start``                 by magnitude), or ISO 8601 (UTC when naive;
+                                                               20240102 is a day)
 trades     ``price``                                           decimal, up to 20 and 18 digits, all kept
 trades     ``size`` | ``amount`` | ``quantity`` | ``volume``   decimal; 0 is a price update
-trades     ``symbol``, ``source``, ``id``                      optional; a repeated id is dropped
+trades     ``symbol``, ``source``, ``id``                      optional; a repeated id (not an empty one) is dropped
 bars       ``start`` or a time column as above                 the beginning of the bar
 bars       ``open`` ``high`` ``low`` ``close`` ``volume``      decimals
 bars       ``symbol``, ``source``, ``interval``                optional; the interval is else inferred
@@ -72,9 +73,9 @@ class Replay:
         # Of the contents, not the file: the same table packed another way goes on where it stopped.
         self.file_id = hashlib.sha256(table.content).hexdigest()[:12]
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
-        frame = _bars(table, names) if self.bars else _trades(table, names)
-        if frame.is_empty():
+        if not table.height:
             raise BadFile(f"{path} holds no rows")
+        frame = _bars(table, names) if self.bars else _trades(table, names)
         found = frame.unique(["source", "symbol"], maintain_order=True)
         self.series: tuple[Series, ...] = tuple(zip(found["source"].to_list(), found["symbol"].to_list(), strict=True))
         self.total: int | None = frame.height
@@ -203,8 +204,10 @@ def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
         size=table.decimals(_SIZE, positive=False),
     )
     if "id" in table.names:
-        ids = frame.select("source", "symbol").with_columns(id=table.column(["id"]))
-        frame = frame.filter(ids.select(pl.struct("source", "symbol", "id")).to_series().is_first_distinct())
+        ids = frame.select("source", "symbol").with_columns(id=table.column(["id"]).fill_null(""))
+        first = ids.select(pl.struct("source", "symbol", "id")).to_series().is_first_distinct()
+        # Rows without an id are not repeats of each other.
+        frame = frame.filter(first | (ids["id"] == ""))
     return _in_order(frame, pl.col("ts"))
 
 
@@ -221,6 +224,9 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
     frame = frame.with_columns(received=pl.col("start") + length)
     for index, row in enumerate(frame.iter_rows(named=True)):
+        # As the stream judges it: what it would refuse is refused here, before anything is published.
+        if row["start"] % MINUTE:
+            raise table.bad_row(index, "start (not that of a minute)", table.column(("start", *_TIME))[index])
         try:
             _bar(row)
         except BadRecord as error:

@@ -21,7 +21,9 @@ from sparktrends.errors import BadFile, NotFound
 _PLAIN = r"^\d{1,20}(\.\d{1,18})?$"
 _ZERO = r"^[0.]*$"
 _WHOLE = r"^\d{1,19}$"
-_NUMBER = re.compile(r"\d+(\.\d*)?")
+_NUMBER = re.compile(r"\d+(\.\d*)?([eE]\+?\d+)?")
+_DAY = re.compile(r"(19|20)\d{6}")
+_NO_TEXT = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Duration, pl.Object)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100
 # A number below the bound is in units of which this many make a microsecond's worth: seconds, ms, µs, else ns.
@@ -68,7 +70,8 @@ class Table:
         """A column of times as microseconds since 1970 UTC, between 1970 and 2100."""
         texts = self.column(wanted)
         numbers = texts.drop_nulls().head(1).to_list()
-        if not numbers or not _NUMBER.fullmatch(numbers[0]):
+        # 20240102 is a day, as many exchanges write it; as seconds it would be one of August 1970.
+        if not numbers or not _NUMBER.fullmatch(numbers[0]) or _DAY.fullmatch(numbers[0]):
             return self._parsed(wanted[0], texts, _iso)
         # The median: one wrong cell must not change the unit of all others.
         middle = Decimal(int(texts.cast(pl.Float64, strict=False).median() or 0))  # type: ignore[arg-type]
@@ -102,14 +105,15 @@ class Table:
 def read_table(path: Path, member: str | None = None) -> Table:
     """The table in a file; ``member`` names the CSV inside a zip or jar. Raises NotFound and BadFile."""
     content = _content(path, member)
+    # By contents: people rename files.
+    parquet = content[:4] == b"PAR1"
     try:
-        # By contents: people rename files.
-        if content[:4] == b"PAR1":
-            frame, first_line = _as_text(pl.read_parquet(io.BytesIO(content))), 1
-        else:
-            frame, first_line = _read_csv(content), 2
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} cannot be read as a table{_ragged(content)}: {str(error).splitlines()[0]}") from error
+        frame = _as_text(pl.read_parquet(io.BytesIO(content))) if parquet else _read_csv(content)
+    # A panic of Polars is no Exception; some damaged Parquet files end in one.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
+        where = "" if parquet else _ragged(content)
+        raise BadFile(f"{path} cannot be read as a table{where}: {str(error).splitlines()[0]}") from error
+    first_line = 1 if parquet else 2
     return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content, first_line)
 
 
@@ -139,14 +143,20 @@ def _member(path: Path, content: bytes, member: str | None) -> bytes:
 
 
 def _read_csv(content: bytes) -> pl.DataFrame:
+    text = io.BytesIO(content.rstrip(b"\r\n"))  # blank lines at the end are no rows
+    # Without inference every cell stays the text it was: no digit is lost to a float.
+    return pl.read_csv(text, infer_schema=False, separator=_separator(content), quote_char='"')
+
+
+def _separator(content: bytes) -> str:
     # Spreadsheets write a byte order mark.
     header = content.split(b"\n", 1)[0].decode("utf-8-sig")
-    separator = max(",;\t|", key=header.count)
-    # Without inference every cell stays the text it was: no digit is lost to a float.
-    return pl.read_csv(io.BytesIO(content), infer_schema=False, separator=separator, quote_char='"')
+    return max(",;\t|", key=header.count)
 
 
 def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    # Trade files often have a list of conditions, which nobody asks for and which has no text.
+    frame = frame.drop(name for name, kind in frame.schema.items() if isinstance(kind, _NO_TEXT))
     times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
     # A time without zone is UTC; one with a zone is turned into UTC before it is written out.
     moved = [pl.col(n).dt.convert_time_zone("UTC").dt.replace_time_zone(None) if _zone(frame, n) else n for n in times]
@@ -161,9 +171,13 @@ def _zone(frame: pl.DataFrame, name: str) -> str | None:
 
 def _ragged(content: bytes) -> str:
     """Where the first line with another number of cells than the header is, as words."""
-    rows = csv.reader(io.StringIO(content.decode("utf-8", "replace")))
-    width = len(next(rows, []))
-    return next((f" (line {rows.line_num} has {len(row)} cells, not {width})" for row in rows if len(row) != width), "")
+    try:
+        rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""), delimiter=_separator(content))
+        width = len(next(rows, []))
+        odd = (f" (line {rows.line_num} has {len(row)} cells, not {width})" for row in rows if len(row) != width)
+        return next(odd, "")
+    except (csv.Error, UnicodeDecodeError):  # not of text at all: Polars has said so
+        return ""
 
 
 def _decimal(text: str, positive: bool) -> str:
@@ -177,6 +191,6 @@ def _decimal(text: str, positive: bool) -> str:
 
 
 def _iso(text: str) -> int:
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.removesuffix(" UTC"))
     span = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds

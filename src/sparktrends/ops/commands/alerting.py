@@ -62,7 +62,7 @@ def _run(context: Context) -> None:
     policy = Policy(Limits(cooldown_s=watch.cooldown_s), link=str(settings.table("alerts").get("link", "")))
     dispatcher = Dispatcher(channels, policy, around)
     admin = Admin(where.kafka, timeout_s=5)
-    stale = {str(name): float(limit) for name, limit in settings.table("stale_after_s").items()}
+    stale = settings.seconds("stale_after_s")
     monitor = Monitor(
         Conditions(where.owner_dsn),
         telemetry.system_clock,
@@ -86,8 +86,7 @@ def _ends(admin: Admin) -> dict[tuple[str, int], int]:
 
 
 def _channels(settings: Settings) -> Sequence[Channel]:
-    allowed = [str(host) for host in settings.table("net").get("allow", [])]
-    post = guarded_post(telemetry.system_clock, AddressGuard(allowed))
+    post = guarded_post(telemetry.system_clock, AddressGuard(settings.allowed_hosts))
     return build(channel_blocks(settings), Tools(post, telemetry.system_clock, _to_console))
 
 

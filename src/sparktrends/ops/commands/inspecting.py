@@ -22,7 +22,7 @@ from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
-from sparktrends.ops.settings import Settings
+from sparktrends.ops.settings import Settings, quoted
 from sparktrends.ops.status import collect
 from sparktrends.store import queries
 from sparktrends.store.audit_queries import AuditDatabase
@@ -39,8 +39,8 @@ SILENCE_LIMIT_S = 300
 @pass_context
 def status(context: Context, as_json: bool) -> None:
     """What runs, how far behind, how fresh each symbol is."""
-    home = Home.open(context.settings.home)
-    found = collect(endpoints(context.settings), home, process_list(record(home.path).get("processes", {})))
+    where, home = endpoints(context.settings), Home.open(context.settings.home)
+    found = collect(where, home, process_list(record(home.path).get("processes", {})))
     if as_json:
         print_json(found.to_json())
         return
@@ -70,22 +70,31 @@ def process_list(pids: dict[str, int]) -> list[dict[str, Any]]:
 
 @click.command()
 @click.option("--owner", is_flag=True, help="The account that writes, instead of the reader's.")
+@json_option
 @pass_context
-def env(context: Context, owner: bool) -> None:
+def env(context: Context, owner: bool, as_json: bool) -> None:
     """The addresses of the running stack, as lines for a .env file."""
     where = endpoints(context.settings)
     database = where.database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
-    click.echo(f"POSTGRES_HOST={database.host}\nPOSTGRES_PORT={database.port}\nPOSTGRES_DB={database.name}")
-    click.echo(f"POSTGRES_USER={user}\nPOSTGRES_PASSWORD={password}\nKAFKA_BOOTSTRAP={where.kafka.bootstrap}")
-    for name, value in database.tls.items():
-        click.echo(f"POSTGRES_{name.upper()}={value}")
+    lines = {
+        "POSTGRES_HOST": database.host,
+        "POSTGRES_PORT": str(database.port),
+        "POSTGRES_DB": database.name,
+        "POSTGRES_USER": user,
+        "POSTGRES_PASSWORD": password,
+        "KAFKA_BOOTSTRAP": where.kafka.bootstrap,
+        **{f"POSTGRES_{name.upper()}": value for name, value in database.tls.items()},
+    }
     numbers = record(context.settings.home).get("ports", {})
     for name in ("api", "dashboard"):
         if name in numbers:
-            click.echo(f"SPARKTRENDS_{name.upper()}_URL=http://127.0.0.1:{numbers[name]}")
-    for part, address in addresses(numbers).items():
-        click.echo(f"SPARKTRENDS_{part.upper()}_METRICS={address}")
+            lines[f"SPARKTRENDS_{name.upper()}_URL"] = f"http://127.0.0.1:{numbers[name]}"
+    lines |= {f"SPARKTRENDS_{part.upper()}_METRICS": address for part, address in addresses(numbers).items()}
+    if as_json:
+        print_json(lines)
+    else:
+        click.echo("\n".join(f"{name}={quoted(value)}" for name, value in lines.items()))
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -194,7 +203,7 @@ def _silent(where: Endpoints) -> str:
 
 def _check_freshness(context: Context, where: Endpoints) -> str:
     """Live series that are silent for too long, and daily work that is overdue: asks nobody but the database."""
-    limits = {str(name): float(age) for name, age in context.settings.table("stale_after_s").items()}
+    limits = context.settings.seconds("stale_after_s")
     now, conditions = system_clock(), Conditions(where.owner_dsn, "check")
     try:
         work = conditions.daily_work(now)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,9 @@ import click
 from sparktrends.errors import NotFound, Unavailable
 from sparktrends.ops import endpoints
 from sparktrends.ops.channels import LIVE
+from sparktrends.ops.checking import require_good_settings
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
-from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, source_options
+from sparktrends.ops.commands.sources import Choice, daily_arguments, ending, require_usable, source_options
 from sparktrends.ops.home import Home
 from sparktrends.ops.up import PAGES, PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
@@ -43,6 +45,9 @@ def up(
 ) -> None:
     """Start broker, database, Spark and a source, and watch bars appear; Ctrl-C ends all of it in order."""
     stopping = stop_event()
+    require_good_settings(context.settings, system_clock)
+    if exit_when_done and not for_s:
+        choice = ending(choice)
     require_usable(context.settings, system_clock, choice)
     # Nobody looks at pages of something that ends by itself, nor waits for its daily work.
     left_out = (*PAGES, "batch") if exit_when_done else PAGES if no_pages else ()
@@ -53,43 +58,59 @@ def up(
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
     with View(settings, live=sys.stdout.isatty() and not as_json) as view:
-        last = Up(settings, plan, view.say, view.show, view.progress, stopping.is_set).run()
+        run = Up(settings, plan, view.say, view.show, view.progress, stopping.is_set)
+        last = run.run()
     seconds = round(time.monotonic() - began, 1)
     if as_json:
-        print_json({"seconds": seconds, **last.to_json()})
-    else:
-        click.echo(f"{last.trades:,} trades in {last.bars:,} bars are stored; everything is stopped ({seconds} s).")
+        print_json({"seconds": seconds, **run.rates, **last.to_json()})
+        return
+    click.echo(f"{last.trades:,} trades in {last.bars:,} bars are stored; everything is stopped ({seconds} s).")
+    click.echo(f"This run stored {run.rates['new_trades']:,} of them, {run.rates['trades_per_s']:,.0f} a second.")
 
 
 @click.command()
+@json_option
 @pass_context
-def down(context: Context) -> None:
+def down(context: Context, as_json: bool) -> None:
     """Stop what runs in this home, and wait until it has."""
-    home = Home.open(context.settings.home)
-    pid = home.owner()
-    if pid is None:
-        click.echo(f"nothing runs in {home.path}")
+    home = Home.found(context.settings.home)
+    pid = home.owner() if home else None
+    if home is None or pid is None:
+        _tell({"stopped": False}, f"nothing runs in {context.settings.home}", as_json)
         return
-    os.kill(pid, signal.SIGTERM)
+    # It may have ended since.
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     _wait(lambda: home.owner() != pid, f"process {pid} does not end")
-    click.echo("stopped")
+    _tell({"stopped": True, "pid": pid}, "stopped", as_json)
 
 
 @click.command()
 @click.argument("name")
+@json_option
 @pass_context
-def restart(context: Context, name: str) -> None:
+def restart(context: Context, name: str, as_json: bool) -> None:
     """Stop and start one part: kafka, postgres, stream, ingest …"""
-    home = Home.open(context.settings.home)
-    own = endpoints.record(home.path)
-    if home.owner() is None:
-        raise Unavailable(f"nothing runs in {home.path}", hint="start it with `sparktrends up`")
+    home, own = Home.found(context.settings.home), endpoints.record(context.settings.home)
+    if home is None or home.owner() is None:
+        raise Unavailable(f"nothing runs in {context.settings.home}", hint="start it with `sparktrends up`")
     if name not in own.get("processes", {}):
         raise NotFound(f"no part is called {name}", hint=f"there are {', '.join(own.get('processes', {}))}")
     request = home.run / f"{RESTARTS}{name}"
     request.touch()
-    _wait(lambda: not request.exists(), f"{name} was not restarted")
-    click.echo(f"{name} was restarted")
+    try:
+        _wait(lambda: not request.exists(), f"{name} was not restarted")
+    finally:
+        # Nobody waits any more: it must not be done an hour later.
+        request.unlink(missing_ok=True)
+    _tell({"restarted": name}, f"{name} was restarted", as_json)
+
+
+def _tell(document: dict[str, Any], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(sentence)
 
 
 def _wait(done: Any, otherwise: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,7 +86,9 @@ def _limits(table: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in table.items():
         if name not in kinds:
             raise BadSetting(f"[api] {name} is no setting", hint=f"there are host, port, origins, {', '.join(kinds)}")
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        # A count is cut to a whole number below: half a thread would be none.
+        least = 1 if kinds[name] is int else math.ulp(0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
             raise BadSetting(f"[api] {name} = {value!r}", hint="give a number above 0")
     return {name: kinds[name](value) for name, value in table.items()}
 

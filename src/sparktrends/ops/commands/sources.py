@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ DEMO_SPEED = 600.0
 DEMO_SYMBOLS = 20
 SIMULATOR = "simulator"
 DEMO = "demo"
+_MOST_RATE = 1_000_000
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,7 +43,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--symbols", default="", metavar="A,B|N", help="Symbols, or how many of the simulator."),
             click.option("--speed", default="", metavar="N|max", help="How many times faster than life to replay."),
             click.option("--rate", default=0.0, metavar="N", help="Trades a second of the simulator, in all."),
-            click.option("--seed", default=7, show_default=True, help="Seed of the simulator."),
+            click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Seed of the simulator."),
             click.option(
                 "--sandbox", is_flag=True, help="Live sources from the offline twin: no keys, made-up values."
             ),
@@ -84,7 +86,7 @@ class Choice:
     @property
     def named(self) -> list[str]:
         """The symbols for live sources; a number is how many symbols the simulator has and says nothing to them."""
-        return [] if self.symbols.isdigit() else [s.strip().upper() for s in self.symbols.split(",") if s.strip()]
+        return [] if self.symbols.isdecimal() else [s.strip().upper() for s in self.symbols.split(",") if s.strip()]
 
     def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
         """The live sources among them; raises BadSetting, also for a symbol that none of them can have."""
@@ -102,6 +104,18 @@ def daily_arguments(choice: Choice) -> list[str]:
     arguments = [word for provider in choice.live for word in ("--source", provider)]
     named = ["--symbols", ",".join(choice.named)] if choice.named else []
     return arguments + named + ["--sandbox"] * choice.sandbox
+
+
+def ending(choice: Choice) -> Choice:
+    """The choice of a run that is to end by itself: the recorded week alone where nobody named anything.
+
+    Raises BadSetting for a source that never ends: the run would wait for ever.
+    """
+    endless = [source for source in choice.wanted if source == SIMULATOR or source in PROVIDERS]
+    if endless and (choice.sources or choice.sandbox):
+        hint = "leave --exit-when-done out, or say how long with --for SECONDS"
+        raise BadSetting(f"{', '.join(endless)} never ends", hint=hint)
+    return replace(choice, sources=choice.sources or (DEMO,))
 
 
 def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
@@ -124,16 +138,27 @@ def require_usable(settings: Settings, clock: Clock, choice: Choice) -> None:
 def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: float | None) -> Track:
     if source == SIMULATOR:
         number = _symbol_count(choice.symbols)
+        if not 0 <= choice.rate <= _MOST_RATE:
+            raise BadSetting(f"--rate {choice.rate:g}", hint=f"give trades a second, up to {_MOST_RATE:,}")
         rate = choice.rate or 2.5 * number
         return Track(Simulated(start=clock(), symbols=number, rate=rate, seed=choice.seed), 1.0)
     if source == DEMO:
         return Track(demo_recording(settings), pace)
-    name, equals, file = source.partition("=")
-    path = Path(file if equals else source)
+    name, path = _named_file(source)
     if not path.is_file():
         allowed = ", ".join([*PROVIDERS, DEMO, SIMULATOR])
         raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, or one of {allowed}")
-    return Track(Replay(path, source=name if equals else None, symbol=choice.symbols or None), pace)
+    # Several are those of live sources, a number is how many the simulator has: neither is the name of a file's one.
+    symbol = choice.symbols.strip() if len(choice.named) == 1 else None
+    return Track(Replay(path, source=name, symbol=symbol), pace)
+
+
+def _named_file(source: str) -> tuple[str | None, Path]:
+    """``NAME=FILE`` as both; a file may have = in its own name. A shell knows no ~ behind a =, so it is meant here."""
+    name, equals, file = source.partition("=")
+    if not equals or Path(source).is_file():
+        return None, Path(source)
+    return name, Path(os.path.expanduser(file))
 
 
 def demo_recording(settings: Settings) -> Replay:
@@ -158,6 +183,6 @@ def _speed(text: str) -> float | None:
 def _symbol_count(text: str) -> int:
     if not text:
         return DEMO_SYMBOLS
-    if not text.isdigit() or not 0 < int(text) <= 10_000:
+    if not text.isdecimal() or not 0 < int(text) <= 10_000:
         raise BadSetting(f"--symbols {text}", hint="the simulator takes a number from 1 to 10000")
     return int(text)

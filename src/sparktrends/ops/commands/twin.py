@@ -39,6 +39,7 @@ def from_settings(click_context: click.Context, option: click.Parameter, given: 
 @click.option("--port-file", type=click.Path(path_type=Path), help="Write the port here when it is open.")
 @click.option(
     "--seed",
+    type=click.IntRange(0),
     default=7,
     show_default=True,
     callback=from_settings,
