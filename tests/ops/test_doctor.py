@@ -50,6 +50,26 @@ def test_a_taken_port_is_a_notice(folder: Path) -> None:
     assert str(number) in found.what
 
 
+def test_damaged_data_is_a_problem(folder: Path) -> None:
+    home = Home.open(folder / "home")
+    (home.postgres / "data").mkdir()
+    (home.postgres / "data" / "PG_VERSION").touch()
+    assert findings(folder, only="data") == []
+    (home.kafka / "formatted").touch()
+    (found,) = findings(folder, only="data")
+    assert found.problem
+    assert found.what == f"{home.kafka / 'data'} is damaged: meta.properties is not there"
+
+
+@pytest.mark.parametrize("owner", [b"\xff\xfe\x00", "a folder"])
+@pytest.mark.parametrize("record", ['{"processes": ["kafka"]}', '{"processes": {"kafka": "x"}}', "{", "7"])
+def test_torn_files_of_a_home_end_nothing(folder: Path, owner: bytes | str, record: str) -> None:
+    run = Home.open(folder / "home").run
+    (run / "stack.json").write_text(record)
+    (run / "owner").write_bytes(owner) if isinstance(owner, bytes) else (run / "owner").mkdir()
+    assert findings(folder, only="home") == []
+
+
 def test_passwords_that_others_can_read_are_a_problem(folder: Path) -> None:
     home = Home.open(folder / "home")
     home.secrets()

@@ -11,7 +11,7 @@ from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import DiskFull, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.ops import jars, java, ports
-from sparktrends.ops.endpoints import endpoints, external, record
+from sparktrends.ops.endpoints import endpoints, external, processes, record
 from sparktrends.ops.home import Home
 from sparktrends.ops.secured import is_local
 from sparktrends.ops.settings import Settings
@@ -54,6 +54,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
             yield from check(settings, clock)
         except SparkTrendsError as error:
             yield Finding(name, str(error), error.hint or "see the logs in the home")
+        except OSError as error:
+            yield Finding(name, str(error), "see who owns it, and whether the disk is well")
 
 
 def _python(_settings: Settings, _clock: Clock) -> Iterator[Finding]:
@@ -104,12 +106,24 @@ def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if secrets.exists() and secrets.stat().st_mode & 0o077:
         yield Finding("home", f"others can read {secrets}", f"chmod 600 {secrets}")
     if record(home.path) and home.owner() is None:
-        pids = record(home.path).get("processes", {})
-        left = [f"{name} ({pid})" for name, pid in pids.items() if works_in(int(pid), home.path)]
+        pids = processes(home.path)
+        left = [f"{name} ({pid})" for name, pid in pids.items() if works_in(pid, home.path)]
         if left:
             yield Finding(
                 "home", f"left over from a killed run: {', '.join(left)}", "the next `up` ends them", problem=False
             )
+
+
+def _data(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    home = Home.found(settings.home)
+    if home is None:
+        return
+    lost = "`sparktrends restore` of a backup into another --home brings back what was saved"
+    postgres, kafka = home.postgres / "data", home.kafka / "data"
+    # Each says that it was made whole before anybody writes to it; what was not is made again.
+    for made, mark in ((postgres, postgres / "PG_VERSION"), (home.kafka / "formatted", kafka / "meta.properties")):
+        if made.exists() and not mark.is_file():
+            yield Finding("data", f"{mark.parent} is damaged: {mark.name} is not there", lost)
 
 
 def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
@@ -160,6 +174,7 @@ CHECKS: dict[str, Check] = {
     "jars": _jars,
     "disk": _disk,
     "home": _home,
+    "data": _data,
     "ports": _ports,
     "settings": _settings,
     "services": _services,

@@ -58,6 +58,13 @@ def record(home: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def processes(home: Path) -> dict[str, int]:
+    """Name → process id of the parts that the newest `up` of this home started."""
+    found = record(home).get("processes", {})
+    pids = found.items() if isinstance(found, dict) else ()
+    return {name: pid for name, pid in pids if isinstance(pid, int)}
+
+
 def write_record(home: Home, values: Mapping[str, Any]) -> None:
     """Replace the record in one step, so that nobody reads half of it."""
     fresh = home.run / f"{RECORD}.new"

@@ -130,13 +130,13 @@ class Home:
     def owner(self) -> int | None:
         """The process id that runs this home now; None when nobody does."""
         try:
-            with open(self.run / "owner") as handle:
+            with open(self.run / "owner", errors="replace") as handle:
                 said = handle.read()
                 try:
                     fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return int(said) if said.isdigit() else None
-        except FileNotFoundError:
+                    return int(said) if said.isdecimal() else None
+        except (FileNotFoundError, IsADirectoryError):
             pass
         return None
 

@@ -18,7 +18,7 @@ from sparktrends.errors import Unavailable
 from sparktrends.model import SECOND
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.commands.context import Context, pass_context
-from sparktrends.ops.endpoints import endpoints, record
+from sparktrends.ops.endpoints import endpoints, processes, record
 from sparktrends.ops.exposition import addresses, expose
 from sparktrends.ops.ports import LOOPBACK, WANTED
 from sparktrends.ops.settings import Settings, port_number
@@ -48,7 +48,7 @@ def dashboard_config(settings: Settings) -> DashboardConfig:
         where.reader_dsn,
         f"http://{LOOPBACK}:{port_of(settings, 'api')}",
         kafka=where.kafka,
-        processes=lambda: dict(record(settings.home).get("processes", {})),
+        processes=lambda: processes(settings.home),
         metrics=lambda: addresses(record(settings.home).get("ports", {})),
         disk=str(settings.home),
         backtest=Backtests(settings),

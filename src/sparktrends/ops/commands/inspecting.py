@@ -19,7 +19,7 @@ from sparktrends.model import SECOND
 from sparktrends.ops import troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.commands.progress import progress_line
-from sparktrends.ops.endpoints import Endpoints, endpoints, record, started
+from sparktrends.ops.endpoints import Endpoints, endpoints, processes, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings, quoted
@@ -40,7 +40,7 @@ SILENCE_LIMIT_S = 300
 def status(context: Context, as_json: bool) -> None:
     """What runs, how far behind, how fresh each symbol is."""
     where, home = endpoints(context.settings), Home.open(context.settings.home)
-    found = collect(where, home, process_list(record(home.path).get("processes", {})))
+    found = collect(where, home, process_list(processes(home.path)))
     if as_json:
         print_json(found.to_json())
         return
@@ -236,7 +236,7 @@ def _check_keys(context: Context) -> str:
 def _not_running(context: Context, name: str) -> str:
     if not _is_ups(context.settings):
         return ""  # who runs the processes sees them; here only their work can be judged
-    pids = record(context.settings.home).get("processes", {})
+    pids = processes(context.settings.home)
     alive = [process for process in process_list(pids) if process["name"] == name and process["running"]]
     return "" if alive else f"{name} does not run: `sparktrends restart {name}`"
 
