@@ -113,11 +113,15 @@ def test(click_context: click.Context, context: Context, only: str | None, as_js
 
 @alerts.command()
 @click.argument("alert")
+@json_option
 @pass_context
-def ack(context: Context, alert: str) -> None:
+def ack(context: Context, alert: str, as_json: bool) -> None:
     """Say that you have seen an alert."""
     acknowledge(endpoints(context.settings).owner_dsn, alert, getpass.getuser(), telemetry.system_clock)
-    click.echo("acknowledged")
+    if as_json:
+        print_json({"alert": alert, "acknowledged": True})
+    else:
+        click.echo("acknowledged")
 
 
 @alerts.command()
@@ -125,14 +129,18 @@ def ack(context: Context, alert: str) -> None:
 @click.option("--source", default="")
 @click.option("--symbol", default="")
 @click.option("--hours", default=1.0, show_default=True)
+@json_option
 @pass_context
-def silence(context: Context, rule: str, source: str, symbol: str, hours: float) -> None:
+def silence(context: Context, rule: str, source: str, symbol: str, hours: float, as_json: bool) -> None:
     """Send nothing of a rule, a source or a symbol for some hours."""
     match = {name: value for name, value in (("rule", rule), ("source", source), ("symbol", symbol)) if value}
     number = silence_alerts(
         endpoints(context.settings).owner_dsn, match, hours, getpass.getuser(), telemetry.system_clock
     )
-    click.echo(f"silence {number} holds for {hours:g} hours")
+    if as_json:
+        print_json({"silence": number, "hours": hours, **match})
+    else:
+        click.echo(f"silence {number} holds for {hours:g} hours")
 
 
 alerts.add_command(raise_)

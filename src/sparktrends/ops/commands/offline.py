@@ -21,6 +21,7 @@ from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.sources.replay import Replay
 
 _OUTPUT = click.option("-o", "output", type=click.Path(path_type=Path), help="A .parquet or .csv file instead.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="A JSON array of rows instead of CSV.")
 _PRICES = ("open", "high", "low", "close", "volume")
 _PATTERN_COLUMNS = {
     "symbol": pl.String,
@@ -34,22 +35,22 @@ _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_
 
 
 def _on_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    decorated: Callable[..., Any] = _FILE(_OUTPUT(pass_context(command)))
+    decorated: Callable[..., Any] = _FILE(_OUTPUT(_JSON(pass_context(command))))
     return decorated
 
 
 @click.command()
 @_on_file
-def metrics(context: Context, file: Path, output: Path | None) -> None:
+def metrics(context: Context, file: Path, output: Path | None, as_json: bool) -> None:
     """The metrics of a file of bars (CSV or Parquet)."""
     settings = context.settings
     kernel = Kernel(settings.table("indicators"), cache=settings.cache / "kernel")
-    _write(compute(read_bars(file), kernel=kernel), output)
+    _write(compute(read_bars(file), kernel=kernel), output, as_json)
 
 
 @click.command()
 @_on_file
-def signals(context: Context, file: Path, output: Path | None) -> None:
+def signals(context: Context, file: Path, output: Path | None, as_json: bool) -> None:
     """The signals that detectors find in a file of bars."""
     chain = chain_of(context.settings)
     found = [
@@ -57,19 +58,19 @@ def signals(context: Context, file: Path, output: Path | None) -> None:
         for key, bars in read_bars(file).partition_by("source", "symbol", as_dict=True).items()
         for row in _signals_of(chain, (str(key[0]), str(key[1])), bars)
     ]
-    _write(pl.DataFrame(found, infer_schema_length=None), output)
+    _write(pl.DataFrame(found, infer_schema_length=None), output, as_json)
 
 
 @click.command()
 @_on_file
-def patterns(_context: Context, file: Path, output: Path | None) -> None:
+def patterns(_context: Context, file: Path, output: Path | None, as_json: bool) -> None:
     """The candlestick patterns in a file of bars: TA-Lib's 61, with its values."""
     found = [
         row
         for key, bars in read_bars(file).partition_by("source", "symbol", "interval", as_dict=True).items()
         for row in _patterns_of(str(key[1]), str(key[2]), bars)
     ]
-    _write(pl.DataFrame(found, _PATTERN_COLUMNS, orient="row"), output)
+    _write(pl.DataFrame(found, _PATTERN_COLUMNS, orient="row"), output, as_json)
 
 
 def read_bars(file: Path) -> pl.DataFrame:
@@ -125,12 +126,15 @@ def _patterns_of(symbol: str, interval: str, bars: pl.DataFrame) -> list[tuple[A
     ]
 
 
-def _write(frame: pl.DataFrame, output: Path | None) -> None:
+def _write(frame: pl.DataFrame, output: Path | None, as_json: bool) -> None:
+    """To standard output or a file; raises BadFile when that cannot be written."""
     if "start" in frame.columns:
         frame = frame.with_columns(pl.from_epoch("start", time_unit="us").dt.replace_time_zone("UTC"))
     if output is None:
-        click.echo(frame.write_csv(), nl=False)
-    elif output.suffix == ".parquet":
-        frame.write_parquet(output)
-    else:
-        frame.write_csv(output)
+        click.echo(frame.write_json() if as_json else frame.write_csv(), nl=as_json)
+        return
+    try:
+        with open(output, "wb") as out:
+            frame.write_parquet(out) if output.suffix == ".parquet" else frame.write_csv(out)
+    except OSError as error:
+        raise BadFile(f"{output} cannot be written ({error.strerror})", hint="name another file with -o") from error

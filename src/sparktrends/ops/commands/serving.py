@@ -133,9 +133,13 @@ def list_(context: Context, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
+@json_option
 @pass_context
-def revoke(context: Context, name: str) -> None:
+def revoke(context: Context, name: str, as_json: bool) -> None:
     """End a key: within five seconds nobody gets in with it."""
     with connect(endpoints(context.settings).owner_dsn, autocommit=True, timeout_s=5) as connection:
         api_keys.revoke_key(connection, name)
-    click.echo(f"{name} is revoked")
+    if as_json:
+        print_json({"name": name, "revoked": True})
+    else:
+        click.echo(f"{name} is revoked")
