@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from alerts.receivers import Receiver, receiver
 from e2e.product import Product, until
 from sparktrends.sessions import calendar
 from sparktrends.sources import PROVIDERS, make_source
@@ -44,15 +45,31 @@ def addresses(twin: Running) -> str:
     return "\n".join(tables) + "\n"
 
 
+RULE = """
+[[rule]]
+name = "anything"
+when = "close > 0.01"
+title = "{symbol} was traded at {close:.2f}"
+"""
+
+
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, Any]]:
+def slack() -> Iterator[Receiver]:
+    with receiver() as other:
+        yield other
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, slack: Receiver) -> Iterator[tuple[Product, Any]]:
     folder = tmp_path_factory.mktemp("twin")
+    keys = {**KEYS, "SLACK_WEBHOOK": f"http://127.0.0.1:{slack.port}/services/T/B/x"}
     with (
         running_twin(folder, "--rate", "200", "--symbols", "BTC,ETH,SOL,AAPL,MSFT,SPY") as twin,
-        Product.fresh(KEYS) as product,
+        Product.fresh(keys) as product,
     ):
+        (product.folder / "rules.toml").write_text(RULE)
         with (product.folder / "sparktrends.toml").open("a") as settings:
-            settings.write(addresses(twin))
+            settings.write(addresses(twin) + '[rules]\nfile = "rules.toml"\n')
         words = [word for name in ("binance", "finnhub", "yahoo") for word in ("--source", name)]
         command = product.up(*words, "--symbols", "BTC/USDT,ETH/USDT,AAPL,MSFT")
         until(lambda: product.ask(BARS, "binance", "ETH/USDT"), 120, lambda: product.log("ingest"))
@@ -66,6 +83,11 @@ def test_a_wrong_key_is_said_wherever_one_looks_and_stops_nobody_else(live: tupl
     assert REFUSED in product.run("status").out
     assert "refuses the key" in product.run("check", "ingest", code=1).out
     assert product.ask(BARS, "binance", "BTC/USDT") > 0
+
+
+def test_a_rule_that_names_no_channel_reaches_slack(live: tuple[Product, Any], slack: Receiver) -> None:
+    product, _ = live
+    until(lambda: any(b"ETH/USDT was traded at" in body for body in slack.bodies), 180, lambda: product.log("alerts"))
 
 
 def test_check_keys_tells_each_key(live: tuple[Product, Any]) -> None:
