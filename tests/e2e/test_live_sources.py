@@ -72,7 +72,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, slack: Receiver) -> Iterator[
             settings.write(addresses(twin) + '[rules]\nfile = "rules.toml"\n')
         words = [word for name in ("binance", "finnhub", "yahoo") for word in ("--source", name)]
         command = product.up(*words, "--symbols", "BTC/USDT,ETH/USDT,AAPL,MSFT")
-        until(lambda: product.ask(BARS, "binance", "ETH/USDT"), 120, lambda: product.log("ingest"))
+        until(lambda: product.ask(BARS, "binance", "ETH/USDT"), 120, lambda: product.log("stream")[-3000:])
         yield product, command
         assert command.stop() == 0, command.err
 

@@ -66,3 +66,19 @@ def relations(plan: Any) -> list[str]:
         return []
     own = [plan["Relation Name"]] if "Relation Name" in plan else []
     return own + [name for value in plan.values() for name in relations(value)]
+
+
+def test_a_month_is_made_beside_who_reads(database: str) -> None:
+    """Who had read one table and came to the next waited for the writer, who waited for him: whoever looked at bars
+    every second kept a new month from being stored."""
+    with psycopg.connect(database) as reader, psycopg.connect(database, options="-c lock_timeout=5s") as writer:
+        reader.execute("SELECT count(*) FROM core.bars")
+        for table in ("provider_bars", "bars", "metrics"):
+            writer.execute("SELECT core.ensure_month(%s, '2031-05-01')", (table,))
+        reader.execute("SELECT count(*) FROM core.provider_bars")
+        writer.commit()
+        found = reader.execute(
+            "SELECT c.relname, c.reloptions, (SELECT count(*) FROM pg_index WHERE indrelid = c.oid AND indisprimary) "
+            "FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE c.relname LIKE '%203105' ORDER BY 1"
+        ).fetchall()
+    assert found == [(f"{table}_203105", ["fillfactor=50"], 1) for table in ("bars", "metrics", "provider_bars")]
