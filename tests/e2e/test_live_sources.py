@@ -47,8 +47,10 @@ def addresses(twin: Running) -> str:
 
 RULE = """
 [[rule]]
-name = "anything"
+name = "every_minute"
 when = "close > 0.01"
+until = "close > 0.001"
+cooldown = "1m"
 title = "{symbol} was traded at {close:.2f}"
 """
 
