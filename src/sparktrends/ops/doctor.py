@@ -80,7 +80,7 @@ def _jars(settings: Settings, _clock: Clock) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
-    if _runs(settings):
+    if Home.running(settings.home):
         return
     for name, number in settings.wanted_ports(ports.WANTED).items():
         if not ports.is_free(number):
@@ -148,7 +148,7 @@ def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
 
 def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     there = external(settings)
-    if not _runs(settings) and not (there.kafka and there.database):
+    if not Home.running(settings.home) and not (there.kafka and there.database):
         return  # nothing is meant to run
     where, home = endpoints(settings), Home.open(settings.home)
     wait_ready(where.kafka, _PATIENCE_S)
@@ -161,11 +161,6 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     if found.lag_s > _LAG_LIMIT_S:
         what = f"{found.behind:,} records wait, the oldest for {found.lag_s} s"
         yield Finding("stream", what, f"see {home.logs / 'stream.log'}, or `sparktrends restart stream`")
-
-
-def _runs(settings: Settings) -> bool:
-    home = Home.found(settings.home)
-    return home is not None and home.owner() is not None
 
 
 CHECKS: dict[str, Check] = {

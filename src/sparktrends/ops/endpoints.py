@@ -77,8 +77,8 @@ def endpoints(settings: Settings) -> Endpoints:
     there = external(settings)
     if there.kafka and there.database:
         return Endpoints(Connection(there.kafka, settings.kafka_security()), there.database)
-    home, own = Home.found(settings.home), record(settings.home)
-    if home is None or home.owner() is None or not own:
+    home, own = Home.running(settings.home), record(settings.home)
+    if home is None or not own:
         raise Unavailable(f"nothing runs in {settings.home}", hint="start it with `sparktrends up`")
     secrets = home.secrets()
     embedded = Database(

@@ -72,6 +72,12 @@ class Home:
         """The home in a folder, None where there is none: who only looks makes no folders."""
         return cls.open(path) if os.path.isdir(path / "run") else None
 
+    @classmethod
+    def running(cls, path: Path) -> Home | None:
+        """The home in a folder while a program runs it, else None."""
+        home = cls.found(path)
+        return home if home and home.owner() is not None else None
+
     @property
     def kafka(self) -> Path:
         """The broker's log and configuration."""

@@ -243,7 +243,7 @@ def _not_running(context: Context, name: str) -> str:
 
 def _is_ups(settings: Settings) -> bool:
     """Whether `up` of this home runs the parts: on servers and in containers each is started by itself."""
-    return Home.open(settings.home).owner() is not None
+    return Home.running(settings.home) is not None
 
 
 _CHECKS = {

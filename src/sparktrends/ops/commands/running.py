@@ -91,8 +91,8 @@ def down(context: Context, as_json: bool) -> None:
 @pass_context
 def restart(context: Context, name: str, as_json: bool) -> None:
     """Stop and start one part: kafka, postgres, stream, ingest …"""
-    home, own = Home.found(context.settings.home), endpoints.record(context.settings.home)
-    if home is None or home.owner() is None:
+    home, own = Home.running(context.settings.home), endpoints.record(context.settings.home)
+    if home is None:
         raise Unavailable(f"nothing runs in {context.settings.home}", hint="start it with `sparktrends up`")
     if name not in own.get("processes", {}):
         raise NotFound(f"no part is called {name}", hint=f"there are {', '.join(own.get('processes', {}))}")
