@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from sparktrends.ops import java, ports
@@ -54,7 +55,21 @@ def temporary_home() -> Iterator[Home]:
 def stack(resolver: Resolver) -> Iterator[Stack]:
     """The running stack: ``stack.kafka``, ``stack.database`` (see `Stack`)."""
     with temporary_home() as made, made.owned(), Stack(made, resolver, wanted=free_ports()) as running:
+        without_power_cuts(running)
         yield running
+
+
+def without_power_cuts(stack: Stack) -> None:
+    """Tests kill processes, not machines: no database of a test need reach the disk, and hundreds of them would."""
+    with psycopg.connect(superuser_of(stack), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def superuser_of(stack: Stack) -> str:
+    """The connection string of the one who may do everything."""
+    password = stack._home.secrets().superuser
+    return f"host={stack.database.host} port={stack.database.port} user=postgres password={password} dbname=postgres"
 
 
 def free_ports() -> dict[str, int]:

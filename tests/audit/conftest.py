@@ -183,20 +183,6 @@ def log() -> MemoryLog:
 
 
 @pytest.fixture(scope="session")
-def new_database(database_dsn: str) -> Callable[[str], str]:
-    """Makes a database from a template (or from nothing) and returns its connection string."""
-    numbers = itertools.count()
-
-    def make(template: str) -> str:
-        name = f"audit_{next(numbers)}"
-        with psycopg.connect(database_dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return psycopg.conninfo.make_conninfo(database_dsn, dbname=name)
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def filled(new_database: Callable[[str], str]) -> str:
     """The name of a database that holds exactly what the log says: the template of each test's own."""
     dsn = new_database("template0")
@@ -211,11 +197,3 @@ def world(log: MemoryLog, filled: str, new_database: Callable[[str], str]) -> It
     dsn = new_database(filled)
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield World(log, AuditDatabase(dsn), connection)
-
-
-@pytest.fixture(scope="session")
-def database_dsn(request: pytest.FixtureRequest) -> str:
-    """The embedded server, as the one role that may create databases."""
-    stack = request.getfixturevalue("stack")
-    database, password = stack.database, stack._home.secrets().superuser
-    return f"host={database.host} port={database.port} dbname=postgres user=postgres password={password}"

@@ -80,6 +80,13 @@ class Command:
         document: dict[str, Any] = json.loads(self.out)
         return document
 
+    def sentence(self) -> str:
+        """The one sentence with which it ended; a traceback is never one."""
+        assert "Traceback" not in self.err
+        said = [line for line in self.err.splitlines() if line.startswith("sparktrends: ")]
+        assert len(said) == 1, self.err
+        return said[0]
+
     def wait(self, seconds: float = 120.0) -> int:
         """Its exit code; fails when it takes longer."""
         try:
@@ -101,7 +108,8 @@ class Product:
         self.folder = home / "typed-here"
         self.folder.mkdir(exist_ok=True)
         # A person's own stack and settings must neither disturb the test nor be disturbed by it.
-        wanted = "\n".join(f"{name} = {number}" for name, number in free_ports().items())
+        self.wanted = free_ports()
+        wanted = "\n".join(f"{name} = {number}" for name, number in self.wanted.items())
         (self.folder / "sparktrends.toml").write_text(f"[ports]\n{wanted}\n")
         self.commands: list[Command] = []
         self.env = {k: v for k, v in os.environ.items() if k not in NAMES} | dict(env or {})

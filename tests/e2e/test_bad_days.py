@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,21 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from e2e.product import Command, Product, until
+from e2e.product import Product, until
 from sparktrends.ops import jars
 from sparktrends.ops.ports import any_free
 
 pytestmark = pytest.mark.e2e
 
 TRADES = "ts,price,size,symbol\n" + "".join(f"{1700000000 + n},1.5,2,A\n" for n in range(50))
-
-
-def sentence(command: Command) -> str:
-    """The one sentence with which it ended; a traceback is never one."""
-    assert "Traceback" not in command.err
-    said = [line for line in command.err.splitlines() if line.startswith("sparktrends: ")]
-    assert len(said) == 1, command.err
-    return said[0]
 
 
 @pytest.fixture
@@ -44,26 +35,6 @@ def nowhere() -> dict[str, str]:
     """The environment of a machine without network."""
     there = f"http://127.0.0.1:{any_free()}"
     return {"HTTPS_PROXY": there, "HTTP_PROXY": there, "https_proxy": there, "http_proxy": there}
-
-
-def test_taken_port_second_up_and_ctrl_c(product: Product) -> None:
-    # One start serves three questions: starting costs more than asking.
-    wanted = dict(line.split(" = ") for line in (product.folder / "sparktrends.toml").read_text().splitlines()[1:])
-    with socket.socket() as squatter:
-        squatter.bind(("127.0.0.1", int(wanted["postgres"])))
-        squatter.listen()
-        up = product.up("--source", "simulator", "--symbols", "2")
-        assert f"port {wanted['postgres']} is taken: postgres listens on" in up.err
-        assert product.where().database.port != int(wanted["postgres"])
-    second = product.run("up", code=1, seconds=30)
-    assert sentence(second).startswith(f"sparktrends: {product.home} is in use by process {up.process.pid}: stop it")
-    assert product.pid("stream")
-    assert product.pid("kafka")
-    assert up.stop(signal.SIGINT) == 0, up.err
-    assert "Traceback" not in up.err
-    assert not product.processes()
-    assert "nothing runs" in sentence(product.run("status", code=3))
-    assert "nothing runs" in product.run("down").out
 
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
@@ -80,21 +51,21 @@ def test_a_file_that_cannot_be_used_stops_before_anything_starts(product: Produc
     content, named = BAD_FILES[name]
     (product.folder / name).write_bytes(content)
     refused = product.run("up", "--source", name, "--exit-when-done", "--json", code=1, seconds=60)
-    assert named in sentence(refused)
+    assert named in refused.sentence()
     assert refused.out == ""
     assert not (product.home / "kafka" / "formatted").exists()
     assert not product.processes()
 
 
 def test_a_file_that_is_not_there_is_wrong_use(product: Product) -> None:
-    assert "there is no source and no file 'nope.csv'" in sentence(product.run("up", "--source", "nope.csv", code=2))
+    assert "there is no source and no file 'nope.csv'" in product.run("up", "--source", "nope.csv", code=2).sentence()
     assert not product.processes()
 
 
 def test_an_external_database_that_does_not_answer_is_exit_3(product: Product) -> None:
     env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(any_free()), "POSTGRES_PASSWORD": "not-to-be-seen"}
     refused = product.run("up", "--source", "simulator", code=3, env=env)
-    assert "PostgreSQL does not answer" in sentence(refused)
+    assert "PostgreSQL does not answer" in refused.sentence()
     assert "not-to-be-seen" not in refused.err + refused.out
     assert not product.processes()
 
@@ -103,7 +74,7 @@ def test_an_external_database_that_does_not_answer_is_exit_3(product: Product) -
 def test_an_external_broker_that_does_not_answer_is_exit_3(product: Product) -> None:
     there = f"127.0.0.1:{any_free()}"
     refused = product.run("up", "--source", "simulator", code=3, env={"KAFKA_BOOTSTRAP": there})
-    assert f"no Kafka broker answers at {there}" in sentence(refused)
+    assert f"no Kafka broker answers at {there}" in refused.sentence()
     assert not product.processes()
 
 
@@ -111,7 +82,7 @@ def test_an_external_broker_that_does_not_answer_is_exit_3(product: Product) -> 
 def test_the_first_run_without_network_is_exit_3(product: Product, nowhere: dict[str, str]) -> None:
     env = {**nowhere, "XDG_CACHE_HOME": str(product.home / "cache")}
     refused = product.run("up", code=3, env=env, seconds=120)
-    assert "which the first start on a machine needs: connect it to the internet" in sentence(refused)
+    assert "which the first start on a machine needs: connect it to the internet" in refused.sentence()
     assert not product.processes()
 
 
@@ -142,7 +113,7 @@ def test_a_jar_with_one_flipped_bit_is_never_run(
 ) -> None:
     env = {**nowhere, "XDG_CACHE_HOME": str(damaged_cache.parent)}
     refused = product.run("up", code=3, env=env, seconds=120)
-    assert "the jars of the broker cannot be downloaded" in sentence(refused)
+    assert "the jars of the broker cannot be downloaded" in refused.sentence()
     assert re.search(
         r"kafka-clients-\S+\.jar is not the file that jars\.lock names: fetching the broker again", refused.err
     )
@@ -193,6 +164,6 @@ def test_ctrl_c_while_starting_ends_in_order(product: Product) -> None:
 def test_a_stale_lock_does_not_keep_anybody_out(product: Product) -> None:
     (product.home / "run" / "owner").write_text(str(psutil.Process().pid))
     (product.home / "run" / "stack.json").write_text('{"kafka": "127.0.0.1:1", "postgres_port": 1}')
-    assert "nothing runs" in sentence(product.run("status", code=3))
+    assert "nothing runs" in product.run("status", code=3).sentence()
     (product.home / "run" / "stack.json").write_text('{"kafka": "127.0')
-    assert "nothing runs" in sentence(product.run("status", code=3))
+    assert "nothing runs" in product.run("status", code=3).sentence()

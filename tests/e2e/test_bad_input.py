@@ -279,6 +279,7 @@ def folded_before(product: Product, stack: Stack) -> None:
         assert command.stop() == 0, command.err[-3000:]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folded_before")
 def test_a_trimmed_log_is_refused_until_the_gap_is_accepted(product: Product) -> None:
     admin = Admin(product.where().kafka)

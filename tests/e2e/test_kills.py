@@ -32,13 +32,13 @@ def product() -> Iterator[Product]:
         yield made
 
 
-def kill_and_see_it_go_on(product: Product, name: str, seconds: float = 150.0) -> None:
-    """Kill a part; return when another process has its name and the ledger has moved on."""
-    before = product.kill(name)
-    until(lambda: product.pid(name) not in (None, before), seconds, f"{name} does not come back")
+def kill_and_see_it_go_on(product: Product, *names: str, seconds: float = 150.0) -> None:
+    """Kill parts; return when other processes have their names and the ledger has moved on."""
+    for name, before in {name: product.kill(name) for name in names}.items():
+        until(lambda name=name, before=before: product.pid(name) not in (None, before), seconds, f"{name} stays away")
     # What the ledger says now, not before the kill: a batch that was under way may have come through.
     stands: int = until(product.folded, seconds, "the database does not answer")
-    until(lambda: product.folded() > stands, seconds, lambda: f"after {name}: {product.log('stream')[-2000:]}")
+    until(lambda: product.folded() > stands, seconds, lambda: f"after {names}: {product.log('stream')[-2000:]}")
 
 
 def settle(product: Product) -> None:
@@ -68,6 +68,16 @@ def end(product: Product, up: Command) -> None:
     assert not product.processes()
 
 
+def test_stream_broker_and_database_killed_at_once_lose_and_double_nothing(product: Product) -> None:
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 2_000, START_S, lambda: product.log("stream")[-2000:])
+    kill_and_see_it_go_on(product, "stream", "kafka", "postgres")
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, up)
+
+
+@pytest.mark.slow
 def test_three_kills_under_load_lose_and_double_nothing(product: Product) -> None:
     up = product.up(*LOAD)
     until(lambda: product.folded() > 2_000, START_S, lambda: product.log("stream")[-2000:])

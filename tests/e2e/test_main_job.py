@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import re
+import socket
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import psutil
 import psycopg
 import pytest
 
-from e2e.product import Product, until
+from e2e.product import Command, Product, until
 from sparktrends.ops import jars
 from sparktrends.sources.replay import DEMO_MEMBER
 
@@ -42,12 +43,22 @@ def first(product: Product) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def second(product: Product, first: dict[str, Any]) -> Iterator[Product]:
-    """The same command in the same home, running on."""
-    command = product.up("--speed", "max")
-    yield product
-    assert command.stop() == 0
+def command(product: Product, first: dict[str, Any]) -> Iterator[Command]:
+    """The same command in the same home, running on; the port that the database had is somebody else's."""
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", product.wanted["postgres"]))
+        squatter.listen()
+        made = product.up("--speed", "max")
+    yield made
+    assert made.stop() == 0
+    assert "Traceback" not in made.err
     assert not product.processes()
+
+
+@pytest.fixture(scope="module")
+def second(product: Product, command: Command) -> Product:
+    """The home in which that command runs."""
+    return product
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +107,25 @@ def test_the_summary_counts_exactly_what_was_recorded(first: dict[str, Any], tra
     assert first["seconds"] > first["storing_s"] > 0
     assert first["new_trades"] == first["trades"]
     assert first["trades_per_s"] > 0
+
+
+def test_after_its_end_nothing_runs(product: Product, first: dict[str, Any]) -> None:
+    assert not product.processes()
+    assert "nothing runs" in product.run("status", code=3).sentence()
+    assert "nothing runs" in product.run("down").out
+
+
+def test_a_taken_port_is_replaced_and_said(product: Product, command: Command) -> None:
+    taken = product.wanted["postgres"]
+    assert f"port {taken} is taken: postgres listens on" in command.err
+    assert product.where().database.port != taken
+
+
+def test_a_second_up_in_the_same_home_is_refused(second: Product, command: Command) -> None:
+    refused = second.run("up", code=1, seconds=60).sentence()
+    assert refused.startswith(f"sparktrends: {second.home} is in use by process {command.process.pid}: stop it")
+    assert second.pid("stream")
+    assert second.pid("kafka")
 
 
 def test_stored_bars_are_those_that_polars_makes_of_the_file(second: Product, trades: pl.DataFrame) -> None:

@@ -231,12 +231,12 @@ def test_files_of_the_repository_lie_in_the_wheel_too() -> None:
 
 
 @pytest.mark.e2e
-def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_database(server: str) -> None:
+def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_database(superuser: str) -> None:
     script = ROOT / "src" / "sparktrends" / "ops" / "containers" / "owner.sql"
     told = {"SPARKTRENDS_USER": "own'er", "SPARKTRENDS_PASSWORD": "p\"w'd $x", "SPARKTRENDS_DB": "of container"}
-    argv = [str(psql()), server + "postgres", "-v", "ON_ERROR_STOP=1", "-f", str(script)]
+    argv = [str(psql()), superuser, "-v", "ON_ERROR_STOP=1", "-f", str(script)]
     subprocess.run(argv, env={**os.environ, **told}, check=True, capture_output=True)
-    with psycopg.connect(server + "postgres", autocommit=True) as connection:
+    with psycopg.connect(superuser, autocommit=True) as connection:
         role = connection.execute("SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = %s", ("own'er",))
         assert role.fetchall() == [(False, True)]
         owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'of container'"
@@ -246,14 +246,14 @@ def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_databas
 
 
 @pytest.mark.e2e
-def test_the_roles_that_the_container_makes_log_in_with_their_passwords(server: str) -> None:
+def test_the_roles_that_the_container_makes_log_in_with_their_passwords(superuser: str) -> None:
     # Roles belong to the whole server, which other tests use too.
     script = compose.files()["deploy/containers/accounts.sql"].replace(accounts.PREFIX, "of_container_")
     passwords = {f"{name.upper()}_PASSWORD": f"p\"w'd ${name}" for name in accounts.NAMES}
-    argv = [str(psql()), server + "postgres", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+    argv = [str(psql()), superuser, "-v", "ON_ERROR_STOP=1", "-f", "-"]
     subprocess.run(argv, env={**os.environ, **passwords}, input=script, check=True, capture_output=True, text=True)
     for name in accounts.NAMES:
-        own = psycopg.conninfo.conninfo_to_dict(server + "postgres") | {
+        own = psycopg.conninfo.conninfo_to_dict(superuser) | {
             "user": f"of_container_{name}",
             "password": passwords[f"{name.upper()}_PASSWORD"],
         }
@@ -261,6 +261,6 @@ def test_the_roles_that_the_container_makes_log_in_with_their_passwords(server: 
             assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (
                 False,
             )
-    with psycopg.connect(server + "postgres", autocommit=True) as connection:
+    with psycopg.connect(superuser, autocommit=True) as connection:
         for name in accounts.NAMES:
             connection.execute(f"DROP ROLE of_container_{name}")

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from databases import as_reader
 from sparktrends.errors import IntegrityError
 from sparktrends.ops.stack import Stack
 from sparktrends.sources import PROVIDERS, make_source
@@ -25,9 +26,7 @@ def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def reader(stack: Stack, database: str) -> str:
     """The test's database, as a person's tools connect to it."""
-    password = stack._home.secrets().reader
-    module.set_reader_password(database, password)
-    return psycopg.conninfo.make_conninfo(database, user="sparktrends_reader", password=password)
+    return as_reader(stack, database)
 
 
 def test_a_second_time_there_is_nothing_to_do(database: str) -> None:

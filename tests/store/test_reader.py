@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sparktrends.store.migrate import set_reader_password
+from databases import as_reader
+from sparktrends.ops.stack import Stack
 
 pytestmark = pytest.mark.e2e
 ELSEWHERE = """
@@ -23,11 +24,9 @@ REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrere
 
 
 @pytest.fixture
-def reader(database: str) -> Iterator[psycopg.Connection]:
+def reader(stack: Stack, database: str) -> Iterator[psycopg.Connection]:
     """A session of the reader's own, by password."""
-    set_reader_password(database, "read-only")
-    own = {**psycopg.conninfo.conninfo_to_dict(database), "user": "sparktrends_reader", "password": "read-only"}
-    with psycopg.connect(psycopg.conninfo.make_conninfo("", **own), autocommit=True) as connection:
+    with psycopg.connect(as_reader(stack, database), autocommit=True) as connection:
         yield connection
 
 

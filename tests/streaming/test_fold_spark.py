@@ -19,7 +19,7 @@ import pyarrow as pa
 from sparktrends import spark
 from sparktrends.bars import RAW_BARS, Limits, fold_records
 from sparktrends.model import Coordinates
-from sparktrends.streaming.fold import fold_dataframe
+from sparktrends.streaming.fold import HAND_OVER, fold_dataframe
 
 spec = importlib.util.spec_from_file_location("made", sys.argv[1])
 made = sys.modules["made"] = importlib.util.module_from_spec(spec)
@@ -38,6 +38,12 @@ few = frame.where("partition < 9 AND topic = 'raw.trades' AND length(value) < 20
 short = [record for record in records[:4000] if record[0] is not None and len(record[0]) < 2048]
 assert fold_dataframe(few, 10, Limits()) == fold_records(short, Limits())
 assert fold_dataframe(frame.sortWithinPartitions("offset"), 10, Limits(), threshold=0) == exact
+for name, value in HAND_OVER.items():
+    session.conf.set(name, value)
+def sizes(batches):
+    yield pa.RecordBatch.from_pydict({"rows": [max(batch.num_rows for batch in batches)]})
+long = session.range(0, 5000, 1, 1).selectExpr("repeat('x', 40000) AS value")
+assert long.mapInArrow(sizes, "rows long").collect()[0].rows == 4096, "a batch is no longer bounded by its rows"
 session.stop()
 print("equal")
 """

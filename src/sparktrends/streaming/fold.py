@@ -43,6 +43,13 @@ DRIVER_RECORDS = 50_000
 """Up to this many records a batch is folded in the driver: no Python worker, no hand-over."""
 # A small batch is read by no more tasks than this, however many partitions: a task costs milliseconds.
 _DRIVER_TASKS = 2
+# Spark weighs its Arrow batch anew after each row that it adds: an eighth of what reading a backlog cost (measured).
+# Values are cut, so the number of rows bounds the bytes as well; together they are Spark's own limit, 256 MiB.
+HAND_OVER = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(256 * 2**20 // MAX_BYTES),
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+}
+"""What a session must be told before records are handed to workers."""
 RESULT_SCHEMA = "result binary"
 _PIECE = 4 * 1024 * 1024
 

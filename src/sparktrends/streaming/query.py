@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparktrends.streaming.fold import HAND_OVER
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
@@ -41,6 +43,8 @@ def start_query(
     # An old checkpoint would win over `startingOffsets`, and a torn one stops the query for ever.
     shutil.rmtree(checkpoint, ignore_errors=True)
     checkpoint.mkdir(parents=True)
+    for name, value in HAND_OVER.items():
+        spark.conf.set(name, value)
     reader = spark.readStream.format("kafka")
     for name, value in {**_FETCH, **kafka}.items():
         reader = reader.option(f"kafka.{name}", value)

@@ -24,7 +24,7 @@ OPERATIONS = [
     (path, method) for path, methods in build_document()["paths"].items() for method in methods if path != "/stream"
 ]
 EXAMPLES = settings(
-    max_examples=30,
+    max_examples=40 if settings.get_current_profile_name() == "all" else 12,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from serve.api.world import _BARS, START, World
 from sparktrends.errors import Unavailable
@@ -149,8 +150,8 @@ def test_a_new_series_of_a_symbol_appears(own: World, client: FlaskClient) -> No
 def test_without_the_database_nothing_is_answered(own: World, client: FlaskClient) -> None:
     asked(client, symbol="ETH/USD")
     own.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sparktrends_reader'")
-    name = own.owner.rpartition("=")[2]
-    server = own.owner.replace(f"dbname={name}", "dbname=postgres")
+    name = conninfo_to_dict(own.owner)["dbname"]
+    server = make_conninfo(own.owner, dbname="postgres")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         answer = client.get("/api/v1/bars?symbol=ETH/USD")

@@ -18,6 +18,7 @@ from sparktrends.ops import ports
 from sparktrends.ops.bench.lab import own_environment, temporary_home
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.settings import Settings
+from sparktrends.ops.up import PARTS
 from sparktrends.store.connect import connect
 
 _STOP_S = 60.0
@@ -74,7 +75,10 @@ def startup(settings: Settings, runs: int) -> dict[str, Any]:
 
 
 def memory(settings: Settings, minutes: float, every_s: float, rate: float, symbols: int) -> dict[str, Any]:
-    """``pss_mb`` (the largest sum seen) of everything that `up` runs, under load; its slope over the second half."""
+    """``pss_mb`` (the largest sum seen) of everything that `up` runs, under load.
+
+    Slopes are those of the second half, MB a minute, of the whole and of each program: what grows has a name.
+    """
     load = ["--source", "simulator", "--symbols", str(symbols), "--rate", str(rate)]
     samples: list[tuple[float, dict[str, float]]] = []
     with up(settings, load) as running:
@@ -85,11 +89,14 @@ def memory(settings: Settings, minutes: float, every_s: float, rate: float, symb
             samples.append((time.monotonic() - begin, running.pss_mb()))
         bars = running.bars()
     totals = [sum(parts.values()) for _, parts in samples]
+    moments = [moment / 60 for moment, _ in samples]
+    programs = sorted(samples[-1][1])
     return {
         "pss_mb": round(max(totals)),
         "end_mb": round(totals[-1]),
-        "slope_mb_per_min": slope([moment / 60 for moment, _ in samples], totals),
-        "by_process": {name: round(size) for name, size in sorted(samples[-1][1].items())},
+        "slope_mb_per_min": slope(moments, totals),
+        "by_process": {name: round(samples[-1][1][name]) for name in programs},
+        "slope_by_process": {name: slope(moments, [parts.get(name, 0.0) for _, parts in samples]) for name in programs},
         "minutes": minutes,
         "samples": [round(total) for total in totals],
         "rate": rate,
@@ -139,5 +146,5 @@ def _role(command: Sequence[str]) -> str:
         if sign in words:
             return name
     if "sparktrends.ops.cli" in words:
-        return next((word for word in command[1:] if word in ("up", "stream", "ingest", "alerts", "api")), "cli")
+        return next((word for word in command[1:] if word in ("up", *PARTS)), "cli")
     return "postgres" if "postgres" in words else "other"
