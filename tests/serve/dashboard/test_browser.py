@@ -47,6 +47,18 @@ def test_no_answer_waits_until_the_browser_has_acknowledged_its_beginning(site: 
     assert statistics.median(taken) < 0.03, taken
 
 
+def test_the_tables_come_when_the_chart_is_there_or_has_said_why_not(site: Site, context: Any) -> None:
+    held: list[Any] = []
+    context.route("**/api/v1/bars?*", lambda route: held.append(route))
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    until(lambda: held, 60, lambda: tab.wait_for_timeout(50))
+    tab.wait_for_timeout(4000)  # longer than a renewal
+    assert tab.get_by_role("tab", name="Newest bars").count() == 0
+    held[0].abort()
+    tab.get_by_role("tab", name="Newest bars").wait_for(timeout=60_000)
+    context.unroute_all(behavior="ignoreErrors")
+
+
 def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, context: Any) -> None:
     tab = site.open(context, "market", symbol="BTC/USD", source="binance")
     frame = charted(tab)
