@@ -51,6 +51,23 @@ def test_a_day_is_looked_for_in_its_month_only(stored: str, view: str, symbol: s
     assert {name for name in touched if not name.endswith("_202403")} == set()
 
 
+def test_the_providers_bar_is_looked_for_where_a_minute_is_incomplete_and_nowhere_else(stored: str) -> None:
+    question = f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM market.bars WHERE {DAY.format('A')}"
+    with psycopg.connect(stored) as connection:
+        (plan,) = connection.execute(question).fetchone() or ()
+    assert max(lookups(plan)) == 14
+
+
+def lookups(plan: Any) -> list[int]:
+    """How often each part of a plan began that reads providers' bars alone."""
+    if isinstance(plan, list):
+        return [count for part in plan for count in lookups(part)]
+    if not isinstance(plan, dict):
+        return []
+    alone = plan.get("Node Type") == "Append" and {name[:9] for name in relations(plan)} == {"provider_"}
+    return [int(plan["Actual Loops"])] if alone else [count for value in plan.values() for count in lookups(value)]
+
+
 def test_where_trades_are_cut_the_providers_bar_shows(stored: str) -> None:
     found = f"SELECT origin, count(*) FROM market.bars WHERE {DAY} GROUP BY 1 ORDER BY 1"
     with psycopg.connect(stored) as connection:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,31 @@ def test_every_page_opens_clean_and_asks_no_other_host(site: Site, context: Any)
     tabs["market"].wait_for_timeout(4000)  # a renewal of the tables of each among it
     assert not site.problems
     assert not [name for name, tab in tabs.items() if tab.locator("[data-testid=stException]").count()]
+
+
+def test_no_answer_waits_until_the_browser_has_acknowledged_its_beginning(site: Site) -> None:
+    connection = http.client.HTTPConnection(site.address.removeprefix("http://"), timeout=60)
+    taken = []
+    for _ in range(60):
+        began = time.monotonic()
+        connection.request("GET", "/_stcore/health")
+        connection.getresponse().read()
+        taken.append(time.monotonic() - began)
+    connection.close()
+    # A browser delays what it acknowledges by 40 ms.
+    assert statistics.median(taken) < 0.03, taken
+
+
+def test_the_tables_come_when_the_chart_is_there_or_has_said_why_not(site: Site, context: Any) -> None:
+    held: list[Any] = []
+    context.route("**/api/v1/bars?*", lambda route: held.append(route))
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    until(lambda: held, 60, lambda: tab.wait_for_timeout(50))
+    tab.wait_for_timeout(4000)  # longer than a renewal
+    assert tab.get_by_role("tab", name="Newest bars").count() == 0
+    held[0].abort()
+    tab.get_by_role("tab", name="Newest bars").wait_for(timeout=60_000)
+    context.unroute_all(behavior="ignoreErrors")
 
 
 def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, context: Any) -> None:

@@ -31,7 +31,7 @@ def test_heat_map_has_a_tile_for_each_series_below_its_kind_and_sector() -> None
         "B/USD": ("Pairs in USD", "Simulated"),
         "C": ("No sector known", "Live"),
     }
-    assert tile.text[5:] == ("+1.00%", "+0.00%", "+1.00%")
+    assert tile.text[5:] == ("+1.00%", "–", "+1.00%")
 
 
 def test_two_sources_of_one_symbol_are_two_tiles() -> None:

@@ -194,6 +194,16 @@ def test_a_stream_that_is_opened_anew_makes_every_tab_load(site: Site, context: 
     waited(first, lambda: frame.evaluate("sparktrends.loads") == loads + 1)
 
 
+def test_a_change_that_rounds_to_nothing_has_no_sign(site: Site, context: Any) -> None:
+    tab = site.open(context, "market", **SERIES)
+    frame = charted(tab)
+    followed(tab, frame)
+    site.commit(100.499)  # of 100.5 in the beginning
+    waited(tab, lambda: frame.inner_text("#last") == "100.499")
+    assert frame.inner_text("#change") == "0.00 % in view"
+    assert frame.locator("#change").get_attribute("class") == ""
+
+
 TAKEN_BACK = """async () => {
   const { Series } = await import('./series.js');
   const series = new Series('s', 'A', '1m');

@@ -184,6 +184,19 @@ def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:
     assert kinds["binance"] == "Live"
 
 
+def test_a_change_that_rounds_to_nothing_has_neither_sign_nor_arrow(configured: DashboardConfig, filled: World) -> None:
+    newest = "WHERE series = 3 AND start = timestamptz '2024-05-01Z' + interval '29 minutes'"
+    filled.run(f"UPDATE core.bars SET close = 100.499 {newest}")  # noqa: S608 - a constant
+    st.cache_data.clear()
+    app = opened("overview", data="Simulated")
+    (card,) = app.metric
+    assert (card.delta, card.proto.color) == ("0.00%", card.proto.GRAY)
+    (change,) = app.dataframe[0].value["change"]
+    assert str(change) == "0.0"
+    filled.run(f"UPDATE core.bars SET close = 129 {newest}")  # noqa: S608 - a constant
+    st.cache_data.clear()
+
+
 def test_an_industry_stands_in_where_a_provider_names_no_sector(filled: World) -> None:
     company = "INSERT INTO core.companies VALUES (%s, 'BTC/USD', %s, 'B', '', 'USD', %s, %s, '', 1, 1, 1, now())"
 

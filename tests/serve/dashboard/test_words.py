@@ -87,7 +87,7 @@ def _bar(minute: int, close: float) -> dict[str, object]:
 
 def test_what_followed_counts_from_the_close_of_the_bar() -> None:
     said = words.followed([_bar(0, 100.0), _bar(1, 101.0), _bar(2, 103.0)], AT)
-    assert said == "In the 2 bars that followed: +3.00% at their end, at best +4.00%, at worst +0.00%."
+    assert said == "In the 2 bars that followed: +3.00% at their end, at best +4.00%, at worst 0.00%."
 
 
 def test_what_followed_when_nothing_has() -> None:

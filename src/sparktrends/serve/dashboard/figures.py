@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparktrends.serve.dashboard.words import REASONS, mark, untagged
+from sparktrends.serve.dashboard.words import REASONS, mark, percent, untagged
 
 Rows = Sequence[Mapping[str, Any]]
 UP, DOWN, SOFT = "#0f9d7a", "#d64550", "#8193a5"
@@ -36,7 +36,7 @@ def heat_map(rows: Rows) -> go.Figure:
         labels=[*kinds, *(untagged(name) for _, name in sectors), *(untagged(row["symbol"]) for row in rows)],
         parents=[*("" for _ in kinds), *(kind for kind, _ in sectors), *map("\n".join, groups)],
         values=[0] * branches + [1] * len(rows),
-        text=[""] * branches + [f"{change:+.2%}" for change in changes],
+        text=[""] * branches + [percent(row["change"]) for row in rows],
         textinfo="label+text",
         hoverinfo="label+text",
         marker={"colors": [*([_NONE] * branches), *map(shade, changes)], "cornerradius": 3, "pad": _PAD},

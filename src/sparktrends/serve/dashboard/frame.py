@@ -32,6 +32,7 @@ _STYLE = """<style>
 [data-testid="stSidebar"][aria-expanded="false"] { min-width: 0 !important; width: 0 !important; }
 [data-testid="stSidebarHeader"] { height: 2.6rem; padding-top: .4rem; margin-bottom: 0; }
 [data-testid="stSidebar"] .stButton button[kind="tertiary"]:hover { background: rgba(127,127,127,.12); }
+[data-testid="stSidebar"] [data-testid="stButtonGroup"] button { padding: .2rem .5rem; }
 [data-testid="stSidebar"] hr { margin: .6rem 0; }
 .st-brand { font-size: 1.25rem; letter-spacing: -.01em; padding: 0 .7rem .5rem; }
 @media (max-width: 640px) {

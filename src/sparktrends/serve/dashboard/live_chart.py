@@ -54,10 +54,10 @@ class Wish:
     mark: str = ""
 
 
-def show(wish: Wish) -> None:
-    """Put the chart on the page."""
+def show(wish: Wish) -> bool:
+    """Put the chart on the page; whether it has been drawn since, or has said why it cannot be."""
     # The same key at every run, or each would load the chart anew.
-    _component()(**asdict(wish), key="live", default=None)
+    return bool(_component()(**asdict(wish), key="live", default=False))
 
 
 def assemble(target: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -14,12 +15,15 @@ from sparktrends.serve.dashboard import view, words
 Rows = Sequence[Mapping[str, Any]]
 Height = int | Literal["auto"]
 _COLUMN = st.column_config
+_PLACES = re.compile(r"%\+?\.(\d)f")
+_PERCENT = "%.2f%%"
 
 
 def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: str | None = None) -> None:
     """The named columns, titled and formatted by ``columns``; times in the zone of the view."""
     zone = words.zone_of(view.zone())
-    shown = [{name: _cell(row.get(name), zone) for name in columns} for row in rows]
+    formats = {name: _format(column) for name, column in columns.items()}
+    shown = [{name: _cell(row.get(name), zone, form) for name, form in formats.items()} for row in rows]
     if isinstance(height, int):
         # Streamlit's heading and rows, in pixels: a short table does not end in empty space.
         height = min(height, 38 + 35 * max(len(shown), 1))
@@ -29,10 +33,29 @@ def table(rows: Rows, columns: Mapping[str, Any], height: Height = "auto", key: 
     )
 
 
-def _cell(value: Any, zone: Any) -> Any:
+def _cell(value: Any, zone: Any, form: str) -> Any:
     if isinstance(value, str):
         return words.cell(value)
+    if isinstance(value, float):
+        return _number(value, form)
     return words.moment(value, zone) if isinstance(value, datetime) else value
+
+
+def _number(value: float, form: str) -> float:
+    """What the column's format is to print."""
+    number = 100 * value if form == _PERCENT else value
+    places = _PLACES.match(form)
+    return words.unsigned_zero(number, int(places[1])) if places else number
+
+
+def _format(column: Any) -> str:
+    """How a column prints its numbers; "" when that is left to Streamlit."""
+    return str((column.get("type_config") or {}).get("format") or "") if isinstance(column, Mapping) else ""
+
+
+def percent(title: str, **more: Any) -> Any:
+    """A column of ratios, in per cent with two places: Streamlit's own format leaves out zeros at the end."""
+    return _COLUMN.NumberColumn(title, format=_PERCENT, **more)
 
 
 def price(title: str) -> Any:

@@ -121,14 +121,3 @@ def zone() -> str:
 def renewed(every_s: float, body: Callable[[], None]) -> None:
     """Draw a part of the page now and every so many seconds, by itself: the rest of the page stays as it is."""
     st.fragment(body, run_every=every_s)()
-
-
-def after_the_rest(name: str, body: Callable[[], None]) -> Callable[[], None]:
-    """The same part, but in a new tab it waits for its first renewal: the browser is busy with what matters more."""
-
-    def drawn() -> None:
-        if st.session_state.setdefault(f"begun_{name}", False):
-            body()
-        st.session_state[f"begun_{name}"] = True
-
-    return drawn

@@ -65,8 +65,24 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A ratio as a signed percentage; – when it is not known."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:+.2%}"
+    """A ratio as a signed percentage; – when it is not known.
+
+    >>> percent(0.0123), percent(-0.00001), percent(None)
+    ('+1.23%', '0.00%', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    shown = unsigned_zero(value, 4)
+    return f"{shown:+.2%}" if shown else "0.00%"
+
+
+def unsigned_zero(value: float, places: int) -> float:
+    """The value; 0 where so many decimal places would show no more of it than a sign.
+
+    >>> unsigned_zero(-0.004, 2), unsigned_zero(-0.006, 2)
+    (0.0, -0.006)
+    """
+    return value if round(value, places) else 0.0
 
 
 def size(count: float) -> str:

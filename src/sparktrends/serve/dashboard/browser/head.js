@@ -28,11 +28,14 @@ export function head({ series, view, clock, range, problem, loaded, state }) {
   connection(series.heardAt, state === "off" || problem, state);
 }
 
+// To what is shown of it: less than that has no sign and no colour.
+const rounded = (percent) => Math.round(percent * 100) / 100;
+
 function newest(last, shown, view, clock) {
-  const change = shown.length ? shown[shown.length - 1].close / shown[0].open - 1 : 0;
+  const change = shown.length ? rounded(100 * (shown[shown.length - 1].close / shown[0].open - 1)) : 0;
   write("last", price(last.close));
-  write("change", `${change >= 0 ? "+" : ""}${(change * 100).toFixed(2)} % in view`);
-  at("change").className = at("last").className = change >= 0 ? "up" : "down";
+  write("change", `${change > 0 ? "+" : ""}${change.toFixed(2)} % in view`);
+  at("change").className = at("last").className = change > 0 ? "up" : change < 0 ? "down" : "";
   write("state", `${clock(last.t).replace("T", " ").slice(0, 16)} ${view.zone || "UTC"} · ${last.state}${last.revision ? `, revised by ${last.revision}` : ""}${last.origin === "provider" ? " · provider’s bar" : ""}`);
 }
 

@@ -199,7 +199,10 @@ async function paint() {
   drawing = 0;
   if (!series || document.hidden) return;
   status();
-  if (!series.bars.size) return;
+  if (!series.bars.size) {
+    if (loaded || problem) makeRoom();
+    return;
+  }
   await plotly;
   const made = figure(series, view, { zoom, read, news }, clock, theme, others);
   lastDraw = Date.now();
@@ -212,6 +215,15 @@ async function paint() {
   stats.range = made.layout.xaxis.range;
   at("now").disabled = !zoom;
   status();
+  makeRoom();
+}
+
+// The chart is there, or has said why not: now the page may draw its tables, for which it has waited.
+let roomMade = false;
+function makeRoom() {
+  if (roomMade) return;
+  roomMade = true;
+  toStreamlit("streamlit:setComponentValue", { value: true, dataType: "json" });
 }
 
 function listen() {

@@ -42,18 +42,17 @@ def _show(found: Mapping[str, Any]) -> None:
         f"{found['bars']:,} bars of {found['symbols']} symbols, {found['from'][:10]} to {found['to'][:10]}: "
         f"{found['alerts']:,} alerts."
     )
-    percent = st.column_config.NumberColumn
     columns = {
         "rule": "Rule",
         "when": st.column_config.TextColumn("Fires when", width="large"),
         "interval": st.column_config.TextColumn("Interval", width=60),
         "severity": "Severity",
         "alerts": "Alerts",
-        "often": percent("A symbol and day", format="%.3f"),
+        "often": st.column_config.NumberColumn("A symbol and day", format="%.3f"),
         "lasts": "Lasts (median)",
-        "after_5": percent("5 min later", format="percent"),
-        "after_15": percent("15 min later", format="percent"),
-        "after_60": percent("60 min later", format="percent"),
+        "after_5": tables.percent("5 min later"),
+        "after_15": tables.percent("15 min later"),
+        "after_60": tables.percent("60 min later"),
         "best": st.column_config.TextColumn("Best", width="medium"),
         "worst": st.column_config.TextColumn("Worst", width="medium"),
     }

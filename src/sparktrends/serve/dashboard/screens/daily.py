@@ -9,6 +9,7 @@ import streamlit as st
 
 from sparktrends.serve.dashboard import tables, view, words
 from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly, wait_for
+from sparktrends.serve.dashboard.screens import cards
 from sparktrends.store import board
 
 Rows = Sequence[Mapping[str, Any]]
@@ -43,14 +44,7 @@ def _movers(rows: Rows) -> None:
     # Several providers tell the day of one market: they share its rank, and one card tells of it.
     by_rank = {row["rank"]: row for row in reversed(rows) if row["rank"] is not None}
     chosen = [by_rank[rank] for rank in sorted(by_rank)[:6]]
-    for column, row in zip(st.columns(max(len(chosen), 1)), chosen, strict=False):
-        column.metric(
-            words.literal(row["symbol"]),
-            words.number(row["close"], 6),
-            words.percent(row["return"]),
-            border=True,
-            help=words.literal(row["summary"]),
-        )
+    cards.show(chosen, "return", lambda row: words.literal(row["summary"]))
 
 
 def _table(rows: Rows) -> None:
@@ -70,7 +64,7 @@ def _table(rows: Rows) -> None:
         "symbol": "Symbol",
         "tag": text("The day in a word", width=120),
         "summary": text("In a sentence", width="large"),
-        "return": number("Return", format="percent"),
+        "return": tables.percent("Return"),
         "return_z": number("… against usual", format="%+.1f σ"),
         "volume_ratio": number("Volume ÷ usual", format="%.2f"),
         "volatility_ratio": number("Volatility ÷ usual", format="%.2f"),

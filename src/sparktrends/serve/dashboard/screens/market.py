@@ -24,12 +24,24 @@ def show() -> None:
     if not rows:
         wait_for(board.series, say_no_data)
         return
-    row = _choose(rows)
+    row, wish = _choose(rows)
+    # A part of the page of its own: what the chart says of itself draws this part again, and nothing else.
+    st.fragment(_chart_and_tables)(row, wish)
+
+
+def _chart_and_tables(row: Mapping[str, Any], wish: Wish) -> None:
+    """The tables come when the chart is there: until then the browser has enough to do."""
+    drawn = show_chart(wish)
+    st.caption(
+        "Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home; with Shift, "
+        "← → read bar by bar. A diamond below marks what was revised or is incomplete."
+    )
     with st.container(key="below"):
-        view.renewed(EVERY_S, view.after_the_rest("tables", lambda: _tables(row)))
+        if drawn:
+            view.renewed(EVERY_S, lambda: _tables(row, wish.interval))
 
 
-def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _choose(rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], Wish]:
     symbol, interval, look = st.columns([3, 3, 2], vertical_alignment="bottom")
     with symbol:
         row = view.series_choice(rows)
@@ -45,12 +57,7 @@ def _choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         current().api, row["source"], row["symbol"], length, overlays, panes, pairs, log, view.zone(),
         words.mark(row["source"]),
     )  # fmt: skip
-    show_chart(wish)
-    st.caption(
-        "Drag to move, wheel to zoom, double click for now. With the chart in focus: ← → + − Home; with Shift, "
-        "← → read bar by bar. A diamond below marks what was revised or is incomplete."
-    )
-    return {**row, "interval": length}
+    return row, wish
 
 
 def _looks(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
@@ -71,11 +78,11 @@ def _kindred(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> list[
     return [one for one in rows if one is not row and words.mark(one["source"]) == words.mark(row["source"])]
 
 
-def _tables(row: Mapping[str, Any]) -> None:
+def _tables(row: Mapping[str, Any], interval: str) -> None:
     with said_plainly():
         tabs = view.tabs(["Newest bars", "Signals of this series", "Volume profile"])
         with tabs["Newest bars"]:
-            tables.bars(ask(board.bars, row["series"], row["interval"], 30)[::-1])
+            tables.bars(ask(board.bars, row["series"], interval, 30)[::-1])
         with tabs["Signals of this series"]:
             signals = ask(board.signals, row["series"])
             if signals:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from sparktrends.serve.dashboard import figures, tables, view, words
 from sparktrends.serve.dashboard.reading import EVERY_S, ask, said_plainly
+from sparktrends.serve.dashboard.screens import cards
 from sparktrends.store import board
 
 _KINDS = ("All", "Live", "Replayed", "Simulated")
@@ -43,15 +44,7 @@ def _movers(rows: Sequence[Mapping[str, Any]]) -> None:
     """The three that rose and the three that fell most."""
     known = sorted((row for row in rows if row["change"] is not None), key=lambda row: row["change"])
     chosen = known[::-1][:3] + known[:3] if len(known) >= 6 else known[::-1]
-    for column, row in zip(st.columns(max(len(chosen), 1)), chosen, strict=False):
-        with column:
-            st.metric(
-                words.literal(row["symbol"]),
-                words.number(row["close"], 6),
-                words.percent(row["change"]),
-                border=True,
-                help=f"{_kind(row)}; change within the last day of its own time",
-            )
+    cards.show(chosen, "change", lambda row: f"{_kind(row)}; change within the last day of its own time")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -73,7 +66,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
         "name": text("Company", help="As the newest provider says"),
         "closes": st.column_config.LineChartColumn("Last 60 minutes", width=160, help="Minutes with trades"),
         "close": tables.price("Last"),
-        "change": number("Change", format="percent", help="Within the last day of its own time", width=80),
+        "change": tables.percent("Change", help="Within the last day of its own time", width=80),
         "volume_ratio": number("Volume ÷ usual", format="%.2f", help="Of the newest minute", width=105),
         "roc_10": number("Momentum", format="%.2f", help="ROC 10 in per cent, one-minute bars", width=90),
         "rsi_14": number("RSI 14", format="%.0f", width=65),

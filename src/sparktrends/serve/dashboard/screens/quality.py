@@ -102,7 +102,7 @@ def _by_series(rows: Rows, late: Rows) -> None:
         "symbol": "Symbol",
         "source": "Source",
         "minutes": "Minutes",
-        "complete": st.column_config.NumberColumn("Complete", format="percent"),
+        "complete": tables.percent("Complete"),
         **{reason: title.capitalize() for reason, title in words.REASONS.items()},
         "revised": "Revised",
         "late": "Late trades",

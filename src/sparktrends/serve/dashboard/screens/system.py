@@ -107,7 +107,7 @@ def _processes() -> None:
         "name": "Part",
         "state": "State",
         "pid": "Process id",
-        "up": "Runs since",
+        "up": "Runs for",
         "mb": number("MB", format="%.0f"),
     }
     tables.table(shown, {**columns, "cpu_s": number("CPU seconds", format="%.0f")})
