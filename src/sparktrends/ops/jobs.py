@@ -212,6 +212,10 @@ class Jobs:
         stale = tag.stale_days(self.session, day)
         for past in stale:
             self._tag(past)
+        if gone := tag.archived_news(self.session, day):
+            restore = "sparktrends batch restore --table news --month"
+            left = tuple(f"news of {month:%Y-%m} are in the archive: {restore} {month:%Y-%m}" for month in gone)
+            return Done(f"{day} stays as it was told", {"day": day, "tagged": 0, "again": stale}, left)
         found = self._tag(day)
         fields = {"day": day, "tagged": len(found), "again": stale}
         lacking = tag.ask_again(self.session, day)
