@@ -263,17 +263,8 @@ def follow(context: Context, daily: bool, choice: Choice) -> None:
     settings, stopping = ready(context), stop_event()
     expose(settings, "batch")
     arguments = daily_arguments(choice) if daily else None
-    with jobs_of(settings, as_json=True) as jobs:
-        home = Home.open(settings.home)
-        Follower(
-            jobs.where,
-            home,
-            system_clock,
-            stopping,
-            lambda: jobs.retention(day_of(system_clock())),
-            arguments,
-            channels=all_channels(settings),
-        ).run()
+    home, channels = Home.open(settings.home), all_channels(settings)
+    Follower(endpoints(settings), home, system_clock, stopping, arguments, channels=channels).run()
 
 
 batch.add_command(repair)
