@@ -12,7 +12,8 @@ import pytest
 
 from batch.world import ask_rows
 from sparktrends.batch import retention
-from sparktrends.batch.retention import DEFAULTS, Month, limits_of, restore, retain
+from sparktrends.batch.limits import DEFAULTS, limits_of
+from sparktrends.batch.retention import Month, restore, retain
 from sparktrends.errors import BadSetting, DiskFull, IntegrityError, Unavailable
 from sparktrends.store.archive import TABLES
 from sparktrends.store.session import Session

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sparktrends.batch import flatten, score, tag
 from sparktrends.batch.fetch import Outcome, Provider
 from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
+from sparktrends.batch.limits import limits_of
 from sparktrends.batch.load import Loader
 from sparktrends.batch.plan import Stretch, chosen_symbols, day_of, stretches
 from sparktrends.batch.profile import profile_day
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
 from sparktrends.batch.reporting import unreported_days, write_report
-from sparktrends.batch.retention import Month, limits_of, log_begin, restore, retain
+from sparktrends.batch.retention import Month, log_begin, restore, retain
 from sparktrends.batch.trends import Trend
 from sparktrends.batch.truth import run as compare_day
 from sparktrends.bus.producer import Producer
