@@ -73,14 +73,17 @@ ORDER BY p.source, p.symbol, p.start
 _STORIES = """
 SELECT DISTINCT ON (kind, symbol, day, n.headline_key)
     coalesce(substring(n.source FROM '~.*$'), '') AS kind, k.symbol,
-    e.days[width_bucket((extract(epoch FROM n.published_at) * 1000000)::bigint, e.closes) + 1] AS day, n.headline,
-    coalesce(m.score, n.score) AS score, coalesce(m.label, n.label) AS label, n.topics
+    e.days[width_bucket(n.published_at, e.closes) + 1] AS day, n.headline, coalesce(m.score, n.score) AS score,
+    coalesce(m.label, n.label) AS label, n.topics
 FROM core.news n JOIN core.mentions m ON m.source = n.source AND m.story = n.id
 JOIN unnest(%(symbols)s::text[], %(exchanges)s::text[]) AS k(symbol, exchange)
     ON k.symbol = regexp_replace(m.symbol, '/USD[TC]$', '/USD')
-JOIN jsonb_to_recordset(%(ends)s::jsonb) AS e(exchange text, closes bigint[], days date[]) ON e.exchange = k.exchange
+JOIN (
+    SELECT r.exchange, r.days, ARRAY(SELECT core.at(c) FROM unnest(r.closes) AS c ORDER BY c) AS closes
+    FROM jsonb_to_recordset(%(ends)s::jsonb) AS r(exchange text, closes bigint[], days date[]) OFFSET 0
+) e ON e.exchange = k.exchange
 WHERE n.published_at >= core.at(%(since)s) AND n.published_at < core.at(%(until)s) AND n.score IS NOT NULL
-  AND n.published_at >= core.at(e.closes[1]) AND n.published_at < core.at(e.closes[cardinality(e.closes)])
+  AND n.published_at >= e.closes[1] AND n.published_at < e.closes[cardinality(e.closes)]
 ORDER BY kind, symbol, day, n.headline_key, n.published_at, n.source, n.id
 """
 # As numeric the mean has the same digits in whatever order the rows are met.
