@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,8 +14,15 @@ import pytest
 from batch.world import ask_rows
 from sparktrends.batch import retention
 from sparktrends.batch.limits import DEFAULTS, limits_of
-from sparktrends.batch.retention import Month, restore, retain
+from sparktrends.batch.plan import day_of
+from sparktrends.batch.retention import Month, log_begin, restore, retain
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.producer import Producer
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import TABLE
 from sparktrends.errors import BadSetting, DiskFull, IntegrityError, Unavailable
+from sparktrends.ops.stack import Stack
 from sparktrends.store.archive import TABLES
 from sparktrends.store.session import Session
 
@@ -260,6 +268,24 @@ def test_a_broker_that_is_away_keeps_nothing_else_back(grown: str, tmp_path: Pat
         archived(grown, tmp_path, DEFAULTS, away)
     assert ask_rows(grown, "SELECT count(*) FROM raw.payloads WHERE fetched_at < '2026-01-01'") == [(1,)]
     assert ask_rows(grown, "SELECT count(*) FROM core.quarantine") == [(2,)]
+
+
+@pytest.mark.e2e
+def test_the_log_says_since_when_it_has_records(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka, never = Connection(stack.kafka), date(2100, 1, 1)
+    for number, name in enumerate(("RAW_TRADES", "RAW_BARS")):
+        (wanted,) = (topic for topic in TABLE if topic.name == getattr(retention, name))
+        own = f"retention-{number}"
+        Admin(kafka).create(replace(wanted, name=own, partitions=2))
+        monkeypatch.setattr(retention, name, own)
+    with Reader(kafka) as log:
+        assert log_begin(log, never) == never
+        producer = Producer(kafka)
+        producer.send("retention-1", "k", b"{}")
+        producer.close()
+        found = log_begin(log, never)
+        (record,) = (r for p in log.partitions("retention-1") for r in log.tail("retention-1", p, 1))
+    assert found == day_of(record.appended) < never
 
 
 # Tables that do not grow by the minute, the call or the story, or that somebody else prunes.
