@@ -75,6 +75,19 @@ def test_a_lunch_break_is_closed_and_belongs_to_the_session() -> None:
     assert hong_kong.session_start(afternoon) == at("Asia/Hong_Kong", 2026, 11, 20, 9, 30)
 
 
+def test_sessions_end_once_a_day_and_not_for_lunch() -> None:
+    thanksgiving = (new_york(2026, 11, 25, 16, 0), new_york(2026, 11, 27, 13, 0))
+    assert calendar().closes(new_york(2026, 11, 25, 15, 59), thanksgiving[1]) == list(thanksgiving)
+    assert calendar().closes(*thanksgiving) == [thanksgiving[1]]
+    day = [at("Asia/Hong_Kong", 2026, 11, 20, hour, 0) for hour in (0, 16, 24 - 1)]
+    assert calendar("XHKG").closes(day[0], day[2]) == [day[1]]
+    assert calendar("24/7").closes(DAY, 3 * DAY) == [2 * DAY, 3 * DAY]
+    friday = at("UTC", 2026, 11, 20)
+    week = calendar("24/5").closes(friday, friday + 5 * DAY)
+    assert week == [friday + DAY, friday + 4 * DAY, friday + 5 * DAY]  # two of them also begin a day
+    assert calendar().closes(0, DAY) == []
+
+
 def test_crypto_never_closes() -> None:
     session = calendar("24/7").at(12345)
     assert (session.kind, session.trading, session.opens) == ("24/7", True, None)

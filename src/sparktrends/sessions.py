@@ -27,6 +27,9 @@ STOCKS = "XNYS"
 """The exchange whose hours hold for a stock unless somebody says otherwise: New York."""
 
 Kind = Literal["open", "half day", "closed", "24/7"]
+_DAY = 86_400_000_000
+_BREAK = 4 * 3_600_000_000
+"""Longer than any lunch break and shorter than any night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,28 @@ class Calendar:
             raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
         return Session("closed", self._opens[i + 1], self._closes[i + 1])
 
+    def closes(self, since: int, until: int) -> list[int]:
+        """When the days' sessions of (since, until] end, oldest first: midnight for ``24/7``. A break ends none."""
+        if self.exchange == ALWAYS:
+            return list(range((since // _DAY + 1) * _DAY, until + 1, _DAY))
+        first, last = bisect_right(self._closes, since), bisect_right(self._closes, until)
+        opens = [*self._opens, self._closes[-1] + _DAY]
+        return [self._closes[i] for i in range(first, last) if not 0 < opens[i + 1] - self._closes[i] < _BREAK]
+
     def session_start(self, ts: int) -> int:
         """When the day's session that holds or precedes ``ts`` began (before the break, if there is one): for VWAP."""
         if self.exchange == ALWAYS:
-            return ts - ts % 86_400_000_000
+            return ts - ts % _DAY
         i = bisect_right(self._opens, ts) - 1
         # The afternoon follows its morning within hours, the next day's session does not.
-        # Four hours are longer than any lunch break and shorter than any night.
-        while i > 0 and self._opens[i] - self._closes[i - 1] < 4 * 3_600_000_000:
+        while i > 0 and self._opens[i] - self._closes[i - 1] < _BREAK:
             i -= 1
         if i < 0:
             raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
         return self._opens[i]
 
 
-_MONTH = 30 * 86_400_000_000
+_MONTH = 30 * _DAY
 _kept: tuple[Path, Clock] | None = None
 
 

@@ -169,6 +169,29 @@ def test_only_what_repeats_may_be_left_out(world: Any) -> None:
     assert run(world).findings_by_kind["repeat"] == 1
 
 
+@pytest.mark.parametrize("low", [1, 11])
+def test_what_was_left_out_is_no_fault_when_the_log_is_trimmed(world: Any, low: int) -> None:
+    # Gone is what was repeated, or the repeat too.
+    test_a_repeat_that_repair_left_out_is_no_fault(world)
+    world.log.low["raw.trades", 0] = low
+    report = run(world)
+    assert report.findings == ()
+    assert report.unchecked["records left out by repair"] == 1
+
+
+def test_bars_in_the_archive_are_counted_as_unchecked(world: Any) -> None:
+    world.connection.execute("DELETE FROM core.bars WHERE interval = '1m'")
+    world.connection.execute("DELETE FROM core.provider_bars")
+    assert set(run(world).findings_by_kind) == {"bar", "provider bar"}
+    world.connection.execute(
+        "INSERT INTO core.archived SELECT t, i, '2024-01-01', now() "
+        "FROM unnest(ARRAY['bars', 'provider_bars']) t, unnest(ARRAY['1m', '1d']) i"
+    )
+    report = run(world)
+    assert report.findings == ()
+    assert report.unchecked["archived bars"] > 1
+
+
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
     world.log.low["raw.trades", 1] = 4
     world.log.low["raw.trades", 0] = 10

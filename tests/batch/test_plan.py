@@ -15,7 +15,7 @@ from sparktrends.batch.plan import (
     stretches,
     weights,
 )
-from sparktrends.model import DAY
+from sparktrends.model import DAY, HOUR
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Ask
 from sparktrends.sources.calls import daily_calls
@@ -55,6 +55,17 @@ def test_a_new_symbol_is_asked_for_with_its_history_and_a_known_one_for_what_is_
 def test_a_past_day_is_asked_for_even_when_newer_ones_are_stored() -> None:
     (request,) = bars_call().requests(make_source("yahoo"), {"AAPL": Stored(300, day_start(YESTERDAY) + 30 * DAY)})
     assert request.ask.start < day_start(YESTERDAY) < request.ask.end
+
+
+def test_news_of_a_stock_are_asked_for_since_the_close_before() -> None:
+    # A Monday that is filled by itself has the weekend's news too.
+    monday = Call(date(2026, 11, 16), "finnhub", "news", "company-news", "1m", ("AAPL",))
+    (request,) = monday.requests(make_source("finnhub"), {})
+    assert request.ask.start == day_start(date(2026, 11, 13)) + 21 * HOUR
+    assert request.ask.end == day_start(date(2026, 11, 17))
+    crypto = Call(date(2026, 11, 16), "alpha_vantage", "news", "NEWS_SENTIMENT", "1m", ("BTC/USD",))
+    (request,) = crypto.requests(make_source("alpha_vantage"), {})
+    assert request.ask.start == day_start(date(2026, 11, 16))
 
 
 def test_a_call_is_the_same_whatever_is_stored() -> None:

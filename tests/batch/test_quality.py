@@ -100,6 +100,28 @@ def test_silence_costs_its_share_and_says_why_and_again_changes_nothing(
     assert (rows(database, SCORES), rows(database, WORST)) == before
 
 
+def test_a_judged_day_keeps_its_score_when_the_log_no_longer_has_it(
+    judge: Judge, database: str, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = Pen()
+    hour(pen)
+    pen.trade("A/USD", T + 30 * MINUTE, 100, 1, at=T + 40 * MINUTE, source="demo~sim", id="demo~sim0")
+    (found,) = judge(pen).values()
+    assert "repeated" in found.points
+    before = rows(database, SCORES), rows(database, WORST)
+    whole = Reader.watermarks
+    trimmed = lambda self, topic, partition: (whole(self, topic, partition)[1],) * 2  # noqa: E731
+    monkeypatch.setattr(Reader, "watermarks", trimmed)
+    assert run(database, Connection(stack.kafka), date(2024, 1, 1), T + 3 * DAY) == []
+    assert (rows(database, SCORES), rows(database, WORST)) == before
+    # Who was never judged is judged by what is there; of minutes in the archive nothing can be said.
+    rows(database, "DELETE FROM core.quality RETURNING 1")
+    assert len(run(database, Connection(stack.kafka), date(2024, 1, 1), T + 3 * DAY)) == 1
+    rows(database, "DELETE FROM core.quality RETURNING 1")
+    rows(database, "INSERT INTO core.archived VALUES ('bars', '1m', '2024-01-01', now()) RETURNING 1")
+    assert run(database, Connection(stack.kafka), date(2024, 1, 1), T + 3 * DAY) == []
+
+
 def test_repeats_disorder_and_odd_fields_are_counted_from_the_log(judge: Judge) -> None:
     pen = Pen()
     hour(pen)

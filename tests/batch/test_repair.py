@@ -16,6 +16,7 @@ from sparktrends.bus.reader import Record as LogRecord
 from sparktrends.commit import Laws
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.session import Session
 from sparktrends.store.writer import Writer
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +101,30 @@ def test_late_trades_are_folded_in_as_if_they_had_been_in_time(road_of: Callable
         assert everything(one.dsn)[name] == everything(two.dsn)[name], name
     assert audited(one).ok
     assert repair(one) == Repaired()
+
+
+def test_a_late_trade_of_an_archived_month_waits_until_its_minutes_are_back(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 5 * MINUTE + SECOND, 300, 1, at=T + 91 * MINUTE)
+    pen.trade("A", T + 92 * MINUTE, 100)
+    road = road_of(pen.log)
+    road.all()
+    longer = "SELECT interval, start, high, trades FROM core.bars WHERE interval <> '1m' ORDER BY 1, 2"
+    session = Session(road.dsn, "test", 60)
+    with session.transaction() as cursor:
+        cursor.execute("INSERT INTO core.archived VALUES ('bars', '1m', '2024-01-01', now())")
+        cursor.execute("CREATE TABLE away AS SELECT * FROM core.bars WHERE interval = '1m'")
+        cursor.execute("DELETE FROM core.bars WHERE interval = '1m'")
+    before = rows(road.dsn, longer)
+    assert repair(road) == Repaired()
+    assert rows(road.dsn, longer) == before  # the day was that of one trade
+    with session.transaction() as cursor:
+        cursor.execute("INSERT INTO core.bars SELECT * FROM away")
+        cursor.execute("DELETE FROM core.archived")
+    session.close()
+    assert repair(road).late == 1
+    assert max(high or 0 for _, _, high, _ in rows(road.dsn, longer)) == 300
 
 
 def test_repeated_records_are_taken_out_of_their_bars(road_of: Callable[[Log], Road]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,8 +13,17 @@ import pytest
 
 from batch.world import ask_rows
 from sparktrends.batch import retention
-from sparktrends.batch.retention import DEFAULTS, Month, limits_of, restore, retain
-from sparktrends.errors import BadSetting, DiskFull, IntegrityError
+from sparktrends.batch.limits import DEFAULTS, limits_of
+from sparktrends.batch.plan import day_of
+from sparktrends.batch.retention import Month, log_begin, restore, retain
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.connection import Connection
+from sparktrends.bus.producer import Producer
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import TABLE
+from sparktrends.errors import BadSetting, DiskFull, IntegrityError, Unavailable
+from sparktrends.ops.stack import Stack
+from sparktrends.store.archive import TABLES
 from sparktrends.store.session import Session
 
 TODAY = date(2026, 11, 21)
@@ -48,10 +59,15 @@ def filled(database: str) -> str:
     return database
 
 
-def archived(dsn: str, folder: Path) -> list[Month]:
+def archived(
+    dsn: str,
+    folder: Path,
+    limits: Mapping[str, int] = {"1m": 400},
+    logged_since: Callable[[], date] = lambda: TODAY,
+) -> list[Month]:
     session = Session(dsn, "test", 60)
     try:
-        return list(retain(session, folder, {"1m": 400}, TODAY))
+        return list(retain(session, folder, limits, TODAY, logged_since))
     finally:
         session.close()
 
@@ -124,13 +140,188 @@ def test_a_file_that_lost_rows_is_noticed_before_they_are_deleted(
     assert ask_rows(filled, ROWS.format("bars")) == before
 
 
+# What grows beside bars: of each table a row of long ago that may go, one that somebody needs, and one of now.
+HOSTILE = "'\\.'||chr(10)||'\"a\",;\\N'||chr(10)||'\\.'||chr(10)||'é'"
+GROWN = f"""
+INSERT INTO core.signals VALUES
+    ('s1', 1, '1m', '2025-01-02Z', 'anomaly', 'jump', 'up', 3.5, 'info', '{{"a": 0.1}}', '2025-01-02Z', NULL),
+    ('s2', 1, '1d', '2025-01-02Z', 'anomaly', 'jump', 'up', 3.5, 'info', '{{}}', '2025-01-02Z', NULL),
+    ('s3', 2, '1m', '2013-11-25Z', 'anomaly', 'jump', 'up', 3.5, 'info', '{{}}', '2013-11-25Z', NULL);
+INSERT INTO core.quality_minutes VALUES (1, '2025-01-02Z', 50, '{{"late": 50.0}}'), (1, '2026-11-02Z', 50, '{{}}');
+INSERT INTO core.peer_moves VALUES (1, '2025-01-02Z', 'binance', '24/7', 0.1, 0.1, 0, 0.1, 9, now());
+INSERT INTO core.market_moves VALUES
+    ('binance', '24/7', '2025-01-02Z', 'up', 0.1, 0.1, 9, 8, 1, now(), '2025-01-02Z'),
+    ('demo~replay', '24/7', '2013-11-25Z', 'up', 0.1, 0.1, 9, 8, 1, now(), '2013-11-25Z');
+INSERT INTO raw.payloads (source, endpoint, fetched_at, request, payload, topic_id, log_partition, log_offset) VALUES
+    ('finnhub', 'news', '2025-01-02Z', '{{}}', '{{"price": 1.000000000000000000000000000000000001}}', 't', 0, 1),
+    ('finnhub', 'news', '2025-01-02Z', '{{}}', '"nobody has read it"', 't', 0, 2),
+    ('finnhub', 'news', '2026-11-02Z', '{{}}', '"new"', 't', 0, 3);
+INSERT INTO core.readings (payload, outcome, news, bars, companies, actions, rejects, unknown, missing, updated_at)
+    VALUES (1, 'flattened', 1, 0, 0, 0, 1, '{{"x": 2}}', '{{}}', now()),
+           (3, 'flattened', 1, 0, 0, 0, 0, '{{}}', '{{}}', now());
+INSERT INTO core.payload_rejects VALUES (1, 0, 'bad_time', {HOSTILE});
+INSERT INTO core.news (source, id, published_at, headline, headline_key, summary, url, publisher, provider_label,
+    score, label, evidence, topics, model, payload, updated_at) VALUES
+    ('finnhub', 'n1', '2024-01-02 03:04:05.678901Z', {HOSTILE}, 'k1', '', 'u', 'p', '', 0.1::float8 / 3, 'neutral',
+     '[1]', ARRAY['a,"b"', 'c'], 'm', 1, now()),
+    ('finnhub', 'n2', '2026-11-02Z', 'h', 'k2', '', 'u', 'p', '', NULL, NULL, NULL, '{{}}', NULL, 3, now());
+INSERT INTO core.mentions VALUES
+    ('finnhub', 'n1', 'AAPL', 0.25, 0.1::float8 / 3, 'neutral', '{{"w": 1}}'),
+    ('finnhub', 'n1', 'MSFT', NULL, NULL, NULL, NULL), ('finnhub', 'n2', 'AAPL', NULL, NULL, NULL, NULL);
+INSERT INTO core.story_ids VALUES ('finnhub', '1', 'n1'), ('finnhub', '1b', 'n1'), ('finnhub', '2', 'n2');
+INSERT INTO core.known_news VALUES
+    ('', 'AAPL', '2024-01-02', 'k1', 'finnhub', 'n1', '2024-01-02Z', '2024-01-02 03:04:05.6789Z', 0.5, now()),
+    ('', 'AAPL', '2026-11-02', 'k2', 'finnhub', 'n2', '2026-11-02Z', '2026-11-02Z', NULL, NULL);
+INSERT INTO core.alerts (id, rule, series, interval, start, severity, title, channels, signals, "values", status,
+    created_at) VALUES
+    ('a1', 'r', 1, '1m', '2024-01-02Z', 'info', {HOSTILE}, '{{console,hook}}', '{{s1}}', '{{"v": 1.5}}', 'resolved',
+     '2024-01-02Z'),
+    ('a2', 'ops.lag', NULL, NULL, '2024-01-02Z', 'info', 't', '{{console}}', '{{}}', '{{}}', 'resolved', '2024-01-02Z'),
+    ('a3', 'r', 1, '1m', '2024-01-02Z', 'info', 't', '{{console}}', '{{}}', '{{}}', 'firing', '2024-01-02Z'),
+    ('a4', 'r', 1, '1m', '2024-01-02Z', 'info', 't', '{{hook}}', '{{}}', '{{}}', 'resolved', '2024-01-02Z'),
+    ('a5', 'r', 2, '1m', '2013-11-25Z', 'info', 't', '{{console}}', '{{}}', '{{}}', 'resolved', '2024-01-02Z');
+INSERT INTO core.deliveries (alert, channel, state, sent_at) VALUES
+    ('a1', 'console', 'sent', '2024-01-02 00:00:01.000001Z'), ('a1', 'hook', 'dead', NULL), ('a4', 'hook', 'due', NULL);
+INSERT INTO core.daily_calls (day, source, call, what, endpoint, interval, symbols, state, updated_at) VALUES
+    ('2024-01-31', 'finnhub', 'c', 'news', 'e', '1m', '{{AAPL}}', 'done', now()),
+    ('2026-11-01', 'finnhub', 'c', 'news', 'e', '1m', '{{AAPL}}', 'done', now());
+INSERT INTO core.late_trades VALUES
+    ('raw.trades', 't', 0, 7, 1, 5, 6, 1735776000000000, 1.000000000000000001, 2, 'i', '{{W,"F,"}}', now()),
+    ('raw.trades', 't', 0, 9, 1, 5, 6, 1793577600000000, 1, 2, 'j', '{{}}', NULL);
+INSERT INTO core.repeats VALUES
+    ('raw.trades', 't', 0, 8, 1, '2025-01-02Z'), ('raw.trades', 't', 0, 9, 1, '2026-11-02Z');
+INSERT INTO core.quarantine (topic, topic_id, partition, log_offset, reason, appended, size, sha256, payload) VALUES
+    ('raw.trades', 't', 0, 3, 'bad', 1735776000000000, 3, '\\x00ff', '\\x00ff0a'),
+    ('raw.trades', 't', 0, 4, 'bad', 1793577600000000, 3, '\\x00', '\\x00');
+"""  # noqa: S608 - constants of this file
+GOES = {
+    ("signals", "1m"): 1,
+    ("quality_minutes", "1m"): 1,
+    ("peer_moves", "1m"): 1,
+    ("market_moves", "1m"): 1,
+    ("payloads", ""): 1,
+    ("news", ""): 1,
+    ("alerts", ""): 2,
+    ("daily_calls", ""): 1,
+    ("late_trades", ""): 1,
+    ("repeats", ""): 1,
+    ("quarantine", ""): 1,
+}
+CHILDREN = [child for table in TABLES.values() for child in table.children]
+
+
+@pytest.fixture
+def grown(filled: str) -> str:
+    """Rows in every table that grows, beside the bars."""
+    with psycopg.connect(filled) as connection:
+        connection.execute(GROWN.encode())
+    return filled
+
+
+def everything(dsn: str) -> dict[str, list[tuple[str]]]:
+    names = [f"{table.schema}.{table.name}" for table in TABLES.values()] + [f"core.{name}" for name in CHILDREN]
+    return {name: ask_rows(dsn, f"SELECT t::text FROM {name} t ORDER BY 1") for name in names}  # noqa: S608
+
+
+@pytest.mark.e2e
+def test_all_that_grows_goes_and_comes_back_as_it_was(grown: str, tmp_path: Path) -> None:
+    before = everything(grown)
+    assert [name for name, rows in before.items() if not rows] == ["core.provider_bars"]
+    done = archived(grown, tmp_path, DEFAULTS)
+    gone = {(month.table, month.interval): month.rows for month in done}
+    assert gone == GOES | {("bars", "1m"): 2, ("metrics", "1m"): 2}
+    left = everything(grown)
+    fewer = {child: len(before[f"core.{child}"]) - len(left[f"core.{child}"]) for child in CHILDREN}
+    assert fewer == dict.fromkeys(CHILDREN, 1) | dict.fromkeys(("mentions", "story_ids", "deliveries"), 2)
+    assert archived(grown, tmp_path, DEFAULTS) == []
+    assert everything(grown) == left
+    assert sum(month.rows for month in restored(grown, tmp_path)) == sum(gone.values())
+    assert everything(grown) == before
+    assert sum(month.rows for month in restored(grown, tmp_path)) == 0
+    assert everything(grown) == before
+
+
+@pytest.mark.e2e
+def test_what_was_taken_out_is_known_until_all_of_it_is_back(grown: str, tmp_path: Path) -> None:
+    out = "SELECT table_name, interval, month FROM core.archived WHERE table_name IN ('news', 'bars') ORDER BY 1"
+    archived(grown, tmp_path, DEFAULTS)
+    assert ask_rows(grown, out) == [("bars", "1m", date(2025, 1, 1)), ("news", "", date(2024, 1, 1))]
+    restored(grown, tmp_path)
+    assert ask_rows(grown, out) == []
+
+
+@pytest.mark.e2e
+def test_what_the_audit_compares_with_the_log_stays_while_the_log_has_it(grown: str, tmp_path: Path) -> None:
+    # The log begins within the month of the late trade: the records of its end may still be there.
+    done = archived(grown, tmp_path, DEFAULTS, lambda: date(2025, 1, 20))
+    assert not {month.table for month in done} & {"late_trades", "repeats", "quarantine"}
+    done = archived(grown, tmp_path, DEFAULTS, lambda: date(2025, 2, 1))
+    assert [month.table for month in done] == ["late_trades", "repeats", "quarantine"]
+
+
+@pytest.mark.e2e
+def test_a_broker_that_is_away_keeps_nothing_else_back(grown: str, tmp_path: Path) -> None:
+    def away() -> date:
+        raise Unavailable("Kafka does not answer")
+
+    with pytest.raises(Unavailable):
+        archived(grown, tmp_path, DEFAULTS, away)
+    assert ask_rows(grown, "SELECT count(*) FROM raw.payloads WHERE fetched_at < '2026-01-01'") == [(1,)]
+    assert ask_rows(grown, "SELECT count(*) FROM core.quarantine") == [(2,)]
+
+
+@pytest.mark.e2e
+def test_the_log_says_since_when_it_has_records(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka, never = Connection(stack.kafka), date(2100, 1, 1)
+    for number, name in enumerate(("RAW_TRADES", "RAW_BARS")):
+        (wanted,) = (topic for topic in TABLE if topic.name == getattr(retention, name))
+        own = f"retention-{number}"
+        Admin(kafka).create(replace(wanted, name=own, partitions=2))
+        monkeypatch.setattr(retention, name, own)
+    with Reader(kafka) as log:
+        assert log_begin(log, never) == never
+        producer = Producer(kafka)
+        producer.send("retention-1", "k", b"{}")
+        producer.close()
+        found = log_begin(log, never)
+        (record,) = (r for p in log.partitions("retention-1") for r in log.tail("retention-1", p, 1))
+    assert found == day_of(record.appended) < never
+
+
+# Tables that do not grow by the minute, the call or the story, or that somebody else prunes.
+STAYS = {
+    **dict.fromkeys(("series", "series_state", "shards", "ledger", "log_gaps", "cursors", "channels"), "one of each"),
+    **dict.fromkeys(("api_keys", "silences"), "made by a person"),
+    **dict.fromkeys(("gaps", "snapshots"), "a row a series and day, without which bars cannot be judged again"),
+    **dict.fromkeys(("daily_trends", "days_told", "quality", "truth", "volume_profiles"), "a row a series and day"),
+    **dict.fromkeys(("companies", "corporate_actions"), "a row a company and day"),
+    "changes": "pruned by those who read it",
+    "archived": "a row a month",
+}
+
+
+@pytest.mark.e2e
+def test_every_table_is_archived_or_known_not_to_grow_much(database: str) -> None:
+    """A new table finds its place in one of the two lists."""
+    found = ask_rows(
+        database,
+        "SELECT relname FROM pg_class WHERE relnamespace IN ('core'::regnamespace, 'raw'::regnamespace) "
+        "AND relkind IN ('r', 'p') AND NOT relispartition",
+    )
+    assert {name for (name,) in found} == {*TABLES, *CHILDREN, *STAYS}
+
+
 def test_limits_come_from_the_settings() -> None:
     assert limits_of({}) == DEFAULTS
     assert limits_of({"1m": 30, "15m": 0})["1m"] == 30
     assert "15m" not in limits_of({"15m": 0})
+    assert limits_of({"news": 0}).keys() == DEFAULTS.keys() - {"news"}
+    assert limits_of({"quarantine": 7})["quarantine"] == 7
 
 
-@pytest.mark.parametrize("table", [{"2m": 3}, {"1m": "x"}, {"1m": -1}, {"1m": True}])
+@pytest.mark.parametrize(
+    "table", [{"2m": 3}, {"1m": "x"}, {"1m": -1}, {"1m": True}, {"mentions": 9}, {"news": 119}, {"daily_calls": 7}]
+)
 def test_limits_that_make_no_sense_are_refused(table: dict[str, object]) -> None:
     with pytest.raises(BadSetting, match="retention"):
         limits_of(table)

@@ -12,7 +12,17 @@ from batch.test_flatten import run
 from batch.test_score import scored
 from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.plan import day_of, day_start
-from sparktrends.batch.tag import Subject, ask_again, prices_expected, stale_days, subjects_of, tag_day, tagged
+from sparktrends.batch.tag import (
+    Subject,
+    archived_news,
+    ask_again,
+    news_hours,
+    prices_expected,
+    stale_days,
+    subjects_of,
+    tag_day,
+    tagged,
+)
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
 from sparktrends.quality import market_of
@@ -99,10 +109,93 @@ def test_a_day_is_tagged_with_its_news_and_tagged_again_without_a_change(databas
     assert ask_rows(database, "SELECT symbol, tag FROM market.daily_trends ORDER BY rank")[0] == ("AAPL", "surge")
 
 
-def alpha_story() -> dict[str, object]:
-    told = [{"ticker": "AAPL", "ticker_sentiment_score": "0.4"}]
-    stamp = f"{YESTERDAY:%Y%m%d}T123000"
-    return {"title": "Apple jumps on record profit", "url": "u", "time_published": stamp, "ticker_sentiment": told}
+def alpha_story(
+    stamp: str = f"{YESTERDAY:%Y%m%d}T123000", title: str = "Apple jumps on record profit", ticker: str = "AAPL"
+) -> dict[str, object]:
+    told = {"overall_sentiment_score": 0.3, "ticker_sentiment": [{"ticker": ticker, "ticker_sentiment_score": "0.4"}]}
+    return told | {"title": title, "url": title, "time_published": stamp}
+
+
+FRIDAY = YESTERDAY - timedelta(days=7)
+MONDAY, TUESDAY = FRIDAY + timedelta(days=3), FRIDAY + timedelta(days=4)
+
+
+def told(dsn: str, *found: tuple[str, str, str]) -> None:
+    """Store and score stories: (time, headline, ticker)."""
+    for stamp, title, ticker in found:
+        symbol = "BTC/USD" if ":" in ticker else ticker
+        store_payloads(dsn, ("alpha_vantage", news_request(symbol), {"feed": [alpha_story(stamp, title, ticker)]}))
+    run(dsn)
+    scored(dsn)
+
+
+def headlines(dsn: str, day: date) -> dict[str, set[str]]:
+    """By symbol the headlines among the evidence of a day's trends."""
+    return {
+        trend.symbol: {str(item["text"]) for item in trend.evidence if item["what"] == "headline"}
+        for trend in trends(dsn, day)
+    }
+
+
+@pytest.mark.e2e
+def test_news_after_a_close_and_of_a_weekend_belong_to_the_next_session(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)])
+    add_prices(database, "yahoo", "BTC/USD", [100 + n % 3 for n in range(40)])
+    told(
+        database,
+        ("20261113T205959", "Apple sees record profit", "AAPL"),
+        ("20261113T210000", "Apple faces lawsuit", "AAPL"),
+        ("20261114T120000", "Apple buys a rival", "AAPL"),
+        ("20261114T120000", "Bitcoin soars", "CRYPTO:BTC"),
+        ("20261116T205959", "Apple cuts guidance", "AAPL"),
+        ("20261116T210000", "Apple names a new chief", "AAPL"),
+    )
+    assert headlines(database, FRIDAY) == {"AAPL": {"Apple sees record profit"}, "BTC/USD": set()}
+    # The bar of a stock on a Saturday is none of a session: crypto alone has its news then.
+    assert headlines(database, FRIDAY + timedelta(days=1)) == {"AAPL": set(), "BTC/USD": {"Bitcoin soars"}}
+    assert headlines(database, MONDAY) == {
+        "AAPL": {"Apple faces lawsuit", "Apple buys a rival", "Apple cuts guidance"},
+        "BTC/USD": set(),
+    }
+    assert headlines(database, TUESDAY)["AAPL"] == {"Apple names a new chief"}
+    before = ask_rows(database, "SELECT t::text FROM core.daily_trends t ORDER BY 1")
+    for day in (TUESDAY, MONDAY, FRIDAY):
+        trends(database, day)
+    assert ask_rows(database, "SELECT t::text FROM core.daily_trends t ORDER BY 1") == before
+
+
+@pytest.mark.e2e
+def test_the_mood_of_the_days_before_is_that_of_their_sessions(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)])
+    told(database, ("20261114T120000", "Apple sees record profit", "AAPL"))
+    hours = news_hours(["AAPL", "BTC/USDT"], YESTERDAY)
+    session = Session(database, "test", 60)
+    with session.transaction() as cursor:
+        assert [(mood.symbol, mood.day, mood.headlines) for mood in rows.moods(cursor, hours)] == [("AAPL", MONDAY, 1)]
+    session.close()
+
+
+@pytest.mark.e2e
+def test_a_weekend_s_news_that_come_late_tell_the_monday_again(database: str) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)])
+    for back in (7, 4):
+        trends(database, YESTERDAY - timedelta(days=back))
+    told(database, ("20261114T120000", "Apple sees record profit", "AAPL"))
+    session = Session(database, "test", 60)
+    assert stale_days(session, YESTERDAY) == [MONDAY]
+    session.close()
+
+
+@pytest.mark.e2e
+def test_a_day_that_was_told_knows_of_news_that_went_to_the_archive(database: str) -> None:
+    session = Session(database, "test", 60)
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)])
+    gone = "INSERT INTO core.archived SELECT 'news', '', m, now() FROM unnest('{}'::date[]) m RETURNING 1"
+    ask_rows(database, gone.format("{2026-06-01,2026-09-01,2026-12-01}"))
+    assert archived_news(session, YESTERDAY) == []  # nobody has told it: it is made of what is there
+    trends(database)
+    assert archived_news(session, YESTERDAY) == [date(2026, 9, 1)]
+    session.close()
 
 
 @pytest.mark.e2e

@@ -12,6 +12,7 @@ import pytest
 from e2e.product import TRADES, Product, services, until
 from sparktrends.bus.kafka import Producer
 from sparktrends.ops import jars
+from sparktrends.store.archive import TABLES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -105,14 +106,17 @@ def test_days_are_rebuilt_from_the_log(product: Product) -> None:
 def test_days_are_brought_back_from_the_archive(product: Product) -> None:
     before, whole = stored(product), minutes(product)
     gone = product.run("batch", "retention", "--json", seconds=300).json()
-    assert {(month["table"], month["interval"]) for month in gone["months"]} >= {("bars", "1m"), ("metrics", "1m")}
+    tables = {month["table"] for month in gone["months"]}
+    assert {"bars", "metrics", "signals"} <= tables
     assert minutes(product) == 0
 
-    # Bars and metrics of 1m, 5m and 15m, of two months: the longer ones stay for ever.
-    kill_in_the_middle(product, 12, "--via", "archive", *LOST)
+    # Bars, metrics and signals of 1m, 5m and 15m, of two months: the longer ones stay for ever.
+    parts = sum(TABLES[month["table"]].dated for month in gone["months"])
+    assert parts > 12
+    kill_in_the_middle(product, parts, "--via", "archive", *LOST)
     assert len(stored(product)["metrics"]) < len(before["metrics"])
     told = product.run("batch", "backfill", "--via", "archive", *LOST, seconds=300)
-    assert "  12/12 2023-12 metrics 5m: " in told.err
+    assert f"  {parts}/{parts} 2023-12 " in told.err
     assert minutes(product) == whole
     # The first of the three days is still in the archive alone.
     assert product.ask("SELECT count(*) FROM core.bars WHERE interval = '1m'") == whole

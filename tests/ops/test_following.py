@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +15,6 @@ from sparktrends.model import DAY, HOUR
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
-from sparktrends.ops.jobs import Done
 
 NOW = 1_795_248_000_000_000  # 2026-11-21 08:00 UTC
 YESTERDAY = day_of(NOW) - timedelta(days=1)
@@ -25,8 +23,8 @@ YESTERDAY = day_of(NOW) - timedelta(days=1)
 class Child:
     """A process that ends when a test says so."""
 
-    def __init__(self, day: date) -> None:
-        self.day = day
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -38,17 +36,20 @@ class Watched(Follower):
 
     started: list[Child]
 
-    def _start(self, day: date, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        assert list(arguments) == ["--sandbox"]
-        self.started.append(Child(day))
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        self.started.append(Child(words))
         return cast(Any, self.started[-1])
+
+
+def days(follower: Watched) -> list[date]:
+    """The days that were begun."""
+    assert all(child.words == ("daily", "--date", child.words[2], "--sandbox") for child in follower.started)
+    return [date.fromisoformat(child.words[2]) for child in follower.started]
 
 
 @pytest.fixture
 def follower(tmp_path: Path) -> Watched:
-    made = Watched(
-        cast(Endpoints, None), Home.open(tmp_path), lambda: NOW, threading.Event(), lambda: Done("kept"), ["--sandbox"]
-    )
+    made = Watched(cast(Endpoints, None), Home.open(tmp_path), lambda: NOW, threading.Event(), ["--sandbox"])
     made.started = []
     return made
 
@@ -62,14 +63,14 @@ def test_a_day_is_worked_on_once(follower: Watched) -> None:
     follower._tend(["--sandbox"])
     follower._tend(["--sandbox"])
     (child,) = follower.started
-    assert child.day == YESTERDAY
+    assert days(follower) == [YESTERDAY]
     child.returncode = 0
     for _ in range(3):
         follower._tend(["--sandbox"])
     assert len(follower.started) == 1
     later(follower, DAY)
     follower._tend(["--sandbox"])
-    assert [c.day for c in follower.started] == [YESTERDAY, YESTERDAY + timedelta(days=1)]
+    assert days(follower) == [YESTERDAY, YESTERDAY + timedelta(days=1)]
 
 
 def test_an_incomplete_day_is_tried_again_after_an_hour(follower: Watched) -> None:
@@ -80,26 +81,34 @@ def test_an_incomplete_day_is_tried_again_after_an_hour(follower: Watched) -> No
     assert len(follower.started) == 1
     later(follower, HOUR)
     follower._tend(["--sandbox"])
-    assert [c.day for c in follower.started] == [YESTERDAY, YESTERDAY]
+    assert days(follower) == [YESTERDAY, YESTERDAY]
 
 
 def test_a_follower_that_was_killed_begins_the_day_again(follower: Watched, tmp_path: Path) -> None:
     follower._tend(["--sandbox"])
-    again = Watched(
-        follower.where, Home.open(tmp_path), follower.clock, follower.stopping, follower.retain, ["--sandbox"]
-    )
+    again = Watched(follower.where, Home.open(tmp_path), follower.clock, follower.stopping, ["--sandbox"])
     again.started = []
     again._tend(["--sandbox"])
-    assert [c.day for c in again.started] == [YESTERDAY]
+    assert days(again) == [YESTERDAY]
 
 
 def test_retention_comes_once_a_week_and_not_at_the_first_start(follower: Watched) -> None:
-    done: list[int] = []
-    follower.retain = lambda: Done(str(done.append(1)))
     for _ in range(3):
         follower._retain()
-    assert done == []
+    assert follower.started == []
     later(follower, 7 * DAY)
     for _ in range(3):
         follower._retain()
-    assert done == [1]
+    assert [child.words for child in follower.started] == [("retention",)]
+
+
+def test_markets_are_judged_while_months_are_archived_and_no_second_one_begins(follower: Watched) -> None:
+    follower._retain()
+    later(follower, 7 * DAY)
+    follower._retain()
+    later(follower, 8 * DAY)
+    follower._retain()  # comes back at once, the first still runs
+    assert len(follower.started) == 1
+    follower.started[0].returncode = 1
+    follower._retain()
+    assert [child.words for child in follower.started] == [("retention",)] * 2

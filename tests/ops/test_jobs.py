@@ -130,6 +130,29 @@ def test_news_that_a_quota_kept_back_are_in_the_trends_and_the_report_of_their_d
     assert ask_rows(database, "SELECT count(*) FROM core.alerts") == [(1,)]
 
 
+@pytest.mark.e2e
+def test_a_day_whose_news_are_archived_stays_as_it_was_told(database: str, tmp_path: Path) -> None:
+    add_prices(database, "yahoo", "AAPL", [100 + n % 3 for n in range(40)] + [120])
+    store_payloads(database, ("finnhub", news_request("AAPL"), [finnhub_story(1, "Apple jumps on profit", NOON_S)]))
+    flattened(database)
+    scored(database)
+    where = SimpleNamespace(owner_dsn=database)
+    later = date(2029, 6, 1)
+    with Here(Settings(tmp_path, tmp_path, {}, {}, {}), cast(Endpoints, where), lambda: NOW) as made:
+        made.trends(YESTERDAY)
+        before = ask_rows(database, "SELECT t::text FROM core.daily_trends t")
+        assert [month["table"] for month in made.retention(later).fields["months"]] == ["payloads", "news"]
+        done = made.trends(YESTERDAY)
+        assert done.words == f"{YESTERDAY} stays as it was told"
+        assert done.missing == (
+            "news of 2026-11 are in the archive: sparktrends batch restore --table news --month 2026-11",
+        )
+        assert ask_rows(database, "SELECT t::text FROM core.daily_trends t") == before
+        made.restore("news", "", "2026-11")
+        assert made.trends(YESTERDAY).missing == ()
+        assert ask_rows(database, "SELECT t::text FROM core.daily_trends t") == before
+
+
 def test_a_month_that_the_archive_does_not_have_is_missing(tmp_path: Path) -> None:
     settings = Settings(tmp_path, tmp_path, {}, {}, {})
     with Jobs(settings, cast(Endpoints, None), lambda: 0) as made:

@@ -70,6 +70,8 @@ def test_a_file_in_another_encoding_is_one_sentence(tmp_path: Path, name: str) -
     "toml",
     [
         "[stale_after_s]\nbinance = 'long'",
+        "[retention]\n1min = 30",
+        "[retention]\nnews = 7",
         "[stale_after_s]\nbinance = nan",
         "[limits]\ngrace = nan",
         "[limits]\ngrace = true",

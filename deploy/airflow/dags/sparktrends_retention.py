@@ -1,4 +1,4 @@
-"""Every week: archive old partitions to Parquet and drop them."""
+"""Every week: old months of all that grows go into Parquet files."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ class LogAudit:
 
     def count_unchecked(self, kind: str, count: int = 1) -> None:
         """Rows whose records the log no longer holds."""
-        self.unchecked[kind] = self.unchecked.get(kind, 0) + count
+        if count:
+            self.unchecked[kind] = self.unchecked.get(kind, 0) + count
 
     def of(self, source: str, symbol: str) -> Series:
         """The series of this name, made when it is new."""

@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime
 
 from sparktrends.errors import BadSetting
 from sparktrends.model import DAY, stable_id
+from sparktrends.sessions import calendar
 from sparktrends.sources.base import Ask, Request, Source, What
+from sparktrends.sources.symbols import exchange_of
 
 BACKFILL_DAYS = 400
 """A symbol without history is asked for so many days: 270 sessions of a stock, enough for SMA 200 and its warm-up."""
@@ -16,6 +18,7 @@ ENOUGH = 250
 """Stored days of a symbol from which on only what is new is asked for."""
 _PIECE_DAYS: Mapping[str, int] = {"1m": 5, "1d": 366}
 _AGAIN_DAYS = 5  # the newest days are asked for again: providers correct them
+_LONGEST_REST = 14 * DAY  # no exchange was closed for longer in our time
 MEMORY_DAYS = 7
 """Calls that a quota or an outage prevented are made up for within so many days."""
 NOW_ONLY: frozenset[str] = frozenset({"company", "quote"})
@@ -55,6 +58,8 @@ class Call:
         start = day_start(self.day)
         if self.what == "bars" and self.interval == "1d":
             return min(_daily_from(start, stored.get(s, Stored())) for s in self.symbols), start + DAY
+        if self.what == "news":
+            return min((news_from(s, self.day) for s in self.symbols), default=start), start + DAY
         return start, start + DAY
 
 
@@ -107,6 +112,19 @@ def day_start(day: date) -> int:
     True
     """
     return (day - date(1970, 1, 1)).days * DAY
+
+
+def news_from(symbol: str, day: date) -> int:
+    """Since when (µs) news of a symbol belong to a day: the close before that of the day's session; the beginning of a
+    day without a session, and of each day of what is always traded.
+
+    >>> [day_of(news_from(symbol, date(2026, 11, 23))).day for symbol in ("AAPL", "BTC/USD")]  # a Monday
+    [20, 23]
+    """
+    start, hours = day_start(day), calendar(exchange_of(symbol))
+    closes = hours.closes(start, start + DAY)
+    before = hours.closes(start - _LONGEST_REST, closes[-1] - 1) if closes else []
+    return before[-1] if before else start
 
 
 def day_of(at: int) -> date:

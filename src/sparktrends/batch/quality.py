@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE, kind_of, provider_of
 from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
 from sparktrends.store import quality_rows as rows
+from sparktrends.store.archive import archived_months
 from sparktrends.store.connect import Cursor
 from sparktrends.store.session import Session
 
+_log = logging.getLogger(__name__)
 _SLACK = 15 * MINUTE
 """What belongs to a day may be appended so much later: the grace."""
 _MOST = 5_000_000
@@ -56,14 +59,23 @@ def run(
 ) -> list[Quality]:
     """Judge the day (UTC) and store the scores; run twice it changes nothing. Worst first.
 
-    ``symbols``: only these, all when empty. ``tapeless`` are providers that carry no trades. Raises Unavailable.
+    ``symbols``: only these, all when empty. ``tapeless`` are providers that carry no trades. A series that was judged
+    when the day was over keeps its score once the log no longer has all of the day: less is known of it by then. Of a
+    day whose minutes are in the archive nobody is judged. Raises Unavailable.
     """
     span = Span.of(day, now)
     session = Session(dsn, "quality", timeout_s=60.0)
     try:
-        with session.transaction() as cursor:
-            tally = _tally(cursor, kafka, span)
-            found = _judged(cursor, tally, span, symbols, tapeless)
+        with session.transaction() as cursor, Reader(kafka) as reader:
+            if archived_months(cursor, "bars", "1m", day, day):
+                hint = f"sparktrends batch restore --month {day:%Y-%m}"
+                _log.warning("the minutes of %s are in the archive, and nobody is judged: %s", day, hint)
+                return []
+            settled = set() if _is_whole(reader, span) else rows.judged(cursor, day, span.end)
+            if settled:
+                _log.info("%s series keep their scores of %s: the log no longer has all of the day", len(settled), day)
+            tally = _tally(cursor, reader, span)
+            found = _judged(cursor, tally, span, symbols, tapeless, settled)
             for series in found:
                 rows.save(cursor, _score(series, span), span.start, span.end, now)
     finally:
@@ -77,10 +89,15 @@ def _told(series: _Series) -> Quality:
 
 
 def _judged(
-    cursor: Cursor, tally: Tally, span: Span, symbols: Collection[str], tapeless: Collection[str]
+    cursor: Cursor,
+    tally: Tally,
+    span: Span,
+    symbols: Collection[str],
+    tapeless: Collection[str],
+    settled: Collection[int],
 ) -> list[_Series]:
     known = [s for s in rows.series_known(cursor) if s.first < span.end and s.clock >= span.start]
-    known = [s for s in known if not symbols or s.symbol in symbols]
+    known = [s for s in known if (not symbols or s.symbol in symbols) and s.id not in settled]
     minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
     found = []
     for market in _markets(minutes):
@@ -102,14 +119,23 @@ def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.Series
     return markets.values()
 
 
-def _tally(cursor: Cursor, kafka: Connection, span: Span) -> Tally:
+def _is_whole(reader: Reader, span: Span) -> bool:
+    """Whether the log still has every record that was appended since the day began."""
+    for partition in reader.partitions(RAW_TRADES):
+        low, high = reader.watermarks(RAW_TRADES, partition)
+        oldest = next(reader.range(RAW_TRADES, partition, low, min(low + 1, high)), None)
+        if low and (oldest is None or oldest.appended > span.start):
+            return False
+    return True
+
+
+def _tally(cursor: Cursor, reader: Reader, span: Span) -> Tally:
     tally = Tally()
-    with Reader(kafka) as reader:
-        partitions = reader.partitions(RAW_TRADES)
-        for partition in partitions:
-            low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
-            for record in reader.range(RAW_TRADES, partition, max(low, high - _MOST // len(partitions)), high):
-                _add(tally, partition, record.value)
+    partitions = reader.partitions(RAW_TRADES)
+    for partition in partitions:
+        low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
+        for record in reader.range(RAW_TRADES, partition, max(low, high - _MOST // len(partitions)), high):
+            _add(tally, partition, record.value)
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
     for _topic, payload, appended in rows.refused(cursor, span.start, span.end):

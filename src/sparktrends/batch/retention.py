@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,16 +20,19 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from sparktrends.batch.disk import unwritable
-from sparktrends.errors import BadSetting, IntegrityError
+from sparktrends.batch.plan import day_of
+from sparktrends.bus.reader import Reader
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
+from sparktrends.errors import IntegrityError
 from sparktrends.model import INTERVALS
 from sparktrends.store import archive
-from sparktrends.store.archive import Column
+from sparktrends.store.archive import EVERY_INTERVAL, TABLES, Column, Table
+from sparktrends.store.connect import Cursor
 from sparktrends.store.session import Session
 
-DEFAULTS: Mapping[str, int] = {"1m": 400, "5m": 800, "15m": 800}
-"""Days that bars and metrics of an interval are kept; those that are not named stay for ever."""
+_WHOLE = "all"
+"""The folder of a table whose rows have no interval."""
 _TYPES: Mapping[str, pa.DataType] = {
-    "text": pa.string(),
     "smallint": pa.int16(),
     "integer": pa.int32(),
     "bigint": pa.int64(),
@@ -36,17 +40,17 @@ _TYPES: Mapping[str, pa.DataType] = {
     "double precision": pa.float64(),
     "numeric": pa.decimal128(38, 18),
     "timestamp with time zone": pa.timestamp("us", "UTC"),
-    "jsonb": pa.string(),
 }
+"""Everything else is text."""
 _TURNOVER = pa.decimal256(76, 36)
 """Price times size has as many digits as both."""
-_PORTION = 100_000
-"""Rows that are put back at once."""
+_PORTIONS = 5
+"""So many portions of what was written are put back at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """Rows of one table, interval and month that were archived or restored."""
+    """Rows of one table, interval (empty: it has none) and month that were archived or restored."""
 
     table: str
     interval: str
@@ -55,34 +59,50 @@ class Month:
     file: Path
 
 
-def limits_of(table: Mapping[str, object]) -> dict[str, int]:
-    """``[retention]`` of the settings: days by interval; 0 keeps for ever. Raises BadSetting."""
-    for interval, days in table.items():
-        if interval not in INTERVALS or not isinstance(days, int) or isinstance(days, bool) or days < 0:
-            raise BadSetting(f"[retention] {interval} = {days!r}", hint=f"days for one of {', '.join(INTERVALS)}")
-    chosen = {**DEFAULTS, **{interval: int(str(days)) for interval, days in table.items()}}
-    return {interval: days for interval, days in chosen.items() if days}
+def retain(
+    session: Session, folder: Path, limits: Mapping[str, int], today: date, logged_since: Callable[[], date]
+) -> Iterator[Month]:
+    """Archive every month that is over its limit; yields each when it is done.
 
-
-def retain(session: Session, folder: Path, limits: Mapping[str, int], today: date) -> Iterator[Month]:
-    """Archive every month that is over its limit; yields each when it is done. Raises Unavailable when the files
-    cannot be written: such a month stays where it is."""
-    for table in archive.TABLES:
-        for interval, days in limits.items():
+    ``logged_since`` is asked for the first day of which the log still has records: what the audit compares with them
+    stays. Raises Unavailable when the files cannot be written: such a month stays where it is.
+    """
+    for table in TABLES.values():
+        for interval, days in _limits(table, limits):
             with session.transaction() as cursor:
                 months = archive.old_months(cursor, table, interval, today - timedelta(days=days))
+            if months and table.logged:
+                kept = logged_since().replace(day=1)
+                months = [month for month in months if month < kept]
             for month in months:
                 yield _archive(session, folder, table, interval, month)
 
 
-def _archive(session: Session, folder: Path, table: str, interval: str, month: date) -> Month:
+def _limits(table: Table, limits: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """The intervals of a table (empty: it has none) and for how many days they are kept."""
+    for key, days in limits.items():
+        if key == table.limit or (table.limit == EVERY_INTERVAL and key in INTERVALS):
+            yield (key if key in INTERVALS else ""), days
+
+
+def log_begin(log: Reader, today: date) -> date:
+    """The day (UTC) of the oldest record of the log that bars are made of; ``today`` while there is none."""
+    days = [today]
+    for topic in (RAW_TRADES, RAW_BARS):
+        for partition in log.partitions(topic):
+            low, high = log.watermarks(topic, partition)
+            days += [day_of(record.appended) for record in log.range(topic, partition, low, min(low + 1, high))]
+    return min(days)
+
+
+def _archive(session: Session, folder: Path, table: Table, interval: str, month: date) -> Month:
     try:
-        return _archive_month(session, folder / table / interval, table, interval, month)
+        return _archive_month(session, folder / table.name / (interval or _WHOLE), table, interval, month)
     except OSError as error:
         raise unwritable("the archive", error) from error
 
 
-def _archive_month(session: Session, place: Path, table: str, interval: str, month: date) -> Month:
+def _archive_month(session: Session, place: Path, table: Table, interval: str, month: date) -> Month:
     place.mkdir(parents=True, exist_ok=True)
     # One more than the last: a file that somebody took away must not let another be overwritten.
     number = max((int(file.stem[-3:]) for file in place.glob(f"{month:%Y-%m}-*.parquet")), default=-1) + 1
@@ -94,12 +114,14 @@ def _archive_month(session: Session, place: Path, table: str, interval: str, mon
         rows = _write(file, wanted, archive.read_month(cursor, table, interval, month, wanted))
         deleted = archive.delete_month(cursor, table, interval, month)
         if deleted != rows:
-            raise IntegrityError(f"{table} {interval} {month:%Y-%m}: {rows} rows were archived, {deleted} deleted")
-    return Month(table, interval, month, rows, file)
+            what = " ".join(filter(None, (table.name, interval, f"{month:%Y-%m}")))
+            raise IntegrityError(f"{what}: {rows} rows were archived, {deleted} deleted")
+        archive.note_archived(cursor, table, interval, month)
+    return Month(table.name, interval, month, rows, file)
 
 
 def _write(file: Path, wanted: Sequence[Column], portions: Iterator[list[tuple[object, ...]]]) -> int:
-    schema = pa.schema([(c.name, _TURNOVER if c.name == "turnover" else _TYPES[c.type]) for c in wanted])
+    schema = pa.schema([(c.name, _TURNOVER if c.name == "turnover" else _type(c)) for c in wanted])
     fresh = file.with_suffix(".new")
     rows = 0
     with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
@@ -117,18 +139,24 @@ def _write(file: Path, wanted: Sequence[Column], portions: Iterator[list[tuple[o
     return rows
 
 
+def _type(column: Column) -> pa.DataType:
+    return pa.string() if column.as_text else _TYPES.get(column.type, pa.string())
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the archive: these symbols (all when empty) and days, both included; ``interval`` empty for all."""
+    """A part of what the archive has of the market: these symbols (all when empty) and days, both included;
+    ``interval`` empty for all."""
 
     first: date
     last: date
     symbols: Sequence[str] = ()
     interval: str = ""
 
-    def touches(self, _table: str, interval: str, month: str) -> bool:
+    def touches(self, table: str, interval: str, month: str) -> bool:
         """Whether a month's file may hold some of it."""
-        return self.interval in ("", interval) and f"{self.first:%Y-%m}" <= month <= f"{self.last:%Y-%m}"
+        within = f"{self.first:%Y-%m}" <= month <= f"{self.last:%Y-%m}"
+        return TABLES[table].dated and self.interval in ("", interval) and within
 
     def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows that belong to it."""
@@ -149,29 +177,43 @@ def archived(folder: Path, chosen: Chosen = lambda *_: True) -> list[Path]:
     return [
         file
         for file in sorted(newest_first, key=lambda file: (*file.parts[-3:-1], file.name[:7]))
-        if file.parts[-3] in archive.TABLES and chosen(file.parts[-3], file.parts[-2], file.name[:7])
+        if file.parts[-3] in TABLES and chosen(*_told(file))
     ]
+
+
+def _told(file: Path) -> tuple[str, str, str]:
+    """Table, interval (empty: it has none) and month of a file."""
+    return file.parts[-3], "" if file.parts[-2] == _WHOLE else file.parts[-2], file.name[:7]
 
 
 def restore(
     session: Session,
     folder: Path,
     chosen: Chosen = lambda *_: True,
-    part: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
+    part: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
 ) -> Iterator[Month]:
     """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``), and of each of these
-    ``part`` says which rows. Yields how many of them were not there, for each file as it is done."""
-    for file in archived(folder, chosen):
-        table, interval, month = file.parts[-3], file.parts[-2], file.name[:7]
+    ``part`` says which rows (all by default). Yields how many of them were not there, for each file as it is done."""
+    files = archived(folder, chosen)
+    for file, following in zip_longest(files, files[1:]):
+        name, interval, month = _told(file)
+        table, first = TABLES[name], date.fromisoformat(f"{month}-01")
         with session.transaction() as cursor:
-            known = {column.name: column for column in archive.columns(cursor, table)}
-            content = pq.ParquetFile(file)
-            wanted = [known[name] for name in content.schema_arrow.names if name in known]
-            rows = 0
-            for batch in content.iter_batches(_PORTION, columns=[column.name for column in wanted]):
-                kept = part(batch)
-                rows += archive.write_rows(cursor, table, wanted, _csv(kept)) if len(kept) else 0
-        yield Month(table, interval, date.fromisoformat(f"{month}-01"), rows, file)
+            rows = _put_back(cursor, table, file, part or (lambda batch: batch))
+            if part is None and (following is None or _told(following) != _told(file)):
+                archive.note_restored(cursor, table, interval, first)
+        yield Month(name, interval, first, rows, file)
+
+
+def _put_back(cursor: Cursor, table: Table, file: Path, part: Callable[[pa.RecordBatch], pa.RecordBatch]) -> int:
+    known = {column.name: column for column in archive.columns(cursor, table)}
+    content = pq.ParquetFile(file)
+    wanted = [known[name] for name in content.schema_arrow.names if name in known]
+    rows = 0
+    for batch in content.iter_batches(_PORTIONS * table.portion, columns=[column.name for column in wanted]):
+        kept = part(batch)
+        rows += archive.write_rows(cursor, table, wanted, _csv(kept)) if len(kept) else 0
+    return rows
 
 
 def _csv(rows: pa.RecordBatch) -> bytes:

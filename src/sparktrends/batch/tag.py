@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from sparktrends.batch.plan import MEMORY_DAYS, day_start
+from sparktrends.batch.plan import MEMORY_DAYS, day_of, day_start, news_from
 from sparktrends.batch.trends import Day, Story, Trend, ranked, trend_of
 from sparktrends.model import DAY
 from sparktrends.quality import market_of
@@ -15,13 +15,18 @@ from sparktrends.sessions import calendar
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import daily_calls
 from sparktrends.store import trends as rows
+from sparktrends.store.archive import archived_months
 from sparktrends.store.session import Session
-from sparktrends.store.trends import MoodDay, PriceDay, StoryDay
+from sparktrends.store.trends import Ends, MoodDay, NewsHours, PriceDay, StoryDay
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _MOST_DAYS = 251
+_NEWS_DAYS = 414
+"""News are looked at so far back: further than the sessions that a day is held against."""
+_TOLD_DAYS = 100
+"""No news of longer ago make a difference to a day: the sessions of a quarter."""
 Subject = tuple[str, str, list[Day], list[Story]]
 """Source and symbol, its days up to the one in question, and the stories of that day."""
 Tag = Callable[[Sequence[Subject]], Iterable[Trend | None]]
@@ -79,7 +84,9 @@ def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
     """Make and store the trends of a day, the biggest mover first; empty when no series has that day."""
     with session.transaction() as cursor:
         known_at = rows.begin_of(cursor)
-        subjects = subjects_of(rows.prices(cursor, day), rows.moods(cursor, day), rows.stories(cursor, day))
+        prices = rows.prices(cursor, day)
+        hours = news_hours({price.symbol for price in prices}, day)
+        subjects = subjects_of(prices, rows.moods(cursor, hours), rows.stories(cursor, hours, day))
     found = ranked([trend for trend in tag(subjects) if trend is not None], _market) if subjects else []
     with session.transaction() as cursor:
         rows.save(cursor, day, [trend.row() for trend in found])
@@ -87,10 +94,33 @@ def tag_day(session: Session, day: date, tag: Tag) -> list[Trend]:
     return found
 
 
+def news_hours(symbols: Collection[str], day: date) -> NewsHours:
+    """Which news belong to which day, up to ``day``: those from one close to the next to the day of the latter."""
+    until = day_start(day) + DAY
+    exchanges = {market_of(symbol): exchange_of(symbol) for symbol in symbols}
+    ends = []
+    for name in sorted(set(exchanges.values())):
+        closes = calendar(name).closes(until - _NEWS_DAYS * DAY, until)
+        # A session that ends at midnight is that of the day before it.
+        ends.append(Ends(name, closes, [day_of(at - 1) for at in closes]))
+    return NewsHours(exchanges, ends)
+
+
 def stale_days(session: Session, day: date) -> list[date]:
     """The days of the week before of which something came after they were tagged: a quota keeps calls back for days."""
     with session.transaction() as cursor:
-        return rows.stale(cursor, day, MEMORY_DAYS)
+        symbols = rows.priced_lately(cursor, day)
+        week = [day - timedelta(days=back) for back in range(MEMORY_DAYS, 0, -1)]
+        since = [min([day_start(one), *(news_from(symbol, one) for symbol in symbols)]) for one in week]
+        return rows.stale(cursor, week, since)
+
+
+def archived_news(session: Session, day: date) -> list[date]:
+    """The months of news in the archive without which a day that was told once would be told otherwise."""
+    with session.transaction() as cursor:
+        if not rows.of_day(cursor, day):
+            return []
+        return archived_months(cursor, "news", "", day - timedelta(days=_TOLD_DAYS), day)
 
 
 def prices_expected(session: Session, day: date) -> bool:

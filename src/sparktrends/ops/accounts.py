@@ -68,7 +68,7 @@ SERVICES: tuple[Service, ...] = (
         (RAW_BARS, RAW_PAYLOADS, QUARANTINE),
         changes=_EVERY_TABLE,
         deletes=True,
-        payloads=("SELECT", "INSERT", "UPDATE"),
+        payloads=("SELECT", "INSERT", "UPDATE", "DELETE"),
     ),
     Service("audit", reads=(RAW_TRADES, RAW_BARS, QUARANTINE)),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sparktrends.alerts.channels import Tools, build
 from sparktrends.alerts.transport import guarded_post
+from sparktrends.batch.limits import limits_of as days_kept
 from sparktrends.net import AddressGuard
 from sparktrends.ops.analysing import rules_path, tags_of
 from sparktrends.ops.channels import channel_blocks, operational_channels
@@ -24,6 +25,7 @@ def require_good_settings(settings: Settings, clock: Clock) -> None:
     settings.seconds("stale_after_s")
     settings.only("daily", "calls")
     limits_of(settings)
+    days_kept(settings.table("retention"))
     rules_path(settings)
     tags_of(settings)
     operational_channels(settings)

@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,12 +19,11 @@ from sparktrends.batch.refused import RefusedLoader
 from sparktrends.batch.schedule import Tried, due
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import QUARANTINE, RAW_PAYLOADS
-from sparktrends.errors import Fenced, Retryable, SparkTrendsError, Terminal
+from sparktrends.errors import Fenced, Retryable, Terminal
 from sparktrends.model import SECOND
 from sparktrends.net import JsonFile
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
-from sparktrends.ops.jobs import Done
 from sparktrends.ops.supervise import tied
 from sparktrends.store.session import Session
 from sparktrends.telemetry import Clock
@@ -40,22 +39,22 @@ SETTLE_S = 60.0
 
 @dataclass
 class Follower:
-    """Loads, and (with ``arguments``) runs ``batch daily`` in a process of its own, so that Spark goes when it is done.
+    """Loads, and runs retention and (with ``arguments``) ``batch daily`` in processes of their own, so that Spark and
+    memory go when they are done, and nothing here waits for them.
 
-    ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked. ``retain`` does the
-    retention. After each commit it judges the minutes that changed across all symbols: ``channels`` hear of a market
-    that moves as one.
+    ``arguments`` are those of ``batch daily`` beside the date; None means that nobody is asked. After each commit it
+    judges the minutes that changed across all symbols: ``channels`` hear of a market that moves as one.
     """
 
     where: Endpoints
     home: Home
     clock: Clock
     stopping: threading.Event
-    retain: Callable[[], Done]
     arguments: Sequence[str] | None = None
     channels: Sequence[str] = ("console",)
     _ends: dict[str, dict[int, int]] = field(default_factory=dict)
     _child: subprocess.Popen[bytes] | None = None
+    _retention: subprocess.Popen[bytes] | None = None
     _day: date | None = None
 
     def run(self) -> None:
@@ -73,9 +72,10 @@ class Follower:
                 self._retain()
                 if self.arguments is not None and self.clock() > ready:
                     self._tend(self.arguments)
-        if self._child is not None and self._child.poll() is None:
-            self._child.terminate()
-            self._child.wait()
+        for child in (self._child, self._retention):
+            if child is not None and child.poll() is None:
+                child.terminate()
+                child.wait()
 
     def _judge(self, market: MarketStep) -> None:
         """Judge what was committed since the last time. The database may be away for a while."""
@@ -86,6 +86,12 @@ class Follower:
 
     def _retain(self) -> None:
         """Archive what is over its limit, a week after the first start or the last time."""
+        if self._retention is not None:
+            if self._retention.poll() is None:
+                return
+            if self._retention.returncode != 0:
+                _log.error("old months stay where they are: batch retention ended with %s", self._retention.returncode)
+            self._retention = None
         last, today = JsonFile(self.home.run / "retention.json"), day_of(self.clock())
         before = date.fromisoformat((last.load() or {}).get("day", "0001-01-01"))
         if (today - before).days < _WEEK:
@@ -93,17 +99,16 @@ class Follower:
         # Before it is done: what fails is tried again in a week, not at every look.
         last.save({"day": today.isoformat()})
         if before != date.min:
-            try:
-                _log.info(self.retain().words)
-            except SparkTrendsError as error:
-                _log.error("old months stay where they are: %s", error)
+            self._retention = self._start("retention")
 
     def _tend(self, arguments: Sequence[str]) -> None:
         """Write down how a run ended; begin one that is due."""
         tried = JsonFile(self.home.run / "daily.json")
         if self._child is None:
             self._day = due(self.clock(), Tried.read(tried.load()))
-            self._child = self._start(self._day, arguments) if self._day else None
+            if self._day:
+                _log.info("the daily work of %s begins", self._day)
+                self._child = self._start("daily", "--date", self._day.isoformat(), *arguments)
         elif self._day and self._child.poll() is not None:
             complete = self._child.returncode == 0
             tried.save(Tried(self._day, self.clock(), complete).state())
@@ -125,7 +130,7 @@ class Follower:
                 self._ends[topic] = ends  # said once for each new record: only a person can mend it
                 _log.error("%s cannot be loaded: %s", topic, error)
 
-    def _start(self, day: date, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        _log.info("the daily work of %s begins", day)
-        command = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), "batch", "daily"]
-        return subprocess.Popen(tied([*command, "--date", day.isoformat(), *arguments]), stdin=subprocess.DEVNULL)
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        """``sparktrends batch …`` over the same home."""
+        command = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), "batch", *words]
+        return subprocess.Popen(tied(command), stdin=subprocess.DEVNULL)

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 from sparktrends.batch import flatten, score, tag
 from sparktrends.batch.fetch import Outcome, Provider
 from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
+from sparktrends.batch.limits import limits_of
 from sparktrends.batch.load import Loader
 from sparktrends.batch.plan import Stretch, chosen_symbols, day_of, stretches
 from sparktrends.batch.profile import profile_day
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
 from sparktrends.batch.reporting import unreported_days, write_report
-from sparktrends.batch.retention import Month, limits_of, restore, retain
+from sparktrends.batch.retention import Month, log_begin, restore, retain
 from sparktrends.batch.trends import Trend
 from sparktrends.batch.truth import run as compare_day
 from sparktrends.bus.producer import Producer
+from sparktrends.bus.reader import Reader
 from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
@@ -211,6 +213,10 @@ class Jobs:
         stale = tag.stale_days(self.session, day)
         for past in stale:
             self._tag(past)
+        if gone := tag.archived_news(self.session, day):
+            restore = "sparktrends batch restore --table news --month"
+            left = tuple(f"news of {month:%Y-%m} are in the archive: {restore} {month:%Y-%m}" for month in gone)
+            return Done(f"{day} stays as it was told", {"day": day, "tagged": 0, "again": stale}, left)
         found = self._tag(day)
         fields = {"day": day, "tagged": len(found), "again": stale}
         lacking = tag.ask_again(self.session, day)
@@ -268,7 +274,12 @@ class Jobs:
     def retention(self, today: date) -> Done:
         """Archive the months that are over the limits of ``[retention]``."""
         limits = limits_of(self.settings.table("retention"))
-        return self._months(retain(self.session, self.archive, limits, today), "archived")
+
+        def logged_since() -> date:
+            with Reader(self.where.kafka) as log:
+                return log_begin(log, today)
+
+        return self._months(retain(self.session, self.archive, limits, today, logged_since), "archived")
 
     def restore(self, table: str, interval: str, month: str) -> Done:
         """Put archived months back; empty words mean all. What the archive does not have is missing."""
@@ -288,7 +299,7 @@ class Jobs:
     def _months(self, made: Iterable[Month], what: str) -> Done:
         months = []
         for one in made:
-            self.say(f"{one.table} {one.interval} {one.month:%Y-%m}: {one.rows:,} rows {what}")
+            self.say(f"{' '.join(filter(None, (one.table, one.interval)))} {one.month:%Y-%m}: {one.rows:,} rows {what}")
             months.append(one)
         return months_done(months, what)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -179,6 +180,11 @@ class Snapshot:
             "ON l.topic = r.topic AND l.partition = r.partition AND l.topic_id = r.topic_id"
         )
         return {(topic, partition, offset) for topic, partition, offset in found}
+
+    def archived(self) -> set[tuple[str, str, date]]:
+        """(table, interval, first day of the month) of what retention took out and nobody put back."""
+        found = self._all("SELECT table_name, interval, month FROM core.archived")
+        return {(table, interval, month) for table, interval, month in found}
 
     def late_trades(self, place: LedgerRow) -> Iterator[Row]:
         """(offset, LATE_COLUMNS …, folded) of one partition by offset."""

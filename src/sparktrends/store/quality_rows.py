@@ -58,6 +58,12 @@ def series_known(cursor: Cursor) -> list[SeriesRow]:
     return [SeriesRow(*row) for row in cursor.fetchall()]
 
 
+def judged(cursor: Cursor, day: date, since: int) -> set[int]:
+    """The series whose day was judged at or after ``since`` (µs UTC)."""
+    cursor.execute("SELECT series FROM core.quality WHERE day = %s AND updated_at >= core.at(%s)", (day, since))
+    return {int(series) for (series,) in cursor}
+
+
 def minutes(cursor: Cursor, series: int, start: int, end: int) -> Iterator[MinuteRow]:
     """The final minutes of [start, end), oldest first: ours, the provider's, or both."""
     cursor.execute(_MINUTES, {"series": series, "start": start, "end": end})

@@ -91,9 +91,14 @@ def note_removed(tx: Transaction, series: int, places: Iterable[Place], ids: Map
     )
 
 
+# A trade whose minute is in the archive waits until that is restored: alone it would stand for the minute, and for the
+# hour and the day, which are made anew of the minutes that are there.
 _OPEN = """l.folded_at IS NULL AND l.ts >= %(since)s AND l.ts < %(until)s AND NOT EXISTS (
     SELECT FROM core.repeats r WHERE r.topic = l.topic AND r.topic_id = l.topic_id AND r.partition = l.partition
-       AND r.log_offset = l.log_offset)"""
+       AND r.log_offset = l.log_offset)
+  AND (s.source LIKE '%%~replay' OR NOT EXISTS (
+    SELECT FROM core.archived a WHERE a.table_name = 'bars' AND a.interval = '1m'
+       AND a.month = date_trunc('month', core.at(l.ts) AT TIME ZONE 'UTC')::date))"""
 _LATE = """
 SELECT l.topic, l.partition, l.log_offset, l.appended, l.ts, l.price, l.size, l.trade_id, l.conditions, l.arrival
 FROM core.late_trades l JOIN core.series s ON s.id = l.series AND s.source = %(source)s AND s.symbol = %(symbol)s

@@ -42,6 +42,22 @@ class StoryDay(NamedTuple):
     topics: list[str]
 
 
+class Ends(NamedTuple):
+    """Of an exchange: when sessions ended (µs UTC, rising), and the days they are of."""
+
+    exchange: str
+    closes: list[int]
+    days: list[date]
+
+
+class NewsHours(NamedTuple):
+    """Whose news belong to which day: the exchange of each market (`quality.market_of`), and when its sessions ended.
+    A story belongs to the first session that ends after it was published."""
+
+    exchanges: Mapping[str, str]
+    ends: Sequence[Ends]
+
+
 # Only series that have the day itself; of these what lies up to 400 days before it, on one basis: a split is no fall.
 _PRICES = """
 WITH chosen AS (SELECT DISTINCT p.series FROM market.bars_adjusted p
@@ -56,12 +72,18 @@ ORDER BY p.source, p.symbol, p.start
 # Several providers tell the same story: it counts once. Tether is a dollar to whoever writes about Bitcoin.
 _STORIES = """
 SELECT DISTINCT ON (kind, symbol, day, n.headline_key)
-    coalesce(substring(n.source FROM '~.*$'), '') AS kind, regexp_replace(m.symbol, '/USD[TC]$', '/USD') AS symbol,
-    (n.published_at AT TIME ZONE 'UTC')::date AS day, n.headline, coalesce(m.score, n.score) AS score,
+    coalesce(substring(n.source FROM '~.*$'), '') AS kind, k.symbol,
+    e.days[width_bucket(n.published_at, e.closes) + 1] AS day, n.headline, coalesce(m.score, n.score) AS score,
     coalesce(m.label, n.label) AS label, n.topics
 FROM core.news n JOIN core.mentions m ON m.source = n.source AND m.story = n.id
-WHERE n.published_at >= %(since)s::date::timestamp AT TIME ZONE 'UTC'
-  AND n.published_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND n.score IS NOT NULL
+JOIN unnest(%(symbols)s::text[], %(exchanges)s::text[]) AS k(symbol, exchange)
+    ON k.symbol = regexp_replace(m.symbol, '/USD[TC]$', '/USD')
+JOIN (
+    SELECT r.exchange, r.days, ARRAY(SELECT core.at(c) FROM unnest(r.closes) AS c ORDER BY c) AS closes
+    FROM jsonb_to_recordset(%(ends)s::jsonb) AS r(exchange text, closes bigint[], days date[]) OFFSET 0
+) e ON e.exchange = k.exchange
+WHERE n.published_at >= core.at(%(since)s) AND n.published_at < core.at(%(until)s) AND n.score IS NOT NULL
+  AND n.published_at >= e.closes[1] AND n.published_at < e.closes[cardinality(e.closes)]
 ORDER BY kind, symbol, day, n.headline_key, n.published_at, n.source, n.id
 """
 # As numeric the mean has the same digits in whatever order the rows are met.
@@ -96,16 +118,28 @@ def never_priced(cursor: Cursor, symbols: Sequence[str]) -> set[str]:
     return {str(symbol) for (symbol,) in cursor}
 
 
-def moods(cursor: Cursor, day: date) -> list[MoodDay]:
-    """The mean sentiment of each symbol on each day up to ``day``."""
-    cursor.execute(_MOODS.encode(), {"day": day, "since": date.fromordinal(day.toordinal() - 400)})
+def moods(cursor: Cursor, hours: NewsHours) -> list[MoodDay]:
+    """The mean sentiment of each market on each of its days."""
+    cursor.execute(_MOODS.encode(), _of(hours))
     return [MoodDay(*row) for row in cursor]
 
 
-def stories(cursor: Cursor, day: date) -> list[StoryDay]:
+def stories(cursor: Cursor, hours: NewsHours, day: date) -> list[StoryDay]:
     """The stories of the day, those that say most first."""
-    cursor.execute(_OF_DAY.encode(), {"day": day, "since": day})
+    ends = [Ends(name, closes[-2:], days[-2:]) for name, closes, days in hours.ends if days[-1:] == [day]]
+    cursor.execute(_OF_DAY.encode(), _of(hours._replace(ends=ends)))
     return [StoryDay(*row) for row in cursor]
+
+
+def _of(hours: NewsHours) -> dict[str, object]:
+    times = [at for ends in hours.ends for at in ends.closes]
+    return {
+        "symbols": list(hours.exchanges),
+        "exchanges": list(hours.exchanges.values()),
+        "ends": json.dumps([ends._asdict() for ends in hours.ends], default=str),
+        "since": min(times, default=0),
+        "until": max(times, default=0),
+    }
 
 
 _COLUMNS = (
@@ -145,8 +179,9 @@ def of_day(cursor: Cursor, day: date) -> list[dict[str, Any]]:
 
 
 _STALE = """
-SELECT d.day FROM core.days_told d WHERE d.day >= %(day)s::date - %(days)s AND d.day < %(day)s::date AND (
-    EXISTS (SELECT FROM core.news n WHERE n.published_at >= d.day::timestamp AT TIME ZONE 'UTC'
+SELECT d.day FROM core.days_told d JOIN unnest(%(days)s::date[], %(since)s::bigint[]) AS k(day, since) USING (day)
+WHERE (
+    EXISTS (SELECT FROM core.news n WHERE n.published_at >= core.at(k.since)
         AND n.published_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC' AND n.updated_at > d.tagged_at)
     OR EXISTS (SELECT FROM core.series s JOIN core.provider_bars p ON p.series = s.id AND p.interval = '1d'
         AND p.start = d.day::timestamp AT TIME ZONE 'UTC' AND p.closed AND p.updated_at > d.tagged_at))
@@ -176,9 +211,10 @@ def set_reported(cursor: Cursor, day: date, at: datetime) -> None:
     cursor.execute("UPDATE core.days_told SET reported_at = %s WHERE day = %s", (at, day))
 
 
-def stale(cursor: Cursor, day: date, days: int) -> list[date]:
-    """Which of the ``days`` before ``day`` were tagged before something of them came or was scored, oldest first."""
-    cursor.execute(_STALE, {"day": day, "days": days})
+def stale(cursor: Cursor, days: Sequence[date], since: Sequence[int]) -> list[date]:
+    """Which of the days, whose news begin at the times ``since`` (µs UTC), were tagged before something of them came or
+    was scored, oldest first."""
+    cursor.execute(_STALE, {"days": list(days), "since": list(since)})
     return [one for (one,) in cursor]
 
 

@@ -81,7 +81,8 @@ def measure(owner: str, reader: str, folder: Path, size: Size) -> dict[str, Any]
             )
         _fill(session, 0, size.minutes(size.moved))
         with _timed(figures, "archive_s"):
-            out = sum(month.rows for month in retain(session, folder, {"1m": 1}, _LATER) if month.table == "bars")
+            moved = retain(session, folder, {"1m": 1}, _LATER, lambda: _LATER)
+            out = sum(month.rows for month in moved if month.table == "bars")
         with _timed(figures, "restore_s"):
             back = sum(month.rows for month in restore(session, folder) if month.table == "bars")
         if not out == back == size.moved:

@@ -236,14 +236,14 @@ def _truth_line(series: Mapping[str, Any]) -> str:
 @json_option
 @pass_context
 def retention(context: Context, as_json: bool) -> None:
-    """Move months of bars and metrics that are over the limits of [retention] into Parquet files."""
+    """Move months of bars, news, answers and all else that grows into Parquet files, by the limits of [retention]."""
     with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.retention(day_of(system_clock())), as_json=as_json)
 
 
 @batch.command()
-@click.option("--table", type=click.Choice(TABLES), help="Only this one; all by default.")
-@click.option("--interval", type=click.Choice(list(INTERVALS)), help="Only bars and metrics of this interval.")
+@click.option("--table", type=click.Choice(list(TABLES)), help="Only this one; all by default.")
+@click.option("--interval", type=click.Choice(list(INTERVALS)), help="Only bars, metrics and signals of this interval.")
 @click.option("--month", type=click.DateTime(["%Y-%m"]), metavar="YYYY-MM", help="Only this month.")
 @json_option
 @pass_context
@@ -263,17 +263,8 @@ def follow(context: Context, daily: bool, choice: Choice) -> None:
     settings, stopping = ready(context), stop_event()
     expose(settings, "batch")
     arguments = daily_arguments(choice) if daily else None
-    with jobs_of(settings, as_json=True) as jobs:
-        home = Home.open(settings.home)
-        Follower(
-            jobs.where,
-            home,
-            system_clock,
-            stopping,
-            lambda: jobs.retention(day_of(system_clock())),
-            arguments,
-            channels=all_channels(settings),
-        ).run()
+    home, channels = Home.open(settings.home), all_channels(settings)
+    Follower(endpoints(settings), home, system_clock, stopping, arguments, channels=channels).run()
 
 
 batch.add_command(repair)
