@@ -112,6 +112,11 @@ def test_settings_that_contradict_are_told(folder: Path, name: str) -> None:
     assert [f.problem for f in found] == [problem]
 
 
+def test_a_container_lacks_nothing_that_its_part_does_not_need(folder: Path) -> None:
+    env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PASSWORD": "x1y2z3", "SPARKTRENDS_CONTAINER": "1"}
+    assert findings(folder, env, "settings") == []
+
+
 def test_a_check_that_fails_is_a_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_java(*_: object) -> None:
         raise NotFound("no Java 17 or 21 was found", hint="install one")
