@@ -220,6 +220,14 @@ def test_an_account_at_the_broker_may_what_its_row_says(allowed: SecureBroker, s
     assert Admin(connection).names() == {*service.reads, *service.writes, *service.watches}
 
 
+@slow
+def test_how_a_topic_is_set_is_for_the_administrator_and_its_name_for_who_uses_it(allowed: SecureBroker) -> None:
+    own = Admin(as_service(allowed, "batch"))
+    assert own.names() == set(TOPICS)
+    with pytest.raises(AccessDenied):
+        own.plan()
+
+
 def written(connection: Connection) -> set[str]:
     """The topics that took a record. A plain client: what ours do when they are refused is tried elsewhere."""
     told: dict[str, object] = {}
@@ -287,7 +295,7 @@ def test_every_service_does_its_work_with_its_own_account(services: Services) ->
     streaming = services.start("stream")
     alerting = services.start("alerts")
     serving = services.start("api", "--port", str(port))
-    following = services.start("batch", "batch", "follow")
+    following = services.start("batch", "follow")
     showing = services.start("dashboard", "--port", str(page))
     until(lambda: product.folded() > 2_000, 150, lambda: feeding.err[-1500:] + streaming.err[-3000:])
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/symbols", timeout=60) as answer:

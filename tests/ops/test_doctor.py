@@ -85,6 +85,15 @@ def test_a_full_disk_is_a_problem(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert "are free on the disk" in found.what
 
 
+def test_a_cache_that_cannot_be_written_is_a_problem_until_the_jars_are_in_it(folder: Path) -> None:
+    (folder / "cache").write_text("a file where a folder should be")
+    (found,) = findings(folder, only="cache")
+    assert found.problem
+    assert "XDG_CACHE_HOME" in found.do
+    (folder / "cache").unlink()
+    assert findings(folder, only="cache") == []
+
+
 def test_a_jar_with_a_wrong_byte_is_named(tmp_path: Path) -> None:
     assert damaged(tmp_path) == []
     place = _place(tmp_path, "demo", read_lock(LOCK)["demo"])

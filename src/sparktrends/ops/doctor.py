@@ -80,6 +80,15 @@ def _jars(settings: Settings, _clock: Clock) -> Iterator[Finding]:
         )
 
 
+def _cache(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    nearest = next(folder for folder in (settings.cache, *settings.cache.parents) if folder.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    # That of an image cannot be written, and need not.
+    if not writable and not jars.fetched(settings.cache):
+        advice = "make it yours, or name another folder with XDG_CACHE_HOME"
+        yield Finding("cache", f"{settings.cache} cannot be written, and the jars are not in it", advice)
+
+
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if Home.running(settings.home):
         return
@@ -173,6 +182,7 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
 CHECKS: dict[str, Check] = {
     "python": _python,
     "java": _java,
+    "cache": _cache,
     "jars": _jars,
     "disk": _disk,
     "home": _home,

@@ -176,6 +176,12 @@ def damaged(cache: Path, path: Path = LOCK) -> list[Path]:
     return [file for folder, entries in places.items() if folder.is_dir() for file in faults(folder, entries)]
 
 
+def fetched(cache: Path, names: Iterable[str] = (BROKER, CONNECTOR, DEMO), path: Path = LOCK) -> bool:
+    """Whether these sets lie in the cache, so that a start writes nothing there."""
+    lock = read_lock(path)
+    return all(_place(cache, name, lock[name]).is_dir() for name in names)
+
+
 def faults(folder: Path, entries: Mapping[str, Entry]) -> list[Path]:
     """The files of the lock that are missing from ``folder`` or differ by a single bit."""
     return [folder / file for file, entry in entries.items() if _measure(folder / file) != entry]
