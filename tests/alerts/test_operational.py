@@ -77,6 +77,14 @@ def ledger(world: World, partition: int, stored: int, age_s: float = 0) -> None:
     )
 
 
+def commit(world: World, number: int, age_s: float) -> None:
+    """A commit of shard 1/1, made so long ago."""
+    at = world.now - int(age_s * SECOND)
+    world.rows("INSERT INTO core.changes VALUES ('1/1', %s, core.at(%s), '{}', '{}', '{}')", number, at)
+    shards = "INSERT INTO core.shards (shard, commit) VALUES ('1/1', %s)"
+    world.rows(f"{shards} ON CONFLICT (shard) DO UPDATE SET commit = excluded.commit", number)
+
+
 def judged(world: World, source: str, score: float) -> None:
     """The day before now, judged just now."""
     series(world, source, "BTC/USD", 0)
@@ -172,6 +180,22 @@ class TestConditions:
         assert [room.step(), room.step(61)] == [[], [("ops.lag", "firing")]]
         ledger(world, 0, 3)  # the loss was accepted
         assert room.step(5) == [("ops.lag", "resolved")]
+
+    def test_a_reader_that_does_not_follow_is_told_until_it_does(self, world: World) -> None:
+        commit(world, 1, age_s=7_200)
+        commit(world, 2, age_s=3_500)
+        cursors = "INSERT INTO core.cursors (reader, shard, commit) VALUES ('market', '1/1', 0), ('out', '1/1', 1)"
+        world.rows(cursors)
+        room = Room(world)
+        # After a start it has ten minutes to catch up.
+        assert [room.step(), room.step(599)] == [[], []]
+        assert room.step(1) == [("ops.readers", "firing")]
+        ((title,),) = world.rows("SELECT title FROM core.alerts")
+        assert title.startswith("reader market has not followed shard 1/1 for 2 h (2 commits wait): start it again")
+        world.rows("DELETE FROM core.changes WHERE commit = 1")
+        assert room.step(5) == [("ops.readers", "firing")]
+        world.rows("UPDATE core.cursors SET commit = 2")
+        assert room.step(5) == [("ops.readers", "resolved")]
 
     def test_a_full_disk_fires_until_there_is_room_again(self, world: World) -> None:
         room = Room(world)

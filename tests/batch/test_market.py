@@ -15,6 +15,7 @@ from commit.world import LAWS, LIMITS, MINUTE, SECOND, Pen, Road, T, chain, rows
 from sparktrends.batch import market
 from sparktrends.batch.market import MarketStep
 from sparktrends.commit import Analysis, Laws
+from sparktrends.store import followers
 from sparktrends.store.deliveries import Limits, Outbox, Settlement
 from sparktrends.store.session import Session
 
@@ -73,6 +74,24 @@ def test_a_fall_of_all_is_one_event_and_a_jump_of_one_is_its_own(database: str, 
     assert (rule, start, status, silent) == ("market_move", fall[0], "resolved", None)
     # Five minutes are calm: the event is over at the end of the last of them.
     assert minute_of(over) == FALL + 6
+    road.close()
+
+
+def test_what_moved_while_nobody_followed_for_days_is_found_in_the_tables(
+    database: str, step: Callable[[], int]
+) -> None:
+    road = Road(database, written().log, LAWS)
+    place = next(iter(road.log))
+    road.commit(road.ranges({place: 1}))
+    step()
+    road.all()
+    rows(database, "UPDATE core.changes SET at = at - interval '2 days'")
+    with closing(Session(database, "test")) as session, session.transaction() as cursor:
+        assert followers.prune(cursor, ["1/1"], road.now) == 2
+    assert step() >= 10
+    assert step() == 0
+    assert [minute_of(start) for start, *_ in rows(database, FOUND)] == [FALL]
+    assert [minute_of(start) for start, *_ in rows(database, ALONE)] == [JUMP]
     road.close()
 
 

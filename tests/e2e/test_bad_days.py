@@ -86,6 +86,31 @@ def test_the_first_run_without_network_is_exit_3(product: Product, nowhere: dict
     assert not product.processes()
 
 
+def test_ctrl_c_during_the_first_download_ends_at_once_and_leaves_nothing(product: Product) -> None:
+    cache = product.home / "cache"
+    with socket.socket() as silent:
+        # A proxy that takes the call and says nothing: the download lasts as long as the test wants.
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        there = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        proxied = {"HTTPS_PROXY": there, "https_proxy": there}
+        up = product.start("up", "--json", env={"XDG_CACHE_HOME": str(cache), **proxied})
+        until(lambda: list(cache.glob("sparktrends/jars/.fetch-*/ivy.xml")), 60, lambda: up.err)
+        assert up.stop(signal.SIGINT, seconds=30) == 0, up.err
+    assert up.json()["started"] is False
+    assert "Traceback" not in up.err
+    assert list(cache.glob("sparktrends/jars/.fetch-*")) == []
+    assert [folder for folder in cache.glob("sparktrends/jars/*") if folder.is_dir()] == []
+    until(lambda: not product.processes(), 60, lambda: product.processes())
+
+
+def test_a_cache_that_cannot_be_used_is_said(product: Product) -> None:
+    (product.folder / "cache").write_text("a file where a folder should be")
+    refused = product.run("up", code=2, env={"XDG_CACHE_HOME": str(product.folder / "cache")}, seconds=60)
+    assert "make it yours, or name another folder with XDG_CACHE_HOME" in sentence(refused)
+    assert not product.processes()
+
+
 @pytest.fixture
 def damaged_cache(product: Product, cache: Path, resolver: jars.Resolver) -> Path:
     """A copy of the user's cache in which one byte of a jar of the broker is another; hard links save the copying."""

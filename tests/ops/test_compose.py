@@ -148,6 +148,49 @@ def test_production_gives_each_of_our_services_an_account_of_its_own() -> None:
     assert re.findall(r"name=(\w+)", made) == [ADMIN, *accounts.NAMES]
 
 
+PROVIDERS = {"FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY"}
+OWNER, READER = "POSTGRES_PASSWORD", "POSTGRES_READER_PASSWORD"
+SECRETS = {
+    "postgres": {"POSTGRES_SUPERUSER_PASSWORD", OWNER}, "kafka": set(), "kafka-ui": set(), "prometheus": set(),
+    "pgadmin": {"PGADMIN_PASSWORD", READER}, "grafana": {"GRAFANA_PASSWORD"}, "spark-master": {"SPARK_SECRET"},
+    "spark-worker": {"SPARK_SECRET"}, "setup": {OWNER, READER}, "runner": {OWNER, "SPARK_SECRET"}, "follow": {OWNER},
+    "ingest": {OWNER, "BINANCE_API_KEY", *PROVIDERS}, "alerts": {OWNER, "SLACK_WEBHOOK"}, "api": {OWNER, READER},
+    "dashboard": {OWNER, READER}, "airflow": {OWNER, *PROVIDERS},
+}  # fmt: skip
+"""Service → the secrets that it is given on one machine."""
+BROKER, EACH = "KAFKA_ADMIN_PASSWORD", {accounts.secret_of(name) for name in accounts.NAMES}
+"""The broker's administrator, and each service's own password."""
+SECURED = {
+    **SECRETS,
+    # Who makes the accounts; the controllers of the running broker know each other by certificate.
+    "postgres": SECRETS["postgres"] | EACH, "kafka-format": {BROKER} | EACH, "kafka": {BROKER},
+    "setup": {OWNER, READER, BROKER}, "accounts": {OWNER, BROKER}, "runner": {"STREAM_PASSWORD", "SPARK_SECRET"},
+    "follow": {"BATCH_PASSWORD"}, "ingest": {"INGEST_PASSWORD", "BINANCE_API_KEY", *PROVIDERS},
+    "alerts": {"ALERTS_PASSWORD", "SLACK_WEBHOOK"}, "api": {"API_PASSWORD", READER},
+    "dashboard": {"DASHBOARD_PASSWORD", READER}, "airflow": {"BATCH_PASSWORD", *PROVIDERS},
+}  # fmt: skip
+"""Service → the secrets that it is given in production."""
+
+
+def secrets_of(service: dict[str, Any]) -> set[str]:
+    """The variables of `.env` that hold a secret and reach this container in any way."""
+    named = {name for name, *_ in variables(yaml.safe_dump(service, width=10**6))}
+    return {name for name in named if re.search("PASSWORD|SECRET|_KEY|WEBHOOK", name)}
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A service of both files, as Compose merges them: variables by name, the rest by what the overlay says."""
+    environment = {**base.get("environment", {}), **over.get("environment", {})}
+    return {**base, **over, **({"environment": environment} if environment else {})}
+
+
+def test_a_service_is_given_the_secrets_that_it_needs_and_no_other() -> None:
+    base, overlay = services(compose.base()), services(compose.production())
+    assert {name: secrets_of(service) for name, service in base.items()} == SECRETS
+    names = base.keys() | overlay.keys()
+    assert {name: secrets_of(merged(base.get(name, {}), overlay.get(name, {}))) for name in names} == SECURED
+
+
 def test_no_door_of_productions_broker_is_open_to_strangers() -> None:
     text = services(compose.production())["kafka"]["environment"]["FILE_1"]
     told = dict(line.split("=", 1) for line in text.splitlines())

@@ -85,6 +85,15 @@ def test_a_full_disk_is_a_problem(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert "are free on the disk" in found.what
 
 
+def test_a_cache_that_cannot_be_written_is_a_problem_until_the_jars_are_in_it(folder: Path) -> None:
+    (folder / "cache").write_text("a file where a folder should be")
+    (found,) = findings(folder, only="cache")
+    assert found.problem
+    assert "XDG_CACHE_HOME" in found.do
+    (folder / "cache").unlink()
+    assert findings(folder, only="cache") == []
+
+
 def test_a_jar_with_a_wrong_byte_is_named(tmp_path: Path) -> None:
     assert damaged(tmp_path) == []
     place = _place(tmp_path, "demo", read_lock(LOCK)["demo"])
@@ -110,6 +119,11 @@ def test_settings_that_contradict_are_told(folder: Path, name: str) -> None:
     env, what, problem = CONTRADICTIONS[name]
     found = [f for f in findings(folder, env, "settings") if what in f.what]
     assert [f.problem for f in found] == [problem]
+
+
+def test_a_container_lacks_nothing_that_its_part_does_not_need(folder: Path) -> None:
+    env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PASSWORD": "x1y2z3", "SPARKTRENDS_CONTAINER": "1"}
+    assert findings(folder, env, "settings") == []
 
 
 def test_a_check_that_fails_is_a_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,14 @@ import hashlib
 import os
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sparktrends.errors import DiskFull, IntegrityError, Unavailable
+from sparktrends.errors import BadSetting, DiskFull, IntegrityError, Unavailable
 from sparktrends.ops import jars
 from sparktrends.ops.java import Java
 
@@ -108,6 +111,40 @@ def test_a_silent_network_is_given_up(shop: Path, monkeypatch: pytest.MonkeyPatc
     ivy(shop, "#!/bin/sh\nexec sleep 600\n")
     with pytest.raises(Unavailable, match="cannot be downloaded"):
         resolver(shop).ensure(["demo"])
+
+
+def test_a_download_ends_when_nobody_waits_for_it(shop: Path) -> None:
+    ivy(shop, "#!/bin/sh\necho run >> {folder}/runs\nexec sleep 600\n")
+    made = replace(resolver(shop), stopping=(shop / "runs").exists)
+    with pytest.raises(Unavailable, match="the download was interrupted: the next start fetches what is missing"):
+        made.ensure(["demo"])
+    assert runs(shop) == 1
+    assert not list((shop / "cache" / "jars").glob(".fetch-*"))
+    ivy(shop, IVY)
+    assert len(resolver(shop).ensure(["demo"])["demo"]) == 2
+
+
+def test_who_waits_for_another_start_can_be_stopped(shop: Path) -> None:
+    ivy(shop, "#!/bin/sh\necho run >> {folder}/runs\nexec sleep 600\n")
+    over = threading.Event()
+    first = replace(resolver(shop), stopping=over.is_set)
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(first.ensure, ["demo"])
+        while not (shop / "runs").exists():
+            time.sleep(0.05)
+        with pytest.raises(Unavailable, match="interrupted"):
+            replace(resolver(shop), stopping=lambda: True).ensure(["demo"])
+        over.set()
+        with pytest.raises(Unavailable, match="interrupted"):
+            fetching.result(60)
+    assert runs(shop) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_said(shop: Path) -> None:
+    (shop / "cache").write_text("a file where a folder should be")
+    with pytest.raises(BadSetting, match="XDG_CACHE_HOME") as caught:
+        resolver(shop).ensure(["demo"])
+    assert str(caught.value).startswith(f"the cache {shop / 'cache'} cannot be written (")
 
 
 def test_two_starts_at_once_fetch_once(shop: Path) -> None:

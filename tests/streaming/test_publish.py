@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -21,7 +22,16 @@ from sparktrends.bus.kafka import Admin, Connection, Reader, wait_ready
 from sparktrends.bus.topics import OUT_BARS, OUT_SIGNALS
 from sparktrends.ops.stack import Stack
 from sparktrends.store.connect import connect
-from sparktrends.store.followers import prune, shards_followed
+from sparktrends.store.followers import (
+    READ_FOR,
+    WAITED_FOR,
+    Missed,
+    Page,
+    move_cursor,
+    next_page,
+    prune,
+    shards_followed,
+)
 from sparktrends.streaming.publish import OutPublisher, publishing
 
 pytestmark = pytest.mark.e2e
@@ -197,10 +207,68 @@ def test_changes_are_kept_until_every_reader_has_them(connection: Connection, ro
     rows(road.dsn, "INSERT INTO core.cursors VALUES ('out', '1/1', 3), ('other', '1/1', 2)")
     kept = "SELECT commit FROM core.changes ORDER BY commit"
     with connect(road.dsn) as writer, writer.cursor() as cursor:
-        assert prune(cursor, ["1/1"], road.now - 1) == 0
-        assert prune(cursor, ["2/2"], road.now + 1) == 0
-        assert prune(cursor, ["1/1"], road.now + 1) == 2
+        assert prune(cursor, ["1/1"], road.now + READ_FOR) == 0
+        assert prune(cursor, ["2/2"], road.now + READ_FOR + 1) == 0
+        assert prune(cursor, ["1/1"], road.now + READ_FOR + 1) == 2
     assert rows(road.dsn, kept) == [(3,), (4,)]
+
+
+def prune_all_but(road: Road, kept: int) -> None:
+    """A day later: changes are pruned that are too old, whoever has not read them."""
+    rows(road.dsn, "UPDATE core.changes SET at = at + interval '2 days' WHERE commit > %s", kept)
+    with connect(road.dsn) as writer, writer.cursor() as cursor:
+        prune(cursor, ["1/1"], road.now + WAITED_FOR + 1)
+
+
+def test_for_a_reader_that_stays_away_changes_are_kept_for_a_day(road: Road) -> None:
+    for _ in range(4):
+        road.commit(road.ranges({("raw.trades", 0): 20, ("raw.trades", 1): 40}))
+    rows(road.dsn, "INSERT INTO core.cursors VALUES ('out', '1/1', 4), ('gone', '1/1', 1), ('new', '1/1', 0)")
+    with connect(road.dsn) as writer, writer.cursor() as cursor:
+        assert prune(cursor, ["1/1"], road.now + WAITED_FOR) == 0
+    prune_all_but(road, 3)
+    assert rows(road.dsn, "SELECT commit FROM core.changes") == [(4,)]
+    with connect(road.dsn) as reader, reader.cursor() as cursor:
+        assert next_page(cursor, "out", "1/1", 9) is None
+        for name in ("gone", "new"):
+            missed = next_page(cursor, name, "1/1", 9)
+            assert isinstance(missed, Missed)
+            assert missed.last == 3
+            move_cursor(cursor, name, missed)
+            page = next_page(cursor, name, "1/1", 9)
+            assert isinstance(page, Page)
+            assert page.last == 4
+            move_cursor(cursor, name, page)
+            assert next_page(cursor, name, "1/1", 9) is None
+
+
+def test_a_reader_is_told_what_it_missed_where_nothing_is_kept(road: Road) -> None:
+    road.commit(road.ranges({("raw.trades", 0): 20, ("raw.trades", 1): 40}))
+    rows(road.dsn, "INSERT INTO core.cursors (reader, shard, commit) VALUES ('gone', '1/1', 0)")
+    prune_all_but(road, 9)
+    assert rows(road.dsn, "SELECT * FROM core.changes") == []
+    with connect(road.dsn) as reader, reader.cursor() as cursor:
+        missed = next_page(cursor, "gone", "1/1", 9)
+    assert isinstance(missed, Missed)
+    assert missed.last == 1
+
+
+def test_after_days_without_a_broker_everything_comes_from_the_tables(connection: Connection, road: Road) -> None:
+    road.commit(road.ranges({("raw.trades", 0): 20, ("raw.trades", 1): 40}))
+    ticks = itertools.count(road.now, 2 * MINUTE)
+    nowhere = OutPublisher(Connection("127.0.0.1:1"), road.dsn, "1/1", threading.Event(), clock=lambda: next(ticks))
+    with publishing(nowhere, failed=pytest.fail):
+        until(lambda: rows(road.dsn, "SELECT reader, commit FROM core.cursors") == [("out", 0)])
+        road.commit(road.ranges({("raw.trades", 0): 40, ("raw.trades", 1): 80}))
+        road.all()
+    prune_all_but(road, 2)
+    assert rows(road.dsn, "SELECT commit FROM core.changes") == [(3,)]
+    with publishing(publisher_of(connection, road), failed=pytest.fail):
+        until(lambda: at_end(road))
+    expect_everything_in_order(connection, road)
+    told = {row["id"] for _, row in out(connection, OUT_SIGNALS, road)}
+    assert told == {name for (name,) in rows(road.dsn, "SELECT id FROM market.signals")}
+    assert told
 
 
 def test_the_first_shard_takes_what_no_process_of_the_layout_writes(connection: Connection, road: Road) -> None:

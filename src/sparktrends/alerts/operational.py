@@ -1,5 +1,5 @@
-"""Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services
-away, poor data, daily work that is overdue (whoever should do it: Airflow, `up`, a person).
+"""Alerts about our own operation, by the wall clock: lag, stale feeds, full disks, dead letters, services away, readers
+that do not follow, poor data, daily work that is overdue (whoever should do it: Airflow, `up`, a person).
 
 They take the road of all alerts, as rules named ``ops.<name>``, and fire once until resolved. One case is different:
 while the database is away nothing can be stored, so people are told past the outbox.
@@ -18,11 +18,16 @@ from sparktrends.alerts.channels import Item, Message
 from sparktrends.errors import Retryable
 from sparktrends.model import DAY, MINUTE, SECOND
 from sparktrends.store.conditions import Condition, Conditions
+from sparktrends.store.followers import READ_FOR
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
-_WATCHED = ("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away", "ops.quality", "ops.daily")
+_WATCHED = (
+    *("ops.lag", "ops.stale_feed", "ops.disk", "ops.dead_letters", "ops.away", "ops.quality", "ops.daily"),
+    "ops.readers",
+)
 _DAILY_EVERY = 5 * MINUTE
+_CATCHES_UP = 10 * MINUTE
 Key = tuple[str, str]
 Usage = Callable[[str], tuple[int, int, int]]
 
@@ -79,6 +84,7 @@ class Monitor:
         self._silent_since: dict[str, int] = {}
         self._backlog = Backlog()
         self._overdue: tuple[int, list[str]] | None = None
+        self._behind_since: dict[Key, int] = {}
         self._outage = Outage(broadcast, channels, self._thresholds.away_s)
 
     def run(self, stop: threading.Event) -> None:
@@ -118,6 +124,7 @@ class Monitor:
         yield from self._away(now, firing)
         yield from self._poor(now)
         yield from self._late_work(now)
+        yield from self._behind(now)
         for channel, number in self._conditions.dead_letters(now - DAY):
             title = f"{number} alerts of the last day were given up on channel {channel}"
             yield Condition("ops.dead_letters", channel, title, now, values={"alerts": number})
@@ -171,6 +178,15 @@ class Monitor:
         since, problems = self._overdue
         if problems:
             yield Condition("ops.daily", "daily work", "; ".join(problems), since)
+
+    def _behind(self, now: int) -> Iterator[Condition]:
+        found = {(one.reader, one.shard): one for one in self._conditions.readers_away(now - READ_FOR)}
+        # After a night with everything stopped each of them is behind for a moment.
+        self._behind_since = {key: self._behind_since.get(key, now) for key in found}
+        for key, reader in found.items():
+            if now - self._behind_since[key] >= _CATCHES_UP:
+                title = f"{reader.words(now)}: start it again, or see docs/howto/monitoring.md"
+                yield Condition("ops.readers", " ".join(key), title, reader.since, values={"commits": reader.commits})
 
     def _away(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         for name, probe in self._watched.probes.items():

@@ -2,7 +2,8 @@
 
 A market is what one source says of the symbols of one exchange. A bar that changed makes its minute anew, and the
 minutes after it too: their returns and volatilities come from it. Minutes that moved make events, and each event is one
-alert, from its first minute until the market is calm.
+alert, from its first minute until the market is calm. After a day without it, the minutes that changed meanwhile are
+found in the tables.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sparktrends.model import DAY, INTERVALS, MINUTE, Alert, alert_id
 from sparktrends.sources.symbols import exchange_of
 from sparktrends.store import followers, inhibition, market_rows
 from sparktrends.store.connect import Cursor
+from sparktrends.store.followers import Missed
 from sparktrends.store.outbox import insert_again, retract_alerts, row_of, silence_reason
 from sparktrends.store.session import Session
 from sparktrends.telemetry import Clock
@@ -31,6 +33,8 @@ LOOK_BACK = max(QUIET, INTERVALS["15m"])
 ``unless_market`` that holds them."""
 Market = tuple[str, str]
 """Source and exchange."""
+Bar = tuple[int, str, int]
+"""Series, interval and start (µs UTC)."""
 
 
 @dataclass
@@ -66,7 +70,8 @@ class MarketStep:
             page = followers.next_page(cursor, READER, shard, KEYS)
             if page is None:
                 return None
-            changed = [(series, start) for series, interval, start in page.bars if interval == MINUTES]
+            bars = _missed(cursor, page) if isinstance(page, Missed) else page.bars
+            changed = [(series, start) for series, interval, start in bars if interval == MINUTES]
             judged = self._judge(cursor, changed) if changed else 0
             followers.move_cursor(cursor, READER, page)
         return judged
@@ -132,6 +137,12 @@ class MarketStep:
         retract_alerts(cursor, [_id_of(market, start) for start in sorted(gone)], now)
         other = {start: _id_of(market, event) for start, event in before.items() if after.get(start) != event}
         inhibition.forgive(cursor, other, now)
+
+
+def _missed(cursor: Cursor, missed: Missed) -> list[Bar]:
+    """The first changed minute of each series: it is judged from there on."""
+    changed = (followers.changed_bars(cursor, series, missed.since) for series in market_rows.all_series(cursor))
+    return [min(minutes) for bars in changed if (minutes := [bar for bar in bars if bar[1] == MINUTES])]
 
 
 def _first(events: Mapping[int, int]) -> set[int]:

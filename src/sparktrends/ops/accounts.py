@@ -66,6 +66,7 @@ SERVICES: tuple[Service, ...] = (
         "batch",
         (RAW_TRADES,),
         (RAW_BARS, RAW_PAYLOADS, QUARANTINE),
+        watches=_EVERY_TOPIC,
         changes=_EVERY_TABLE,
         deletes=True,
         payloads=("SELECT", "INSERT", "UPDATE", "DELETE"),

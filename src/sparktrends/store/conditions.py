@@ -9,7 +9,7 @@ from typing import Any
 
 from sparktrends.errors import NotFound
 from sparktrends.model import Alert
-from sparktrends.store import figures, lasting, overdue, quality_rows
+from sparktrends.store import figures, followers, lasting, overdue, quality_rows
 from sparktrends.store.outbox import insert_rows, row_of, silence_reason
 from sparktrends.store.quality_rows import PoorDay
 from sparktrends.store.session import Session
@@ -84,6 +84,11 @@ class Conditions:
         """Series whose newest judged day scored less and was judged after ``since`` (µs UTC)."""
         with self._session.transaction() as cursor:
             return quality_rows.poor(cursor, below, since)
+
+    def readers_away(self, before: int) -> list[followers.Away]:
+        """The readers that have not dealt with commits from before ``before`` (µs UTC)."""
+        with self._session.transaction() as cursor:
+            return followers.away(cursor, before)
 
     def daily_work(self, now: int) -> overdue.Work:
         """How the daily work stands at ``now`` (µs UTC)."""

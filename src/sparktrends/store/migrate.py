@@ -1,4 +1,8 @@
-"""Bring a database to the newest schema: numbered SQL files, each once, each in its own transaction, forward only."""
+"""Bring a database to the newest schema: numbered SQL files, each once, each in its own transaction, forward only.
+
+No schema has been released yet. Steps from before the first release need only go over tables as the step before made
+them (0031 wants `core.daily_calls` empty); each later one must go over full ones.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 A record tells the newest state of its row, read after the commit that changed it, so nothing is ever published that
 was not committed. The cursor moves when the broker has acknowledged: after an accident some records come again, none
-is missing. While the broker is away the stream goes on, and what it commits waits in the table of changes.
+is missing. While the broker is away the stream goes on, and what it commits waits in the table of changes: for a day,
+then whatever changed since is published from the tables.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -20,10 +21,14 @@ from sparktrends.bus.connection import Connection
 from sparktrends.bus.producer import Producer
 from sparktrends.bus.topics import OUT_BARS, OUT_SIGNALS
 from sparktrends.errors import SparkTrendsError, Unavailable
-from sparktrends.model import HOUR, SECOND
-from sparktrends.store.changes import Ear, bars_at
+from sparktrends.model import SECOND
+from sparktrends.store.changes import Ear, bars_at, series_names
 from sparktrends.store.followers import (
+    Missed,
     Page,
+    begin,
+    changed_bars,
+    changed_signals,
     move_cursor,
     next_page,
     prune,
@@ -38,8 +43,6 @@ PUBLISHED = telemetry.counter("out_records", "Records of out.* that the broker h
 READER = "out"
 # Bounds what a page holds in memory after a long outage.
 _KEYS = 5_000
-# An SSE client that was away for longer is told to load its pages anew (`reset`).
-_KEPT = HOUR
 _PRUNE_EVERY = 60 * SECOND
 # Rounds are paced: a minute that forms changes with every batch, and one record for several of them is enough.
 _PACE_S, _PATIENCE_S, _DRAIN_S = 0.75, 1.0, 5.0
@@ -57,8 +60,8 @@ class OutPublisher:
     shard: str
     ended: threading.Event
     clock: telemetry.Clock = telemetry.system_clock
-    flushed: Callable[[Page], None] = lambda _: None
-    _pruned: int = 0
+    flushed: Callable[[Page | Missed], None] = lambda _: None
+    _pruned: int | None = None
 
     def run(self) -> None:
         """Follow the commits; waits out every error of ours. What is committed when ``ended`` is set still goes."""
@@ -99,40 +102,65 @@ class OutPublisher:
 
     def step(self, producer: Producer, session: Session) -> bool:
         """Publish the next page of each shard; False when there was none."""
+        self._prune(session)
         # No transaction is open while the broker is waited for.
         with session.transaction() as cursor:
             shards = shards_followed(cursor, self.shard)
             pages = [page for shard in shards if (page := next_page(cursor, READER, shard, _KEYS)) is not None]
         for page in pages:
-            self._publish(page, producer, session)
+            if isinstance(page, Missed):
+                self._publish_tables(page, producer, session)
+            else:
+                self._publish(page.bars, page.signals, producer, session)
+            self.flushed(page)
+            with session.transaction() as cursor:
+                move_cursor(cursor, READER, page)
+        return bool(pages)
+
+    def _prune(self, session: Session) -> None:
+        """Once a minute, also while the broker is waited for: if it takes nothing for days the table must not grow."""
+        # After a night with everything stopped each reader has a minute to read what is left.
+        if self._pruned is None:
+            self._pruned = self.clock()
         if self.clock() - self._pruned > _PRUNE_EVERY:
             self._pruned = self.clock()
             with session.transaction() as cursor:
-                prune(cursor, shards, self.clock() - _KEPT)
-        return bool(pages)
+                shards = shards_followed(cursor, self.shard)
+                begin(cursor, READER, shards)
+                prune(cursor, shards, self.clock())
 
-    def _publish(self, page: Page, producer: Producer, session: Session) -> None:
-        keys = sorted(page.bars)
+    def _publish_tables(self, missed: Missed, producer: Producer, session: Session) -> None:
+        """What changed since, series by series: which commits it was are kept no longer."""
+        log.warning("out.*: commits of shard %s up to %d are read in the tables", missed.shard, missed.last)
+        with session.transaction() as cursor:
+            names = series_names(cursor)
+        for series in names:
+            with session.transaction() as cursor:
+                bars = changed_bars(cursor, series, missed.since)
+                signals = changed_signals(cursor, series, min(start for *_, start in bars)) if bars else ()
+            self._publish(bars, signals, producer, session)
+
+    def _publish(
+        self, bars: Sequence[tuple[int, str, int]], signals: Sequence[str], producer: Producer, session: Session
+    ) -> None:
+        keys = sorted(bars)
         for first in range(0, len(keys), _KEYS):
             with session.transaction() as cursor:
-                bars = bars_at(cursor, keys[first : first + _KEYS])
-            for bar in bars:
-                self._send(producer, OUT_BARS, bar["symbol"], encode_out_bar(bar))
+                rows = bars_at(cursor, keys[first : first + _KEYS])
+            for bar in rows:
+                self._send(producer, session, OUT_BARS, bar["symbol"], encode_out_bar(bar))
         with session.transaction() as cursor:
-            signals = signals_with_revision(cursor, page.signals)
-        for signal in signals:
-            self._send(producer, OUT_SIGNALS, signal["symbol"], encode_out_signal(signal))
-        self._patiently(lambda: producer.flush(_PATIENCE_S))
-        self.flushed(page)
-        with session.transaction() as cursor:
-            move_cursor(cursor, READER, page)
-        PUBLISHED.labels(OUT_BARS).inc(len(page.bars))
-        PUBLISHED.labels(OUT_SIGNALS).inc(len(signals))
+            found = signals_with_revision(cursor, signals)
+        for signal in found:
+            self._send(producer, session, OUT_SIGNALS, signal["symbol"], encode_out_signal(signal))
+        self._patiently(lambda: producer.flush(_PATIENCE_S), session)
+        PUBLISHED.labels(OUT_BARS).inc(len(bars))
+        PUBLISHED.labels(OUT_SIGNALS).inc(len(found))
 
-    def _send(self, producer: Producer, topic: str, key: str, value: bytes) -> None:
-        self._patiently(lambda: producer.send(topic, key, value))
+    def _send(self, producer: Producer, session: Session, topic: str, key: str, value: bytes) -> None:
+        self._patiently(lambda: producer.send(topic, key, value), session)
 
-    def _patiently(self, call: Callable[[], None]) -> None:
+    def _patiently(self, call: Callable[[], None], session: Session) -> None:
         """The same producer goes on when the broker is back: another one might overtake what this one has sent."""
         while True:
             try:
@@ -141,6 +169,7 @@ class OutPublisher:
                 if self.ended.wait(_PATIENCE_S):
                     raise
                 log.warning("out.* waits for the broker: %s", error)
+                self._prune(session)
 
 
 @contextmanager

@@ -61,6 +61,10 @@ def up(
         run = Up(settings, plan, view.say, view.show, view.progress, stopping.is_set)
         last = run.run()
     seconds = round(time.monotonic() - began, 1)
+    if last is None:
+        words = "stopped while jars were fetched, before anything was started: the next `up` fetches what is missing"
+        _tell({"seconds": seconds, "started": False}, words, as_json)
+        return
     if as_json:
         print_json({"seconds": seconds, **run.rates, **last.to_json()})
         return

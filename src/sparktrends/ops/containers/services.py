@@ -155,8 +155,10 @@ def parts() -> dict[str, Service]:
     stores = {"postgres": "service_healthy", "kafka": "service_healthy"}
     ready = {**stores, "setup": "service_completed_successfully"}
     runner = _part(["stream"], {"SPARK_MASTER": _MASTER})
+    # Of ours, only those that enter as the reader, and who gives it its password.
+    reader = {"POSTGRES_READER_PASSWORD": OWN % "POSTGRES_READER_PASSWORD"}
     return {
-        "setup": {**_part(["migrate"]), "restart": "no", **limits("512m", 1.0), **after(**stores)},
+        "setup": {**_part(["migrate"], reader), "restart": "no", **limits("512m", 1.0), **after(**stores)},
         "ingest": {**_part(["ingest", "--source", "${SPARKTRENDS_SOURCE:-simulator}"], keys), **limits("1g", 1.0),
                    **after(**ready), **health(measured("ingest"), start_s=60)},
         "runner": {**runner, **_of_spark("runner", runner["environment"], [_SPARKTRENDS]), **limits("3g", 2.0),
@@ -165,9 +167,10 @@ def parts() -> dict[str, Service]:
                    **health(measured("alerts"), start_s=60)},
         "follow": {**_part(["batch", "follow"]), **limits("1g", 1.0), **after(**ready),
                    **health(measured("batch"), start_s=60)},
-        "api": {**_part(["api", "--port", str(WANTED["api"])]), "ports": published(WANTED["api"]), **limits("1g", 1.0),
-                **after(**ready), **health(answers(f"http://127.0.0.1:{WANTED['api']}/api/v1/health"), start_s=60)},
-        "dashboard": {**_part(["dashboard", "--port", str(WANTED["dashboard"])]),
+        "api": {**_part(["api", "--port", str(WANTED["api"])], reader), "ports": published(WANTED["api"]),
+                **limits("1g", 1.0), **after(**ready),
+                **health(answers(f"http://127.0.0.1:{WANTED['api']}/api/v1/health"), start_s=60)},
+        "dashboard": {**_part(["dashboard", "--port", str(WANTED["dashboard"])], reader),
                       "ports": published(WANTED["dashboard"]), **limits("1g", 1.0), **after(**ready),
                       **health(answers(f"http://127.0.0.1:{WANTED['dashboard']}/_stcore/health"), start_s=60)},
     }  # fmt: skip
@@ -225,7 +228,6 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
         "POSTGRES_DB": _DATABASE,
         "POSTGRES_USER": "${POSTGRES_USER:-sparktrends}",
         "POSTGRES_PASSWORD": OWN % "POSTGRES_PASSWORD",
-        "POSTGRES_READER_PASSWORD": OWN % "POSTGRES_READER_PASSWORD",
         "KAFKA_BOOTSTRAP": "kafka:9092",
         "SPARKTRENDS_CONTAINER": "1",
     }
