@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ def test_ctrl_c_during_the_first_download_ends_at_once_and_leaves_nothing(produc
 def test_a_cache_that_cannot_be_used_is_said(product: Product) -> None:
     (product.folder / "cache").write_text("a file where a folder should be")
     refused = product.run("up", code=2, env={"XDG_CACHE_HOME": str(product.folder / "cache")}, seconds=60)
-    assert "make it yours, or name another folder with XDG_CACHE_HOME" in sentence(refused)
+    assert "make it yours, or name another folder with XDG_CACHE_HOME" in refused.sentence()
     assert not product.processes()
 
 
