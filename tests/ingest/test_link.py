@@ -187,8 +187,9 @@ async def test_in_a_quiet_market_each_new_connection_may_be_silent_for_longer() 
     async with SocketServer(say_nothing) as server:
         link = link_to(source_at(server.url, idle=0.3), Ear())
         await running(link, server, lambda: len(server.connected) >= 4)
-    first, second, third = (b - a for a, b in zip(server.connected, server.connected[1:4], strict=False))
-    assert first < second < third
+    # Only what is too short is wrong: a busy machine makes any of them longer.
+    third = server.connected[3] - server.connected[2]
+    assert third > 3 * 0.3
 
 
 @pytest.mark.parametrize("how", ["bye", "lifetime"])
