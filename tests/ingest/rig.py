@@ -1,12 +1,13 @@
 """A twin, a broker and ingest as processes, and what must hold between the twin's ledger and what was published.
 
-The broker is librdkafka's own in a process of its own, so that it can be stopped and go on; ingest is a process that
-can be killed. That broker keeps only the last megabytes of a partition, so everything is read while it comes.
+The broker is Kafka itself, in a home of its own, so that it can be stopped and go on; ingest is a process that can be
+killed. What was published is read while it comes: at the end there is not time for a million records.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,24 +21,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from embedded import temporary_home
+from sparktrends.bus.admin import Admin
 from sparktrends.bus.codec import decode
+from sparktrends.bus.connection import wait_ready
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.errors import Retryable
 from sparktrends.ingest.warm import WANTED
 from sparktrends.model import MINUTE, SECOND
+from sparktrends.ops import java
+from sparktrends.ops.home import default_cache
+from sparktrends.ops.jars import BROKER, Resolver
+from sparktrends.ops.kafka_server import KafkaServer
+from sparktrends.ops.ports import any_free
+from sparktrends.ops.supervise import Keeper
 from sparktrends.sandbox.ledger import Ledger, read
 from sparktrends.sources import make_source
 from sparktrends.telemetry import system_clock
 
-_BROKER = """
-import confluent_kafka as ck, sys
-owner = ck.Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
-found = next(iter(owner.list_topics(timeout=60).brokers.values()))
-for topic in ("raw.trades", "raw.bars", "ops.quarantine"):
-    owner.list_topics(topic, timeout=60)
-print(f"{found.host}:{found.port}", flush=True)
-sys.stdin.read()
-"""
 _INGEST = """
 import json, random, signal, sys, threading
 from pathlib import Path
@@ -122,7 +125,7 @@ class World:
 
     folder: Path
     kafka: str
-    broker: subprocess.Popen[str]
+    broker: psutil.Process
     written: Log
     port: int
     children: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -201,27 +204,41 @@ def world(
     options = ("--port-file", folder / "port", "--ledger", folder / "ledger", "--faults", faults, "--seed", seed)
     argv = [sys.executable, "-m", "sparktrends.ops.cli", "sandbox", "--rate", str(rate), "--symbols", symbols]
     twin = subprocess.Popen([*argv, *map(str, options)], stderr=subprocess.DEVNULL)
-    broker = subprocess.Popen(
-        [sys.executable, "-c", _BROKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert broker.stdout
-    kafka = broker.stdout.readline().strip()
-    made = World(folder, kafka, broker, Log(kafka), 0)
+    children = [twin]
     try:
-        until(lambda: (folder / "port").exists(), 90)
-        made.port = int((folder / "port").read_text())
-        yield made
+        with real_broker() as (address, broker):
+            until(lambda: (folder / "port").exists(), 90)
+            made = World(folder, address, broker, Log(address), int((folder / "port").read_text()), children)
+            try:
+                yield made
+            finally:
+                broker.resume()
+                made.written.close()
     finally:
-        broker.send_signal(signal.SIGCONT)
-        made.written.close()
-        for child in (*made.children, twin, broker):
+        for child in children:
             if child.poll() is None:
                 child.kill()
             child.communicate()
+
+
+@contextmanager
+def real_broker() -> Iterator[tuple[str, psutil.Process]]:
+    """The address of a broker with its topics, in a home of its own, and its process."""
+    cache = default_cache(os.environ)
+    jars = Resolver(java.find(os.environ, cache), cache, dict(os.environ))
+    with temporary_home() as home:
+        port = any_free()
+        server = KafkaServer(jars.java, jars.ensure([BROKER])[BROKER], home.kafka, home.logs, port, os.environ)
+        keeper = Keeper(server)
+        keeper.start()
+        try:
+            connection = Connection(server.address)
+            wait_ready(connection, 60)
+            Admin(connection).ensure()
+            assert keeper.process
+            yield server.address, psutil.Process(keeper.process.pid)
+        finally:
+            keeper.stop()
 
 
 def until(done: Any, seconds: float) -> None:

@@ -96,11 +96,11 @@ class Run:
 
     def stop(self) -> None:
         """The broker answers nothing from now on."""
-        self.w.broker.send_signal(signal.SIGSTOP)
+        self.w.broker.suspend()
 
     def go_on(self) -> None:
         """The broker is back."""
-        self.w.broker.send_signal(signal.SIGCONT)
+        self.w.broker.resume()
 
 
 def _in(t: float, span: tuple[float, float]) -> bool:
