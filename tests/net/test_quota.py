@@ -128,10 +128,23 @@ def test_what_the_provider_counted_overrules_upwards() -> None:
 def test_what_the_provider_counted_overrules_downwards_except_what_may_be_on_its_way() -> None:
     clock = Time()
     planner = Planner([Window(8, 60)], clock)
-    spend_all(planner, clock, [3, 3], [0.0, 15.0])
+    spend_all(planner, clock, [3, 3], [0.0, 45.0])
     planner.observe([Said(60, used=1)])
     assert planner.wait(5) == 0.0
     assert planner.wait(6) > 0.0
+
+
+def test_an_answer_that_took_long_says_nothing_of_calls_made_meanwhile() -> None:
+    clock = Time()
+    planner = Planner([Window(8, 60)], clock)
+    planner.spend(1)  # the call that takes long: the provider counts it at once, and says so at the end
+    for _ in range(7):
+        clock.move(1)
+        planner.spend(1)
+    clock.move(13)
+    planner.observe([Said(60, used=1)])
+    with pytest.raises(RateLimited):
+        planner.spend(1)
 
 
 def test_a_limit_that_the_provider_told_replaces_the_declared_one() -> None:

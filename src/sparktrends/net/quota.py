@@ -22,7 +22,8 @@ from sparktrends.errors import BadSetting, RateLimited
 from sparktrends.telemetry import Clock
 
 _SECOND = 1_000_000
-_IN_FLIGHT = 10 * _SECOND
+# As long a call may take (`http.Limits`): an answer says what was spent when it began, and is read at its end.
+_IN_FLIGHT = 30 * _SECOND
 _log = logging.getLogger(__name__)
 
 
