@@ -31,6 +31,11 @@ def cache() -> Path:
 @pytest.fixture(scope="session")
 def resolver(cache: Path) -> Resolver:
     """Java and the jars of this machine."""
+    return resolver_of(cache)
+
+
+def resolver_of(cache: Path) -> Resolver:
+    """Java and jars, found as the product finds them."""
     return Resolver(java.find(os.environ, cache), cache, dict(os.environ))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from embedded import temporary_home
+from embedded import resolver_of, temporary_home
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.codec import decode
 from sparktrends.bus.connection import wait_ready
@@ -31,9 +31,8 @@ from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.errors import NotFound, Retryable
 from sparktrends.ingest.warm import WANTED
 from sparktrends.model import MINUTE, SECOND
-from sparktrends.ops import java
 from sparktrends.ops.home import default_cache
-from sparktrends.ops.jars import BROKER, Resolver
+from sparktrends.ops.jars import BROKER
 from sparktrends.ops.kafka_server import KafkaServer
 from sparktrends.ops.ports import any_free
 from sparktrends.ops.supervise import Keeper
@@ -75,8 +74,7 @@ Seen = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 class Log:
-    """Everything that was ever published, in the order of each partition; fails when the broker trimmed unseen
-    records."""
+    """Everything that was published, in the order of each partition."""
 
     TOPICS = ("raw.trades", "raw.bars", "ops.quarantine")
 
@@ -94,7 +92,7 @@ class Log:
         self._thread.join()
 
     def values(self, topic: str) -> list[bytes]:
-        """What lies in the topic now and what was trimmed since it was read, partition by partition."""
+        """What lies in the topic now, partition by partition."""
         with Reader(Connection(self._kafka)) as reader:
             self._take(reader, topic)
         return [value for (of, _), values in sorted(self._values.items()) if of == topic for value in values]
@@ -224,8 +222,7 @@ def world(
 @contextmanager
 def real_broker() -> Iterator[tuple[str, psutil.Process]]:
     """The address of a broker with its topics, in a home of its own, and its process."""
-    cache = default_cache(os.environ)
-    jars = Resolver(java.find(os.environ, cache), cache, dict(os.environ))
+    jars = resolver_of(default_cache(os.environ))
     with temporary_home() as home:
         port = any_free()
         server = KafkaServer(jars.java, jars.ensure([BROKER])[BROKER], home.kafka, home.logs, port, os.environ)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sparktrends.errors import BadSetting
 from sparktrends.model import INTERVALS
-from sparktrends.store.archive import TABLES
+from sparktrends.store.archive import EVERY_INTERVAL, TABLES
 
 DEFAULTS: Mapping[str, int] = {
     **dict.fromkeys(("payloads", "quarantine", "late_trades"), 90),
@@ -17,7 +17,10 @@ DEFAULTS: Mapping[str, int] = {
 other tables by name. Intervals that are not named stay for ever."""
 _LEAST: Mapping[str, int] = {"news": 120, "daily_calls": 31}
 """The trends of a day are held against the sessions of a quarter before it; calls are made up for within a week."""
-_KEYS = (*INTERVALS, *dict.fromkeys(table.limit for table in TABLES.values() if table.limit not in ("", *INTERVALS)))
+_KEYS = (
+    *INTERVALS,
+    *dict.fromkeys(table.limit for table in TABLES.values() if table.limit not in (EVERY_INTERVAL, *INTERVALS)),
+)
 
 
 def limits_of(table: Mapping[str, object]) -> dict[str, int]:

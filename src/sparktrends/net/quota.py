@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparktrends.errors import BadSetting, RateLimited
+from sparktrends.net.http import Limits
 from sparktrends.telemetry import Clock
 
 _SECOND = 1_000_000
-# As long a call may take (`http.Limits`): an answer says what was spent when it began, and is read at its end.
-_IN_FLIGHT = 30 * _SECOND
+# As long as a call may take: an answer says what was spent when it began, and is read at its end.
+_IN_FLIGHT = int(Limits().total * _SECOND)
 _log = logging.getLogger(__name__)
 
 

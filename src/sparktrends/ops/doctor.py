@@ -12,7 +12,7 @@ from sparktrends.errors import DiskFull, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.ops import jars, java, ports
 from sparktrends.ops.endpoints import endpoints, external, processes, record
-from sparktrends.ops.home import Home
+from sparktrends.ops.home import CACHE_ADVICE, Home
 from sparktrends.ops.secured import is_local
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import collect
@@ -85,8 +85,7 @@ def _cache(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     # That of an image cannot be written, and need not.
     if not writable and not jars.fetched(settings.cache):
-        advice = "make it yours, or name another folder with XDG_CACHE_HOME"
-        yield Finding("cache", f"{settings.cache} cannot be written, and the jars are not in it", advice)
+        yield Finding("cache", f"{settings.cache} cannot be written, and the jars are not in it", CACHE_ADVICE)
 
 
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ NEEDED_BYTES = 2 * 1024**3
 """Free space that a start asks for: a day of trades of the demo and what the log keeps of it."""
 ARCHIVE, REPORTS = "archive", "reports"
 """Folders that are made when there is something in them."""
+CACHE_ADVICE = "make it yours, or name another folder with XDG_CACHE_HOME"
+"""What to do about a cache that cannot be written."""
 _FOLDERS = ("kafka", "postgres", "logs", "run", "scratch")
 
 
@@ -46,8 +48,7 @@ def written(cache: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"the disk of {cache} is full", hint="free 300 MB there and start again") from error
-        advice = "make it yours, or name another folder with XDG_CACHE_HOME"
-        raise BadSetting(f"the cache {cache} cannot be written ({error.strerror})", hint=advice) from error
+        raise BadSetting(f"the cache {cache} cannot be written ({error.strerror})", hint=CACHE_ADVICE) from error
 
 
 @dataclass(frozen=True, slots=True)

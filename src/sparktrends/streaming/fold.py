@@ -43,7 +43,7 @@ DRIVER_RECORDS = 50_000
 """Up to this many records a batch is folded in the driver: no Python worker, no hand-over."""
 # A small batch is read by no more tasks than this, however many partitions: a task costs milliseconds.
 _DRIVER_TASKS = 2
-# Spark weighs its Arrow batch anew after each row that it adds: an eighth of what reading a backlog cost (measured).
+# Spark weighs its Arrow batch anew after each row that it adds: three tenths of its tasks in a profile of a backlog.
 # Values are cut, so the number of rows bounds the bytes as well; together they are Spark's own limit, 256 MiB.
 HAND_OVER = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(256 * 2**20 // MAX_BYTES),
