@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from librdkafka_broker import Broker
 from sparktrends.bus.kafka import Producer, Reader, read_range
-from sparktrends.errors import LogGap, NotFound
+from sparktrends.errors import LogGap, NotFound, Unavailable
 
 
 @pytest.fixture
@@ -57,3 +59,11 @@ def test_more_than_the_log_holds_is_a_gap(broker: Broker, place: tuple[str, int]
 def test_an_unknown_topic_is_not_found(broker: Broker) -> None:
     with Reader(broker.connection) as reader, pytest.raises(NotFound, match="topics --apply"):
         reader.partitions("no.such.topic")
+
+
+def test_a_partition_without_a_leader_is_waited_for(broker: Broker, place: tuple[str, int]) -> None:
+    # The client says the same of a partition that is not there, which is what this broker can show.
+    began = time.monotonic()
+    with Reader(broker.connection, patience_s=0.5) as reader, pytest.raises(Unavailable, match="Unknown partition"):
+        reader.watermarks(place[0], 77)
+    assert time.monotonic() - began > 0.5

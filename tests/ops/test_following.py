@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from librdkafka_broker import fresh_broker
 from sparktrends.batch.plan import day_of
+from sparktrends.bus.kafka import Reader
 from sparktrends.model import DAY, HOUR
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.following import Follower
@@ -112,3 +114,12 @@ def test_markets_are_judged_while_months_are_archived_and_no_second_one_begins(f
     follower.started[0].returncode = 1
     follower._retain()
     assert [child.words for child in follower.started] == [("retention",)] * 2
+
+
+def test_topics_that_are_not_there_are_said_and_do_not_end_it(
+    follower: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = fresh_broker()
+    with Reader(broker.connection) as reader:
+        follower._load(reader)
+    assert "raw.payloads cannot be loaded" in caplog.text

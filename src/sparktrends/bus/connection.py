@@ -31,7 +31,8 @@ _NO_ANSWER = {
     KafkaError._TIMED_OUT,
     KafkaError._TRANSPORT,
 }
-_UNKNOWN = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+# Not _UNKNOWN_PARTITION: the client also says so of a partition that has no leader for a moment.
+_UNKNOWN = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 

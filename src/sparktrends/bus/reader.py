@@ -18,8 +18,13 @@ from sparktrends.errors import LogGap, Unavailable
 Answer = TypeVar("Answer")
 _CHUNK = 10_000
 _POLL_S = 0.1
-# What a broker says that has just started: it answers before it knows what it leads.
-_ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+# What is said of a partition without a leader: by a broker that has just started and does not know yet what it leads,
+# and by the client when a broker was shut out because the machine stood still for longer than its session.
+_ELECTING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._UNKNOWN_PARTITION,
+)
 
 
 class Record(NamedTuple):
@@ -94,7 +99,7 @@ class Reader:
         return found.offset if found.offset >= 0 else self.watermarks(topic, partition)[1]
 
     def _asked(self, doing: str, ask: Callable[[], Answer]) -> Answer:
-        """The answer to a question about a partition; a broker that has just started may not know yet that it leads."""
+        """The answer to a question about a partition, which may have no leader for a moment."""
         deadline = time.monotonic() + self._patience
         while True:
             try:

@@ -118,17 +118,20 @@ class Follower:
     def _load(self, reader: Reader) -> None:
         """Load what is new. Broker and database may be away for a while, and a person may be loading by hand."""
         for topic, kind in LOADERS.items():
+            ends: dict[int, int] = {}
             try:
                 ends = {p: reader.watermarks(topic, p)[1] for p in reader.partitions(topic)}
-                if ends != self._ends.get(topic):
-                    with kind(self.where.kafka, self.where.owner_dsn) as loader:
-                        loader.run()
-                    self._ends[topic] = ends
+                if ends == self._ends.get(topic):
+                    continue
+                with kind(self.where.kafka, self.where.owner_dsn) as loader:
+                    loader.run()
             except (Retryable, Fenced) as error:
                 _log.info("%s is loaded later: %s", topic, error)
+                continue
             except Terminal as error:
-                self._ends[topic] = ends  # said once for each new record: only a person can mend it
+                # Said once for each new record: only a person can mend it.
                 _log.error("%s cannot be loaded: %s", topic, error)
+            self._ends[topic] = ends
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         """``sparktrends batch …`` over the same home."""
