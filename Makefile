@@ -7,7 +7,7 @@ BIN := .venv/bin
 UP ?=
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
-.PHONY: airflow up setup test test-all soak-sources soak-alerts bench soak-dashboard pictures faults sbom audit-deps lint lock clean
+.PHONY: airflow up setup test test-all soak soak-sources soak-alerts bench soak-dashboard pictures faults sbom audit-deps lint lock clean
 
 up: .venv/.installed
 	@exec $(BIN)/sparktrends up $(UP)
@@ -23,6 +23,10 @@ test-all: .venv/.tested
 # Ten minutes of random failures for each of three seeds, 20 kills, the broker away for five minutes: most of an hour.
 soak-sources: .venv/.tested
 	@SPARKTRENDS_SOAK=1 $(BIN)/python -m pytest -q -s tests/ingest/test_soak.py
+
+# An hour at 2,000 events/s with a random fault every two minutes; its report goes to artefacts/.
+soak: .venv/.tested
+	@SPARKTRENDS_SOAK=1 $(BIN)/python -m pytest -q -s tests/faults/test_soak.py
 
 # Slack away for ten minutes, in every way there is, while alerts go on coming: a quarter of an hour.
 soak-alerts: .venv/.tested

@@ -30,6 +30,7 @@ class Receiver:
     script: list[Any] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
@@ -37,9 +38,13 @@ class Receiver:
         """How often each alert id was posted, whatever the answer."""
         return Counter(alert["id"] for body in self.bodies for alert in json.loads(body)["alerts"])
 
-    def messages(self) -> list[list[dict[str, Any]]]:
-        """The alerts of each POST."""
-        return [json.loads(body)["alerts"] for body in self.bodies]
+    def messages(self, *answers: Any) -> list[list[dict[str, Any]]]:
+        """The alerts of each POST, or of those only that were answered so."""
+        return [
+            json.loads(body)["alerts"]
+            for body, answer in zip(self.bodies, self.answers, strict=True)
+            if not answers or answer in answers
+        ]
 
 
 @contextmanager
@@ -49,9 +54,11 @@ def receiver(**options: Any) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            state.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            state.headers.append({k.lower(): v for k, v in self.headers.items()})
+            body = self.rfile.read(int(self.headers["Content-Length"]))
             behaviour = state.script.pop(0) if state.script else state.default
+            state.headers.append({k.lower(): v for k, v in self.headers.items()})
+            state.answers.append(behaviour)
+            state.bodies.append(body)
             if behaviour == "hang":
                 state.over.wait(30)
             if behaviour in ("hang", "close"):

@@ -259,11 +259,9 @@ def services(product: Product, resolver: Resolver) -> Iterator[Stack]:
         yield stack
 
 
-def log_of(product: Product, topic: str = TRADES) -> list[tuple[int, Record]]:
+def log_of(product: Product, topic: str = TRADES) -> Iterator[tuple[int, Record]]:
     """(partition, record) of everything in a topic."""
     with Reader(product.where().kafka) as reader:
-        return [
-            (partition, record)
-            for partition in reader.partitions(topic)
-            for record in reader.range(topic, partition, *reader.watermarks(topic, partition))
-        ]
+        for partition in reader.partitions(topic):
+            for record in reader.range(topic, partition, *reader.watermarks(topic, partition)):
+                yield partition, record

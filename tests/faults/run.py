@@ -26,7 +26,7 @@ SEED = 20261121
 class Outcome:
     """What became of one row: ``held``, ``failed`` or ``not tried``."""
 
-    row: int
+    row: str
     fault: str
     holds: str
     result: str
@@ -34,25 +34,23 @@ class Outcome:
     missing: str = ""
 
 
-def rows() -> Mapping[int, dict[str, Any]]:
-    """Number → row of the table."""
-    return {int(number): row for number, row in tomllib.loads(TABLE.read_text()).items()}
+def rows() -> Mapping[str, dict[str, Any]]:
+    """Name (a number, or L and a number) → row of the table."""
+    return tomllib.loads(TABLE.read_text())
 
 
-def try_row(number: int, row: Mapping[str, Any], seed: int) -> Outcome:
+def try_row(name: str, row: Mapping[str, Any], seed: int) -> Outcome:
     """Run the tests of one row; a skipped test counts as not tried."""
     began = time.monotonic()
     result = "not tried"
     if row.get("tests"):
-        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *(f"tests/{name}" for name in row["tests"])]
+        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *(f"tests/{test}" for test in row["tests"])]
         env = {**os.environ, "SPARKTRENDS_FAULT_SEED": str(seed)}
         done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
         sys.stdout.write(done.stdout if done.returncode else "")
         passed = done.returncode == 0 and " passed" in done.stdout
         result = "held" if passed else "failed" if done.returncode else "not tried"
-    return Outcome(
-        number, row["fault"], row["holds"], result, round(time.monotonic() - began, 1), row.get("missing", "")
-    )
+    return Outcome(name, row["fault"], row["holds"], result, round(time.monotonic() - began, 1), row.get("missing", ""))
 
 
 def report(outcomes: Sequence[Outcome], seed: int) -> Iterator[str]:
@@ -68,14 +66,14 @@ def report(outcomes: Sequence[Outcome], seed: int) -> Iterator[str]:
 def main(argv: Sequence[str]) -> int:
     """The exit code: 1 when a row failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="*", type=int)
+    parser.add_argument("rows", nargs="*")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--to", type=Path, default=ROOT / "artefacts")
     asked = parser.parse_args(argv)
     table, outcomes = rows(), []
-    for number in asked.rows or table:
-        outcomes.append(try_row(number, table[number], asked.seed))
-        print(f"{number:>2} {outcomes[-1].result:<9} {outcomes[-1].seconds:>6} s  {outcomes[-1].fault}", flush=True)
+    for name in asked.rows or table:
+        outcomes.append(try_row(name, table[name], asked.seed))
+        print(f"{name:>2} {outcomes[-1].result:<9} {outcomes[-1].seconds:>6} s  {outcomes[-1].fault}", flush=True)
     asked.to.mkdir(exist_ok=True)
     (asked.to / "faults.md").write_text("\n".join(report(outcomes, asked.seed)) + "\n")
     (asked.to / "faults.json").write_text(

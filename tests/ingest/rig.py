@@ -283,9 +283,15 @@ def assert_whole(w: World, seconds: float = 120) -> None:
 def assert_in_order(w: World) -> None:
     seen = w.published()
     for symbol in CRYPTO:
-        ids = [int(row["id"]) for row in trades_of(seen["binance~sim", symbol])]
         # What stands before the very first trade is not known: a shuffled start is told from there on.
-        assert ids[100:] == sorted(ids[100:])
+        rows = trades_of(seen["binance~sim", symbol])[100:]
+        back = [n for n in range(1, len(rows)) if int(rows[n]["id"]) < int(rows[n - 1]["id"])]
+        assert not back, (len(back), [_around(rows, n) for n in back[:3]], w.log()[-4000:])
+
+
+def _around(rows: list[dict[str, Any]], at: int) -> list[tuple[Any, ...]]:
+    """What stands before and behind a place in the log: id, whether it was fetched, when it happened, when it came."""
+    return [(row["id"], row.get("fill", False), row["ts"], row["received"]) for row in rows[max(0, at - 3) : at + 3]]
 
 
 def assert_gaps_told(w: World) -> None:
