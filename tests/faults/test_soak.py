@@ -35,7 +35,7 @@ RATE = 2_000
 CAUGHT_UP = 5 * RATE
 """Records that may wait when everything is as it was: five seconds of them."""
 BACK_S = {"kafka": 5.0, "postgres": 15.0, "stream": 30.0}
-"""Within this time a killed part works again, as a rule; once it may take twice as long, on a machine that others use."""
+"""Within this time a killed part works again, as a rule; once it may take twice as long: others use the machine too."""
 FROZEN_S = 15.0
 HOOK_AWAY_S = 30.0
 POISON = 500
