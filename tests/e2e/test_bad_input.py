@@ -317,6 +317,28 @@ def test_a_topic_that_was_made_anew_is_refused_until_accepted(product: Product) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("folded_before")
+def test_a_gap_is_accepted_once(product: Product) -> None:
+    """What is lost while a stream runs that accepted a gap at its start is refused again."""
+    stream = product.start("stream", "--accept-gap")
+    send(product, [good(number) for number in range(60_000, 60_100)])
+    product.wait_folded()
+    gaps = product.sql("SELECT count(*) FROM core.log_gaps")
+    asleep = [psutil.Process(stream.process.pid), *psutil.Process(stream.process.pid).children(recursive=True)]
+    for process in asleep:
+        process.suspend()
+    send(product, [good(number) for number in range(60_100, 60_200)])
+    admin = Admin(product.where().kafka)
+    admin.delete_records(TRADES, {p: high for p, (_, high) in admin.watermarks(TRADES).items()})
+    for process in asleep:
+        process.resume()
+    assert stream.wait(180) == 1
+    assert "are no longer in the log" in stream.sentence()
+    assert product.sql("SELECT count(*) FROM core.log_gaps") == gaps
+    accept(product, good(60_200))
+
+
+@pytest.mark.slow
 def test_up_says_what_its_stream_refuses(resolver: jars.Resolver) -> None:
     with Product.fresh() as product:
         file = product.folder / "few.csv"
@@ -335,3 +357,11 @@ def test_up_says_what_its_stream_refuses(resolver: jars.Resolver) -> None:
         assert not product.processes()
         assert product.run("up", *words, "--accept-gap", "--json").json()["trades"] == 50
         assert product.audit()["ok"]
+        # What `up` starts again after an accident is not asked to accept another gap.
+        again = product.up("--source", "simulator", "--accept-gap")
+        for accepts in (True, False):
+            pid: int = until(lambda: product.pid("stream"), 60, "no stream")
+            assert ("--accept-gap" in psutil.Process(pid).cmdline()) is accepts
+            product.kill("stream")
+            until(lambda pid=pid: product.pid("stream") not in (None, pid), 60, "the stream stays away")
+        assert again.stop() == 0, again.err

@@ -10,7 +10,7 @@ import re
 import socket
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -281,3 +281,33 @@ def test_a_restarted_part_is_another_process_and_the_bars_stay(second: Product) 
     assert second.pid("postgres") not in (None, before)
     assert second.run("restart", "nothing", code=1).err.startswith("sparktrends: no part is called nothing")
     assert os.path.exists(second.home / "run" / "stack.json")
+
+
+@pytest.mark.slow
+def test_the_readmes_command_shows_a_recording_and_twenty_simulated_symbols_until_down() -> None:
+    series = "SELECT source, count(DISTINCT symbol) FROM market.bars WHERE state = 'forming' GROUP BY source ORDER BY 1"
+    with Product.fresh() as product:
+        up = product.up()
+        wanted = [("bitstamp~replay", 1), ("simulator~sim", 20)]
+        until(lambda: product.sql(series) == wanted, 180, lambda: product.log("stream")[-2000:])
+        assert product.run("status", "--json").json()["disk_used_bytes"] > 10e6
+        assert product.run("down").err == ""
+        assert up.wait() == 0, up.err
+        assert not product.processes()
+
+
+@pytest.mark.slow
+def test_a_parquet_of_bars_is_taken_over_as_it_is() -> None:
+    start, cents = datetime(2024, 1, 1, tzinfo=UTC), ("2", "9", "1", "5")
+    rows = [
+        (start + timedelta(minutes=n), *(Decimal(f"{100 + n}.{each}") for each in cents), Decimal("2.5"))
+        for n in range(300)
+    ]
+    names = ("start", "open", "high", "low", "close", "volume")
+    stored = f"SELECT {', '.join(names)} FROM market.bars WHERE interval = '1m' ORDER BY start"
+    with Product.fresh() as product:
+        pl.DataFrame(rows, schema=names, orient="row").write_parquet(product.folder / "minutes.parquet")
+        up = product.up("--source", "minutes.parquet", "--speed", "max")
+        until(lambda: len(product.sql(stored)) == len(rows), 120, lambda: product.log("stream")[-2000:])
+        assert product.sql(stored) == rows
+        assert up.stop() == 0, up.err

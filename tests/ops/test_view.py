@@ -15,7 +15,7 @@ from sparktrends.ops.view import View
 from sparktrends.store.queries import NewestBar
 
 BAR = NewestBar("demo~sim", "A", datetime(2024, 1, 1, tzinfo=UTC), Decimal("1E+2"), Decimal("0.5"), 3, "forming", 0.5)
-STATUS = Status(trades=1234567, bars=5, behind=8, lag_s=2, newest=(BAR,))
+STATUS = Status(trades=1234567, bars=5, behind=8, lag_s=2, disk_used_bytes=312_000_000, newest=(BAR,))
 
 
 def quiet_view(folder: Path) -> View:
@@ -51,7 +51,9 @@ def test_the_table_says_where_each_price_comes_from(
         live.show(replace(STATUS, newest=(replace(BAR, source=source),)))
         live._live.refresh()  # type: ignore[union-attr]
         live._console.print(live._live.get_renderable())  # type: ignore[union-attr]
-    assert f"forming · {kind}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"forming · {kind}" in shown
+    assert "disk 312 MB" in shown
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sparktrends.bus.admin import Admin
@@ -38,6 +40,7 @@ class Status:
     behind: int = 0
     published: int = 0
     disk_free_bytes: int = 0
+    disk_used_bytes: int = 0
     database_bytes: int = 0
     process_list: Sequence[Mapping[str, Any]] = ()
     newest: Sequence[queries.NewestBar] = field(default=())
@@ -85,6 +88,7 @@ class Collector:
         totals = queries.totals(self._database)
         offsets = queries.next_offsets(self._database)
         behind = {place: max(0, end - offsets.get(place, 0)) for place, end in ends.items()}
+        database_bytes = queries.database_bytes(self._database)
         return Status(
             **asdict(totals),
             lag_s=self._lag_s(offsets, behind),
@@ -92,7 +96,8 @@ class Collector:
             behind=sum(behind.values()),
             published=sum(ends.values()),
             disk_free_bytes=shutil.disk_usage(self._home.path).free,
-            database_bytes=queries.database_bytes(self._database),
+            disk_used_bytes=database_bytes + _taken(self._home.kafka),
+            database_bytes=database_bytes,
             process_list=processes,
             newest=queries.newest_bars(self._database),
             troubles=[trouble.words for trouble in troubles.told(self._home, self._clock())],
@@ -120,6 +125,15 @@ class Collector:
             if start < high and (record := next(reader.range(topic, partition, start, start + 1), None)):
                 oldest.append(record.appended)
         return max(0, round((self._clock() - min(oldest)) / 1_000_000)) if oldest else 0
+
+
+def _taken(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk; Kafka makes its indexes larger than they are."""
+    taken = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # the broker deletes segments meanwhile
+            taken += file.lstat().st_blocks * 512
+    return taken
 
 
 def collect(

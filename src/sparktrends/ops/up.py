@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +150,14 @@ class Up:
             arguments = self.plan.arguments(name)
             if name == "sandbox":
                 arguments += ["--port", str(stack.ports["sandbox"].number), "--seed", str(self.plan.seed)]
-            if name == "stream" and self.plan.accept_gap:
-                arguments.append("--accept-gap")
-            keeper = Keeper(Worker(name, [name, *arguments], home, env, self.folder), self.say)
+            worker = Worker(name, [name, *arguments], home, env, self.folder)
+            keeper = Keeper(worker, self.say)
             self.keepers[name] = keeper
+            if name == "stream" and self.plan.accept_gap:
+                keeper.server = replace(worker, command=[*worker.command, "--accept-gap"])
             keeper.start()
+            # What is lost later is not accepted by a restart.
+            keeper.server = worker
         self._record(home, stack)
 
     def _drain(self, home: Home, stack: Stack) -> None:

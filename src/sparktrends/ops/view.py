@@ -105,7 +105,7 @@ def _figures(status: Status, rate: float) -> Table:
         f"lag [bold]{status.lag_s}[/] s ({status.behind:,} records)",
         f"signals [bold]{status.signals:,}[/]  alerts [bold]{status.alerts:,}[/]",
         f"late {status.late:,}  quarantined {status.quarantined:,}",
-        f"database {status.database_bytes / 1e6:,.0f} MB, {status.disk_free_bytes / 1e9:,.0f} GB free",
+        f"disk {status.disk_used_bytes / 1e6:,.0f} MB, {status.disk_free_bytes / 1e9:,.0f} GB free",
     )
     return table
 

@@ -102,6 +102,8 @@ class Stream:
         self._between_batches = threading.Lock()
         self._ending = False
         self._failure: BaseException | None = None
+        # Of this start: what is lost while it runs is said again.
+        self._accept_gap = config.accept_gap
 
     def run(self) -> None:
         """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest."""
@@ -133,7 +135,8 @@ class Stream:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():
                 pass
-            start = open_ledger(config.database, config.shard, logs, accept_gap=config.accept_gap)
+            start = open_ledger(config.database, config.shard, logs, accept_gap=self._accept_gap)
+            self._accept_gap = False
             topic_ids = {item.topic: item.topic_id for item in logs}
             offsets = OffsetLog(config.scratch / "checkpoint", topic_ids, dict(start))
             limits = config.limits.shared_by(len(start))

@@ -55,7 +55,11 @@ def stores() -> dict[str, Service]:
             **confined("postgres:18-bookworm", "999:999", {"/var/run/postgresql": 999}),
             "container_name": "market-postgres",
             # A query over tables partitioned by month locks each of them.
-            "command": ["postgres", "-c", "max_locks_per_transaction=256", "-c", "timezone=UTC"],
+            "command": [
+                *("postgres", "-c", "max_locks_per_transaction=256", "-c", "timezone=UTC"),
+                # A careless query of a reader may not fill the disk that the stream needs.
+                *("-c", "temp_file_limit=4GB"),
+            ],
             "environment": {
                 **accounts,
                 "POSTGRES_INITDB_ARGS": "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256",
