@@ -17,7 +17,7 @@ setup: .venv/.installed
 test: .venv/.tested
 	@$(BIN)/python tests/run.py quick
 
-test-all: .venv/.tested
+test-all: .venv/.tested .venv-airflow/.installed
 	@$(BIN)/python tests/run.py all
 
 # Ten minutes of random failures for each of three seeds, 20 kills, the broker away for five minutes: most of an hour.

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from alerts.receivers import PlainPost
+from fault_seed import SEED
 from sparktrends.alerts.channels import Channel, Tools, build
 from sparktrends.alerts.dispatch import Policy, Surroundings, Worker
 from sparktrends.model import MINUTE, SECOND, Alert, Resolution
@@ -28,7 +29,7 @@ class World:
     dsn: str = field(repr=False)
     now: int = NOW
     console: list[str] = field(default_factory=list)
-    random: random.Random = field(default_factory=lambda: random.Random(7))
+    random: random.Random = field(default_factory=lambda: random.Random(SEED))
     opened: list[Any] = field(default_factory=list)
 
     def clock(self) -> int:

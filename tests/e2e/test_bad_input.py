@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from e2e.product import TRADES, Command, Product, log_of, services, until
+from fault_seed import SEED
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.kafka import Producer
 from sparktrends.bus.topics import TABLE
@@ -22,7 +23,6 @@ from sparktrends.ops.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
-SEED = 20261121
 MINUTE = 60_000_000
 START = 1_700_000_040_000_000  # a whole minute
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from e2e.product import TRADES, Product, services, until
+from fault_seed import SEED
 from sparktrends.bus.kafka import Producer
 from sparktrends.ops import jars
 from sparktrends.store.migrate import migrate
@@ -21,7 +22,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MINUTE, SECOND = 60_000_000, 1_000_000
 START = 1_700_000_040_000_000
-SEED = 20261121
 VIEWS = {
     "bars": ("updated_at", "TRUE"),
     "metrics": ("updated_at", "TRUE"),

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 
 from e2e.product import Command, Product, log_of, services, until
+from fault_seed import SEED
 from sparktrends.bus.kafka import Producer
 from sparktrends.ops import jars
 
 pytestmark = pytest.mark.e2e
 
 LOAD = ("--source", "simulator", "--symbols", "50", "--rate", "2000")
-SEED = int(os.environ.get("SPARKTRENDS_FAULT_SEED", "20261121"))
 KILLS = 24
 RUBBISH = b"rubbish"
 """The key of what a test itself writes into the log."""

@@ -23,7 +23,8 @@ import pytest
 
 from alerts.receivers import Receiver, receiver
 from e2e.product import Command, Product, until
-from e2e.test_kills import LOAD, RUBBISH, SEED, START_S, check_nothing_lost_or_doubled, end, settle
+from e2e.test_kills import LOAD, RUBBISH, START_S, check_nothing_lost_or_doubled, end, settle
+from fault_seed import SEED
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.kafka import Producer
 from sparktrends.errors import SparkTrendsError

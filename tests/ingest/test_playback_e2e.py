@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fault_seed import SEED
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Admin, Connection, Reader, wait_ready
 from sparktrends.ops.stack import Stack
@@ -66,7 +67,7 @@ def test_killed_at_random_moments_each_trade_is_there_once(stack: Stack, tape: P
     connection = Connection(stack.kafka)
     wait_ready(connection, 60)
     Admin(connection).ensure()
-    rng = random.Random(5)
+    rng = random.Random(SEED)
     for _ in range(4):
         # 6,000 times life plays the tape in three seconds.
         with start(stack, tape, 6_000.0) as child:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fault_seed import SEED
 from ingest.rig import (
     CRYPTO,
     STOCKS,
@@ -114,7 +115,7 @@ def test_ended_while_the_broker_is_away_nothing_is_lost_or_doubled(tmp_path: Pat
 
 @pytest.mark.slow
 def test_killed_again_and_again_each_trade_is_there_once(tmp_path: Path) -> None:
-    rng = random.Random(11)
+    rng = random.Random(SEED)
     with world(tmp_path, "none", rate=1000) as w:
         for _ in range(3):
             child = w.ingest(binance=CRYPTO)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,17 @@ def test_yes_asks_nothing_and_writes_all(tmp_path: Path) -> None:
     assert all(f"# {name}=" in found[".env.example"] for name in compose.needed())
     assert "next: sparktrends up" in said
     assert all(f"# {name}=\n" in found[".env.example"] for name in settings.NAMES)
+
+
+def test_the_script_of_a_fresh_checkout_does_the_same(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "init_project.py"
+    done = subprocess.run([sys.executable, script, "--yes"], cwd=tmp_path, capture_output=True, text=True)
+    if not (script.parent / ".venv" / "bin" / "sparktrends").exists():
+        assert "run `make setup` first" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".env").is_file()
+    assert (tmp_path / "docker-compose.yml").is_file()
 
 
 def test_what_is_written_can_be_read_as_settings(tmp_path: Path) -> None:
