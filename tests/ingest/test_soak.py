@@ -120,7 +120,7 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         # To compare a million records takes minutes too.
         assert_whole(w, 120 + FORM.away_s)
         w.end(run.child)
-        assert_in_order(w)
+        late = assert_in_order(w)
         assert_gaps_told(w)
         cost = {provider: assert_labelled(w, provider) for provider in ("finnhub", "twelve_data")}
         assert_within_quota(w)
@@ -128,7 +128,11 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         times = [trade.ts for trades in w.ledger().made.values() for trade in trades.values()]
         made = len(times) / (max(times) - min(times)) * SECOND
         back = [round(seconds, 1) for seconds in run.back]
-        print(json.dumps({"seed": seed, "per_s": round(made), "cost": cost, "rss_mb": flat(run), "back_s": back}))
+        print(
+            json.dumps(
+                {"seed": seed, "per_s": round(made), "late": late, "cost": cost, "rss_mb": flat(run), "back_s": back}
+            )
+        )
         assert made > 0.8 * RATE
         # Last: on a busy machine it is the first to fail, and says nothing of the rest.
         assert len(run.back) == FORM.kills
