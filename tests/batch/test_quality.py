@@ -143,6 +143,28 @@ def test_what_is_impossible_or_late_counts_against_its_series(judge: Judge) -> N
     assert {"impossible", "late"} <= set(found.points)
 
 
+def test_what_a_parser_refused_counts_against_the_series_that_it_names_or_all_of_its_source(
+    judge: Judge, database: str
+) -> None:
+    pen = Pen()
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        hour(pen, symbol, source="binance~sim")
+    judge(pen)
+    refuse = (
+        "INSERT INTO core.quarantine"
+        " (topic, topic_id, partition, log_offset, appended, reason, payload, sha256, size, source)"
+        " VALUES ('ops.quarantine', '', 0, %s, %s, 'bad_price', %s, '', 9, 'binance~sim') RETURNING 1"
+    )
+    minute = T + 20 * MINUTE
+    for place, frame in enumerate((b'{"s":"BTCUSDT","p":"-1"}', b'{"s":"BTCUSDT","p', b"neither")):
+        rows(database, refuse, place, minute + place * MINUTE, frame)
+    found = judge(Pen())
+    faulty = "SELECT symbol, start FROM market.quality_minutes WHERE reasons ? 'impossible' ORDER BY 1, 2"
+    starts = [(symbol, (start.timestamp() * SECOND - minute) // MINUTE) for symbol, start in rows(database, faulty)]
+    assert starts == [("BTC/USDT", 0), ("BTC/USDT", 1), ("BTC/USDT", 2), ("ETH/USDT", 2)]
+    assert found["binance~sim ETH/USDT"].points["impossible"] < found["binance~sim BTC/USDT"].points["impossible"]
+
+
 def test_a_real_market_that_nobody_listened_to_is_missing_to_the_end_of_the_day(judge: Judge) -> None:
     pen = Pen()
     hour(pen, source="binance")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,9 +14,10 @@ from sparktrends.batch.minutes import Span, minutes_of
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
-from sparktrends.errors import BadRecord
+from sparktrends.errors import BadRecord, BadSetting
 from sparktrends.model import MINUTE, kind_of, provider_of
 from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
+from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.store import quality_rows as rows
 from sparktrends.store.archive import archived_months
 from sparktrends.store.connect import Cursor
@@ -23,6 +26,7 @@ from sparktrends.store.session import Session
 _log = logging.getLogger(__name__)
 _SLACK = 15 * MINUTE
 """What belongs to a day may be appended so much later: the grace."""
+_WORD = re.compile(r'"([^"\\]{1,40})"')
 _MOST = 5_000_000
 """Records of the log that are read, about a minute's work: of a busier day the newest ones."""
 
@@ -138,9 +142,23 @@ def _tally(cursor: Cursor, reader: Reader, span: Span) -> Tally:
             _add(tally, partition, record.value)
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
-    for _topic, payload, appended in rows.refused(cursor, span.start, span.end):
-        _refuse(tally, payload, appended)
+    spelled = _spelled(rows.series_known(cursor))
+    for source, payload, appended in rows.refused(cursor, span.start, span.end):
+        for name, symbol in _accused(source, payload, spelled.get(source, {})):
+            tally.at(name, symbol, appended).impossible += 1
     return tally
+
+
+def _spelled(series: Iterable[rows.SeriesRow]) -> Mapping[str, Mapping[str, str]]:
+    """Of each source: how its provider spells its symbols, and what they are."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for one in series:
+        provider = provider_of(one.source)
+        # A name that no provider can have: anyone may write to raw.trades.
+        with suppress(BadSetting):
+            if provider in PROVIDERS:
+                found[one.source][make_source(provider).spell(one.symbol)] = one.symbol
+    return found
 
 
 def _add(tally: Tally, partition: int, value: bytes | None) -> None:
@@ -150,15 +168,19 @@ def _add(tally: Tally, partition: int, value: bytes | None) -> None:
         return  # it is in quarantine, which is counted by itself
 
 
-def _refuse(tally: Tally, payload: bytes, appended: int) -> None:
-    """A record that names its series counts against it; what names none is nobody's."""
+def _accused(source: str, payload: bytes, spelled: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Source and symbol of the series against which a refused record counts: the one that it names as its own; of a
+    provider's answer those that it names, or every one of that source, for nobody knows whose it was."""
+    if source:
+        # By its words, since it may be half an answer.
+        named = {spelled[word] for word in _WORD.findall(payload.decode("utf-8", "replace")) if word in spelled}
+        return [(source, symbol) for symbol in named or spelled.values()]
     try:
         row = decode(payload)
     except BadRecord:
-        return
-    source, symbol = row.get("source"), row.get("symbol")
-    if isinstance(source, str) and isinstance(symbol, str):
-        tally.at(source, symbol, appended).impossible += 1
+        return []
+    own = row.get("source"), row.get("symbol")
+    return [(own[0], own[1])] if isinstance(own[0], str) and isinstance(own[1], str) else []
 
 
 def _score(series: _Series, span: Span) -> rows.Score:

@@ -108,12 +108,15 @@ def late(cursor: Cursor, start: int, end: int) -> list[tuple[str, str, int]]:
 
 
 def refused(cursor: Cursor, start: int, end: int) -> Iterator[tuple[str, bytes, int]]:
-    """(topic, payload, append time) of every record that was set aside and appended within [start, end)."""
+    """(source, payload, append time) of every record that was set aside and appended within [start, end).
+
+    The source is the one whose parser refused it; "" of a record that the stream refused.
+    """
     cursor.execute(
-        "SELECT topic, payload, appended FROM core.quarantine WHERE appended >= %s AND appended < %s", (start, end)
+        "SELECT source, payload, appended FROM core.quarantine WHERE appended >= %s AND appended < %s", (start, end)
     )
-    for topic, payload, appended in cursor:
-        yield str(topic), bytes(payload), int(appended)
+    for source, payload, appended in cursor:
+        yield source or "", bytes(payload), int(appended)
 
 
 def save(cursor: Cursor, score: Score, start: int, end: int, now: int) -> None:
