@@ -19,12 +19,13 @@ from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.errors import BadSetting
 from sparktrends.ingest.dedupe import Door
-from sparktrends.ingest.link import Surroundings
+from sparktrends.ingest.link import Link, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.spool import Spool
+from sparktrends.model import SECOND
 from sparktrends.net import AddressGuard, Backoff, Http, Planner
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Allowance
@@ -162,3 +163,26 @@ async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_
     async with living(broker, tmp_path, "finnhub", [f"S{i}" for i in range(50)]) as live:
         with pytest.raises(BadSetting, match="50 symbols at most"):
             live.add(["ONE"])
+
+
+async def test_a_silent_symbol_beside_a_lively_one_is_subscribed_to_and_asked_for_once_in_its_time(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[str] = []
+    monkeypatch.setattr(Link, "renew", lambda _, symbol: renewed.append(symbol))
+    async with living(broker, tmp_path, "binance", ["BTC/USDT", "ETH/USDT"]) as live:
+        assert live.filler
+        live.opened(["BTC/USDT", "ETH/USDT"])
+        for wire in ("BTCUSDT", "ETHUSDT"):
+            live.frame(json.dumps({**TRADE, "s": wire}).encode(), system_clock())
+        later = system_clock() + int((live._silence_s + 1) * SECOND)
+        live.feeds["BTC/USDT"].last_data = later
+        for _ in range(2):
+            for symbol, feed in live.feeds.items():
+                live._nudge(symbol, feed, later)
+        assert renewed == ["ETH/USDT"]
+        assert live.filler.owes("ETH/USDT")
+        assert not live.filler.owes("BTC/USDT")
+
+
+TRADE = {"e": "aggTrade", "E": 1, "a": 7, "p": "1", "q": "1", "f": 1, "l": 2, "T": 5, "m": True}
