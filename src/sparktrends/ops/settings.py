@@ -57,6 +57,7 @@ TABLES = frozenset(
         "channels",
         "daily",
         "detectors",
+        "exchanges",
         "indicators",
         "kafka",
         "limits",
