@@ -162,3 +162,20 @@ async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_
     async with living(broker, tmp_path, "finnhub", [f"S{i}" for i in range(50)]) as live:
         with pytest.raises(BadSetting, match="50 symbols at most"):
             live.add(["ONE"])
+
+
+async def test_a_socket_that_is_up_does_not_hide_that_charts_stay_empty(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "yahoo", ["BTC/USD"]) as live:
+        # The provider of this test answers no call: the poll beside the socket has failed by itself.
+        while "BTC/USD" not in live._barless:
+            await asyncio.sleep(0.01)
+        live.opened(["BTC/USD"])
+        live.feeds["BTC/USD"].last_data = system_clock()
+        assert live.troubles() == []  # one round is not much
+        live._barless["BTC/USD"] -= 90_000_000
+        (trouble,) = live.troubles()
+        assert (trouble.kind, trouble.symbols) == ("down", ("BTC/USD",))
+        assert "no bars of BTC/USD" in trouble.words
+        assert live.rest.trouble.removeprefix("yahoo: ") in trouble.words
+        live._polled(["BTC/USD"], True)
+        assert live.troubles() == []
