@@ -66,6 +66,7 @@ TABLES = frozenset(
         "retention",
         "rules",
         "sandbox",
+        "sentiment",
         "sources",
         "spark",
         "stale_after_s",
