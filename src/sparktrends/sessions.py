@@ -57,6 +57,9 @@ class Calendar:
         self._opens = opens
         self._closes = closes
         self._half_days = half_days
+        # The afternoon follows its morning within hours, the next day's session does not (that of currencies at once).
+        afternoons = {b for a, b in zip(closes, opens[1:], strict=False) if 0 < b - a < _BREAK}
+        self._starts = [start for start in opens if start not in afternoons]
 
     def at(self, ts: int) -> Session:
         """What the exchange does at ``ts``; BadSetting outside of what the calendar knows."""
@@ -81,15 +84,19 @@ class Calendar:
 
     def session_start(self, ts: int) -> int:
         """When the day's session that holds or precedes ``ts`` began (before the break, if there is one): for VWAP."""
+        return self.session_span(ts)[0]
+
+    def session_span(self, ts: int) -> tuple[int, int]:
+        """That beginning, and when the session after it begins: whatever is traded until then belongs to it.
+
+        BadSetting outside of what the calendar knows.
+        """
         if self.exchange == ALWAYS:
-            return ts - ts % _DAY
-        i = bisect_right(self._opens, ts) - 1
-        # The afternoon follows its morning within hours, the next day's session does not.
-        while i > 0 and self._opens[i] - self._closes[i - 1] < _BREAK:
-            i -= 1
-        if i < 0:
+            return ts - ts % _DAY, ts - ts % _DAY + _DAY
+        i = bisect_right(self._starts, ts)
+        if i == 0 or i == len(self._starts):
             raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
-        return self._opens[i]
+        return self._starts[i - 1], self._starts[i]
 
 
 _MONTH = 30 * _DAY

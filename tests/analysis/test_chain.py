@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktrends.analysis.chain import Chain
-from sparktrends.analysis.work import Floats, Stepped, Work, bar_row, utc_day
+from sparktrends.analysis.work import Floats, Stepped, Work, bar_row
 from sparktrends.detectors import Detectors
 from sparktrends.indicators import Kernel
 from sparktrends.model import DAY, MINUTE, PartialBar
@@ -159,4 +159,4 @@ def test_the_layout_names_rules_and_detectors(chain: Chain) -> None:
 def test_a_bar_row_holds_the_nearest_doubles() -> None:
     unit = 10**18
     bar = PartialBar("s", "A", 0, unit // 3, (0, 0, 0), unit, 1, 2 * unit, (0, 0, 0), 3, 7 * 10**35, 1)
-    assert bar_row(bar, utc_day(KEY, DAY)) == (0.333333333333333333, 1.0, 1e-18, 2.0, 3e-18, 0.7, 1.0, 0.0)
+    assert bar_row(bar, 1.0) == (0.333333333333333333, 1.0, 1e-18, 2.0, 3e-18, 0.7, 1.0, 0.0)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from batch.world import NOW, finnhub_story, news_request
-from sparktrends.batch.reading import Reading, read_payload
+from sparktrends.batch.reading import FLATTENED, Reading, read_payload
+from sparktrends.sources import PROVIDERS
 from sparktrends.store.payloads import StoredPayload
 
 
@@ -66,6 +67,33 @@ def test_an_error_is_never_data(source: str, request_: dict[str, Any], payload: 
     assert reading.outcome == outcome
     assert not any((reading.news, reading.bars, reading.companies, reading.prices, reading.actions))
     assert len(reading.rejects) == 1
+
+
+PAYLOADS = Path(__file__).resolve().parent.parent / "payloads"
+ERRORS = sorted(
+    (
+        *PAYLOADS.glob("*/rest/error_*.json"),
+        *PAYLOADS.glob("*/rest/empty.json"),
+        *PAYLOADS.glob("*/rest/*_unknown.json"),
+    )
+)
+
+
+@pytest.mark.parametrize("file", ERRORS, ids=lambda file: f"{file.parent.parent.name}-{file.stem}")
+@pytest.mark.parametrize("told", [True, False], ids=["request", "symbol"])
+def test_no_recorded_error_is_data(file: Path, told: bool) -> None:
+    """Whether the request is known, as our own fetch stores it, or nothing but the symbol, as of other producers."""
+    call = json.loads(file.read_text("utf-8"))
+    request = {**call["ask"], "status": call["status"]} if told else {"symbol": call["ask"]["symbols"][0]}
+    payload = call["body"] if "body" in call else call["text"]
+    reading = read(file.parent.parent.name, request, payload)
+    assert reading.outcome != FLATTENED
+    assert not any((reading.news, reading.bars, reading.companies, reading.prices, reading.actions))
+    assert [reject.reason for reject in reading.rejects] == [reading.outcome]
+
+
+def test_every_provider_has_recorded_errors() -> None:
+    assert {file.parent.parent.name for file in ERRORS} == PROVIDERS.keys()
 
 
 def test_a_bad_row_is_set_aside_and_the_others_are_kept() -> None:

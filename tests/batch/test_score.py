@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
 from batch.test_flatten import run
 from batch.world import ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.score import MODEL, score_all, score_news, waiting
+from sparktrends.errors import BadSetting, NotFound
+from sparktrends.ops.endpoints import Endpoints
+from sparktrends.ops.jobs import Jobs
+from sparktrends.ops.mood import chosen_of
+from sparktrends.ops.settings import Settings
+from sparktrends.sentiment import SHIPPED, Chosen
 from sparktrends.store.session import Session
-
-pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
@@ -36,6 +45,7 @@ def scored(dsn: str) -> int:
         session.close()
 
 
+@pytest.mark.e2e
 def test_each_story_and_each_company_in_it_is_scored_once(filled: str) -> None:
     assert scored(filled) == 2
     assert scored(filled) == 0
@@ -51,11 +61,13 @@ def test_each_story_and_each_company_in_it_is_scored_once(filled: str) -> None:
     assert "earnings" in topics
 
 
+@pytest.mark.e2e
 def test_a_story_without_words_of_value_is_neutral(filled: str) -> None:
     scored(filled)
     assert ask_rows(filled, "SELECT label FROM market.news WHERE id = '2'") == [("neutral",)]
 
 
+@pytest.mark.e2e
 def test_a_mention_that_comes_later_has_its_story_scored_again(filled: str) -> None:
     scored(filled)
     store_payloads(filled, ("finnhub", news_request("INTC"), [finnhub_story(2, "A look at the calendar")]))
@@ -64,9 +76,62 @@ def test_a_mention_that_comes_later_has_its_story_scored_again(filled: str) -> N
     assert ask_rows(filled, "SELECT count(*) FROM market.news_mentions WHERE label IS NULL") == [(0,)]
 
 
+@pytest.mark.e2e
 def test_whether_anything_waits(filled: str) -> None:
     session = Session(filled, "test", 60)
     assert waiting(session)
     scored(filled)
     assert not waiting(session)
     session.close()
+
+
+def settings(**told: Any) -> Settings:
+    return Settings(Path("/nowhere"), Path("/nowhere"), {}, {"sentiment": told} if told else {}, {})
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A transformer in a folder of its own name."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("onnxruntime")
+    from sentiment.tiny import write_model
+
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    write_model(folder)
+    return folder
+
+
+def test_the_settings_choose_who_scores() -> None:
+    assert chosen_of(settings()) == SHIPPED
+    assert chosen_of(settings(words="/a/list.csv")) == Chosen(words=Path("/a/list.csv"))
+    assert chosen_of(settings(transformer="models/finbert")) == Chosen(Path.cwd() / "models/finbert")
+    with pytest.raises(NotFound, match=r"config\.json"):
+        chosen_of(settings(transformer="/nowhere/finbert")).scorer()
+
+
+@pytest.mark.parametrize(
+    "told", [{"transformer": "/a", "words": "/b"}, {"words": 5}, {"transformer": ""}, {"model": "x"}]
+)
+def test_a_choice_that_means_nothing_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(BadSetting, match="sentiment"):
+        chosen_of(settings(**told))
+
+
+@pytest.mark.e2e
+def test_the_daily_work_scores_with_what_was_chosen(filled: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_workers(_spark: object, chosen: Chosen) -> Any:
+        # What is sent to a worker is pickled.
+        return pickle.loads(pickle.dumps(partial(score_all, chosen=chosen)))
+
+    monkeypatch.setattr("sparktrends.batch.score.by_spark", by_workers)
+    scored(filled)
+    with Jobs(settings(transformer=str(model)), cast(Endpoints, None), lambda: 0) as jobs:
+        jobs.__dict__["spark"] = None
+        jobs.__dict__["session"] = Session(filled, "test", 60)
+        assert jobs.sentiment().fields == {"scored": 2, "model": "transformer-tiny"}
+        assert jobs.sentiment().fields == {"scored": 0, "model": "transformer-tiny"}
+        jobs.session.close()
+    rows = ask_rows(filled, "SELECT DISTINCT model, evidence -> 0 ->> 'words' FROM market.news")
+    assert rows == [("transformer-tiny", "positive")]

@@ -11,7 +11,8 @@ import numpy as np
 
 from commit.world import rows
 from sparktrends.analysis.chain import Chain
-from sparktrends.analysis.work import Work, utc_day
+from sparktrends.analysis.work import Work
+from sparktrends.commit import Sessions
 from sparktrends.store.analysis_rows import METRIC_NAMES
 
 BARS = """
@@ -86,12 +87,13 @@ def recomputed(dsn: str, chain: Chain) -> tuple[list[tuple[Any, ...]], set[str],
         "WHERE state <> 'forming' AND open IS NOT NULL AND interval = %s ORDER BY 1, 2, 3",
         chain.interval,
     )
+    session_of = Sessions(chain.interval)
     made: list[tuple[Any, ...]] = []
     found: set[str] = set()
     alerts: dict[str, int | None] = {}
     for key, of_series in groupby(shown, lambda row: row[:2]):
         bars = list(of_series)
-        table = np.array([(*bar[5:11], utc_day(key, bar[2]), bar[11]) for bar in bars])
+        table = np.array([(*bar[5:11], session_of(key, bar[2]), bar[11]) for bar in bars])
         done = chain.advance([Work(key, chain.new(), -1, tuple(bar[2] for bar in bars), table)])[0]
         made += [_row(chain, bar, done.metrics[j].tolist()) for j, bar in enumerate(bars)]
         found |= {signal.id for signal in done.signals}

@@ -186,3 +186,20 @@ async def test_a_silent_symbol_beside_a_lively_one_is_subscribed_to_and_asked_fo
 
 
 TRADE = {"e": "aggTrade", "E": 1, "a": 7, "p": "1", "q": "1", "f": 1, "l": 2, "T": 5, "m": True}
+
+
+async def test_a_socket_that_is_up_does_not_hide_that_charts_stay_empty(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "yahoo", ["BTC/USD"]) as live:
+        # The provider of this test answers no call: the poll beside the socket has failed by itself.
+        while "BTC/USD" not in live._barless:
+            await asyncio.sleep(0.01)
+        live.opened(["BTC/USD"])
+        live.feeds["BTC/USD"].last_data = system_clock()
+        assert live.troubles() == []  # one round is not much
+        live._barless["BTC/USD"] -= 90_000_000
+        (trouble,) = live.troubles()
+        assert (trouble.kind, trouble.symbols) == ("down", ("BTC/USD",))
+        assert "no bars of BTC/USD" in trouble.words
+        assert live.rest.trouble.removeprefix("yahoo: ") in trouble.words
+        live._polled(["BTC/USD"], True)
+        assert live.troubles() == []

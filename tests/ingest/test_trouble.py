@@ -90,3 +90,21 @@ def test_only_a_feed_that_is_dead_for_a_minute_while_its_market_trades_raises_an
     assert found[FEED, "down"].title == "down: words"
     assert set(conditions_of(NOW, NOW - 6 * SECOND, 7, [])) == {("ops.ingest_waits", "ingest")}
     assert conditions_of(NOW, NOW - 4 * SECOND, 7, []) == {}
+
+
+def test_bars_that_do_not_come_beside_a_living_socket_are_told_and_raise_an_alert() -> None:
+    since = NOW - 5 * MINUTE
+    look = replace(AT_EASE, source="yahoo", barless={"AAPL": since}, bars_failure="yahoo gave an empty answer for AAPL")
+    words = (
+        "yahoo: no bars of AAPL since Wed 2024-11-20 23:55 UTC, though prices come: yahoo gave an empty answer for AAPL"
+    )
+    assert told(look) == [("down", words)]
+    assert conditions_of(NOW, None, 0, troubles(look))[FEED, "yahoo"].title == words
+
+
+def test_one_poll_without_bars_and_a_night_without_them_are_no_trouble() -> None:
+    assert told(replace(AT_EASE, barless={"AAPL": NOW - MINUTE})) == []
+    opened = replace(OPEN, opens=NOW - MINUTE)
+    assert told(replace(AT_EASE, barless={"AAPL": NOW - 9 * HOUR}, market=lambda _: opened)) == []
+    closed = replace(AT_EASE, barless={"AAPL": NOW - HOUR}, market=lambda _: NIGHT)
+    assert [kind for kind, _ in told(closed)] == ["closed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sparktrends import sources
 from sparktrends.errors import BadSetting
 from sparktrends.ops.cli import main
 from sparktrends.ops.commands.sources import Choice, daily_arguments, tracks_of
@@ -17,6 +19,7 @@ from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 
 CANARY = "tiger-canary-1"
+CALLS = Path(sources.__file__).parent / "config" / "yahoo.json"
 
 
 def settings(tables: Mapping[str, Any] | None = None, **values: str) -> Settings:
@@ -155,3 +158,8 @@ def test_a_market_that_nobody_can_simulate_is_refused(choice: Choice, said: str)
 def test_a_seed_below_zero_is_a_wrong_call(command: str) -> None:
     found = CliRunner().invoke(main, [command, "--seed", "-1"])
     assert (found.exit_code, "-1 is not in the range" in found.output) == (2, True)
+
+
+def test_the_defaults_of_yahoo_are_those_of_its_file_of_calls() -> None:
+    (named,) = {tuple(call["symbols"]) for call in json.loads(CALLS.read_text("utf-8"))["calls"]}
+    assert tuple(DEFAULTS["yahoo"]) == named

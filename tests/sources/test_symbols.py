@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
+import exchange_calendars
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.errors import BadRecord, BadSetting
-from sparktrends.sources import symbols
+from sparktrends.sessions import calendar
+from sparktrends.sources import make_source, symbols
 
 CODES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=6)
 
@@ -57,6 +61,52 @@ def test_a_dash_before_a_currency_makes_a_pair(wire: str, name: str | None) -> N
     assert symbols.dashed_pair(wire) == name
 
 
-@pytest.mark.parametrize(("symbol", "exchange"), [("AAPL", "XNYS"), ("ETH/BTC", "24/7"), ("EUR/USD", "24/5")])
+@pytest.mark.parametrize(
+    ("symbol", "exchange"),
+    [
+        ("AAPL", "XNYS"),
+        ("ETH/BTC", "24/7"),
+        ("EUR/USD", "24/5"),
+        ("7203.T", "XTKS"),
+        ("VOLV.B.ST", "XSTO"),
+        ("BRK.B", "XNYS"),
+    ],
+)
 def test_whose_hours_hold(symbol: str, exchange: str) -> None:
     assert symbols.exchange_of(symbol) == exchange
+
+
+def test_every_exchange_of_the_table_has_a_calendar() -> None:
+    assert set(symbols.SUFFIXES.values()) <= set(exchange_calendars.get_calendar_names())
+
+
+@pytest.fixture
+def told() -> Iterator[None]:
+    symbols.use_exchanges({".XX": "XHKG", "9988": "XHKG", ".T": "XTAI"})
+    yield
+    symbols.use_exchanges({})
+
+
+@pytest.mark.usefixtures("told")
+def test_what_a_person_says_of_exchanges_holds_first() -> None:
+    assert [symbols.exchange_of(s) for s in ("ABC.XX", "9988", "7203.T", "SAP.DE")] == ["XHKG", "XHKG", "XTAI", "XETR"]
+    assert make_source("yahoo").spell("ABC.XX") == "ABC.XX"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "wire"),
+    [("7203.T", "7203.T"), ("BRK.B", "BRK-B"), ("VOLV.B.ST", "VOLV-B.ST"), ("SAP.DE", "SAP.DE"), ("AAPL", "AAPL")],
+)
+def test_yahoo_dashes_classes_of_shares_and_nothing_else(symbol: str, wire: str) -> None:
+    assert make_source("yahoo").spell(symbol) == wire
+    assert make_source("yahoo").name_of(wire) == symbol
+
+
+def test_a_break_for_lunch_is_closed_and_begins_no_session() -> None:
+    hours = calendar(symbols.exchange_of("7203.T"))
+    noon, afternoon = (
+        round(datetime(2025, 3, 5, hour, minute, tzinfo=UTC).timestamp()) * 10**6 for hour, minute in ((3, 0), (4, 0))
+    )
+    assert not hours.at(noon).trading
+    assert hours.at(afternoon).trading
+    assert hours.session_start(afternoon) == hours.session_start(noon - 60 * 10**6)

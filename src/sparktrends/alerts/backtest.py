@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sparktrends.analysis.chain import Chain
-from sparktrends.analysis.work import Floats, Ints, SeriesKey, SessionOf, Work, utc_day
+from sparktrends.analysis.work import Floats, Ints, SeriesKey, SessionOf, Work
+from sparktrends.commit import Sessions
 from sparktrends.model import DAY, INTERVALS, MINUTE, alert_id
 from sparktrends.rules import Rule
 
@@ -70,7 +71,6 @@ def backtest(
     load: Load,
     since: int,
     until: int,
-    session_of: SessionOf = utc_day,
     news: NewsOf | None = None,
 ) -> Outcome:
     """Try the rules of each chain on the bars of its interval that start in [since, until), µs UTC.
@@ -87,6 +87,7 @@ def backtest(
     frames = [outcome.fired]
     # Minutes first: the prices after an alert of any interval come from them.
     for chain in sorted(used, key=lambda chain: INTERVALS[chain.interval]):
+        session_of = Sessions(chain.interval)
         for history in load(chain.interval):
             if chain.interval == "1m":
                 prices[history.key] = _prices(history, MINUTE)

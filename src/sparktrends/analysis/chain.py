@@ -37,6 +37,8 @@ from sparktrends.rules.news import NEWS_NAMES
 OpenAt = Callable[[str, int], bool]
 """Whether the exchange of a symbol trades at a time (microseconds)."""
 
+# What the column `session` of a bar says: a part of the layout, for what a state remembers of it must be of one kind.
+_SESSIONS = "when the session of its exchange began"
 # A call over many series costs little more than one over a single series; longer stretches are faster one by one.
 _ROUNDS = 16
 # So many series at once: their states, five kilobytes each, and all that is made of them stay in the processor's cache.
@@ -47,7 +49,8 @@ _STRETCH = 4096
 
 class Chain:
     """Kernel, detectors and rules of one interval. ``tags`` gives the tags of a symbol for rules that name some,
-    ``open_at`` says whether its exchange trades at a time, for rules that look at sessions only."""
+    ``open_at`` says whether its exchange trades at a time, for rules that look at sessions only. ``hours`` names what
+    sessions go by where a setting decides it: a state that other sessions left is of no use."""
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Chain:
         tags: Callable[[str], Collection[str]] = lambda _: (),
         open_at: OpenAt = lambda _symbol, _at: True,
         candlesticks: Candlesticks | None = None,
+        hours: str = "",
     ) -> None:
         self.kernel = kernel
         self.detectors = detectors
@@ -75,7 +79,7 @@ class Chain:
         found = kernel.size + detectors.size
         self._edges = (kernel.size, found, found + (shapes.size if asked else 0))
         self.size = self._edges[2] + self.rules.size
-        parts = (kernel.version, detectors.fingerprint, *([shapes.fingerprint] if asked else []))
+        parts = (_SESSIONS, hours, kernel.version, detectors.fingerprint, *([shapes.fingerprint] if asked else []))
         figures = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
         self.layout = figures + self.rules.fingerprint
         """Names the meaning of a state row: 16 characters for kernel and detectors, 16 for the rules. A row that begins

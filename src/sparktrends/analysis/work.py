@@ -93,11 +93,6 @@ def bar_row(fold: PartialBar, session: float) -> tuple[float, ...]:
     )
 
 
-def utc_day(_key: SeriesKey, start: int) -> float:
-    """The session of a market that never closes: the day, UTC."""
-    return float(start // DAY)
-
-
 def bar_of(work: Work, j: int, before: Sequence[Stepped]) -> Work:
     """The work of its bar ``j``, after ``before``, what those before it came to."""
     if len(work.starts) == 1:

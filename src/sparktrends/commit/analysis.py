@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparktrends.analysis.chain import Chain
-from sparktrends.analysis.work import Floats, SessionOf, Stepped, bar_row, utc_day
+from sparktrends.analysis.work import Floats, Stepped, bar_row
 from sparktrends.bars import Limits
 from sparktrends.commit.cache import Cache, Position
 from sparktrends.commit.fills import of_fills
 from sparktrends.commit.news import with_news
 from sparktrends.commit.plan import Changed, Plan, Planner
+from sparktrends.commit.sessions import Sessions
 from sparktrends.detectors import feed_signals
 from sparktrends.errors import IntegrityError
 from sparktrends.model import INTERVALS, PartialBar, Signal, State
@@ -47,13 +48,13 @@ class Analysed:
 class Analysis:
     """Runs a `Chain` over the changes of a batch to bars of its interval, and writes what it makes."""
 
-    def __init__(self, chain: Chain, limits: Limits, session_of: SessionOf = utc_day) -> None:
+    def __init__(self, chain: Chain, limits: Limits) -> None:
         if chain.kernel.names != rows.METRIC_NAMES:
             raise IntegrityError("the kernel's columns are not those of the table of metrics")
         self._chain = chain
         self.interval = chain.interval
-        self._session_of = session_of
-        self._planner = Planner(chain, limits, session_of)
+        self._session_of = Sessions(chain.interval)
+        self._planner = Planner(chain, limits, self._session_of)
         self._turn = 0
 
     def run(self, tx: Transaction, changes: Sequence[Changed], cache: Cache, now: int) -> Analysed:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from sparktrends.errors import Retryable, Terminal
+from sparktrends.errors import BadRecord, Retryable, Terminal
 from sparktrends.ingest.heartbeats import minute_end
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
@@ -30,6 +30,8 @@ REORDER = 300_000
 HOLD = 10 * SECOND
 """As long (µs) live trades wait for the missing ones, so that all come in order; then they go first."""
 _TRIES = 3
+_BAR_IS_MADE_S = 3.0
+"""As long a provider takes after a minute to make its bar."""
 
 Debt = tuple[int, int | None]
 """Missing ids [first, end); None: to the newest there is."""
@@ -72,6 +74,7 @@ class Filler:
     _busy: set[str] = field(default_factory=set)
     _last_filled: dict[str, int] = field(default_factory=dict)
     _bars_from: dict[str, int] = field(default_factory=dict)
+    _asks_bars: bool = False
     # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
@@ -244,26 +247,43 @@ class Filler:
 
     def bars(self, symbols: Iterable[str], since: int) -> None:
         """Fetch the provider's bars from the minute of ``since`` (µs) to the one that is not over yet, once it is."""
-        begun = bool(self._bars_from)
         for symbol in symbols:
             self._bars_from[symbol] = min(since, self._bars_from.get(symbol, since))
-        if self._bars_from and not begun:
+        if self._bars_from and not self._asks_bars:
+            self._asks_bars = True
             self.group.create_task(self._bars())
 
     async def _bars(self) -> None:
-        now = self.clock()
-        # Reconnects in a row make one question, when the minute is over and the provider has had time to make its bar.
-        await asyncio.sleep((minute_end(now) - now) / SECOND + 3.0)
-        starts, self._bars_from = self._bars_from, {}
+        failures = 0
+        while self._bars_from:
+            if not failures:
+                # Reconnects in a row make one question, when the minute is over and its bar has been made.
+                now = self.clock()
+                await asyncio.sleep((minute_end(now) - now) / SECOND + _BAR_IS_MADE_S)
+            starts, self._bars_from = self._bars_from, {}
+            try:
+                await self._ask_bars(starts)
+                failures = 0
+            except (Retryable, BadRecord) as error:
+                # Owed until they come, together with what reconnects meanwhile ask for.
+                for symbol, since in starts.items():
+                    self._bars_from[symbol] = min(since, self._bars_from.get(symbol, since))
+                failures += 1
+                _log.info("%s: the bars of the gap wait: %s", self.rest.source.name, error)
+                await asyncio.sleep(self.rest.backoff.wait(failures, getattr(error, "delay", None)))
+            except Terminal as error:
+                failures = 0
+                _log.warning("%s: no bars for the gap: %s", self.rest.source.name, error)
+        self._asks_bars = False
+
+    async def _ask_bars(self, starts: Mapping[str, int]) -> None:
+        """One attempt: waiting and trying again is for `_bars`."""
         # The minute that runs now is left out: its bar would be one that still forms.
         end = self.clock() - self.clock() % MINUTE
         start = min(starts.values())
-        try:
-            question = Ask("bars", tuple(starts), "1m", start - start % MINUTE, end)
-            async for events in self.rest.ask(question):
-                self._take_bars(events)
-        except (Retryable, Terminal) as error:
-            _log.info("%s: no bars for the gap: %s", self.rest.source.name, error)
+        question = Ask("bars", tuple(starts), "1m", start - start % MINUTE, end)
+        async for events in self.rest.ask(question, attempts=1):
+            self._take_bars(events)
 
     def _take_bars(self, events: Iterable[Event]) -> None:
         for event in events:

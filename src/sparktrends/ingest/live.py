@@ -12,20 +12,20 @@ from sparktrends.ingest.fill import Filler, Gaps, Missing
 from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
 from sparktrends.ingest.outlet import Outlet
-from sparktrends.ingest.polling import Poller, pace
+from sparktrends.ingest.polling import Poller, pace, retry_s
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rejects import quarantined
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
 from sparktrends.ingest.trouble import Look, Trouble, plain, troubles
 from sparktrends.ingest.warm import History
-from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade, is_simulated
+from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade
 from sparktrends.net import Redactor
 from sparktrends.net.quota import Store
-from sparktrends.sessions import ALWAYS, calendar
+from sparktrends.sessions import calendar
 from sparktrends.sources.base import Notice, Reject, Source
 from sparktrends.sources.recording import LastSeen
-from sparktrends.sources.symbols import exchange_of
+from sparktrends.sources.symbols import hours_of
 from sparktrends.telemetry import Clock, gauge
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class Live:
         self._memory = self.source.memory([])
         self._nudged: dict[str, int] = {}
         self._refused: list[str] = []
+        self._barless: dict[str, int] = {}
         self._redact = Redactor([self.around.key] if self.around.key else [])
         self.rest.refuse = self._reject
         self._history = History(self.rest, self.publisher.publish, self._exchange, self.clock)
@@ -263,8 +264,7 @@ class Live:
         return any(calendar(self._exchange(symbol)).at(now).trading for symbol in symbols)
 
     def _exchange(self, symbol: str) -> str:
-        # The sandbox trades at night, so that a person sees something then.
-        return ALWAYS if is_simulated(self.source.name) else exchange_of(symbol)
+        return hours_of(self.source.name, symbol)
 
     def troubles(self) -> list[Trouble]:
         """What keeps this source from taking in what is wanted, in sentences."""
@@ -279,6 +279,9 @@ class Live:
             self._quota_s,
             [*(f"{name} is not asked for: {plain(d.why)}" for name, d in self.rest.denied.items()), *self._refused],
             int(self._silence_s * SECOND),
+            dict(self._barless),
+            self.rest.trouble,
+            int(retry_s(self.source, len(self.feeds)) * SECOND),
         )
         return troubles(look)
 
@@ -305,6 +308,9 @@ class Live:
             feed = self.feeds[symbol]
             if came:
                 feed.last_data = now
+                self._barless.pop(symbol, None)
+            elif self.source.stream:
+                self._barless.setdefault(symbol, now)
             # Where there is a socket, the socket says whether the feed is up; polls only help it.
             if self.source.stream is None and came != feed.up:
                 feed.up, feed.down_since = came, now

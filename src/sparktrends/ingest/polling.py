@@ -33,6 +33,11 @@ def pace(source: Source, symbols: int, share: float = SHARE) -> float:
     return max([_LEAST_S, *(a.window * units / (a.units * share) for a in source.allowances)])
 
 
+def retry_s(source: Source, symbols: int) -> float:
+    """Seconds from a round that failed to the next."""
+    return min(pace(source, max(1, symbols)), _AFTER_FAILURE_S)
+
+
 @dataclass(eq=False)
 class Poller:
     """Polls for as long as it runs. ``said`` hears (symbols, whether bars came) after each question."""
@@ -53,7 +58,7 @@ class Poller:
             wanted = [s for s in self.symbols() if s not in self._unknown and self.trading([s])]
             came = [await self._ask(batch) for batch in batches(self.rest.source, wanted)]
             rest = pace(self.rest.source, max(1, len(wanted)))
-            await asyncio.sleep(rest if all(came) else min(rest, _AFTER_FAILURE_S))
+            await asyncio.sleep(rest if all(came) else retry_s(self.rest.source, len(wanted)))
 
     async def _ask(self, symbols: Sequence[str]) -> bool:
         try:

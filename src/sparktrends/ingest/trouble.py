@@ -7,7 +7,7 @@ raises an alert as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -52,7 +52,8 @@ class Look:
 
     ``market`` says what a symbol's exchange does, ``failure`` why the last connection or call failed (empty: it did
     not), ``quota_s`` how long the quota holds back a call that waits, ``refused`` what the provider will not give. A
-    symbol may be silent for ``patience`` (µs).
+    symbol may be silent for ``patience`` (µs). ``barless`` are symbols whose bars are polled beside a socket and do not
+    come, and since when (µs); what polling failed with is ``bars_failure``, and it may go on for ``bars_patience``.
     """
 
     source: str
@@ -63,6 +64,9 @@ class Look:
     quota_s: float = 0.0
     refused: Sequence[str] = ()
     patience: int = MINUTE
+    barless: Mapping[str, int] = field(default_factory=dict)
+    bars_failure: str = ""
+    bars_patience: int = MINUTE
 
 
 def troubles(look: Look) -> list[Trouble]:
@@ -76,6 +80,7 @@ def troubles(look: Look) -> list[Trouble]:
         *_closed(look, {s: session.opens or 0 for s, session in markets.items() if not session.trading}),
         *_down(look, down),
         *_silent(look, silent),
+        *_barless(look, {s: session for s, session in trading.items() if look.feeds[s].up}),
         *(Trouble(look.source, "refused", f"{look.source}: {plain(words)}", look.now) for words in look.refused),
     ]
 
@@ -118,6 +123,16 @@ def _silent(look: Look, silences: Mapping[str, int]) -> Iterator[Trouble]:
         since = min(silent.values())
         words = f"nothing of {named(silent)} since {clock(since)}, though the connection lives"
         yield Trouble(look.source, kind, f"{look.source}: {words}", since, tuple(silent))
+
+
+def _barless(look: Look, trading: Mapping[str, Session]) -> Iterator[Trouble]:
+    """A socket of prices makes no bar: while the polls beside it bring none, no bar comes at all."""
+    since = {s: max(at, trading[s].opens or 0) for s, at in look.barless.items() if s in trading}
+    late = {symbol: at for symbol, at in since.items() if look.now - at > look.bars_patience}
+    if late:
+        why = plain(look.bars_failure) or "its answers hold none"
+        words = f"no bars of {named(late)} since {clock(min(late.values()))}, though prices come: {why}"
+        yield Trouble(look.source, "down", f"{look.source}: {words}", min(late.values()), tuple(late))
 
 
 def plain(words: str) -> str:

@@ -1,4 +1,4 @@
-"""The analysis as the settings want it: ``[indicators] [detectors.NAME] [candlesticks] [rules] [tags]``."""
+"""The analysis as the settings want it: ``[indicators] [detectors.NAME] [candlesticks] [rules] [tags] [exchanges]``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sparktrends.detectors.candlesticks import SAID_AT, Candlesticks
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import Kernel
 from sparktrends.model import INTERVALS
+from sparktrends.ops.exchanges import exchanges_of
 from sparktrends.ops.settings import Settings, texts
 from sparktrends.rules import Names, Rules, RulesFile
 from sparktrends.sessions import calendar
@@ -31,6 +32,7 @@ class Analysing:
         self._intervals = intervals
         self._tags = tags_of(settings)
         self._candlesticks = candlesticks_of(settings)
+        self._hours = " ".join(f"{symbol}={code}" for symbol, code in sorted(exchanges_of(settings).items()))
         names = Names(self._kernel.columns, self._detectors.thresholds | self._candlesticks.thresholds)
         self.rules = RulesFile(rules or rules_path(settings), names)
 
@@ -38,7 +40,16 @@ class Analysing:
         """The chain of each interval, with the rules as they are now."""
         rules = self.rules.look()
         return [
-            Chain(self._kernel, self._detectors, rules, interval, self.tags_of, is_trading, self._candlesticks)
+            Chain(
+                self._kernel,
+                self._detectors,
+                rules,
+                interval,
+                self.tags_of,
+                is_trading,
+                self._candlesticks,
+                self._hours,
+            )
             for interval in self._intervals
         ]
 

@@ -22,7 +22,7 @@ DEFAULTS: Mapping[str, Sequence[str]] = {
     "finnhub": STOCKS,
     "twelve_data": STOCKS,
     "alpha_vantage": ("AAPL",),  # each symbol would cost one of 25 calls a day at every round
-    "yahoo": (*STOCKS, "BTC/USD", "ETH/USD"),
+    "yahoo": (*STOCKS, "BTC/USD", "ETH/USD", "SOL/USD"),
 }
 """What each source takes in when nobody names symbols."""
 _SANDBOX_KEY = "sandbox"

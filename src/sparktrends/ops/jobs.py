@@ -34,6 +34,7 @@ from sparktrends.ops.channels import all_channels
 from sparktrends.ops.cluster import spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
+from sparktrends.ops.mood import chosen_of
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 from sparktrends.sources.base import Ask
@@ -203,10 +204,12 @@ class Jobs:
 
     def sentiment(self) -> Done:
         """Score the stories that the present model has not scored."""
-        if not score.waiting(self.session):
-            return Done("every story is scored", {"scored": 0, "model": score.MODEL})
-        found = score.score_news(self.session, score.by_spark(self.spark))
-        return Done(f"{found:,} stories scored by {score.MODEL}", {"scored": found, "model": score.MODEL})
+        chosen = chosen_of(self.settings)
+        model = chosen.scorer().name
+        if not score.waiting(self.session, model):
+            return Done("every story is scored", {"scored": 0, "model": model})
+        found = score.score_news(self.session, score.by_spark(self.spark, chosen), model=model)
+        return Done(f"{found:,} stories scored by {model}", {"scored": found, "model": model})
 
     def trends(self, day: date) -> Done:
         """Tag the day, and again those of the week before of which something came since."""

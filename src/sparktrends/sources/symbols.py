@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sparktrends.errors import BadRecord, BadSetting
+from sparktrends.model import is_simulated
 from sparktrends.sessions import ALWAYS, STOCKS
 
 FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY", "TRY", "BRL", "INR", "SEK", "NOK"})
@@ -13,6 +15,19 @@ FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY",
 # Longest first, so that BTCFDUSD ends in FDUSD and not in USD.
 _QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "DAI", "BTC", "ETH", "BNB", *sorted(FIAT))
 _PAIR = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{2,20})")
+SUFFIXES: Mapping[str, str] = {
+    ".AS": "XAMS", ".AX": "XASX", ".BK": "XBKK", ".BO": "XBOM", ".BR": "XBRU", ".CO": "XCSE", ".DE": "XETR",
+    ".F": "XFRA", ".HE": "XHEL", ".HK": "XHKG", ".IR": "XDUB", ".IS": "XIST", ".JK": "XIDX", ".JO": "XJSE",
+    ".KL": "XKLS", ".KQ": "XKRX", ".KS": "XKRX", ".L": "XLON", ".LS": "XLIS", ".MC": "XMAD", ".MI": "XMIL",
+    ".MX": "XMEX", ".NS": "XBOM", ".NZ": "XNZE", ".OL": "XOSL", ".PA": "XPAR", ".SA": "BVMF", ".SI": "XSES",
+    ".SS": "XSHG", ".ST": "XSTO", ".SW": "XSWX", ".SZ": "XSHG", ".T": "XTKS", ".TA": "XTAE", ".TO": "XTSE",
+    ".TW": "XTAI", ".VI": "XWBO", ".WA": "XWAR",
+}  # fmt: skip
+"""How symbols end that are traded elsewhere than in New York, as Yahoo and Finnhub write them, and whose hours hold.
+
+Bombay's hours are those of India's National Stock Exchange, Shanghai's those of Shenzhen.
+"""
+_told: dict[str, str] = {}
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,19}")
 
 
@@ -35,12 +50,49 @@ def is_exchange_rate(symbol: str) -> bool:
 def exchange_of(symbol: str) -> str:
     """Whose hours hold for a symbol.
 
-    >>> exchange_of("BTC/USDT"), exchange_of("AAPL"), exchange_of("EUR/USD")
-    ('24/7', 'XNYS', '24/5')
+    >>> exchange_of("BTC/USDT"), exchange_of("AAPL"), exchange_of("EUR/USD"), exchange_of("7203.T")
+    ('24/7', 'XNYS', '24/5', 'XTKS')
     """
+    if symbol in _told:
+        return _told[symbol]
+    if "." in symbol:
+        end = _end(symbol)
+        return _told.get(end) or SUFFIXES.get(end, STOCKS)
     if pair_of(symbol) is None:
         return STOCKS
     return "24/5" if is_exchange_rate(symbol) else ALWAYS
+
+
+def use_exchanges(told: Mapping[str, str]) -> None:
+    """From now on these hold before all others in this process: exchanges by symbol, or by what stands from its last
+    point on (``.T``)."""
+    _told.clear()
+    _told.update(told)
+
+
+def split_place(ticker: str) -> tuple[str, str]:
+    """A stock's symbol without and with only what says where it is traded.
+
+    >>> split_place("7203.T"), split_place("BRK.B")
+    (('7203', '.T'), ('BRK.B', ''))
+    """
+    end = _end(ticker)
+    known = ticker in _told or end in _told or end in SUFFIXES
+    return (ticker.removesuffix(end), end) if end and known else (ticker, "")
+
+
+def _end(ticker: str) -> str:
+    name, point, end = ticker.rpartition(".")
+    return point + end if name else ""
+
+
+def hours_of(source: str, symbol: str) -> str:
+    """Whose hours hold for a series: what is made up is traded at any hour, so that a person sees something then.
+
+    >>> hours_of("finnhub", "AAPL"), hours_of("finnhub~sim", "AAPL")
+    ('XNYS', '24/7')
+    """
+    return ALWAYS if is_simulated(source) else exchange_of(symbol)
 
 
 def ticker_of(symbol: str, provider: str) -> str:

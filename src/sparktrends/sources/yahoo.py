@@ -49,7 +49,15 @@ from sparktrends.sources.decoding import (
     number,
     quote,
 )
-from sparktrends.sources.symbols import dashed_pair, is_exchange_rate, pair_of, split_pair, ticker_name, ticker_of
+from sparktrends.sources.symbols import (
+    dashed_pair,
+    is_exchange_rate,
+    pair_of,
+    split_pair,
+    split_place,
+    ticker_name,
+    ticker_of,
+)
 from sparktrends.sources.yahoo_quote import HEARTBEAT, read_quote
 
 _INTERVALS = {"1m": "1m", "5m": "5m", "15m": "15m", "1h": "60m", "1d": "1d"}
@@ -80,10 +88,11 @@ class Yahoo(Source):
     )
 
     def spell(self, symbol: str) -> str:
-        """``BTC-USD``, ``EURUSD=X``, and a dash for the point in ``BRK.B``."""
+        """``BTC-USD``, ``EURUSD=X``, and a dash for the point of a class of shares: ``BRK-B``, but ``7203.T``."""
         pair = pair_of(symbol)
         if pair is None:
-            return ticker_of(symbol, self.provider).replace(".", "-")
+            share, place = split_place(ticker_of(symbol, self.provider))
+            return share.replace(".", "-") + place
         return f"{pair[0]}{pair[1]}=X" if is_exchange_rate(symbol) else f"{pair[0]}-{pair[1]}"
 
     def name_of(self, wire: str) -> str:

@@ -6,9 +6,9 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from sparktrends.sentiment import Scorer, Sentiment
+from sparktrends.sentiment import Chosen, Scores
 from sparktrends.sentiment.measure import agreement, read_labelled
 from sparktrends.sentiment.vader import analyzer
 
@@ -44,16 +44,6 @@ _NAMES = (
     "Juno Air",
 )
 _ROUNDS, _SLICE = 5, 500
-
-
-class Scores(Protocol):
-    """What can be measured."""
-
-    name: str
-
-    def score(self, text: str) -> Sentiment:
-        """What a text says."""
-        ...
 
 
 def run(scorer: Scores, count: int) -> dict[str, Any]:
@@ -96,15 +86,7 @@ def headlines(count: int, seed: int = 1) -> list[str]:
 
 def new_scorer(model: Path | None, words: Path | None) -> Scores:
     """The product's scorer, or one with a transformer's folder or a user's Loughran–McDonald file."""
-    if model:
-        from sparktrends.sentiment.transformer import Transformer
-
-        return Transformer(model)
-    if words:
-        from sparktrends.sentiment.loughran import loughran_scorer
-
-        return loughran_scorer(words)
-    return Scorer()
+    return Chosen(model, words).scorer()
 
 
 def _rate(score: Any, texts: Sequence[str]) -> float:

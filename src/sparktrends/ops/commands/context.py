@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from sparktrends.ops import exchanges
 from sparktrends.ops.settings import Settings, load
 from sparktrends.sessions import keep_in
 from sparktrends.telemetry import system_clock
@@ -29,6 +30,7 @@ class Context:
         """The settings of the folder in which the command was typed."""
         found = load(home=self._home)
         keep_in(found.cache / "calendars", system_clock)
+        exchanges.apply(found)
         return found
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 
 from sparktrends.analysis.chain import Chain
-from sparktrends.analysis.work import Work, utc_day
+from sparktrends.analysis.work import Work
+from sparktrends.commit import Sessions
 from sparktrends.detectors.candlesticks import PATTERNS, PLAIN, Candlesticks
 from sparktrends.errors import BadFile
 from sparktrends.indicators import BAR_COLUMNS, Kernel, compute
-from sparktrends.model import DAY, ProviderBar
+from sparktrends.model import DAY, INTERVALS, ProviderBar
 from sparktrends.ops.analysing import chain_of
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.sources.replay import Replay
@@ -74,17 +75,22 @@ def patterns(_context: Context, file: Path, output: Path | None, as_json: bool) 
 
 
 def read_bars(file: Path) -> pl.DataFrame:
-    """Bars of a file as columns source, symbol, interval, start (UTC) and float prices; raises BadFile."""
+    """Bars of a file as columns source, symbol, interval, start (µs UTC), session (`Sessions`) and float prices.
+
+    Raises BadFile.
+    """
     recording = Replay(file)
     if not recording.bars:
         raise BadFile(f"{file} holds trades, not bars", hint="give open, high, low, close and volume")
     events = [bar for bar in recording.events({}) if isinstance(bar, ProviderBar)]
+    session_of = {interval: Sessions(interval) for interval in INTERVALS}
     return pl.DataFrame(
         {
             "source": [bar.source for bar in events],
             "symbol": [bar.symbol for bar in events],
             "interval": [bar.interval for bar in events],
             "start": pl.Series([bar.start for bar in events], dtype=pl.Int64),
+            "session": [session_of[bar.interval]((bar.source, bar.symbol), bar.start) for bar in events],
             **{
                 name: [float(getattr(bar, name)) for bar in events]
                 for name in ("open", "high", "low", "close", "volume")
@@ -95,10 +101,10 @@ def read_bars(file: Path) -> pl.DataFrame:
 
 def _signals_of(chain: Chain, key: tuple[str, str], bars: pl.DataFrame) -> list[dict[str, Any]]:
     starts = tuple(bars["start"].to_list())
-    table = bars.select("open", "high", "low", "close", "volume").to_numpy()
-    rest = [[0.0, utc_day(key, start), 1.0] for start in starts]
+    # A file has no turnover of its own: its bars count as a provider's.
+    table = bars.select(*_PRICES, pl.lit(0.0), "session", pl.lit(1.0).alias("provider")).to_numpy()
     # Kept from behind the last bar: nobody goes on from here, so no state is wanted back.
-    work = Work(key, chain.new(), -1, starts, np.hstack([table, np.array(rest)]), keep_from=starts[-1] + DAY)
+    work = Work(key, chain.new(), -1, starts, table, keep_from=starts[-1] + DAY)
     (stepped,) = chain.advance([work])
     return [
         {
