@@ -29,6 +29,7 @@ Clock = Callable[[], int]
 
 _NOTHING = "-"
 _correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation", default=_NOTHING)
+_records: contextvars.ContextVar[str] = contextvars.ContextVar("records", default="")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -117,10 +118,17 @@ _PROCESS = f"{system_clock() // 1_000_000:x}-{os.getpid():x}"
 
 
 @contextmanager
-def correlated(work: str) -> Iterator[None]:
-    """Give every log line inside the block one id, unique to this piece of work of this process."""
-    with resumed(f"{_PROCESS}.{work}"):
-        yield
+def correlated(work: str, records: str = "") -> Iterator[None]:
+    """Give every log line inside the block one id, unique to this piece of work of this process.
+
+    ``records`` says in words what the work is about, such as the part of the log that a batch holds: each line has it.
+    """
+    token = _records.set(records)
+    try:
+        with resumed(f"{_PROCESS}.{work}"):
+            yield
+    finally:
+        _records.reset(token)
 
 
 @contextmanager
@@ -140,7 +148,7 @@ def correlation() -> str | None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, room, correlation id, message, and the error if there is one."""
+    """One JSON object per line: time, level, room, correlation id, message, and the records and the error if any."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
@@ -154,6 +162,8 @@ class JsonFormatter(logging.Formatter):
             "id": _correlation.get(),
             "message": self._redact(record.getMessage()),
         }
+        if records := _records.get():
+            line["records"] = records
         if record.exc_info:
             line["error"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)

@@ -139,6 +139,19 @@ def _bench(*arguments: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_the_api_keeps_its_times_beside_a_running_pipeline() -> None:
+    found = _bench("api", "--seconds", "15", "--rate", "200", "--listeners", "200")
+    print({name: found[name] for name in ("p50_ms", "p99_ms", "event_p50_ms", "event_p99_ms", "bad_answers")})
+    assert (found["requests"], found["wrong"]) == (3000, [])
+    assert found["p99_ms"] <= 100  # type: ignore[operator]
+    assert found["events"] >= 200  # type: ignore[operator]
+    assert found["event_p99_ms"] <= 300  # type: ignore[operator]
+    assert found["bad_answers"].keys() <= {"400", "404", "415", "422"}  # type: ignore[attr-defined]
+
+
 def test_polars_reads_decimals_exactly() -> None:
     frame = pl.DataFrame({"price": ["97123.45", "0.000000001", "1"]}).select(polars_loop._units("price"))
     assert frame["price"].to_list() == [97_123_450_000_000, 1, 10**9]

@@ -24,6 +24,17 @@ VALUES ('a', 'r', now(), 'critical', 't', '{slack}'), ('b', 'r', now(), 'warning
 INSERT INTO core.deliveries (alert, channel, state, due_at, sent_at)
 VALUES ('a', 'slack', 'due', now() - interval '90 s', NULL), ('b', 'slack', 'sent', now(), now() + interval '4 s'),
     ('b', 'email', 'dead', now(), NULL);
+-- Told when it was over, which is no delay.
+INSERT INTO core.deliveries (alert, channel, kind, state, sent_at)
+VALUES ('b', 'slack', 'resolution', 'sent', now() + interval '40 min');
+INSERT INTO core.alerts (id, rule, interval, start, severity, title, channels, silent) VALUES
+    ('ended', 'r', '1m', now() - interval '70 s', 'info', 't', '{}', NULL),
+    ('forming', 'r', '5m', now() - interval '70 s', 'info', 't', '{}', 'simulated'),
+    ('fill', 'r', '1m', now() - interval '30 min', 'info', 't', '{}', 'fill'),
+    ('past', 'r', '1m', '2013-11-25', 'info', 't', '{}', NULL);
+INSERT INTO core.deliveries (alert, channel, state, sent_at)
+SELECT id, CASE id WHEN 'ended' THEN 'webhook' ELSE 'console' END, 'sent', now() + interval '3 s'
+FROM core.alerts WHERE id IN ('ended', 'forming', 'fill', 'past');
 """
 
 
@@ -43,11 +54,16 @@ def test_figures_tell_what_is_stored(found: Mapping[str, Figure]) -> None:
     assert found["source_clock_age_seconds"].values[("binance",)] == pytest.approx(10, abs=5)
     records = found["ledger_records"]
     assert (records.total, records.values[("trades",)], records.values[("late",)]) == (True, 14, 1)
-    assert found["alerts_firing"].values == {("info",): 0, ("warning",): 1, ("critical",): 1}
+    assert found["alerts_firing"].values == {("info",): 4, ("warning",): 1, ("critical",): 1}
     assert found["outbox_waiting"].values == {(): 1}
     assert found["outbox_age_seconds"].values[()] == pytest.approx(90, abs=5)
     assert found["alert_delay_seconds"].values[("slack",)] == pytest.approx(4, abs=1)
-    assert found["deliveries_dead"].values == {("slack",): 0, ("email",): 1}
+    assert found["deliveries_dead"].values == {("slack",): 0, ("email",): 1, ("webhook",): 0, ("console",): 0}
+    # 10 s after the end of its minute it was committed, 3 s later sent; the other fired before its bar's end.
+    assert found["event_to_alert_seconds"].values == {
+        ("webhook",): pytest.approx(13, abs=0.1),
+        ("console",): pytest.approx(3, abs=0.1),
+    }
     assert found["database_bytes"].values[()] > 1e6
     assert all(isinstance(figure.family().samples, list) for figure in found.values())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from sparktrends.errors import LogGap
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.writer import Writer
 from sparktrends.streaming.sink import OffsetLog, Sink
+from sparktrends.telemetry import JsonFormatter
 
 pytestmark = pytest.mark.e2e
 
@@ -142,3 +145,33 @@ def test_other_rules_hold_from_the_next_commit_on(feed: Feed) -> None:
     made = {row[0] for row in rows(feed.road.dsn, "SELECT id FROM core.alerts WHERE rule = 'fell'")}
     assert made
     assert made <= alerts.keys()
+
+
+def test_what_is_logged_of_a_batch_names_its_records(feed: Feed) -> None:
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    handler.setFormatter(JsonFormatter(str))
+    log = logging.getLogger("sparktrends")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        for _ in range(3):
+            feed.give(200)
+        feed.sink.settle()
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+    lines = [line for line in map(json.loads, said.getvalue().splitlines()) if line["message"].startswith("alert ")]
+    made = rows(feed.road.dsn, "SELECT id, correlation FROM core.alerts")
+    assert made
+    for id_, correlation in made:
+        (line,) = [line for line in lines if line["message"].startswith(f"alert {id_} ")]
+        assert line["id"] == correlation
+        batch = int(correlation.rpartition("-")[2])
+        wanted = [
+            f"{topic}/{partition} [{min(200 * batch, len(log))}, {min(200 * (batch + 1), len(log))})"
+            for (topic, partition), log in sorted(feed.road.log.items())
+            if len(log) > 200 * batch
+        ]
+        assert line["records"] == ", ".join(wanted)

@@ -144,19 +144,21 @@ class Client:
         """Every change from now on (or behind ``last_id``), without an end.
 
         After a break it goes on behind the last event: nothing is left out or told twice. With ``reconnect=False``
-        it raises Unavailable instead.
+        it raises Unavailable instead, also when the server ended the stream in due form.
         """
         chosen = _parameters({"symbol": symbol, "source": source, "kind": kind})
         reader = _Reader(last_id)
         wait = 0.25
         while True:
+            broken: Exception = Unavailable("the server ended it")
             try:
                 for event in self._follow(chosen, reader):
                     wait = 0.25
                     yield event
             except (httpx.TransportError, Unavailable, RateLimited) as error:
-                if not reconnect:
-                    raise Unavailable(f"the stream of {self._url} broke: {error}") from error
+                broken = error
+            if not reconnect:
+                raise Unavailable(f"the stream of {self._url} broke: {broken}") from broken
             time.sleep(wait)
             wait = min(wait * 2, 10.0)
 

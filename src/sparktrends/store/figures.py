@@ -60,16 +60,28 @@ def _alerts(cursor: Cursor) -> Iterable[Figure]:
     ((waiting, age),) = cursor.fetchall()
     yield Figure("outbox_waiting", "messages that are due and not sent", {(): waiting})
     yield Figure("outbox_age_seconds", "how long the oldest due message waits", {(): max(0.0, age)})
-    cursor.execute(
-        "SELECT d.channel, count(*) FILTER (WHERE d.state = 'dead'),"
-        " coalesce(max(extract(epoch FROM d.sent_at - a.created_at)), 0)::float8 FROM core.deliveries d"
-        " JOIN core.alerts a ON a.id = d.alert WHERE a.created_at > now() - interval '1 hour' GROUP BY d.channel"
-    )
+    cursor.execute(_DELIVERIES)
     rows = cursor.fetchall()
-    dead = {(channel,): count for channel, count, _ in rows}
+    dead = {(channel,): count for channel, count, *_ in rows}
     yield Figure("deliveries_dead", "messages of the last hour that were given up", dead, ("channel",))
-    slowest = {(channel,): wait for channel, _, wait in rows}
+    slowest = {(channel,): wait for channel, _, wait, _ in rows}
     yield Figure("alert_delay_seconds", "from commit to sent, the slowest of the last hour", slowest, ("channel",))
+    whole = {(channel,): wait for channel, *_, wait in rows if wait is not None}
+    words = "from the end of the bar (the commit, where it fired before) to sent, the slowest of the last hour"
+    yield Figure("event_to_alert_seconds", words, whole, ("channel",))
+
+
+# The whole way only of alerts that are sent as they happen: a fill, a replay or a bar of the past says nothing of it. A
+# bar that still forms may fire before its end; then the wait begins with the commit.
+_DELIVERIES = """
+SELECT d.channel, count(*) FILTER (WHERE d.state = 'dead'),
+    coalesce(max(extract(epoch FROM d.sent_at - a.created_at)), 0)::float8,
+    (max(extract(epoch FROM d.sent_at - least(a.start + a.interval::interval, a.created_at)))
+        FILTER (WHERE a.start + a.interval::interval > a.created_at - interval '1 hour'
+            AND coalesce(a.silent, 'simulated') = 'simulated'))::float8
+FROM core.deliveries d JOIN core.alerts a ON a.id = d.alert
+WHERE a.created_at > now() - interval '1 hour' AND d.kind = 'alert' GROUP BY d.channel
+"""
 
 
 def _database(cursor: Cursor) -> Iterable[Figure]:

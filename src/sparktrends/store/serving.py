@@ -257,25 +257,45 @@ def _way(descending: bool) -> sql.SQL:
     return sql.SQL("DESC" if descending else "ASC")
 
 
+QUIET_S = 30.0
+"""A source that runs speaks of each of its symbols every few seconds: a longer silence of the stream is a fault."""
+_TROUBLES = ("ops.away", "ops.lag", "ops.stale_feed")
+"""Alerts of the operation that say why nothing new is stored."""
+_TITLES = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How fresh the store is. Ages in seconds; None before the first commit or series."""
+    """How fresh the store is. Ages in seconds; None before the first commit or series.
+
+    ``flowing``: the stream stored something in the last `QUIET_S`; ``troubles``: titles of alerts that say why not.
+    """
 
     commits: int
     commit_age_s: float | None
     append_age_s: float | None
     series: int
     freshest_age_s: float | None
+    stored_age_s: float | None
+    flowing: bool
+    troubles: list[str]
 
 
 def readiness(cursor: Cursor) -> Readiness:
-    """Ages of the newest commit, of the newest stored record's append, and of the freshest series' clock."""
+    """Ages of the newest commit (repair commits too), of the newest stored record's append, of the freshest series'
+    clock and of the stream's last progress, and what is known to be wrong with it."""
     cursor.execute(
         "SELECT (SELECT coalesce(sum(commit), 0)::bigint FROM market.shards),"
         " (SELECT extract(epoch FROM now() - max(updated_at))::float8 FROM market.shards),"
         " (SELECT extract(epoch FROM now() - max(appended_at))::float8 FROM market.progress),"
         " (SELECT count(*) FROM market.series),"
-        " (SELECT extract(epoch FROM min(age))::float8 FROM market.freshness)"
+        " (SELECT extract(epoch FROM min(age))::float8 FROM market.freshness),"
+        " p.stored_age_s, coalesce(p.stored_age_s < %(quiet)s, false),"
+        " ARRAY(SELECT a.title FROM market.alerts a WHERE a.rule = ANY(%(troubles)s) AND a.status = 'firing'"
+        " ORDER BY a.created_at, a.id LIMIT %(most)s)"
+        " FROM (SELECT extract(epoch FROM now() - max(updated_at))::float8 AS stored_age_s FROM market.progress"
+        " WHERE records > 0) p",
+        {"quiet": QUIET_S, "troubles": list(_TROUBLES), "most": _TITLES},
     )
     row = cursor.fetchone()
     assert row is not None

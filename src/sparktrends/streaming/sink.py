@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ class Sink:
         records = sum(r.end - r.start for r in ranges)
         if records == 0:
             return
-        with telemetry.correlated(f"batch-{batch_id}"), BATCHES.labels("fold").time():
+        with _named(batch_id, ranges), BATCHES.labels("fold").time():
             result = self.fold(frame, records, self.laws.limits)
         # Raises what the batch before met, before anything moves past it.
         self.settle()
@@ -126,7 +127,7 @@ class Sink:
         self._thread.shutdown()
 
     def _store(self, batch_id: int, ranges: Sequence[OffsetRange], result: FoldResult) -> None:
-        with telemetry.correlated(f"batch-{batch_id}"):
+        with _named(batch_id, ranges):
             with BATCHES.labels("commit").time():
                 committed = self._commit_patiently(ranges, result)
             if committed is not None:
@@ -170,3 +171,9 @@ class Sink:
             # What the cache learnt in a transaction that failed never happened.
             self.cache = None
             raise
+
+
+def _named(batch_id: int, ranges: Sequence[OffsetRange]) -> AbstractContextManager[None]:
+    """Lines about a batch say which records it holds; a line for each batch would be a hundred megabytes a day."""
+    held = ", ".join(f"{r.topic}/{r.partition} [{r.start}, {r.end})" for r in ranges if r.end > r.start)
+    return telemetry.correlated(f"batch-{batch_id}", held)

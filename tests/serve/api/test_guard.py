@@ -10,7 +10,7 @@ from serve.api.world import World, serving
 from sparktrends import Client
 from sparktrends.errors import BadSetting, NotFound
 from sparktrends.model import SECOND, stable_id
-from sparktrends.ops.bench.callers import BAD, pester
+from sparktrends.ops.bench.callers import BAD_RATE, pester
 from sparktrends.serve.api import Api, ApiConfig
 from sparktrends.serve.api.guard import Buckets
 from sparktrends.store import api_keys
@@ -113,14 +113,16 @@ def test_who_asks_too_often_waits(world: World) -> None:
 
 @pytest.mark.e2e
 def test_a_flood_of_bad_requests_is_refused_and_good_ones_are_answered(world: World) -> None:
+    silences = world.run("SELECT count(*) FROM core.silences WHERE reason = 'by the API'")
     with serving(world) as (_, url), ThreadPoolExecutor(1) as pool:
-        flood = pool.submit(pester, url, 500.0, 2.0)
+        flood = pool.submit(pester, url, BAD_RATE, 2.0)
         with Client(url) as client:
             while not flood.done():
                 assert len(client.bars("BTC/USD", limit=3)) == 3
         heard = flood.result()
-    assert heard.total() == pytest.approx(1000, abs=len(BAD))
-    assert heard.keys() <= {"400", "404", "422"}
+    assert heard.total() == 2 * BAD_RATE
+    assert heard.keys() == {"400", "404", "415", "422"}
+    assert world.run("SELECT count(*) FROM core.silences WHERE reason = 'by the API'") == silences
 
 
 @pytest.mark.e2e

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -16,8 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve.api.world import _BARS, HOSTILE, START, World
+from sparktrends.ops.stack import Stack
 from sparktrends.serve.api import Api
 from sparktrends.serve.api.resources import BARS
+from sparktrends.serve.api.rows import Ready
+from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.store.serving import Wanted, _statement, _values, catalog
 
 pytestmark = pytest.mark.e2e
@@ -231,3 +235,33 @@ def test_ready_tells_ages(client: FlaskClient, world: World) -> None:
     assert found["status"] == "ready"
     assert found["series"] == 3
     assert 0 <= found["commit_age_s"] < 60
+
+
+def test_ready_says_whether_data_flows(database: tuple[Stack, Callable[[], World]]) -> None:
+    world = database[1]()
+    api, conditions = Api(world.config()), Conditions(world.owner, "test")
+
+    def told() -> tuple[bool, list[str]]:
+        said = Ready.model_validate(get(api.app.test_client(), "ready"))
+        assert said.flowing is (said.stored_age_s is not None and said.stored_age_s < said.expected_s)
+        return said.flowing, said.troubles
+
+    def stored(seconds: int) -> None:
+        world.run("UPDATE core.ledger SET updated_at = now() - make_interval(secs => %s)", seconds)
+
+    world.run(
+        "INSERT INTO core.ledger (topic, partition, topic_id, first_offset, next_offset, shard)"
+        " VALUES ('raw.trades', 0, 't', 0, 0, '1/1')"
+    )
+    assert told() == (False, [])  # a ledger that begins holds nothing yet
+    world.run("UPDATE core.ledger SET records = 5, trades = 5, next_offset = 5")
+    assert told() == (True, [])
+    stored(31)
+    world.commit([(1, 0)])  # repair changed a bar: nothing new has come
+    conditions.fire(Condition("ops.away", "broker", "broker does not answer", 0, "critical"), (), 0)
+    assert told() == (False, ["broker does not answer"])
+    conditions.resolve("ops.away", "broker", 1)
+    stored(20)
+    assert told() == (True, [])
+    conditions.close()
+    api.close()

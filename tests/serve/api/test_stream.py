@@ -16,9 +16,12 @@ import httpx
 import pytest
 
 from serve.api.world import World, serving
-from sparktrends.model import stable_id
+from sparktrends.errors import Unavailable
+from sparktrends.model import SECOND, stable_id
+from sparktrends.ops import ports
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.api import Api
+from sparktrends.serve.api.hub import HEARTBEAT_S
 from sparktrends.serve.client import Client, Event
 
 pytestmark = pytest.mark.e2e
@@ -116,6 +119,62 @@ def test_nothing_is_lost_or_doubled_across_breaks(fresh: World, seed: int) -> No
     for shard in fresh.commits:
         mine = [word for word in heard if word.startswith(shard)]
         assert mine == [word for word in told if word.startswith(shard)]
+
+
+def test_a_restart_of_the_server_loses_and_doubles_nothing(fresh: World) -> None:
+    port = ports.any_free()
+    with Client(f"http://127.0.0.1:{port}") as client, following(client) as heard:
+        for _ in range(3):
+            with serving(fresh, port=port) as (api, _):
+                listeners(api, 1)
+                for _ in range(3):
+                    fresh.commit([(1, 0)])
+            fresh.commit([(1, 0)])  # nobody serves, and of those before it not every one was told yet
+        with serving(fresh, port=port) as (api, _):
+            listeners(api, 1)
+            fresh.commit([(1, 0)])
+            told = [heard.get(timeout=60).id for _ in range(13)]
+    assert told == [f"1/1:{number}" for number in range(1, 14)]
+
+
+def test_an_end_of_the_server_is_a_break_to_who_does_not_come_back(fresh: World) -> None:
+    with serving(fresh) as (api, url), Client(url) as client:
+        fresh.commit([(1, 0)])
+        events = client.stream(last_id="1/1:0", reconnect=False)
+        assert next(events).id == "1/1:1"
+        api.hub.close()
+        with pytest.raises(Unavailable, match="the server ended it"):
+            next(events)
+
+
+def test_heartbeats_come_by_the_clock_and_say_where_one_stands(fresh: World) -> None:
+    now = [10**15]
+    lines: queue.Queue[str] = queue.Queue()
+
+    def listen(url: str) -> None:
+        with httpx.stream("GET", f"{url}/api/v1/stream", timeout=60) as answer:
+            for line in answer.iter_lines():
+                lines.put(line)
+
+    def heard() -> list[str]:
+        """The lines of the next frame, without its data."""
+        frame = list(iter(lambda: lines.get(timeout=60), ""))
+        return [line for line in frame if not line.startswith(("data:", "retry:"))]
+
+    with serving(fresh, lambda: now[0]) as (api, url):
+        thread = threading.Thread(target=listen, args=(url,))
+        thread.start()
+        assert heard() == [": heartbeat", "id: -"]  # the greeting
+        listeners(api, 1)
+        now[0] += (HEARTBEAT_S - 1) * SECOND
+        fresh.commit([(1, 0)])
+        assert heard() == ["event: bars", "id: 1/1:1"]  # told by a step that saw this time, and no heartbeat before it
+        now[0] += SECOND
+        assert heard() == [": heartbeat", "id: 1/1:1"]
+        now[0] -= 3600 * SECOND  # a clock that was set back silences nobody
+        assert heard() == [": heartbeat", "id: 1/1:1"]
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def next_id(url: str) -> str:

@@ -14,6 +14,7 @@ import psycopg
 from sparktrends.model import stable_id
 from sparktrends.serve.api import Api, ApiConfig
 from sparktrends.serve.api.server import Server
+from sparktrends.telemetry import Clock, system_clock
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 SERIES = [("binance", "BTC/USD"), ("binance", "ETH/USD"), ("demo~sim", "BTC/USD")]
@@ -112,10 +113,10 @@ WHERE b.series = k.series AND b.interval = '1m' AND b.start = core.at(k.start)
 
 
 @contextmanager
-def serving(world: World, **more: Any) -> Iterator[tuple[Api, str]]:
+def serving(world: World, clock: Clock = system_clock, **more: Any) -> Iterator[tuple[Api, str]]:
     """An API on a socket: (it, its address)."""
     config = world.config(**more)
-    api = Api(config)
+    api = Api(config, clock)
     server = Server(api.app, config)
     thread = threading.Thread(target=server.run)
     thread.start()

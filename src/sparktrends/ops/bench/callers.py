@@ -48,8 +48,22 @@ BAD = (
     ),
 )
 """Paths that no well-behaved program asks for."""
+_JSON = "application/json"
+BAD_POSTS = (
+    ("silences", _JSON, "{"),
+    ("silences", _JSON, ""),
+    ("silences", _JSON, "[" * 2000),
+    ("silences", _JSON, '{"hours": "1"}'),
+    ("silences", _JSON, '{"hours": 1e400}'),
+    ("silences", _JSON, '{"hours": 1, "who": "me"}'),
+    ("silences", "text/plain", '{"hours": 1}'),
+    ("silences?x=1", _JSON, '{"hours": 1}'),
+    ("alerts/%00/ack", _JSON, "{}"),
+    (f"alerts/{'0' * 32}/ack", _JSON, "null"),
+)
+"""(path, type, body) of what no well-behaved program sends; none of it does anything."""
 BAD_RATE = 1000.0
-"""How many of them a second."""
+"""How many of these a second."""
 _THREADS = 24
 _PESTERERS = 16
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
@@ -142,20 +156,19 @@ def follow(url: str, listeners: int, over: threading.Event) -> list[float]:
 
 
 def pester(url: str, rate: float, seconds: float) -> Counter[str]:
-    """Ask `BAD` at this pace, waiting for no answer before the next question; the answers by status."""
+    """Ask `BAD` and send `BAD_POSTS` at this pace, or as fast as this machine can, waiting for no answer before the
+    next question; the answers by status."""
     host = urlsplit(url)
+    bad, wanted = _bad_requests(host.netloc), int(rate * seconds)
     heard: Counter[str] = Counter()
     with selectors.DefaultSelector() as selector:
         wires = [socket.create_connection((host.hostname, host.port), timeout=30) for _ in range(_PESTERERS)]
         for wire in wires:
             selector.register(wire, selectors.EVENT_READ, bytearray())
         asked, began = 0, time.perf_counter()
-        while (now := time.perf_counter() - began) < seconds or (heard.total() < asked and now < 2 * seconds + 10):
-            while asked < min(now, seconds) * rate:
-                path = BAD[asked % len(BAD)]
-                wires[asked % _PESTERERS].sendall(
-                    f"GET /api/v1/{path} HTTP/1.1\r\nHost: {host.netloc}\r\n\r\n".encode()
-                )
+        while heard.total() < wanted and (now := time.perf_counter() - began) < 2 * seconds + 10:
+            while asked < min(now * rate, wanted):
+                wires[asked % _PESTERERS].sendall(bad[asked % len(bad)])
                 asked += 1
             for key, _ in selector.select(0.005):
                 assert isinstance(key.fileobj, socket.socket)
@@ -164,8 +177,18 @@ def pester(url: str, rate: float, seconds: float) -> Counter[str]:
                 del key.data[:-11]  # one byte less than a status: what is cut in two is found with the next bytes
         for wire in wires:
             wire.close()
-    heard["none"] += asked - heard.total()
+    heard["none"] += wanted - heard.total()
     return +heard
+
+
+def _bad_requests(host: str) -> list[bytes]:
+    gets = [f"GET /api/v1/{path} HTTP/1.1\r\nHost: {host}\r\n\r\n" for path in BAD]
+    posts = [
+        f"POST /api/v1/{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        + body
+        for path, kind, body in BAD_POSTS
+    ]
+    return [request.encode() for request in gets + posts]
 
 
 def main(url: str, rate: float, seconds: float, symbols: int, listeners: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from functools import partial
 from importlib import resources
 from time import perf_counter
@@ -26,7 +27,7 @@ from sparktrends.serve.api.problems import Problem
 from sparktrends.serve.api.query import NAMED, Query, StreamQuery, parse_query
 from sparktrends.serve.api.resources import BARS, COMPANIES, RESOURCES, SPLIT_BARS, Resource
 from sparktrends.store.conditions import Conditions
-from sparktrends.store.serving import readiness
+from sparktrends.store.serving import QUIET_S, readiness
 from sparktrends.store.sessions import Sessions
 from sparktrends.telemetry import Clock, histogram, system_clock
 
@@ -141,11 +142,12 @@ def _health() -> Response:
 
 
 def _ready(api: Api) -> Response:
-    """Raises Retryable, hence 503, while the database does not answer."""
+    """Raises Retryable, hence 503, while the database does not answer. Not so while nothing new comes: what is stored
+    can be read then, and an orchestrator that restarts the API would mend nothing."""
     parse_query(Query, request.args)
-    found = api.reader.read(readiness)
-    known = {name: getattr(found, name) for name in found.__slots__}
-    return render.respond(request, render.dump({"status": "ready", **known, "listeners": api.hub.listening}))
+    known = asdict(api.reader.read(readiness))
+    told = {"status": "ready", **known, "expected_s": QUIET_S, "listeners": api.hub.listening}
+    return render.respond(request, render.dump(told))
 
 
 def _openapi(document: bytes) -> Response:

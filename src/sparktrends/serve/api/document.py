@@ -40,7 +40,9 @@ def build_document() -> Json:
     paths: Json = {f"/{r.path}": {"get": _listing(r)} for r in RESOURCES}
     paths["/companies/{symbol}"] = {"get": _listing(COMPANIES, [_symbol()])}
     paths["/health"] = {"get": _get("The process lives", "operations", _json(_ref(rows.Health)))}
-    paths["/ready"] = {"get": _get("The database answers, and how fresh it is", "operations", _json(_ref(rows.Ready)))}
+    paths["/ready"] = {
+        "get": _get("Whether the database answers and data flows", "operations", _json(_ref(rows.Ready)))
+    }
     paths["/stream"] = {"get": _stream()}
     paths["/openapi.json"] = {"get": _get("This document", "operations", _json({"type": "object"}))}
     paths["/alerts/{alert}/ack"] = {"post": _acknowledge()}

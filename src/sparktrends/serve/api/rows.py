@@ -269,11 +269,20 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """The database answers; ages in seconds tell how fresh what it holds is."""
+    """The database answers: what is stored can be read. Whether anything new is stored is what `flowing` says."""
 
     status: Literal["ready"]
+    flowing: bool = Field(
+        description="Whether the stream stored something in the last `expected_s`. False: broker, stream or every "
+        "source stands still, or a recording is at its end; what is read here is then as old as `stored_age_s`."
+    )
+    stored_age_s: float | None = Field(description="Since the stream last stored records; null before the first.")
+    expected_s: float = Field(description="How old that is at most while data flows.")
+    troubles: list[str] = Field(
+        description="What the alerts process knows of it: services that do not answer, records that wait, stale feeds."
+    )
     commits: int
-    commit_age_s: float | None = Field(description="Since the newest commit.")
+    commit_age_s: float | None = Field(description="Since the newest commit, of repair and backfill too.")
     append_age_s: float | None = Field(description="Since the broker appended the newest stored record.")
     series: int
     freshest_age_s: float | None = Field(description="By the clock of the freshest series.")
