@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from serve.api.world import World
 from serve.dashboard import hostile
+from serve.dashboard.harness import Seen, opened, text_of
 from sparktrends.model import stable_id
 from sparktrends.ops.commands.dashboarding import ByOwner
 from sparktrends.ops.stack import Stack
@@ -24,53 +24,6 @@ from sparktrends.store import board, board_health
 from sparktrends.store.sessions import Sessions
 
 pytestmark = pytest.mark.e2e
-APP = Path(config_module.__file__).with_name("app.py")
-
-
-class Seen:
-    """Notes what a person did."""
-
-    def __init__(self) -> None:
-        self.done: list[Any] = []
-
-    def acknowledge(self, alert: str) -> None:
-        self.done.append(("acknowledge", alert))
-
-    def silence(self, match: Any, hours: float) -> int:
-        self.done.append(("silence", dict(match), hours))
-        return 1
-
-
-@pytest.fixture(scope="module")
-def filled(database: tuple[Stack, Callable[[], World]]) -> World:
-    """A market with hostile names in it."""
-    world = database[1]()
-    hostile.add(world)
-    hostile.add_news(world, 40)
-    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
-    return world
-
-
-@pytest.fixture
-def configured(filled: World) -> Iterator[DashboardConfig]:
-    """The dashboard on that market; no API, no broker."""
-    config = DashboardConfig(filled.reader, "http://127.0.0.1:9", actions=Seen())
-    configure(config)
-    yield config
-    config_module._given.clear()
-
-
-def opened(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, value in {"page": page, **query}.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def text_of(app: AppTest) -> str:
-    return "\n".join(
-        str(one.value) for kind in (app.markdown, app.text, app.caption, app.info, app.warning) for one in kind
-    )
 
 
 @pytest.mark.parametrize("page", [page.name for page in PAGES])
