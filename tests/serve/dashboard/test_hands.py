@@ -253,6 +253,14 @@ NAMED = """async () => {
 }"""
 
 
+def test_an_average_of_the_settings_lies_over_the_candles(site: Site, context: Any) -> None:
+    site.world.run("""UPDATE core.metrics SET extra = '{"sma_100": 110.25}' WHERE series = 1""")
+    tab = site.open(context, "market", **SERIES, overlays="sma_100")
+    frame = charted(tab)
+    drawn = "chart.data.filter((t) => t.name === 'SMA 100').map((t) => [...new Set(t.y)])"
+    waited(tab, lambda: frame.evaluate(drawn) == [[110.25]])
+
+
 def test_two_sources_of_one_symbol_are_told_apart(site: Site, context: Any) -> None:
     frame = charted(site.open(context, "market", **SERIES))
     assert frame.evaluate(NAMED) == ["A · x", "A · y"]

@@ -57,6 +57,16 @@ def test_the_url_holds_tabs_and_numbers(configured: DashboardConfig) -> None:
     assert opened("signals", tab="Nonsense").query_params["tab"] in ("Alerts", ["Alerts"])
 
 
+def test_averages_of_the_settings_are_offered_as_overlays(configured: DashboardConfig, filled: World) -> None:
+    filled.run("""UPDATE core.metrics SET extra = '{"sma_100": 110.25, "cci_20": 1, "sma_30": 5}' WHERE series = 1""")
+    st.cache_data.clear()
+    overlays = opened("market", symbol="BTC/USD", overlays="sma_100").multiselect(key="some_overlays")
+    assert overlays.options[-3:] == ["Volume profile", "SMA 30", "SMA 100"]
+    assert overlays.value == ["sma_100"]
+    filled.run("UPDATE core.metrics SET extra = NULL")
+    st.cache_data.clear()
+
+
 def test_a_choice_is_written_into_the_url(configured: DashboardConfig) -> None:
     app = opened("market", symbol="ETH/USD")
     app.multiselect(key="some_panes").set_value(["roc"]).run()
