@@ -137,7 +137,7 @@ def test_who_stands_still_is_told_and_got_over(running: Running) -> None:
     shown = partial(until_shown, tab, said)
     shown("data flows", 60)
     with standing(running.product, "stream"):
-        shown("quiet", 90)
+        shown("stream stands still", 90)
         assert running.ready()["commit_age_s"] >= 30
     shown("data flows", 90)
     with standing(running.product, "postgres"):

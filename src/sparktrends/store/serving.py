@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import sql
 
+from sparktrends.model import INTERVALS
 from sparktrends.store.connect import Cursor
 
 Catalog = Mapping[str, Mapping[str, str]]
@@ -41,7 +42,8 @@ class Listing:
 class Wanted:
     """One page: values each column may have, half-open span of time, the key it begins behind, how many, which way.
 
-    ``metrics`` are columns of `market.metrics` to put beside bars; ``sharing``: an array must hold one of these values.
+    ``metrics`` are columns of `market.metrics`, or keys of its column ``extra``, to put beside bars; ``sharing``: an
+    array must hold one of these values.
     """
 
     columns: Sequence[str]
@@ -68,6 +70,21 @@ def catalog(cursor: Cursor) -> Catalog:
     for view, column, kind in cursor:
         found.setdefault(view, {})[column] = kind
     return found
+
+
+def extra_names(cursor: Cursor) -> list[str]:
+    """The keys of `market.metrics.extra` in the newest row of each series and interval: metrics of the settings."""
+    cursor.execute(_EXTRA_NAMES.encode(), {"intervals": list(INTERVALS)})
+    return [str(name) for (name,) in cursor]
+
+
+# Row by row along the index: a look at all metrics for their keys would read them all.
+_EXTRA_NAMES = """
+SELECT DISTINCT k.name FROM market.series s CROSS JOIN unnest(%(intervals)s::text[]) AS i(interval)
+CROSS JOIN LATERAL (SELECT n.extra FROM market.metrics n WHERE n.series = s.series AND n.interval = i.interval
+    ORDER BY n.start DESC LIMIT 1) m
+CROSS JOIN LATERAL jsonb_object_keys(m.extra) AS k(name) ORDER BY k.name
+"""
 
 
 def page(cursor: Cursor, known: Catalog, listing: Listing, wanted: Wanted) -> list[dict[str, Any]]:
@@ -133,7 +150,7 @@ def _series_page(known: Catalog, listing: Listing, wanted: Wanted, names: Sequen
         "ORDER BY v.start {way} LIMIT %(limit)s) v {joined} WHERE {which} ORDER BY {order} LIMIT %(limit)s"
     ).format(
         columns=_selected(known[listing.view], names, "v"),
-        metrics=sql.SQL("").join(sql.SQL(", m.{}").format(sql.Identifier(name)) for name in wanted.metrics),
+        metrics=sql.SQL("").join(_metric(name, known["metrics"]) for name in wanted.metrics),
         view=sql.Identifier("market", listing.view),
         conditions=sql.SQL(" AND ").join(_conditions(listing, wanted, inside, "v")),
         edge=_edge(known, listing, wanted, inside),
@@ -143,6 +160,12 @@ def _series_page(known: Catalog, listing: Listing, wanted: Wanted, names: Sequen
         which=sql.SQL(" AND ").join(_equal(naming, "k") or [sql.SQL("true")]),
         order=_order(listing.keys, wanted.descending, "v"),
     )
+
+
+def _metric(name: str, columns: Mapping[str, str]) -> sql.Composed:
+    if name in columns:
+        return sql.SQL(", m.{}").format(sql.Identifier(name))
+    return sql.SQL(", (m.extra ->> {})::float8").format(sql.Literal(name))
 
 
 _METRICS = (

@@ -47,6 +47,26 @@ def test_metrics_come_beside_bars_and_a_number_that_is_none_is_null(client: Flas
     assert found["data"] == [{"start": "2024-05-01T00:29:00Z", "rsi_14": 55.5, "sma_20": None}]
 
 
+def test_metrics_of_the_settings_come_beside_bars_too(client: FlaskClient, world: World) -> None:
+    asked = {"symbol": "BTC/USD", "source": "binance", "metrics": "sma_100,rsi_14", "fields": "start", "limit": 2}
+    answer = client.get("/api/v1/bars", query_string=asked)
+    assert (answer.status_code, answer.json["detail"][:20]) == (422, "no metric sma_100: t")
+    newest = START + timedelta(minutes=29)
+    world.run("UPDATE core.metrics SET extra = '{\"sma_100\": 101.25}' WHERE start = %s", newest)
+    api = Api(world.config())
+    for more in ({}, {"order": "asc", "from": "2024-05-01T00:28:00Z"}):
+        found = get(api.app.test_client(), "bars", **asked, **more)["data"]
+        assert {row["start"][14:16]: (row["sma_100"], row["rsi_14"]) for row in found} == {
+            "29": (101.25, 55.5),
+            "28": (None, 55.5),
+        }
+    answer = api.app.test_client().get("/api/v1/bars", query_string={**asked, "metrics": "sma_101"})
+    assert answer.status_code == 422
+    assert answer.json["detail"].endswith("volume_z, sma_100")
+    world.run("UPDATE core.metrics SET extra = NULL")
+    api.close()
+
+
 @pytest.mark.parametrize(
     ("path", "number"),
     [("symbols", 3), ("metrics?symbol=BTC/USD", 30), ("signals", 1), ("signals?retracted=include", 2), ("alerts", 1)],

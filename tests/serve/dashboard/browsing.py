@@ -101,6 +101,12 @@ def charted(tab: Any, seconds: float = 120) -> Any:
     return found[0]
 
 
+def cells(tab: Any, more: str = "") -> set[str]:
+    """What the tables of a page say to who reads by ear: they draw on a canvas, and beside it is their text."""
+    found = tab.locator(f"[data-testid=stDataFrame] canvas td[role=gridcell]{more}")
+    return set(found.evaluate_all("(all) => all.map((one) => one.textContent)"))
+
+
 def last_close(frame: Any) -> float:
     """The close of the newest bar that the chart has drawn."""
     return float(frame.evaluate("sparktrends.last.close"))

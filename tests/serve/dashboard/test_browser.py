@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import os
 import statistics
@@ -14,10 +15,11 @@ import pytest
 
 from serve.api.world import World, serving
 from serve.dashboard import hostile
-from serve.dashboard.browsing import charted, followed, last_close, until
+from serve.dashboard.browsing import cells, charted, followed, last_close, until
 from serve.dashboard.standing import Site, dashboard_of
 from sparktrends.ops import ports
 from sparktrends.ops.stack import Stack
+from sparktrends.serve.dashboard import words
 from sparktrends.serve.dashboard.app import PAGES
 
 pytestmark = pytest.mark.e2e
@@ -71,7 +73,8 @@ def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, cont
         waits.append(time.monotonic() - began)
         drawn = frame.evaluate("chart.data.find((t) => t.type === 'candlestick').close.at(-1)")
         assert drawn == close
-    assert sorted(waits)[1] < 1.0, waits
+    print(f"the candle moved after {', '.join(f'{s:.2f}' for s in sorted(waits))} s")
+    assert statistics.median(waits) < 1.0, waits
 
 
 def test_zoom_survives_ten_updates_and_home_follows_again(site: Site, context: Any) -> None:
@@ -131,6 +134,28 @@ def test_hostile_text_is_text(site: Site, context: Any) -> None:
     assert frame.evaluate("window.hurt === undefined")
     assert not site.problems
     assert frame.inner_text("#name") == hostile.SYMBOLS[0]
+    # And it is there, sign by sign: what is not shown at all would harm nobody either.
+    tabs["news"].bring_to_front()
+    shown = {f"{text} {number}" for number, text in enumerate(hostile.HEADLINES[:4])}
+    until(lambda: shown <= cells(tabs["news"]), 60, lambda: tabs["news"].wait_for_timeout(200))
+    stories = "chart.data.filter((t) => t.name === 'news').flatMap((t) => t.text)"
+    until(lambda: frame.evaluate(stories), 60, lambda: tabs["market"].wait_for_timeout(200))
+    escaped = words.untagged(hostile.HEADLINES[0])
+    assert [text for text in frame.evaluate(stories) if text.startswith(escaped)]
+
+
+def test_what_is_downloaded_from_explore_is_what_is_drawn(site: Site, context: Any) -> None:
+    chosen = {"symbol": "ETH/USD", "source": "binance", "indicators": "sma", "n_sma": "10"}
+    tab = site.open(context, "explore", **chosen, expression="close - open")
+    with tab.expect_download(timeout=120_000) as given:
+        tab.get_by_role("button", name="Download CSV").click(timeout=120_000)
+    with open(given.value.path(), encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["start", "open", "high", "low", "close", "volume", "trades", "sma_10", "own"]
+    assert [float(row["close"]) for row in rows] == [100.0 + n for n in range(30)]
+    assert [row["sma_10"] for row in rows[:9]] == [""] * 9
+    assert [float(row["sma_10"]) for row in rows[9:]] == pytest.approx([104.5 + n for n in range(21)])
+    assert [float(row["own"]) for row in rows] == pytest.approx([n - 0.5 for n in range(30)])
 
 
 def test_without_the_api_the_chart_says_so_and_comes_back(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from sparktrends.errors import Unavailable
+from sparktrends.model import SECOND
 from sparktrends.serve.dashboard import config, machine
 from sparktrends.serve.dashboard.live_chart import FONT, OVERLAYS, PANES, assemble
 
@@ -28,6 +30,27 @@ def test_the_lines_of_env_become_a_connection_string() -> None:
     assert known == {"host": "h", "port": "1", "dbname": "d", "user": "u", "password": "it's \\ p=1"}
     assert made.kafka is not None
     assert made.kafka.bootstrap == "k:9"
+
+
+def test_the_lines_of_env_name_where_parts_show_their_metrics() -> None:
+    text = "SPARKTRENDS_API_URL=http://h:1\nSPARKTRENDS_STREAM_METRICS=http://h:2/metrics\nSPARKTRENDS_API_METRICS=http://h:3/metrics"
+    assert config.from_env(text).metrics() == {"stream": "http://h:2/metrics", "api": "http://h:3/metrics"}
+
+
+def test_who_starts_the_script_by_hand_can_try_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        called.append(command[3:])
+        said = '{"alerts": 3}' if "backtest" in command else "SPARKTRENDS_API_URL=http://h:1\n"
+        return subprocess.CompletedProcess(command, 0, said, "")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    run = replace(config.Backtests(), clock=lambda: 1714608000 * SECOND)
+    assert run(30) == {"alerts": 3}
+    assert run(0) == {"alerts": 3}
+    assert called == [["alerts", "backtest", "--json", "--from", day] for day in ("2024-04-02", "1990-01-01")]
+    assert isinstance(config.discover().backtest, config.Backtests)
 
 
 def test_the_password_does_not_show() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serve.dashboard.browsing import charted, followed, last_close, until
+from serve.dashboard.browsing import cells, charted, followed, last_close, until
 from serve.dashboard.standing import Site
 from sparktrends.serve.dashboard.app import PAGES
 
@@ -253,6 +253,14 @@ NAMED = """async () => {
 }"""
 
 
+def test_an_average_of_the_settings_lies_over_the_candles(site: Site, context: Any) -> None:
+    site.world.run("""UPDATE core.metrics SET extra = '{"sma_100": 110.25}' WHERE series = 1""")
+    tab = site.open(context, "market", **SERIES, overlays="sma_100")
+    frame = charted(tab)
+    drawn = "chart.data.filter((t) => t.name === 'SMA 100').map((t) => [...new Set(t.y)])"
+    waited(tab, lambda: frame.evaluate(drawn) == [[110.25]])
+
+
 def test_two_sources_of_one_symbol_are_told_apart(site: Site, context: Any) -> None:
     frame = charted(site.open(context, "market", **SERIES))
     assert frame.evaluate(NAMED) == ["A · x", "A · y"]
@@ -283,7 +291,7 @@ def test_a_browser_without_shared_workers_follows_too(site: Site, context: Any) 
     waited(tab, lambda: last_close(frame) == 105.5)
 
 
-def test_a_renewal_keeps_the_place_in_a_table_and_on_the_page(site: Site, context: Any) -> None:
+def test_a_renewal_keeps_place_and_selection_in_a_table_and_the_place_on_the_page(site: Site, context: Any) -> None:
     tab = site.open(context, "news")
     scroller = tab.locator(".dvn-scroller").first
     scroller.wait_for()
@@ -291,6 +299,13 @@ def test_a_renewal_keeps_the_place_in_a_table_and_on_the_page(site: Site, contex
     scroller.evaluate("(one) => one.scrollTop = 700")
     tab.locator("[data-testid=stMain]").evaluate("(one) => one.scrollTop = 60")
     before = tab.locator("[data-testid=stMain]").evaluate("(one) => one.scrollTop")
+    box = tab.locator("[data-testid=stDataFrame]").first.bounding_box()
+    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + 120)
+    waited(tab, lambda: len(cells(tab, "[aria-selected=true]")) == 1)
+    selected = cells(tab, "[aria-selected=true]")
+    # Something else of the table is another now: it is drawn anew, not only asked for.
+    site.world.run("UPDATE core.news SET score = -0.99 WHERE id = 'n150'")
     tab.wait_for_timeout(12_000)  # a renewal among it
+    assert cells(tab, "[aria-selected=true]") == selected
     assert scroller.evaluate("(one) => one.scrollTop") == 700
     assert tab.locator("[data-testid=stMain]").evaluate("(one) => one.scrollTop") == before

@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from serve.api.world import World
 from serve.dashboard import hostile
+from serve.dashboard.harness import Seen, opened, text_of
+from sparktrends.batch.reporting import write_report
+from sparktrends.errors import BadSetting
 from sparktrends.model import stable_id
 from sparktrends.ops.commands.dashboarding import ByOwner
 from sparktrends.ops.stack import Stack
+from sparktrends.rules import Names, Rules
 from sparktrends.serve.dashboard import config as config_module
 from sparktrends.serve.dashboard.app import PAGES
 from sparktrends.serve.dashboard.config import DashboardConfig, configure
 from sparktrends.store import board, board_health
+from sparktrends.store.session import Session
 from sparktrends.store.sessions import Sessions
 
 pytestmark = pytest.mark.e2e
-APP = Path(config_module.__file__).with_name("app.py")
-
-
-class Seen:
-    """Notes what a person did."""
-
-    def __init__(self) -> None:
-        self.done: list[Any] = []
-
-    def acknowledge(self, alert: str) -> None:
-        self.done.append(("acknowledge", alert))
-
-    def silence(self, match: Any, hours: float) -> int:
-        self.done.append(("silence", dict(match), hours))
-        return 1
-
-
-@pytest.fixture(scope="module")
-def filled(database: tuple[Stack, Callable[[], World]]) -> World:
-    """A market with hostile names in it."""
-    world = database[1]()
-    hostile.add(world)
-    hostile.add_news(world, 40)
-    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
-    return world
-
-
-@pytest.fixture
-def configured(filled: World) -> Iterator[DashboardConfig]:
-    """The dashboard on that market; no API, no broker."""
-    config = DashboardConfig(filled.reader, "http://127.0.0.1:9", actions=Seen())
-    configure(config)
-    yield config
-    config_module._given.clear()
-
-
-def opened(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, value in {"page": page, **query}.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def text_of(app: AppTest) -> str:
-    return "\n".join(
-        str(one.value) for kind in (app.markdown, app.text, app.caption, app.info, app.warning) for one in kind
-    )
 
 
 @pytest.mark.parametrize("page", [page.name for page in PAGES])
@@ -96,6 +55,16 @@ def test_the_url_holds_tabs_and_numbers(configured: DashboardConfig) -> None:
     tabs = opened("signals", tab="Signals")
     assert tabs.query_params["tab"] in ("Signals", ["Signals"])
     assert opened("signals", tab="Nonsense").query_params["tab"] in ("Alerts", ["Alerts"])
+
+
+def test_averages_of_the_settings_are_offered_as_overlays(configured: DashboardConfig, filled: World) -> None:
+    filled.run("""UPDATE core.metrics SET extra = '{"sma_100": 110.25, "cci_20": 1, "sma_30": 5}' WHERE series = 1""")
+    st.cache_data.clear()
+    overlays = opened("market", symbol="BTC/USD", overlays="sma_100").multiselect(key="some_overlays")
+    assert overlays.options[-3:] == ["Volume profile", "SMA 30", "SMA 100"]
+    assert overlays.value == ["sma_100"]
+    filled.run("UPDATE core.metrics SET extra = NULL")
+    st.cache_data.clear()
 
 
 def test_a_choice_is_written_into_the_url(configured: DashboardConfig) -> None:
@@ -146,6 +115,30 @@ def test_a_day_is_shown_with_its_movers(configured: DashboardConfig) -> None:
     assert app.selectbox(key="day_choice").value == "2024-05-01"
 
 
+def test_a_day_without_a_report_says_how_to_make_it(configured: DashboardConfig, tmp_path: Path) -> None:
+    configure(replace(configured, reports=str(tmp_path)))
+    assert "`sparktrends batch report --date 2024-05-01` writes it" in text_of(opened("daily", day="2024-05-01"))
+
+
+def test_the_report_of_a_day_is_shown_as_text_and_offered_as_files(
+    configured: DashboardConfig, filled: World, tmp_path: Path
+) -> None:
+    headline = {"what": "headline", "text": "<script>window.hurt=1</script> http://evil.example :red[r]", "value": -0.5}
+    filled.run("UPDATE core.daily_trends SET tag = 'surge', evidence = %s::jsonb", json.dumps([headline]))
+    session = Session(filled.owner, "test")
+    files = write_report(session, date(2024, 5, 1), tmp_path, [], ["console"], 0)
+    session.close()
+    assert sorted(file.name for file in files) == ["2024-05-01.html", "2024-05-01.md"]
+    configure(replace(configured, reports=str(tmp_path)))
+    app = opened("daily", day="2024-05-01")
+    assert not app.exception
+    (report,) = [one.value for one in app.text if one.value.startswith("# Trends of 2024-05-01")]
+    assert report == files[0].read_text().strip()
+    assert report.count("hurt=1") >= 9
+    assert not [one for one in app.markdown if "hurt=1" in one.value or "evil.example" in one.value]
+    assert [one.proto.label for one in app.get("download_button")] == ["Download md", "Download html"]
+
+
 def test_scores_say_what_took_the_points(configured: DashboardConfig) -> None:
     (shown,) = (table.value for table in opened("quality").dataframe if "score" in table.value)
     assert list(shown["why"]) == ["late −2.5 (3 min)"]
@@ -175,6 +168,42 @@ def test_a_backtest_is_run_when_asked_for(configured: DashboardConfig, filled: W
     app.button[[one.label for one in app.button].index("Run the backtest")].click().run()
     assert asked == [30]
     assert "3 alerts" in text_of(app)
+
+
+def test_the_rules_in_use_are_listed_before_anything_is_tried(configured: DashboardConfig) -> None:
+    text = """
+[[rule]]
+name = "dip"
+when = "rsi_14 < 30"
+for = 3
+interval = "5m"
+severity = "critical"
+channels = ["console", "slack"]
+cooldown = "2h"
+[[rule]]
+name = "any"
+when = "close > 1"
+cooldown = "0s"
+"""
+    rules = Rules.parse(text, Names(("rsi_14",))).rules
+    configure(replace(configured, rules=lambda: rules))
+    (shown,) = [table.value for table in opened("signals").dataframe if "cooldown" in table.value]
+    assert shown.to_dict("records") == [
+        {"rule": "dip", "when": "rsi_14 < 30, for 3 bars", "interval": "5m", "severity": "critical",
+         "channels": "console, slack", "cooldown": "2 h"},
+        {"rule": "any", "when": "close > 1", "interval": "1m", "severity": "warning",
+         "channels": "every channel", "cooldown": "–"},
+    ]  # fmt: skip
+
+
+def test_a_rules_file_with_faults_is_told_and_the_backtest_stays(configured: DashboardConfig) -> None:
+    def rules() -> Any:
+        raise BadSetting("dip: unknown key wen")
+
+    configure(replace(configured, rules=rules, backtest=lambda _: {}))
+    app = opened("signals")
+    assert "unknown key wen" in text_of(app)
+    assert "Run the backtest" in [one.label for one in app.button]
 
 
 def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import getpass
-import json
-import subprocess
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import click
 
 from sparktrends import telemetry
 from sparktrends.alerts.manual import acknowledge, silence
-from sparktrends.errors import Unavailable
-from sparktrends.model import SECOND
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.ops.endpoints import endpoints, processes, record
 from sparktrends.ops.exposition import addresses, expose
+from sparktrends.ops.home import REPORTS
 from sparktrends.ops.ports import LOOPBACK, WANTED
 from sparktrends.ops.settings import Settings, port_number
-from sparktrends.serve.dashboard.config import DashboardConfig
+from sparktrends.rules import Rule, RulesFile
+from sparktrends.serve.dashboard.config import Backtests, DashboardConfig
 
 
 @click.command()
@@ -51,9 +47,24 @@ def dashboard_config(settings: Settings) -> DashboardConfig:
         processes=lambda: processes(settings.home),
         metrics=lambda: addresses(record(settings.home).get("ports", {})),
         disk=str(settings.home),
-        backtest=Backtests(settings),
+        reports=str(settings.home / REPORTS),
+        rules=rules_in_use(settings),
+        backtest=Backtests(["--home", str(settings.home)], settings.env),
         actions=ByOwner(where.owner_dsn),
     )
+
+
+def rules_in_use(settings: Settings) -> Callable[[], Sequence[Rule]]:
+    """What gives the rules in use: read when somebody looks first, and again when their file has changed."""
+
+    @cache
+    def file() -> RulesFile:
+        # The kernel is heavy to load, and who looks at prices needs none of it.
+        from sparktrends.ops.analysing import Analysing
+
+        return Analysing(settings, ["1m"]).rules
+
+    return lambda: file().look().rules
 
 
 def port_of(settings: Settings, part: str) -> int:
@@ -61,25 +72,6 @@ def port_of(settings: Settings, part: str) -> int:
     name = f"SPARKTRENDS_PORT_{part.upper()}"
     given = settings.env.get(name) or str(record(settings.home).get("ports", {}).get(part, WANTED[part]))
     return port_number(name, given)
-
-
-class Backtests:
-    """Tries the rules in use, in a process of its own: it is heavy, and the pages go on meanwhile."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def __call__(self, days: int) -> Mapping[str, Any]:
-        """The report of `sparktrends alerts backtest` for the newest so many days (0: for all); raises Unavailable."""
-        since = datetime.fromtimestamp(telemetry.system_clock() / SECOND, UTC) - timedelta(days=days)
-        words = ["alerts", "backtest", "--json", "--from", f"{since:%Y-%m-%d}" if days else "1990-01-01"]
-        command = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self._settings.home), *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=dict(self._settings.env), check=False)
-        if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["`sparktrends alerts backtest` said nothing"]
-            raise Unavailable(said[0].removeprefix("sparktrends: "))
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
 
 
 class ByOwner:

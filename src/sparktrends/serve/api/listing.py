@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,13 +17,15 @@ from sparktrends.serve.api.problems import Problem
 from sparktrends.serve.api.query import BarsQuery, PageQuery, SignalsQuery, SpanQuery
 from sparktrends.serve.api.resources import Resource
 from sparktrends.serve.api.tails import Body, Line, Question, Tails
-from sparktrends.store.serving import Catalog, Wanted, catalog, page
+from sparktrends.store.serving import Catalog, Wanted, catalog, extra_names, page
 from sparktrends.store.sessions import Sessions
 
 _NOT_METRICS = frozenset(
     {"source", "symbol", "interval", "start", "revision", "updated_at", "series", "extra", "final", "warm"}
 )
 _MAX_DAYS = 366 * 30
+# Who asks for nonsense again and again shall not make the database look for it each time.
+_LOOK_AGAIN_S = 5.0
 _NAMING = ("symbol", "source", "interval")
 
 
@@ -33,6 +36,8 @@ class Reader:
         self._sessions = sessions
         self._tails = Tails(sessions)
         self._catalog: Catalog = {}
+        self._extras: Sequence[str] = ()
+        self._looked_at = -_LOOK_AGAIN_S
         self._lock = threading.Lock()
 
     def respond(
@@ -42,7 +47,7 @@ class Reader:
         known = self._known(resource)
         kinds = dict(known[resource.listing.view])
         columns = _columns(resource, query, kinds)
-        metrics = _metrics(query, known)
+        metrics = self._metrics(query, known)
         equal = {**_equal(resource, query, kinds), **(fixed or {})}
         span, missing, sharing = _span(query), _missing(query), _sharing(query, kinds)
         # What decides which rows there are: columns, limit and format may change from page to page.
@@ -100,6 +105,26 @@ class Reader:
             raise Problem(404, f"{resource.path} is not part of this installation yet")
         return self._catalog
 
+    def _metrics(self, query: PageQuery, known: Catalog) -> tuple[str, ...]:
+        """The metrics that are asked for: columns, and what the settings of this installation make besides."""
+        if not isinstance(query, BarsQuery) or query.metrics is None:
+            return ()
+        columns = [name for name in known.get("metrics", {}) if name not in _NOT_METRICS]
+        more = [name for name in query.metrics if name not in columns]
+        there = [*columns, *self._known_extras(more)]
+        if unknown := [name for name in more if name not in there]:
+            raise Problem(422, f"no metric {unknown[0]}: there are {', '.join(there)}")
+        return tuple(dict.fromkeys(query.metrics))
+
+    def _known_extras(self, asked: Sequence[str]) -> Sequence[str]:
+        """The keys of ``extra``, read again when one is asked for that was not there."""
+        if not set(asked) <= set(self._extras):
+            with self._lock:
+                if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
+                    self._extras = self._sessions.read(extra_names)
+                    self._looked_at = time.monotonic()
+        return self._extras
+
     @staticmethod
     def _after(resource: Resource, query: PageQuery, belongs: str, kinds: Mapping[str, str]) -> list[Any] | None:
         if query.cursor is None:
@@ -120,15 +145,6 @@ def _columns(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> 
     if unknown := [name for name in query.fields if name not in shown]:
         raise Problem(422, f"no column {unknown[0]}: there are {', '.join(shown)}")
     return tuple(dict.fromkeys(query.fields))
-
-
-def _metrics(query: PageQuery, known: Catalog) -> tuple[str, ...]:
-    if not isinstance(query, BarsQuery) or query.metrics is None:
-        return ()
-    there = [name for name in known.get("metrics", {}) if name not in _NOT_METRICS]
-    if unknown := [name for name in query.metrics if name not in there]:
-        raise Problem(422, f"no metric {unknown[0]}: there are {', '.join(there)}")
-    return tuple(dict.fromkeys(query.metrics))
 
 
 def _equal(resource: Resource, query: PageQuery, kinds: Mapping[str, str]) -> dict[str, Sequence[Any]]:

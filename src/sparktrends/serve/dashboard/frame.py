@@ -9,7 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from sparktrends.errors import SparkTrendsError
-from sparktrends.serve.dashboard import view, words
+from sparktrends.serve.dashboard import missing, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import EVERY_S, ask, recovering, tell
 from sparktrends.store import board_health
@@ -43,6 +43,10 @@ _STYLE = """<style>
 .st-key-below, :has(> .st-key-below) { order: 2; }
 }
 </style>"""
+
+
+QUIET_S = 30.0
+"""When nothing was stored for so long, the sidebar says so, and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +120,12 @@ def _pulse() -> None:
         st.caption(":gray[●] nothing is stored yet")
         return
     newest = min(ages)
-    color, word = ("green", "data flows") if newest < 30 else ("orange", "quiet")
-    st.caption(f":{color}[●] {word}; last stored {words.age(newest)} ago")
+    if newest < QUIET_S:
+        st.caption(f":green[●] data flows; last stored {words.age(newest)} ago")
+        return
+    # Asked of processes and broker only now: while data flows, all of them do their work.
+    gone = missing.parts(rows)
+    why = f": {', '.join(gone)}" if gone else ""
+    st.caption(f":{'red' if gone else 'orange'}[●] quiet{why}; last stored {words.age(newest)} ago")
+    if gone:
+        st.caption("`sparktrends status` says more.")

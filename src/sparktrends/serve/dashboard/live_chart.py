@@ -7,9 +7,10 @@ same wish changes nothing on the screen.
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -33,6 +34,7 @@ OVERLAYS: Mapping[str, str] = {
     "profile": "Volume profile",
 }
 """What can lie over the candles, by the name that stands in the URL."""
+_AVERAGE = re.compile(r"(sma|ema|wma)_\d{1,4}")
 PANES: Mapping[str, str] = {"rsi": "RSI 14", "macd": "MACD", "roc": "Momentum (ROC 10)"}
 """What can stand below them."""
 FONT = "font.woff2"
@@ -52,6 +54,16 @@ class Wish:
     log: bool = False
     zone: str = "UTC"
     mark: str = ""
+
+
+def overlays_with(extras: Iterable[str]) -> dict[str, str]:
+    """`OVERLAYS` and the averages among the keys of `market.metrics.extra`, shortest first.
+
+    >>> list(overlays_with(["cci_20", "sma_100", "sma_30", "sma_50"]))[-3:]
+    ['profile', 'sma_30', 'sma_100']
+    """
+    more = sorted((name for name in extras if _AVERAGE.fullmatch(name)), key=lambda name: (name[:3], int(name[4:])))
+    return {**OVERLAYS, **{name: name.replace("_", " ").upper() for name in more if name not in OVERLAYS}}
 
 
 def show(wish: Wish) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -22,12 +22,13 @@ from sparktrends.telemetry import system_clock
 _PATIENCE_S = 3.0
 _SHOWN = 2000
 _LOOPBACK = "127.0.0.1"
+RUNS, STILL, GONE = "runs", "stands still", "does not run"
 Samples = dict[str, list[tuple[Mapping[str, str], float]]]
 """Name of a metric (without ``sparktrends_``) → (labels, value) of each of its series."""
 
 
 def processes(pids: Mapping[str, int], now_s: float) -> list[dict[str, Any]]:
-    """Each part of ours: whether it runs, since when, its memory and threads."""
+    """Each part of ours: its `state`, since when it runs, its memory and CPU seconds."""
     return [{"name": name, "pid": pid, **_process(pid, now_s)} for name, pid in pids.items()]
 
 
@@ -39,9 +40,19 @@ def _process(pid: int, now_s: float) -> dict[str, Any]:
         family = [process, *process.children(recursive=True)]
         used = [found for one in family if (found := _used(one))]
         memory, cpu = sum(m for m, _ in used), sum(c for _, c in used)
-        return {"state": "runs", "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
+        return {"state": state(pid), "uptime_s": now_s - process.create_time(), "memory": memory, "cpu_s": cpu}
     except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return {"state": "does not run", "uptime_s": None, "memory": None, "cpu_s": None}
+        return {"state": GONE, "uptime_s": None, "memory": None, "cpu_s": None}
+
+
+def state(pid: int) -> str:
+    """What a process does: it runs, somebody stopped it in its tracks (SIGSTOP), or there is none any more."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        status = psutil.Process(pid).status()
+        # One that has ended stays listed until whoever started it has taken notice.
+        if status != psutil.STATUS_ZOMBIE:
+            return STILL if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else RUNS
+    return GONE
 
 
 def _used(process: psutil.Process) -> tuple[int, float] | None:
@@ -79,6 +90,12 @@ def topics(connection: Connection) -> list[dict[str, Any]]:
         if topic.name in there
         for partition, (low, high) in admin.watermarks(topic.name).items()
     ]
+
+
+def behind(progress: Sequence[Mapping[str, Any]], places: Sequence[Mapping[str, Any]]) -> int:
+    """Records that lie in the log and are not stored yet, from `board_health.progress` and `topics`."""
+    ends = {(row["topic"], row["partition"]): row["next"] for row in places}
+    return sum(max(0, ends.get((row["topic"], row["partition"]), 0) - row["next_offset"]) for row in progress)
 
 
 def records(connection: Connection, topic: str, partition: int, count: int) -> list[dict[str, Any]]:

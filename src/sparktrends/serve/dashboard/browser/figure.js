@@ -8,11 +8,14 @@ export const OVERLAYS = {
   sma_20: ["SMA 20"], sma_50: ["SMA 50"], sma_200: ["SMA 200"], ema_12: ["EMA 12"], ema_20: ["EMA 20"], ema_26: ["EMA 26"],
   ema_50: ["EMA 50"], ema_200: ["EMA 200"], vwap_session: ["VWAP", "dot"],
 };
+// Averages of other windows, as the settings of an installation have them.
+const AVERAGE = /^(sma|ema|wma)_\d{1,4}$/;
+const overlayOf = (name) => OVERLAYS[name] || (AVERAGE.test(name) ? [name.replace("_", " ").toUpperCase()] : undefined);
 export const PANES = { rsi: ["rsi_14"], macd: ["macd", "macd_signal", "macd_hist"], roc: ["roc_10"] };
 const FOLLOWED = 140; // bars in view while the chart follows the newest one
 
 export const metricsOf = (view) => [
-  ...view.overlays.filter((name) => OVERLAYS[name]),
+  ...view.overlays.filter(overlayOf),
   ...(view.overlays.includes("bb") ? ["bb_upper", "bb_middle", "bb_lower"] : []),
   ...view.panes.flatMap((name) => PANES[name] || []),
 ];
@@ -73,8 +76,8 @@ function candles(bars, x, view, signals, clock) {
     { ...line("bb_lower", "", "rgba(120,140,170,.7)"), fill: "tonexty", fillcolor: "rgba(120,140,170,.10)", legendgroup: "bb", showlegend: false },
     { ...line("bb_middle", "", "rgba(120,140,170,.6)", { dash: "dot" }), legendgroup: "bb", showlegend: false },
   ] : [];
-  const chosen = view.overlays.filter((name) => OVERLAYS[name]);
-  const overlays = chosen.map((name, n) => line(name, OVERLAYS[name][0], HUES[n % HUES.length], { dash: OVERLAYS[name][1] || "solid" }));
+  const chosen = view.overlays.filter(overlayOf);
+  const overlays = chosen.map((name, n) => line(name, overlayOf(name)[0], HUES[n % HUES.length], { dash: overlayOf(name)[1] || "solid" }));
   return [...band, candle, ...overlays, ...marks(bars, signals, clock)];
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 import streamlit as st
 
 from sparktrends.errors import SparkTrendsError
+from sparktrends.model import EVERY_CHANNEL, SECOND
+from sparktrends.rules import Rule
 from sparktrends.serve.dashboard import tables, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import tell
@@ -17,7 +19,9 @@ _FOUND = "backtest_found"
 
 
 def show() -> None:
-    """Draw the tab: nothing is computed until a person asks for it."""
+    """Draw the tab: the rules in use, and what they would have done, which nothing computes until a person asks."""
+    _rules()
+    st.subheader("Backtest")
     run = current().backtest
     if run is None:
         st.caption("This process was not told how to try rules: `sparktrends alerts backtest` does it in a terminal.")
@@ -35,6 +39,41 @@ def show() -> None:
         _show(found)
     else:
         st.info("Nothing was tried yet. A backtest steps stored bars through the same code as live, rule by rule.")
+
+
+def _rules() -> None:
+    rules = current().rules
+    if rules is None:
+        st.caption("This process was not told which rules are in use: the dashboard of `sparktrends up` shows them.")
+        return
+    try:
+        shown = [in_use(rule) for rule in rules()]
+    except SparkTrendsError as error:
+        tell(error)
+        return
+    columns = {
+        "rule": "Rule",
+        "when": st.column_config.TextColumn("Fires when", width="large"),
+        "interval": st.column_config.TextColumn("Interval", width=60),
+        "severity": "Severity",
+        "channels": "Sent to",
+        "cooldown": st.column_config.TextColumn("Then silent for", width=110),
+    }
+    tables.table(shown, columns, key="rules")
+    st.caption("`[rules] file` of the settings names a file of your own; `sparktrends rules check FILE` tries it.")
+
+
+def in_use(rule: Rule) -> dict[str, str]:
+    """A rule as a row: when it fires, at bars of which length, how grave it is, who hears, how long it then rests."""
+    told = ["every channel" if name == EVERY_CHANNEL else name for name in rule.channels]
+    return {
+        "rule": rule.name,
+        "when": rule.text if rule.held == 1 else f"{rule.text}, for {rule.held} bars",
+        "interval": rule.interval,
+        "severity": rule.severity,
+        "channels": ", ".join(told),
+        "cooldown": words.age(rule.cooldown / SECOND) if rule.cooldown else "–",
+    }
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from sparktrends.serve.dashboard import tables, view, words
+from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import SLOWLY_S, ask, ask_slowly, said_plainly, wait_for
 from sparktrends.serve.dashboard.screens import cards
 from sparktrends.store import board
 
 Rows = Sequence[Mapping[str, Any]]
+_KINDS = {"md": "text/markdown", "html": "text/html"}
 
 
 def show() -> None:
@@ -36,8 +39,32 @@ def _body(day: str) -> None:
         found = ask_slowly(board.daily_trends, day)
         _movers(found)
         _table(found)
+        _report(day)
         with st.expander("Calls of the run"):
             _calls(ask_slowly(board.daily_calls, day))
+
+
+def _report(day: str) -> None:
+    """The report of the day as files, and to read: as text, for it holds headlines of strangers."""
+    if not current().reports:
+        st.caption("This process was not told where the reports lie: `sparktrends batch report` says where it writes.")
+        return
+    files = [Path(current().reports) / f"{day}.{kind}" for kind in _KINDS]
+    try:
+        found = [file.read_bytes() for file in files]
+    except FileNotFoundError:
+        st.caption(f"No report of this day yet: `sparktrends batch report --date {day}` writes it.")
+        return
+    except OSError as error:
+        st.caption("The report of this day cannot be read here.")
+        st.text(str(error))
+        return
+    with st.expander("Report of the day"):
+        for column, file, content, (kind, mime) in zip(st.columns(4), files, found, _KINDS.items(), strict=False):
+            column.download_button(
+                f"Download {kind}", content, f"sparktrends-{file.name}", mime, key=f"report_{kind}", width="stretch"
+            )
+        st.text(found[0].decode("utf-8", "replace"))
 
 
 def _movers(rows: Rows) -> None:

@@ -10,10 +10,11 @@ import streamlit as st
 
 from sparktrends.serve.dashboard import tables, view, words
 from sparktrends.serve.dashboard.config import current
-from sparktrends.serve.dashboard.live_chart import OVERLAYS, PANES, Wish
+from sparktrends.serve.dashboard.live_chart import PANES, Wish, overlays_with
 from sparktrends.serve.dashboard.live_chart import show as show_chart
 from sparktrends.serve.dashboard.reading import EVERY_S, ask, ask_slowly, said_plainly, wait_for
 from sparktrends.store import board
+from sparktrends.store.serving import extra_names
 
 _DEFAULT = ("sma_50", "sma_200", "bb")
 
@@ -65,7 +66,7 @@ def _looks(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> tuple[l
     others = {"|".join(view.key_of(other)): view.titled(view.key_of(other)) for other in _kindred(rows, row)}
     over, below, beside = st.columns([4, 2, 3])
     with over:
-        overlays = view.some("Overlays", OVERLAYS, "overlays", _DEFAULT)
+        overlays = view.some("Overlays", overlays_with(ask_slowly(extra_names)), "overlays", _DEFAULT)
     with below:
         panes = view.some("Panes", PANES, "panes", ("rsi",))
     with beside:

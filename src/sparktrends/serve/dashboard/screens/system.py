@@ -83,11 +83,9 @@ def _behind(progress: Rows) -> str:
     if connection is None:
         return "–"
     try:
-        ends = {(row["topic"], row["partition"]): row["next"] for row in _asked_topics(connection)}
+        return f"{machine.behind(progress, _asked_topics(connection)):,}"
     except SparkTrendsError:
         return "no broker"
-    behind = [ends.get((row["topic"], row["partition"]), 0) - row["next_offset"] for row in progress]
-    return f"{sum(max(0, count) for count in behind):,}"
 
 
 @st.cache_data(ttl=2.0, max_entries=4, show_spinner=False, hash_funcs={Connection: lambda one: one.bootstrap})
