@@ -99,9 +99,20 @@ def test_explore_computes_what_the_kernel_computes() -> None:
         | {"turnover": c, "origin": "trades"}
         for n, c in enumerate(closes)
     ]
-    frame = explore.metrics_of(bars, {"sma": [10]})
+    frame = explore.metrics_of(bars, {"sma": [10]}, ("binance", "BTC/USDT"), "1m")
     (name,) = explore.columns_of(frame, "sma", 10)
     assert frame[name].to_list()[-1] == sum(closes[-10:]) / 10
+
+
+def test_a_session_of_explore_begins_when_the_exchange_opens() -> None:
+    opening = datetime(2024, 1, 3, 14, 30, tzinfo=UTC)
+    bars = [
+        {"start": opening + timedelta(minutes=n), "open": 1.0, "high": 9.0, "low": 1.0, "close": 5.0, "volume": 1.0}
+        | {"turnover": float(5 + n), "origin": "trades"}
+        for n in (-1, 0, 1)
+    ]
+    frame = explore.metrics_of(bars, {}, ("finnhub", "AAPL"), "1m")
+    assert frame["vwap_session"].to_list()[1:] == [5.0, 5.5]
 
 
 def test_bollinger_of_another_window_is_found_by_its_name() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from sparktrends.commit import Sessions
 from sparktrends.errors import BadSetting
 from sparktrends.indicators import FAMILIES, compute
 from sparktrends.indicators.registry import LONGEST, SHORTEST
+from sparktrends.model import SECOND
 from sparktrends.serve.dashboard import figures, view, words
 from sparktrends.serve.dashboard.reading import ask, wait_for
 from sparktrends.serve.dashboard.screens.market import say_no_data
@@ -34,7 +36,7 @@ def show() -> None:
         st.info("This series has no bars with trades of this interval yet.")
         return
     with st.spinner("Computing; new windows are compiled once, which takes some seconds …"):
-        frame = metrics_of(bars, wanted)
+        frame = metrics_of(bars, wanted, (row["source"], row["symbol"]), interval)
     own = _own_column(bars, frame)
     _draw(bars, frame, wanted, own)
 
@@ -113,10 +115,16 @@ def window_said(words: str | None, usual: int) -> int:
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
-def metrics_of(bars: Sequence[Mapping[str, Any]], wanted: Mapping[str, Sequence[int]]) -> pl.DataFrame:
-    """Everything the kernel makes of the bars, one row a bar; columns of ``wanted`` are called like ``sma_50``."""
+def metrics_of(
+    bars: Sequence[Mapping[str, Any]], wanted: Mapping[str, Sequence[int]], key: tuple[str, str], interval: str
+) -> pl.DataFrame:
+    """Everything the kernel makes of the bars of a series, one row a bar; columns of ``wanted`` are called like
+    ``sma_50``. Sessions are those of the stream."""
     names = ("start", "open", "high", "low", "close", "volume", "turnover", "origin")
-    return compute(pl.DataFrame([{name: bar[name] for name in names} for bar in bars]), wanted)
+    session_of = Sessions(interval)
+    sessions = [session_of(key, int(bar["start"].timestamp()) * SECOND) for bar in bars]
+    rows = [{name: bar[name] for name in names} for bar in bars]
+    return compute(pl.DataFrame(rows).with_columns(session=pl.Series(sessions)), wanted)
 
 
 def columns_of(frame: pl.DataFrame, name: str, window: int) -> list[str]:
