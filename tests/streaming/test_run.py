@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,7 +39,8 @@ class Sink:
 
 
 def test_no_batch_begins_once_the_end_has_begun() -> None:
-    stream: Any = Stream(None, None, threading.Event(), lambda: ())  # type: ignore[arg-type]
+    config: Any = SimpleNamespace(accept_gap=False)
+    stream: Any = Stream(config, None, threading.Event(), lambda: ())  # type: ignore[arg-type]
     sink = Sink()
     process = stream._guarded(sink)
     process(None, 0)
