@@ -152,11 +152,6 @@ class World:
         until(lambda: len(self.written.values("raw.trades")) > 500, 120)
         time.sleep(seconds)  # the length of the run is what is tried
 
-    def newest(self) -> int:
-        """When (µs) the newest of the published trades was taken in."""
-        tails = [decode(value) for values in self.written.parts("raw.trades").values() for value in values[-500:]]
-        return max((row["received"] for row in trades_of(tails)), default=0)
-
     def log(self) -> str:
         """What the processes of ingest said."""
         return (self.folder / "ingest.err").read_text()

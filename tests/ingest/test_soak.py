@@ -9,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import time
+from bisect import bisect
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ingest.rig import (
     assert_whole,
     assert_within_quota,
     fault,
+    trades_of,
     until,
     world,
 )
@@ -39,7 +41,8 @@ FEEDS = {"binance": CRYPTO, "finnhub": STOCKS, "twelve_data": STOCKS, "yahoo": S
 RATE = 2_000
 BACK_S = 10.0
 """Within this time a killed ingest takes in again."""
-GROWTH = 1.25
+GROWTH = 1.1
+MOST_MB = 250
 MEGABYTE = 2**20
 
 
@@ -57,8 +60,7 @@ FORM = Form(600, 20, 300) if os.environ.get("SPARKTRENDS_SOAK") else Form(120, 3
 
 @dataclass
 class Run:
-    """One run: what happens when, the memory (bytes) that ingest took at each second, and how long (s) each new process
-    took to be back."""
+    """One run: what happens when, the memory (bytes) that ingest took at each second, and when (µs) it was killed."""
 
     w: World
     form: Form
@@ -66,7 +68,7 @@ class Run:
     child: subprocess.Popen[str] = field(init=False)
     memory: list[tuple[float, int]] = field(default_factory=list)
     began: float = 0.0
-    back: list[float] = field(default_factory=list)
+    kills: list[int] = field(default_factory=list)
 
     def play(self) -> None:
         """Start ingest, do to it what was planned, and leave it running."""
@@ -89,13 +91,18 @@ class Run:
             time.sleep(min(1.0, until_s - now + 0.01))
 
     def kill(self) -> None:
-        """kill -9, and a new process, whose trades must be in the log soon."""
+        """kill -9, and a new process."""
         os.kill(self.child.pid, signal.SIGKILL)
         self.child.wait()
-        began, at = time.monotonic(), system_clock()
+        self.kills.append(system_clock())
         self.child = self.w.ingest(**FEEDS)
-        until(lambda: self.w.newest() > at, 120)
-        self.back.append(time.monotonic() - began)
+
+    def back_s(self) -> list[float]:
+        """How long after each kill the first trade was taken in. When it reached the log is another matter: what waits
+        on disk since an outage goes first."""
+        rows = [row for series in self.w.published().values() for row in trades_of(series) if not row.get("fill")]
+        taken = sorted(row["received"] for row in rows)
+        return [(taken[bisect(taken, at)] - at) / SECOND for at in self.kills]
 
     def stop(self) -> None:
         """The broker answers nothing from now on."""
@@ -127,7 +134,7 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         assert_no_canary(w, tmp_path)
         times = [trade.ts for trades in w.ledger().made.values() for trade in trades.values()]
         made = len(times) / (max(times) - min(times)) * SECOND
-        back = [round(seconds, 1) for seconds in run.back]
+        back = [round(seconds, 1) for seconds in run.back_s()]
         print(
             json.dumps(
                 {"seed": seed, "per_s": round(made), "late": late, "cost": cost, "rss_mb": flat(run), "back_s": back}
@@ -135,17 +142,18 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         )
         assert made > 0.8 * RATE
         # Last: on a busy machine it is the first to fail, and says nothing of the rest.
-        assert len(run.back) == FORM.kills
-        assert max(run.back) < BACK_S
+        assert len(back) == FORM.kills
+        assert max(back) < BACK_S
 
 
 def flat(run: Run) -> list[int]:
-    """Memory in the first, second and last third (median, MB), which must not grow."""
+    """Memory in the first, second and last third (median, MB): bounded, and in the last no more than in the second."""
     settled = [(t, rss) for t, rss in run.memory if t > 10]
     thirds = [[rss for t, rss in settled if int(3 * t / (run.form.seconds + 1)) == n] for n in range(3)]
     first, second, last = (statistics.median(values) / MEGABYTE for values in thirds)
-    assert last < GROWTH * first + 16, thirds
-    assert second < GROWTH * first + 32, thirds
+    # Of the first third it says nothing: ids are remembered up to a bound, and a kill forgets them.
+    assert last < GROWTH * second, thirds
+    assert max(first, second, last) < MOST_MB, thirds
     return [round(first), round(second), round(last)]
 
 
