@@ -46,6 +46,8 @@ def first(product: Product) -> dict[str, Any]:
 def command(product: Product, first: dict[str, Any]) -> Iterator[Command]:
     """The same command in the same home, running on; the port that the database had is somebody else's."""
     with socket.socket() as squatter:
+        # Connections that the database ended linger on its port for a minute; nobody listens there.
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", product.wanted["postgres"]))
         squatter.listen()
         made = product.up("--speed", "max")
