@@ -78,8 +78,10 @@ def run(
             settled = set() if _is_whole(reader, span) else rows.judged(cursor, day, span.end)
             if settled:
                 _log.info("%s series keep their scores of %s: the log no longer has all of the day", len(settled), day)
-            tally = _tally(cursor, reader, span)
-            found = _judged(cursor, tally, span, symbols, tapeless, settled)
+            known = rows.series_known(cursor)
+            tally = _tally(cursor, reader, span, known)
+            wanted = [s for s in known if (not symbols or s.symbol in symbols) and s.id not in settled]
+            found = _judged(cursor, tally, span, wanted, tapeless)
             for series in found:
                 rows.save(cursor, _score(series, span), span.start, span.end, now)
     finally:
@@ -93,15 +95,9 @@ def _told(series: _Series) -> Quality:
 
 
 def _judged(
-    cursor: Cursor,
-    tally: Tally,
-    span: Span,
-    symbols: Collection[str],
-    tapeless: Collection[str],
-    settled: Collection[int],
+    cursor: Cursor, tally: Tally, span: Span, wanted: Iterable[rows.SeriesRow], tapeless: Collection[str]
 ) -> list[_Series]:
-    known = [s for s in rows.series_known(cursor) if s.first < span.end and s.clock >= span.start]
-    known = [s for s in known if (not symbols or s.symbol in symbols) and s.id not in settled]
+    known = [s for s in wanted if s.first < span.end and s.clock >= span.start]
     minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
     found = []
     for market in _markets(minutes):
@@ -133,7 +129,7 @@ def _is_whole(reader: Reader, span: Span) -> bool:
     return True
 
 
-def _tally(cursor: Cursor, reader: Reader, span: Span) -> Tally:
+def _tally(cursor: Cursor, reader: Reader, span: Span, known: Iterable[rows.SeriesRow]) -> Tally:
     tally = Tally()
     partitions = reader.partitions(RAW_TRADES)
     for partition in partitions:
@@ -142,7 +138,7 @@ def _tally(cursor: Cursor, reader: Reader, span: Span) -> Tally:
             _add(tally, partition, record.value)
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
-    spelled = _spelled(rows.series_known(cursor))
+    spelled = _spelled(known)
     for source, payload, appended in rows.refused(cursor, span.start, span.end):
         for name, symbol in _accused(source, payload, spelled.get(source, {})):
             tally.at(name, symbol, appended).impossible += 1

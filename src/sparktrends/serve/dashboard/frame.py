@@ -13,6 +13,7 @@ from sparktrends.serve.dashboard import missing, view, words
 from sparktrends.serve.dashboard.config import current
 from sparktrends.serve.dashboard.reading import EVERY_S, ask, recovering, tell
 from sparktrends.store import board_health
+from sparktrends.store.serving import QUIET_S
 
 # Drawn here: an icon by name would be fetched from another host.
 _ICON = (
@@ -43,10 +44,6 @@ _STYLE = """<style>
 .st-key-below, :has(> .st-key-below) { order: 2; }
 }
 </style>"""
-
-
-QUIET_S = 30.0
-"""When nothing was stored for so long, the sidebar says so, and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
