@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from confluent_kafka import KafkaError
 
 from librdkafka_broker import Broker
 from sparktrends.bus.connection import Connection, translated
-from sparktrends.bus.kafka import wait_ready
+from sparktrends.bus.kafka import Reader, wait_ready
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Unavailable
 
 
@@ -22,6 +23,19 @@ def test_security_wins_and_never_shows() -> None:
 
 def test_a_restarted_broker_is_found_within_half_a_second() -> None:
     assert Connection("host:1").options()["reconnect.backoff.max.ms"] == 500
+
+
+def test_a_broker_that_is_away_is_told_once_and_not_on_the_terminal(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(0)
+    with Reader(Connection("127.0.0.1:1"), patience_s=2) as reader, pytest.raises(Unavailable):
+        reader.partitions("any")
+    refused = [record for record in caplog.records if "refused" in record.getMessage()]
+    assert {record.name for record in refused} == {"sparktrends.bus.connection", "sparktrends.bus.librdkafka"}
+    assert len(refused) <= 4  # for a name with two addresses, each of them
+    assert not any(capsys.readouterr())
+    assert logging.getLogger("sparktrends.bus.librdkafka").handlers, "else Python prints what nobody handles"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -67,3 +68,23 @@ def test_a_partition_without_a_leader_is_waited_for(broker: Broker, place: tuple
     with Reader(broker.connection, patience_s=0.5) as reader, pytest.raises(Unavailable, match="Unknown partition"):
         reader.watermarks(place[0], 77)
     assert time.monotonic() - began > 0.5
+
+
+def test_a_topic_that_still_grows_is_waited_for(broker: Broker) -> None:
+    topic, producer = broker.topic("growing"), Producer(broker.connection)
+
+    def go_on() -> None:
+        for number in range(6):
+            producer.send(topic, "A", b"%d" % number)
+            producer.flush(60)
+            time.sleep(0.2)  # the pace of what a killed process left behind
+
+    late = threading.Thread(target=go_on)
+    late.start()
+    with Reader(broker.connection) as reader:
+        until_first = time.monotonic() + 60
+        while not any(reader.watermarks(topic, p)[1] for p in reader.partitions(topic)):
+            assert time.monotonic() < until_first
+        reader.wait_still(topic)
+        assert sum(reader.watermarks(topic, p)[1] for p in reader.partitions(topic)) == 6
+    late.join(60)

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import random
+from pathlib import Path
 
 import pytest
 
 from librdkafka_broker import Broker
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.ingest import run
+from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.outlet import Outlet
+from sparktrends.ingest.publish import Publisher
+from sparktrends.ingest.spool import Spool
+from sparktrends.telemetry import system_clock
 
 
-def test_a_start_waits_until_the_log_stands_still(broker: Broker) -> None:
-    topic, producer = broker.topic(run.RAW_TRADES), Producer(broker.connection)
-    producer.send(topic, "A", b"first")
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_start_waits_until_the_log_stands_still_if_anybody_ever_wrote(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(Reader, "wait_still", lambda _, topic: waited.append(topic))
+    producer = Producer(broker.connection)
+    topic = broker.topic(run.RAW_TRADES)
+    for _ in range(written):
+        producer.send(topic, "A", b"{}")
     producer.flush(60)
-
-    def go_on() -> None:
-        for number in range(5):
-            time.sleep(0.2)  # the pace of what a killed process left behind
-            producer.send(topic, "A", b"%d" % number)
-            producer.flush(60)
-
-    late = threading.Thread(target=go_on)
-    late.start()
-    with Reader(broker.connection) as reader:
-        run._settle(reader)
-        assert not late.is_alive()
-        assert sum(run._ends(reader).values()) == 6
-
-
-def test_a_first_start_waits_for_nobody(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    broker.topic(run.RAW_TRADES)
-    monkeypatch.setattr(run.time, "sleep", lambda _: pytest.fail("it waited"))
-    with Reader(broker.connection) as reader:
-        run._settle(reader)
+    ingest = run.Ingest(run.Config(broker.connection, tmp_path, []), system_clock, random.Random(1))
+    with Spool(tmp_path / "spool", system_clock) as spool:
+        outlet = Outlet(producer, spool, system_clock)
+        ingest._recall(Publisher(outlet, Door()), outlet)
+    assert waited == [topic] * written

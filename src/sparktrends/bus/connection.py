@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -15,6 +16,30 @@ from confluent_kafka.admin import AdminClient
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, SparkTrendsError, Unavailable
 
 log = logging.getLogger(__name__)
+_librdkafka = logging.getLogger(f"{__package__}.librdkafka")
+_AGAIN_S = 30.0
+
+
+class _Seldom(logging.Filter):
+    """Lets the same words pass once in half a minute: a client tells each of its tries, dozens in a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # Ports, ages and counts make no other words.
+        words, now = re.sub(r"\d+", "", record.getMessage()), record.created
+        if now - self._said.get(words, -_AGAIN_S) < _AGAIN_S:
+            return False
+        self._said = {said: at for said, at in self._said.items() if now - at < _AGAIN_S} | {words: now}
+        return True
+
+
+for _one in (log, _librdkafka):
+    _one.addFilter(_Seldom())
+# Where nobody set up logging, as on a command line, what calls raise says enough.
+_librdkafka.addHandler(logging.NullHandler())
 
 _DENIED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -59,7 +84,7 @@ class Connection:
             # Brokers hang up on idle connections all day: that is no news.
             "log.connection.close": False,
             "error_cb": heard or _say,
-            "logger": logging.getLogger("sparktrends.bus.librdkafka"),
+            "logger": _librdkafka,
             **{name.replace("_", "."): value for name, value in ours.items()},
             # Last: what a person wrote in [kafka] wins.
             **self.security,

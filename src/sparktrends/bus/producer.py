@@ -27,8 +27,6 @@ _QUEUE = 100_000
 _POLL_EVERY = 128
 # Read this far back when a partition has no acknowledged record yet to start from.
 _BLIND_TAIL = 2 * _QUEUE
-# A request of the failed client may still lie in the broker's hands when it answers again.
-_SETTLE_S = 1.0
 
 
 class Producer:
@@ -194,9 +192,11 @@ class Producer:
         """What the log holds after the last acknowledged record of each partition."""
         found: Counter[tuple[str, bytes | None, bytes | None]] = Counter()
         with Reader(self._connection, self._patience) as reader:
-            places = [(t, p) for t in {t for t, _, _ in self._pending.values()} for p in reader.partitions(t)]
-            time.sleep(_SETTLE_S)
-            for topic, partition in places:
+            topics = {topic for topic, _, _ in self._pending.values()}
+            # A request of the failed client may still lie in the broker's hands when it answers again.
+            for topic in topics:
+                reader.wait_still(topic)
+            for topic, partition in [(t, p) for t in topics for p in reader.partitions(t)]:
                 low, high = reader.watermarks(topic, partition)
                 start = self.positions.get((topic, partition), high - _BLIND_TAIL)
                 records = reader.range(topic, partition, max(low, start), high)

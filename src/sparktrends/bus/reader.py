@@ -18,6 +18,7 @@ from sparktrends.errors import LogGap, Unavailable
 Answer = TypeVar("Answer")
 _CHUNK = 10_000
 _POLL_S = 0.1
+_STILL_S, _STILL_AT_MOST_S = 1.0, 5.0
 # What is said of a partition without a leader: by a broker that has just started and does not know yet what it leads,
 # and by the client when a broker was shut out because the machine stood still for longer than its session.
 _ELECTING = (
@@ -87,6 +88,22 @@ class Reader:
             lambda: self._consumer.get_watermark_offsets(place, timeout=self._patience),
         )
         return low, high
+
+    def wait_still(self, topic: str) -> None:
+        """Return when the topic has not grown for a second, or after five: others may write too.
+
+        Requests of a client that was killed or given up may still lie in a busy broker's hands: whoever sends again
+        what the log does not hold looks only then.
+        """
+        begun = since = time.monotonic()
+        ends = self._ends(topic)
+        while time.monotonic() - since < _STILL_S and time.monotonic() - begun < _STILL_AT_MOST_S:
+            time.sleep(_POLL_S)
+            if (now := self._ends(topic)) != ends:
+                ends, since = now, time.monotonic()
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        return {partition: self.watermarks(topic, partition)[1] for partition in self.partitions(topic)}
 
     def offset_at(self, topic: str, partition: int, ts: int) -> int:
         """The first offset that was appended at ``ts`` (microseconds UTC) or later; the end when there is none."""

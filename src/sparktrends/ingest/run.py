@@ -44,8 +44,6 @@ _LOOK_S = 1.0
 _RECALL = 100_000
 # About four seconds of reading: without a bound a symbol that was never published had the whole log read at each start.
 _SEARCH = 2_000_000
-_STILL_S = 1.0
-_STILL_AT_MOST_S = 5.0
 TROUBLES = "troubles.json"
 """The file in ``run`` that says what keeps sources from taking in, renewed every second."""
 
@@ -144,7 +142,9 @@ class Ingest:
         began = time.monotonic()
         series = {(f.source.name, symbol) for f in self._config.feeders for symbol in self._symbols(f)}
         with Reader(self._config.kafka) as reader:
-            _settle(reader)
+            # Nobody was killed who had never written.
+            if any(reader.watermarks(RAW_TRADES, partition)[1] for partition in reader.partitions(RAW_TRADES)):
+                reader.wait_still(RAW_TRADES)
             assert publisher.door is not None
             numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
             recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
@@ -241,22 +241,6 @@ class Ingest:
                     _log.warning("%s: %s", live.source.name, error)
                     # Said once: the file still names it a second later.
                     refused.update(fresh if isinstance(error, BadSetting) else ())
-
-
-def _settle(reader: Reader) -> None:
-    """Wait until the log stands still: requests of a process that was killed may still lie in a busy broker's hands,
-    and what they hold would be taken for lost and sent again. Others may write too, so the wait is bounded."""
-    begun = since = time.monotonic()
-    ends = _ends(reader)
-    # Nobody was killed who had never written.
-    while any(ends.values()) and time.monotonic() - since < _STILL_S and time.monotonic() - begun < _STILL_AT_MOST_S:
-        time.sleep(_STILL_S / 10)
-        if (now := _ends(reader)) != ends:
-            ends, since = now, time.monotonic()
-
-
-def _ends(reader: Reader) -> dict[int, int]:
-    return {partition: reader.watermarks(RAW_TRADES, partition)[1] for partition in reader.partitions(RAW_TRADES)}
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, redirect, request
 from pydantic import BaseModel, ValidationError
 
 from sparktrends import __version__
@@ -87,6 +87,8 @@ def _wire(api: Api) -> None:
     _route(app, "ready", partial(_ready, api))
     _route(app, "stream", partial(_stream, api))
     _route(app, "openapi.json", partial(_openapi, render.dump(build_document())))
+    # Whoever types the address that `up` shows wants to know what there is.
+    app.add_url_rule("/", "home", lambda: redirect(f"{PREFIX}/docs"))
     for name, (file, kind) in _STATIC.items():
         _route(app, name, partial(_file, file, kind))
     _route(app, "alerts/<alert>/ack", partial(_acknowledge, api), "POST")
