@@ -200,6 +200,28 @@ def test_no_door_of_productions_broker_is_open_to_strangers() -> None:
     assert "StandardAuthorizer" in told["authorizer.class.name"]
 
 
+def test_production_enters_the_database_by_a_certificate_that_it_checks_and_nobody_without_tls() -> None:
+    overlay = services(compose.production())
+    words = overlay["postgres"]["command"]
+    base = services(compose.base())["postgres"]["command"]
+    assert words[: len(base)] == base, "Compose replaces a command"
+    told = dict(word.split("=", 1) for word in words[2::2])
+    assert told["ssl"] == "on"
+    ways = [line.split() for line in compose.files()["deploy/containers/pg_hba.conf"].splitlines()]
+    assert [way[0] for way in ways] == ["local", "hostssl"]
+    assert all(way[-1] == "scram-sha-256" for way in ways)
+    # What these settings name is what the container is given.
+    mounted = {volume.split(":")[1] for volume in overlay["postgres"]["volumes"]}
+    mounted |= {config["target"] for config in overlay["postgres"]["configs"]}
+    assert {told["ssl_cert_file"], told["ssl_key_file"], told["hba_file"]} <= mounted
+    for name in {*ours(), "airflow", "accounts"}:
+        authority = overlay[name]["environment"]["POSTGRES_SSLROOTCERT"]
+        assert authority in {volume.split(":")[1] for volume in overlay[name]["volumes"]}, name
+    pgadmin = overlay["pgadmin"]
+    assert '"sslmode": "verify-full"' in pgadmin["environment"]["FILE_2"]
+    assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume.split(":")[1] for volume in pgadmin["volumes"]}
+
+
 def _arguments(service: dict[str, Any]) -> list[str]:
     return list(service.get("build", {}).get("args", {}).values())
 

@@ -16,7 +16,19 @@ import yaml
 
 from sparktrends.ops import accounts, kafka_server
 from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, format_arguments
-from sparktrends.ops.containers.services import CERTIFICATES, kafka_of, parts, secured, spark, stores, tools, watchers
+from sparktrends.ops.containers.services import (
+    CERTIFICATES,
+    HBA,
+    certificates,
+    kafka_of,
+    parts,
+    secured,
+    secured_database,
+    spark,
+    stores,
+    tools,
+    watchers,
+)
 from sparktrends.ops.containers.shape import OWN, pinned, with_environment, writing
 from sparktrends.ops.ports import METRICS, WANTED
 
@@ -63,7 +75,7 @@ def base() -> dict[str, Any]:
         "name": "market",
         "services": {**stores(), **tools(), **spark(), **parts(), **watchers()},
         "volumes": {name: {} for name in ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")},
-        "configs": {name: _mounted(name) for name in _configs() if name != _ROLES},
+        "configs": {name: _mounted(name) for name in _configs() if name not in (_ROLES, _HBA)},
     }
 
 
@@ -73,7 +85,7 @@ def production() -> dict[str, Any]:
     app = {"build": {"args": {"BUILD_BASE": python_dev, "RUN_BASE": python}}}
     of_spark = {"build": {"args": {"RUN_BASE": python_dev}}}
     kafka = kafka_of(pinned("KAFKA_IMAGE"))
-    keys = [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in ("kafka.pem", "ca.crt")]
+    keys = certificates("kafka.pem", "ca.crt")
     broker = {_PROPERTIES: _properties(_secured_broker())}
     format_ = {**broker, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     ours: dict[str, dict[str, Any]] = {
@@ -91,7 +103,11 @@ def production() -> dict[str, Any]:
                 # Beside the base's, which belongs to the user of its image; of one folder the last word counts.
                 "tmpfs": [f"/var/run/postgresql:uid={_POSTGRES},gid={_POSTGRES},mode=0755"],
                 "environment": {name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
-                "configs": [{"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"}],
+                **secured_database(),
+                "configs": [
+                    {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
+                    {"source": _HBA, "target": HBA},
+                ],
             },
             "kafka-format": {
                 **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
@@ -106,7 +122,7 @@ def production() -> dict[str, Any]:
             },
             **ours,
         },
-        "configs": {_ROLES: _mounted(_ROLES)},
+        "configs": {name: _mounted(name) for name in (_ROLES, _HBA)},
     }
 
 
@@ -118,7 +134,8 @@ _MOUNTED = (
 """What containers read of the repository as it is."""
 _FOLDER = "deploy/containers"
 """Where the files lie that containers are given: Compose mounts them, and may not write them."""
-_ROLES = "accounts.sql"
+_ROLES, _HBA = "accounts.sql", "pg_hba.conf"
+"""What production alone gives its database."""
 _POSTGRES = 70
 """The user of Chainguard's PostgreSQL."""
 _PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
@@ -157,6 +174,8 @@ def _configs() -> dict[str, str]:
     return {
         "owner.sql": _data("owner.sql"),
         _ROLES: "".join(map(_role, accounts.NAMES)),
+        # The image's own tools come through the socket, once, to make the accounts.
+        _HBA: "local all all scram-sha-256\nhostssl all all all scram-sha-256\n",
         "server.properties": _properties(_broker()),
         "pgadmin.conf": _data("pgadmin.conf"),
         "prometheus.yml": _yaml(_scraping()),

@@ -34,7 +34,7 @@ _SPARK_CONF = "/tmp/spark-conf"
 _SPARK_IMAGE = "${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"
 
 
-SERVER = {
+SERVER: Service = {
     "Name": "SparkTrends",
     "Group": "Servers",
     "Host": "postgres",
@@ -44,6 +44,13 @@ SERVER = {
     "ConnectionParameters": {"sslmode": "prefer", "passfile": "/.pgpass"},
 }
 """The server that pgAdmin shows, as its `servers.json` has it."""
+_POSTGRES = {
+    # A query over tables partitioned by month locks each of them.
+    "max_locks_per_transaction": "256",
+    "timezone": "UTC",
+    # A careless query of a reader may not fill the disk that the stream needs.
+    "temp_file_limit": "4GB",
+}
 
 
 def stores() -> dict[str, Service]:
@@ -54,12 +61,7 @@ def stores() -> dict[str, Service]:
         "postgres": {
             **confined("postgres:18-bookworm", "999:999", {"/var/run/postgresql": 999}),
             "container_name": "market-postgres",
-            # A query over tables partitioned by month locks each of them.
-            "command": [
-                *("postgres", "-c", "max_locks_per_transaction=256", "-c", "timezone=UTC"),
-                # A careless query of a reader may not fill the disk that the stream needs.
-                *("-c", "temp_file_limit=4GB"),
-            ],
+            "command": _postgres(_POSTGRES),
             "environment": {
                 **accounts,
                 "POSTGRES_INITDB_ARGS": "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256",
@@ -78,6 +80,10 @@ def stores() -> dict[str, Service]:
             **health(["CMD", "bash", "-c", "</dev/tcp/127.0.0.1/9092"], start_s=30),
         },
     }
+
+
+def _postgres(settings: Mapping[str, str]) -> list[str]:
+    return ["postgres", *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))]
 
 
 def kafka_of(image: str) -> Service:
@@ -125,13 +131,18 @@ def tools() -> dict[str, Service]:
         **after(kafka="service_healthy"),
         **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/actuator/health"], start_s=60),
     }
-    # No file of the folder: what `.env` names the database stands in it.
-    servers = json.dumps({"Servers": {"1": SERVER}})
     passwords = f"postgres:5432:*:sparktrends_reader:{OWN % 'POSTGRES_READER_PASSWORD'}\n"
     return {
         "kafka-ui": kafka_ui,
-        "pgadmin": with_environment(pgadmin, writing({_PGPASS: passwords, _SERVERS: servers}, ["/entrypoint.sh"])),
+        "pgadmin": with_environment(
+            pgadmin, writing({_PGPASS: passwords, _SERVERS: _shown(SERVER)}, ["/entrypoint.sh"])
+        ),
     }
+
+
+def _shown(server: Mapping[str, object]) -> str:
+    # No file of the folder: what `.env` names the database stands in it.
+    return json.dumps({"Servers": {"1": server}})
 
 
 def spark() -> dict[str, Service]:
@@ -262,7 +273,29 @@ def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str]) 
 
 
 CERTIFICATES = "/certificates"
-"""Where containers of production find ``ca.crt``, and the broker its ``kafka.pem``."""
+"""Where containers of production find ``ca.crt``, the broker ``kafka.pem`` and the database ``postgres.pem``."""
+HBA = "/etc/postgresql/pg_hba.conf"
+"""Who may enter production's database: nobody without TLS."""
+_AUTHORITY = f"{CERTIFICATES}/ca.crt"
+
+
+def certificates(*names: str) -> list[str]:
+    return [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in names]
+
+
+def secured_database() -> Service:
+    """What production adds to PostgreSQL: its certificate, and a door for nobody without TLS."""
+    keys = f"{CERTIFICATES}/postgres.pem"
+    tls = {"ssl": "on", "ssl_cert_file": keys, "ssl_key_file": keys, "hba_file": HBA}
+    return {"command": _postgres(_POSTGRES | tls), "volumes": certificates("postgres.pem")}
+
+
+def secured_pgadmin() -> Service:
+    """What production adds to pgAdmin: it asks whom it talks to before it sends the reader's password."""
+    server = SERVER | {"ConnectionParameters": {**SERVER["ConnectionParameters"], "sslmode": "verify-full"}}
+    # By libpq's own variable: pgAdmin looks for files that a server names in the folder of its user alone.
+    environment = {"PGSSLROOTCERT": _AUTHORITY, "FILE_2": _shown(server)}
+    return {"environment": environment, "volumes": certificates("ca.crt")}
 
 
 def secured() -> dict[str, Service]:
@@ -280,6 +313,7 @@ def secured() -> dict[str, Service]:
         "accounts": {**grants, **after(setup="service_completed_successfully")},
         **{service: {**account, **prepared} for service, account in own.items()},
         "spark-worker": {"volumes": owner["volumes"]},
+        "pgadmin": secured_pgadmin(),
         # It has no account: whoever wants it gives it one.
         "kafka-ui": {"profiles": ["tools"]},
     }
@@ -298,10 +332,7 @@ def _entered_as(user: str, role: str, secret: str) -> Service:
     broker = {
         "KAFKA_SASL_USERNAME": user,
         "KAFKA_SASL_PASSWORD": OWN % secret,
-        "KAFKA_SSL_CA": f"{CERTIFICATES}/ca.crt",
+        "KAFKA_SSL_CA": _AUTHORITY,
     }
-    database = {"POSTGRES_USER": role, "POSTGRES_PASSWORD": OWN % secret}
-    return {
-        "environment": {**broker, **database},
-        "volumes": [f"./certificates/ca.crt:{CERTIFICATES}/ca.crt:ro"],
-    }
+    database = {"POSTGRES_USER": role, "POSTGRES_PASSWORD": OWN % secret, "POSTGRES_SSLROOTCERT": _AUTHORITY}
+    return {"environment": {**broker, **database}, "volumes": certificates("ca.crt")}

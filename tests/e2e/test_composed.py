@@ -1,0 +1,66 @@
+"""Every service of the Compose files that can be had here, run for real: its command, its check, what it is given."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+
+import pytest
+
+from e2e.composed import BASE, CLUSTER, PRODUCTION, Machine, asked, machine
+from e2e.product import until
+from sparktrends.ops.jars import Resolver
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+OURS = ("ingest", "runner", "alerts", "follow", "api", "dashboard")
+FOLDED = "SELECT coalesce(sum(records), 0) FROM core.ledger"
+ENTERED = "SELECT usename FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE client_addr IS NOT NULL AND {} ssl"
+
+
+def told(*files: str) -> dict[str, str]:
+    """A `.env` as docs/cluster.md has it filled in."""
+    return {**{name: secrets.token_hex(24) for name in asked(*files)}, "KAFKA_CLUSTER_ID": CLUSTER}
+
+
+def scraped(of: Machine) -> dict[str, str]:
+    """What Prometheus says of each of our parts."""
+    targets = json.loads(of.fetch("http://127.0.0.1:9090/api/v1/targets") or '{"data": {"activeTargets": []}}')
+    return {target["labels"]["part"]: target["health"] for target in targets["data"]["activeTargets"]}
+
+
+@pytest.mark.parametrize("files", [(BASE,), (BASE, PRODUCTION)], ids=["one machine", "production"])
+def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...], resolver: Resolver) -> None:
+    with machine(resolver, told(*files), *files) as of:
+        for name in (*OURS, "spark-worker", "prometheus"):
+            of.start(name)
+        for name in (*OURS, "prometheus"):
+            of.wait_healthy(name)
+        until(lambda: int(of.ask(FOLDED).stdout) > 1_000, 240, lambda: of.running["runner"].err[-4000:])
+        until(lambda: set(scraped(of).values()) == {"up"}, 60, lambda: scraped(of))
+        assert scraped(of).keys() == {"ingest", "stream", "alerts", "batch", "api", "dashboard"}
+        assert json.loads(of.fetch("http://spark-master:8081/json/"))["aliveworkers"] == 1
+        assert "SIM" in of.fetch("http://127.0.0.1:8000/api/v1/symbols")
+        if PRODUCTION in files:
+            only_with_tls(of)
+        audit = of.run("setup", "audit", "--json")
+        assert json.loads(audit.stdout)["ok"], audit.stdout + audit.stderr
+        for name in OURS:
+            # The grace that Compose gives them is what the files say.
+            grace = float(of.of[name]["stop_grace_period"].removesuffix("s"))
+            assert of.running[name].stop(signal.SIGTERM, grace) == 0, of.running[name].err[-4000:]
+            assert not of.healthy(name)
+
+
+def only_with_tls(of: Machine) -> None:
+    """Who is in the database came over TLS and with an account of its own, and nobody gets in without."""
+    entered = set(of.ask(ENTERED.format("")).stdout.split())
+    assert entered >= {f"sparktrends_{name}" for name in ("stream", "alerts", "batch", "reader")}
+    assert of.ask(ENTERED.format("NOT")).stdout == ""
+    refused = of.ask("SELECT 1", sslmode="disable")
+    assert "no encryption" in refused.stderr
+    authority = of.folder / "certificates" / "ca.crt"
+    named = {"sslmode": "verify-full", "sslrootcert": str(authority)}
+    assert of.ask("SELECT 1", **named).stdout == "1\n"
+    assert "does not match host name" in of.ask("SELECT 1", host="127.0.0.1", **named).stderr
