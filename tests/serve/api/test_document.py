@@ -24,7 +24,7 @@ def test_every_route_is_described(api: Api) -> None:
     routes = {
         re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule.removeprefix(PREFIX)) for rule in api.app.url_map.iter_rules()
     }
-    assert routes - UNDOCUMENTED == DOCUMENT["paths"].keys()
+    assert routes - UNDOCUMENTED - {"/"} == DOCUMENT["paths"].keys()
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -45,6 +45,10 @@ def test_the_pages_come_from_here_alone(api: Api, name: str) -> None:
     assert answer.status_code == 200
     assert not re.search(r"(?:https?:)?//[a-z]", re.sub(r"//[ ].*", "", answer.text))
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_bare_address_leads_to_the_documentation(api: Api) -> None:
+    assert api.app.test_client().get("/").headers["Location"] == f"{PREFIX}/docs"
 
 
 def test_alive_without_a_database(api: Api) -> None:
