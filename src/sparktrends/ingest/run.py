@@ -17,7 +17,7 @@ from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
-from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall
+from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall, settle
 from sparktrends.ingest.fill import Missing
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
@@ -142,9 +142,7 @@ class Ingest:
         began = time.monotonic()
         series = {(f.source.name, symbol) for f in self._config.feeders for symbol in self._symbols(f)}
         with Reader(self._config.kafka) as reader:
-            # Nobody was killed who had never written.
-            if any(reader.watermarks(RAW_TRADES, partition)[1] for partition in reader.partitions(RAW_TRADES)):
-                reader.wait_still(RAW_TRADES)
+            settle(reader, RAW_TRADES)
             assert publisher.door is not None
             numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
             recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
