@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
@@ -76,10 +77,14 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What earlier runs published: where each series ended, and which ids the end of the log holds."""
+    """What earlier runs published: where each series ended, and which ids the end of the log holds.
+
+    ``spooled`` is when (µs) the first record of a series came that they left on disk.
+    """
 
     ends: Mapping[Series, LastSeen]
     numbers: Numbers
+    spooled: Mapping[Series, int]
 
     def of(
         self, source: Source, symbols: Sequence[str], now: int
@@ -148,9 +153,16 @@ class Ingest:
             recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
             unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
             seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered, recalled=recalled)
-        left = outlet.recover(publisher.door, numbers.add)
+        spooled: dict[Series, int] = {}
+
+        def note(row: Mapping[str, Any]) -> None:
+            numbers.add(row)
+            if isinstance(row.get("received"), int):
+                spooled.setdefault((str(row.get("source")), str(row.get("symbol"))), row["received"])
+
+        left = outlet.recover(publisher.door, note)
         self._told(f"{recalled.learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
-        return _Past(seen.series, numbers)
+        return _Past(seen.series, numbers, spooled)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
@@ -183,9 +195,9 @@ class Ingest:
         # Sockets are counted as calls are: so many in any minute.
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
-        debts = JsonFile(self._config.run / f"gaps-{source.name}.json")
+        debts, bars = (JsonFile(self._config.run / f"{what}-{source.name}.json") for what in ("gaps", "bars"))
         ends, missing = past.of(source, self._symbols(feeder), self._clock())
-        return Live(source, rest, outlet, publisher, around, ends, missing, debts)
+        return Live(source, rest, outlet, publisher, around, ends, missing, past.spooled, debts, bars)
 
     async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
         work = asyncio.create_task(self._work())
