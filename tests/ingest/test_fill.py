@@ -18,7 +18,7 @@ from sparktrends.ingest import fill
 from sparktrends.ingest.dedupe import Door, Numbers
 from sparktrends.ingest.fill import REORDER, Filler
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import MINUTE, Heartbeat, ProviderBar, Trade
+from sparktrends.model import DAY, MINUTE, Heartbeat, ProviderBar, Trade
 from sparktrends.net import JsonFile
 from sparktrends.telemetry import system_clock
 
@@ -172,6 +172,34 @@ async def test_bars_of_a_gap_are_asked_for_until_they_come(
     ]
     assert len(set(paths)) == 1
     assert len(paths) == 3
+
+
+async def test_a_kill_before_the_minute_is_over_leaves_its_bars_owed(
+    executor: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
+    store, now = JsonFile(tmp_path / "bars.json"), 20_000 * DAY
+    with http_server(lambda *_: (200, {}, b"[]")) as (url, paths):
+        rest = rest_at(url, "binance", executor)
+
+        async def begin() -> None:
+            async with asyncio.TaskGroup() as group:
+                # A minute has just begun: its bars would be asked for at its end.
+                killed = Filler(rest, Seam(), lambda _: True, lambda: now, group, bars_store=store)
+                killed.bars([SYMBOL], now - 5 * MINUTE)
+                raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await begin()
+        assert paths == []
+        later = now + 2 * MINUTE - 1000
+        async with asyncio.TaskGroup() as group:
+            filler = Filler(rest, Seam(), lambda _: True, lambda: later, group, bars_store=store)
+            filler.restore_bars([SYMBOL])
+            filler.bars([SYMBOL], later)
+        assert store.load() == {}
+    (asked,) = [parse_qs(urlsplit(path).query) for path in paths]
+    assert int(asked["startTime"][0]) == (now - 5 * MINUTE) // 1000
 
 
 async def test_bars_that_a_plan_lacks_are_given_up_aloud(

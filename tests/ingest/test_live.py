@@ -91,6 +91,19 @@ async def test_what_an_earlier_run_left_unfinished_is_marked(broker: Broker, tmp
     assert (end, "stale") in [(row["ts"], row["status"]) for row in rows(broker)]
 
 
+@pytest.mark.parametrize("before", [0, 1])
+async def test_the_minute_in_which_the_spool_begins_is_marked(broker: Broker, tmp_path: Path, before: int) -> None:
+    end, series = system_clock() - 90_000_000, ("finnhub~sim", "AAPL")
+    # What the log already goes beyond was not lost.
+    spooled = end - 90_000_000 if before else end + 60_000_000
+    async with living(
+        broker, tmp_path, "finnhub", ["AAPL"], ends={series: LastSeen("x", "1", end)}, spooled={series: spooled}
+    ):
+        pass
+    stale = {row["ts"] for row in rows(broker) if row["status"] == "stale"}
+    assert (end in stale, spooled in stale) == (True, not before)
+
+
 async def test_frames_become_records_and_bad_ones_go_to_quarantine(broker: Broker, tmp_path: Path) -> None:
     async with living(broker, tmp_path, "finnhub", ["AAPL"]) as live:
         good = {"type": "trade", "data": [{"s": "AAPL", "p": 231.5, "t": 1732147200123, "v": 100, "c": None}]}

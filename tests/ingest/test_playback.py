@@ -100,6 +100,18 @@ def test_what_is_written_while_it_plays_has_settled(broker: Broker, recording: R
     assert max(unsettled[60:1000]) <= 21
 
 
+def test_a_run_waits_until_what_a_killed_one_sent_is_written(
+    broker: Broker, recording: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(Reader, "wait_still", lambda _, topic: waited.append(topic))
+    play(broker, Track(recording, None))
+    # Nobody was killed who had never written.
+    assert waited == []
+    play(broker, Track(recording, None))
+    assert waited == ["raw.trades"]
+
+
 def test_a_second_run_publishes_nothing_and_knows_the_end(broker: Broker, recording: Replay) -> None:
     first, _, _ = play(broker, Track(recording, None))
     second, _, _ = play(broker, Track(recording, None))

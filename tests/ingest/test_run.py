@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from librdkafka_broker import Broker
+from sparktrends.bus.codec import encode_heartbeat
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.ingest import run
 from sparktrends.ingest.dedupe import Door
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.spool import Spool
+from sparktrends.model import Heartbeat
 from sparktrends.telemetry import system_clock
 
 
@@ -33,3 +35,13 @@ def test_a_start_waits_until_the_log_stands_still_if_anybody_ever_wrote(
         outlet = Outlet(producer, spool, system_clock)
         ingest._recall(Publisher(outlet, Door()), outlet)
     assert waited == [topic] * written
+
+
+def test_a_start_knows_when_what_waits_on_disk_began(broker: Broker, tmp_path: Path) -> None:
+    broker.topic(run.RAW_TRADES)
+    ingest = run.Ingest(run.Config(broker.connection, tmp_path, []), system_clock, random.Random(1))
+    with Spool(tmp_path / "spool", system_clock) as spool:
+        for received in (7, 9):
+            spool.append(run.RAW_TRADES, "AAPL", encode_heartbeat(Heartbeat("finnhub", "AAPL", 5, received=received)))
+        outlet = Outlet(Producer(broker.connection), spool, system_clock)
+        assert ingest._recall(Publisher(outlet, Door()), outlet).spooled == {("finnhub", "AAPL"): 7}

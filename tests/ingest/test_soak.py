@@ -18,8 +18,10 @@ import pytest
 
 from ingest.rig import (
     CRYPTO,
+    PREMIUM,
     STOCKS,
     World,
+    assert_filled,
     assert_gaps_told,
     assert_in_order,
     assert_labelled,
@@ -39,6 +41,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FEEDS = {"binance": CRYPTO, "finnhub": STOCKS, "twelve_data": STOCKS, "yahoo": STOCKS}
 RATE = 2_000
+SYMBOLS = "BTC,ETH,SOL,AAPL,MSFT,TSLA"
 BACK_S = 10.0
 """Within this time a killed ingest takes in again."""
 GROWTH = 1.1
@@ -118,14 +121,15 @@ def _in(t: float, span: tuple[float, float]) -> bool:
     return span[0] - 15 < t < span[1] + 5
 
 
-@pytest.mark.timeout(FORM.seconds + 240 + FORM.away_s)
+@pytest.mark.timeout(FORM.seconds + 420 + FORM.away_s)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -> None:
-    with world(tmp_path, "random", seed=seed, symbols="BTC,ETH,SOL,AAPL,MSFT,TSLA", rate=RATE) as w:
+    with world(tmp_path, "random", seed=seed, symbols=SYMBOLS, rate=RATE, key=PREMIUM) as w:
         run = Run(w, FORM, random.Random(seed))
         run.play()
         # To compare a million records takes minutes too.
         assert_whole(w, 120 + FORM.away_s)
+        filled = {provider: assert_filled(w, provider) for provider in ("finnhub", "twelve_data")}
         w.end(run.child)
         late = assert_in_order(w)
         assert_gaps_told(w)
@@ -135,11 +139,8 @@ def test_random_failures_kills_and_an_absent_broker(tmp_path: Path, seed: int) -
         times = [trade.ts for trades in w.ledger().made.values() for trade in trades.values()]
         made = len(times) / (max(times) - min(times)) * SECOND
         back = [round(seconds, 1) for seconds in run.back_s()]
-        print(
-            json.dumps(
-                {"seed": seed, "per_s": round(made), "late": late, "cost": cost, "rss_mb": flat(run), "back_s": back}
-            )
-        )
+        told = {"seed": seed, "per_s": round(made), "late": late, "cost": cost, "filled": filled}
+        print(json.dumps({**told, "rss_mb": flat(run), "back_s": back}))
         assert made > 0.8 * RATE
         # Last: on a busy machine it is the first to fail, and says nothing of the rest.
         assert len(back) == FORM.kills
@@ -162,7 +163,7 @@ def test_a_silent_socket_is_noticed_in_time_and_what_it_kept_is_fetched(tmp_path
     stream = make_source(provider).stream
     assert stream
     silence = fault("silence", provider=provider, at=6, lasts=stream.idle + 20)
-    with world(tmp_path, silence, symbols="BTC,ETH,SOL,AAPL,MSFT,TSLA", rate=300) as w:
+    with world(tmp_path, silence, symbols=SYMBOLS, rate=300) as w:
         child = w.ingest(**{provider: FEEDS[provider]})
         until(lambda: closed(w), stream.idle + 30)
         (ended, *_) = closed(w)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.model import DAY, NewsItem, Trade
-from sparktrends.sources.base import Ask, Reply, Usage
+from sparktrends.sources.base import Ask, Reject, Reply, Usage
 from sparktrends.sources.finnhub import Finnhub
 
 SOURCE = Finnhub()
@@ -54,6 +54,20 @@ def test_the_two_socket_and_rest_units_of_time() -> None:
     told = SOURCE.parse_rest(request, quote).events[0]
     assert isinstance(told, Trade)
     assert told.ts == trades((T, 1.0, 1))[0].ts
+
+
+@given(
+    st.lists(
+        st.sampled_from(["1", "12", 12, 0, -1, "W", "", ",", "1,2", " 1", "é", "x" * 9, True, 1.0, None, [], "1\n"])
+    )
+)
+def test_codes_are_short_words_or_numbers_and_nothing_else(codes: list[object]) -> None:
+    frame = {"type": "trade", "data": [{"s": "AAPL", "p": 1.5, "t": T, "v": 1, "c": codes}]}
+    (event,) = SOURCE.parse(json.dumps(frame), 5, SOURCE.memory(["AAPL"]))
+    good = len(codes) <= 16 and all(type(c) in (str, int) and str(c) in ("1", "12", "0", "W") for c in codes)
+    assert isinstance(event, Trade if good else Reject)
+    if isinstance(event, Trade):
+        assert event.conditions == tuple(map(str, codes))
 
 
 def test_conditions_that_only_count_for_volume_are_named() -> None:

@@ -32,9 +32,9 @@ _BLIND_TAIL = 2 * _QUEUE
 class Producer:
     """Sends bytes to topics. ``patience_s`` is how long `send` waits for room when the broker does not take records.
 
-    ``sent`` counts records taken, ``delivered`` those acknowledged, ``rejected`` those that the broker refused for
-    good (too large, no such topic, not allowed: raised by the next call). ``positions`` is the next offset after
-    the last acknowledged record of each (topic, partition).
+    ``sent`` counts records taken, ``rejected`` those that the broker refused for good (too large, no such topic, not
+    allowed: raised by the next call). ``positions`` is the next offset after the last acknowledged record of each
+    (topic, partition).
     """
 
     def __init__(self, connection: Connection, patience_s: float = 60.0) -> None:
@@ -44,7 +44,6 @@ class Producer:
         self._broken = False
         self._refusal: Terminal | None = None
         self.sent = 0
-        self.delivered = 0
         self.rejected = 0
         self.positions: dict[tuple[str, int], int] = {}
         self._client = self._connect()
@@ -53,6 +52,12 @@ class Producer:
     def pending(self) -> int:
         """Records taken and not yet acknowledged."""
         return len(self._pending)
+
+    @property
+    def delivered(self) -> int:
+        """Records taken and acknowledged."""
+        # Not counted: every record passes here, and what is left of it says the same.
+        return self.sent - len(self._pending) - self.rejected
 
     @property
     def oldest(self) -> int:
@@ -68,14 +73,15 @@ class Producer:
         # Before anything new is taken: it would overtake what the broken client still owes.
         if self._broken or self._refusal is not None:
             self._recover()
+        seq = self.sent
         try:
-            self._produce(self.sent, topic, key, value)
+            self._produce(seq, topic, key, value)
         except BufferError:
             self._wait_for_room(topic, key, value)
         # After the client took it: a record that raises was never ours.
-        self._pending[self.sent] = (topic, key, value)
-        self.sent += 1
-        if not self.sent % _POLL_EVERY:
+        self._pending[seq] = (topic, key, value)
+        self.sent = seq = seq + 1
+        if not seq % _POLL_EVERY:
             self._client.poll(0)
 
     def poll(self, seconds: float = 0.0) -> None:
@@ -151,7 +157,6 @@ class Producer:
             assert partition is not None
             assert offset is not None
             del self._pending[seq]
-            self.delivered += 1
             self.positions[topic, partition] = offset + 1
             return
         problem = translated(error, "delivering a record")
@@ -184,7 +189,6 @@ class Producer:
             if written[topic, key.encode(), value] > 0:
                 written[topic, key.encode(), value] -= 1
                 del self._pending[seq]
-                self.delivered += 1
             else:
                 self._produce(seq, topic, key, value)
 

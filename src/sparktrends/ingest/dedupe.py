@@ -57,6 +57,15 @@ class Door:
         self._old.get((source, symbol), set()).discard(id_)
 
 
+def settle(reader: Reader, topic: str) -> None:
+    """Wait until what a killed run sent to the topic is written: only then does the log say where it stood.
+
+    As `Reader.wait_still`, and not at all where nobody ever wrote.
+    """
+    if any(reader.watermarks(topic, partition)[1] for partition in reader.partitions(topic)):
+        reader.wait_still(topic)
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the log holds of some series, and the end of each (topic, partition) when that was looked up."""

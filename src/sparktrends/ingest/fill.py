@@ -16,7 +16,7 @@ from sparktrends.errors import BadRecord, Retryable, Terminal
 from sparktrends.ingest.heartbeats import minute_end
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import MINUTE, SECOND, Heartbeat, ProviderBar, Trade
+from sparktrends.model import DAY, MINUTE, SECOND, Heartbeat, ProviderBar, Trade
 from sparktrends.net.quota import Store
 from sparktrends.sources.base import Ask, Event, Reject
 from sparktrends.telemetry import Clock, counter
@@ -41,6 +41,10 @@ Missing = tuple[int | None, Sequence[Debt]]
 """The first id that the tail of the log holds, and the holes from there on."""
 
 
+def _earliest(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    return {**some, **{symbol: min(since, some.get(symbol, since)) for symbol, since in others.items()}}
+
+
 def _paid(debt: Debt) -> bool:
     first, end = debt
     return end is not None and first >= end
@@ -59,7 +63,8 @@ class Gaps:
 class Filler:
     """The fetching side of one source. ``publish`` takes events in order; jobs run as tasks of ``group``.
 
-    ``store`` keeps the debts over a restart; ``partial`` hears of symbols whose present minute will not be whole.
+    ``store`` keeps the debts over a restart, ``bars_store`` since when bars are owed; ``partial`` hears of symbols
+    whose present minute will not be whole.
     """
 
     rest: Rest
@@ -69,11 +74,13 @@ class Filler:
     group: asyncio.TaskGroup
     store: Store | None = None
     partial: Callable[[str], None] = lambda _: None
+    bars_store: Store | None = None
     gaps: Gaps = field(default_factory=Gaps)
     _debts: dict[str, list[Debt]] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _last_filled: dict[str, int] = field(default_factory=dict)
     _bars_from: dict[str, int] = field(default_factory=dict)
+    _bars_asked: Mapping[str, int] = field(default_factory=dict)
     _asks_bars: bool = False
     # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
@@ -247,11 +254,25 @@ class Filler:
 
     def bars(self, symbols: Iterable[str], since: int) -> None:
         """Fetch the provider's bars from the minute of ``since`` (µs) to the one that is not over yet, once it is."""
-        for symbol in symbols:
-            self._bars_from[symbol] = min(since, self._bars_from.get(symbol, since))
+        self._owe_bars(dict.fromkeys(symbols, since))
+        # Saved before they are asked for: that is a minute later, and a kill until then must not forget them.
+        self._save_bars()
+
+    def restore_bars(self, symbols: Iterable[str]) -> None:
+        """Take up what an earlier run owed, of a day at most: what lies before is the business of `batch backfill`."""
+        left = (self.bars_store.load() if self.bars_store else None) or {}
+        oldest = self.clock() - DAY
+        self._owe_bars({symbol: max(int(left[symbol]), oldest) for symbol in symbols if symbol in left})
+
+    def _owe_bars(self, starts: Mapping[str, int]) -> None:
+        self._bars_from = _earliest(self._bars_from, starts)
         if self._bars_from and not self._asks_bars:
             self._asks_bars = True
             self.group.create_task(self._bars())
+
+    def _save_bars(self) -> None:
+        if self.bars_store:
+            self.bars_store.save(_earliest(self._bars_from, self._bars_asked))
 
     async def _bars(self) -> None:
         failures = 0
@@ -260,20 +281,21 @@ class Filler:
                 # Reconnects in a row make one question, when the minute is over and its bar has been made.
                 now = self.clock()
                 await asyncio.sleep((minute_end(now) - now) / SECOND + _BAR_IS_MADE_S)
-            starts, self._bars_from = self._bars_from, {}
+            self._bars_asked, self._bars_from = self._bars_from, {}
             try:
-                await self._ask_bars(starts)
+                await self._ask_bars(self._bars_asked)
                 failures = 0
             except (Retryable, BadRecord) as error:
                 # Owed until they come, together with what reconnects meanwhile ask for.
-                for symbol, since in starts.items():
-                    self._bars_from[symbol] = min(since, self._bars_from.get(symbol, since))
+                self._owe_bars(self._bars_asked)
                 failures += 1
                 _log.info("%s: the bars of the gap wait: %s", self.rest.source.name, error)
                 await asyncio.sleep(self.rest.backoff.wait(failures, getattr(error, "delay", None)))
             except Terminal as error:
                 failures = 0
                 _log.warning("%s: no bars for the gap: %s", self.rest.source.name, error)
+            self._bars_asked = {}
+            self._save_bars()
         self._asks_bars = False
 
     async def _ask_bars(self, starts: Mapping[str, int]) -> None:

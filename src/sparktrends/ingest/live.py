@@ -46,7 +46,7 @@ class Live:
     """Drives one source. `start` begins all of its tasks in a group; `add` brings symbols while it runs.
 
     ``ends`` is what the log holds of its series: where an earlier run stopped; ``missing`` which ids it lacks, by
-    symbol.
+    symbol; ``spooled`` when the first record came that waits on disk.
     """
 
     source: Source
@@ -56,7 +56,9 @@ class Live:
     around: Surroundings
     ends: Mapping[tuple[str, str], LastSeen] = field(default_factory=dict)
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    spooled: Mapping[tuple[str, str], int] = field(default_factory=dict)
     debts: Store | None = None
+    bar_debts: Store | None = None
     feeds: dict[str, Feed] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     seam: Seam = field(default_factory=Seam)
@@ -87,10 +89,12 @@ class Live:
     def start(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
         """Begin; raises BadSetting when the provider cannot have a symbol or takes fewer of them."""
         self._group = group
+        publish, partial = self.publisher.publish, self._mark_partial
         self.filler = Filler(
-            self.rest, self.seam, self.publisher.publish, self.clock, group, self.debts, self._mark_partial
+            self.rest, self.seam, publish, self.clock, group, self.debts, partial, bars_store=self.bar_debts
         )
         self.add(symbols)
+        self.filler.restore_bars(symbols)
         if self.source.ids:
             self.filler.restore(symbols, self.missing)
         group.create_task(self._beat())
@@ -115,8 +119,11 @@ class Live:
             if last and last.id and self.source.ids and now - last.received < DAY:
                 self.seam.begin(symbol, last.id)
             elif last:
-                # What came in that minute after the end of the last run is missing.
-                self.publisher.publish(Heartbeat(self.source.name, symbol, last.received, Status.STALE, now))
+                # What came in that minute after the end of the last run is missing; and, where Kafka was away then,
+                # in the minute in which the spool begins: what was with Kafka and not yet written.
+                spooled = self.spooled.get((self.source.name, symbol), 0)
+                for moment in (last.received, spooled) if spooled > last.received else (last.received,):
+                    self.publisher.publish(Heartbeat(self.source.name, symbol, moment, Status.STALE, now))
         self._spread([symbol for symbol in fresh if not self.feeds[symbol].arriving])
         if new := [symbol for symbol in fresh if self.feeds[symbol].arriving]:
             assert self._group is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sparktrends.bus.kafka import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.errors import Unavailable
-from sparktrends.ingest.dedupe import Seen, last_seen
+from sparktrends.ingest.dedupe import Seen, last_seen, settle
 from sparktrends.ingest.places import Places
 from sparktrends.ingest.publish import Publisher
 from sparktrends.model import SECOND, Heartbeat, Trade
@@ -158,6 +158,8 @@ class Playback:
         for topic, bars in ((RAW_TRADES, False), (RAW_BARS, True)):
             wanted = {series for t in self.tracks if t.recording.bars == bars for series in t.recording.series}
             if wanted:
+                # What a killed run had sent, and the broker writes a moment later, would be published again.
+                settle(reader, topic)
                 one = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
                 found = Seen({**found.series, **one.series}, {**found.ends, **one.ends})
         self._stood = {**self.places.read(), **found.series}

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
-from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall
+from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall, settle
 from sparktrends.ingest.fill import Missing
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
@@ -76,10 +77,14 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What earlier runs published: where each series ended, and which ids the end of the log holds."""
+    """What earlier runs published: where each series ended, and which ids the end of the log holds.
+
+    ``spooled`` is when (µs) the first record of a series came that they left on disk.
+    """
 
     ends: Mapping[Series, LastSeen]
     numbers: Numbers
+    spooled: Mapping[Series, int]
 
     def of(
         self, source: Source, symbols: Sequence[str], now: int
@@ -142,17 +147,22 @@ class Ingest:
         began = time.monotonic()
         series = {(f.source.name, symbol) for f in self._config.feeders for symbol in self._symbols(f)}
         with Reader(self._config.kafka) as reader:
-            # Nobody was killed who had never written.
-            if any(reader.watermarks(RAW_TRADES, partition)[1] for partition in reader.partitions(RAW_TRADES)):
-                reader.wait_still(RAW_TRADES)
+            settle(reader, RAW_TRADES)
             assert publisher.door is not None
             numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
             recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
             unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
             seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered, recalled=recalled)
-        left = outlet.recover(publisher.door, numbers.add)
+        spooled: dict[Series, int] = {}
+
+        def note(row: Mapping[str, Any]) -> None:
+            numbers.add(row)
+            if isinstance(row.get("received"), int):
+                spooled.setdefault((str(row.get("source")), str(row.get("symbol"))), row["received"])
+
+        left = outlet.recover(publisher.door, note)
         self._told(f"{recalled.learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
-        return _Past(seen.series, numbers)
+        return _Past(seen.series, numbers, spooled)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
@@ -185,9 +195,9 @@ class Ingest:
         # Sockets are counted as calls are: so many in any minute.
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
-        debts = JsonFile(self._config.run / f"gaps-{source.name}.json")
+        debts, bars = (JsonFile(self._config.run / f"{what}-{source.name}.json") for what in ("gaps", "bars"))
         ends, missing = past.of(source, self._symbols(feeder), self._clock())
-        return Live(source, rest, outlet, publisher, around, ends, missing, debts)
+        return Live(source, rest, outlet, publisher, around, ends, missing, past.spooled, debts, bars)
 
     async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
         work = asyncio.create_task(self._work())

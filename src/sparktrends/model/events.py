@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from sparktrends.errors import BadRecord
-from sparktrends.model.units import INTERVALS, Status, check_name
+from sparktrends.model.units import INTERVALS, Status, check_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Trade:
     kind: str = "trade"
 
     def __post_init__(self) -> None:
-        check_name(self.source, "source")
-        check_name(self.symbol, "symbol")
+        check_series(self.source, self.symbol)
         if not self.price.is_finite() or self.price <= 0:
             raise BadRecord("bad_price")
         if not self.size.is_finite() or self.size < 0:
@@ -53,8 +52,7 @@ class Heartbeat:
     received: int | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.source, "source")
-        check_name(self.symbol, "symbol")
+        check_series(self.source, self.symbol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,7 @@ class ProviderBar:
     fill: bool = False
 
     def __post_init__(self) -> None:
-        check_name(self.source, "source")
-        check_name(self.symbol, "symbol")
+        check_series(self.source, self.symbol)
         if self.interval not in INTERVALS:
             raise BadRecord("bad_interval")
         prices = (self.open, self.high, self.low, self.close)

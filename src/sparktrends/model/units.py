@@ -78,6 +78,14 @@ def _is_name(value: str) -> bool:
     return value.isprintable() and value == value.strip()
 
 
+# Every event names its series, of which there are few; what raises is not remembered.
+@lru_cache(maxsize=16_384)
+def check_series(source: str, symbol: str) -> None:
+    """Both names, as `check_name` has them."""
+    check_name(source, "source")
+    check_name(symbol, "symbol")
+
+
 def is_simulated(source: str) -> bool:
     """Whether values of this source were made up: the simulator's and the sandbox's (law 9)."""
     return source.endswith("~sim")

@@ -8,7 +8,9 @@ trades of one millisecond in two messages are taken for one: without ids that ca
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError
@@ -55,7 +57,8 @@ from sparktrends.sources.symbols import dashed_pair, is_exchange_rate, pair_of, 
 
 _RESOLUTIONS = {"1m": "1", "5m": "5", "15m": "15", "1h": "60", "1d": "D"}
 _INTRADAY_SPAN = 30 * DAY  # at most a month of intraday candles a call
-_MOST_CONDITIONS = 16
+_CONDITIONS = re.compile("[0-9A-Za-z]{1,8}(?:,[0-9A-Za-z]{1,8}){0,15}")
+"""At most sixteen."""
 
 
 class Finnhub(Source):
@@ -290,13 +293,27 @@ def _last(at: int, end: int) -> int:
 def _codes(value: object) -> tuple[str, ...]:
     if value is None or value == []:
         return ()
-    codes = as_list(value)
-    if len(codes) > _MOST_CONDITIONS or not all(type(c) in (str, int) and 0 < len(str(c)) <= 8 for c in codes):
+    told = as_list(value)
+    try:
+        joined = ",".join(told)
+    except TypeError:
+        # By type, since True would be read as a number.
+        if not all(type(code) in (str, int) for code in told):
+            raise BadRecord("bad_conditions") from None
+        joined = ",".join(map(str, told))
+    codes = _split(joined)
+    # Else one of them had a comma within.
+    if len(codes) != len(told):
         raise BadRecord("bad_conditions")
-    made = tuple(str(c) for c in codes)
-    if not all(c.isascii() and c.isalnum() for c in made):
+    return codes
+
+
+# The same few lists come with every trade, and to look at each code costs as much as all the rest of it.
+@lru_cache(maxsize=1024)
+def _split(joined: str) -> tuple[str, ...]:
+    if not _CONDITIONS.fullmatch(joined):
         raise BadRecord("bad_conditions")
-    return made
+    return tuple(joined.split(","))
 
 
 def _body(reply: Reply) -> Any:
