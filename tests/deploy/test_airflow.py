@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ import pytest
 
 from ops.test_jobs import PARTS
 from sparktrends.ops.cli import main
+from sparktrends.sources import PROVIDERS
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = ROOT / "deploy" / "airflow" / "dags"
@@ -53,6 +55,15 @@ def test_every_task_calls_a_command_that_there_is() -> None:
 def test_airflow_does_every_part_of_the_daily_work() -> None:
     called = {words[1] for file in FILES for words in _commands(file) if words[:1] == ("batch",)}
     assert {*PARTS} - called == set()
+
+
+def test_each_provider_is_asked_by_one_task_at_a_time() -> None:
+    daily = (DAGS / "sparktrends_daily.py").read_text()
+    asked = re.findall(r'"SPARKTRENDS_DAILY_SOURCES", "([^"]+)"', daily)
+    assert [set(names.split()) for names in asked] == [set(PROVIDERS)]
+    pools = json.loads((DAGS.parent / "pools.json").read_text())
+    places = {name: pool["slots"] for name, pool in pools.items()}
+    assert places == {f"sparktrends_{name}": 1 for name in (*PROVIDERS, "spark")}
 
 
 def test_every_option_of_a_task_is_one_of_its_command() -> None:

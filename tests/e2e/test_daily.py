@@ -14,8 +14,11 @@ import pytest
 
 from e2e.product import Product, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-SOURCES = ("--source", "yahoo", "--source", "finnhub", "--source", "alpha_vantage")
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+PRICES = ("alpha_vantage", "twelve_data", "yahoo")
+SOURCES = [word for name in ("finnhub", *PRICES) for word in ("--source", name)]
+# Alpha Vantage gives a hundred days of a stock, these all that SMA 200 needs on the first evening.
+YEARS = ["twelve_data~sim", "yahoo~sim"]
 SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
 ASKED = ("--sandbox", *SOURCES, "--symbols", ",".join(SYMBOLS))
 TABLES = (
@@ -66,19 +69,22 @@ def test_a_day_is_completed_after_a_kill_and_changes_nothing_when_run_again() ->
 
         first = product.run("batch", "daily", *ASKED, "--json", seconds=300).json()
         assert first["missing"] == []
-        # Yahoo and Alpha Vantage tell prices of all of them, and the live source of its own. The twin knows no weekend.
-        assert first["trends"]["tagged"] >= 2 * len(SYMBOLS) + 1
+        # Three tell prices of all of them, stocks and coins, and the live source of its own. The twin knows no weekend.
+        assert first["trends"]["tagged"] >= len(PRICES) * len(SYMBOLS) + 1
         assert len(first["report"]["files"]) == 2
-        found = dict(
-            product.sql("SELECT symbol, count(*) FROM market.daily_prices WHERE source = 'yahoo~sim' GROUP BY 1")
+        found = product.sql(
+            "SELECT source, symbol, count(*) FROM market.daily_prices WHERE source = ANY(%s) GROUP BY 1, 2", YEARS
         )
-        assert found.keys() == set(SYMBOLS)
-        assert min(found.values()) >= 250
+        assert {(source, symbol) for source, symbol, _ in found} == {
+            (source, symbol) for source in YEARS for symbol in SYMBOLS
+        }
+        assert min(days for *_, days in found) >= 250
         warm = product.sql(
-            "SELECT count(*) FROM market.metrics WHERE interval = '1d' AND source = 'yahoo~sim' "
-            "AND sma_200 IS NOT NULL AND start::date = (SELECT max(day) FROM market.daily_trends)"
+            "SELECT count(*) FROM market.metrics WHERE interval = '1d' AND source = ANY(%s) "
+            "AND sma_200 IS NOT NULL AND start::date = (SELECT max(day) FROM market.daily_trends)",
+            YEARS,
         )
-        assert warm == [(len(SYMBOLS),)]
+        assert warm == [(len(found),)]
         assert product.ask("SELECT count(*) FROM market.news WHERE score IS NULL") == 0
         assert product.ask("SELECT count(*) FROM market.companies WHERE symbol = 'AAPL'") == 2
 
@@ -96,7 +102,7 @@ def test_a_provider_that_is_down_is_named_and_the_rest_is_finished() -> None:
         # A real provider is as good as down where nothing but this machine can be reached.
         up = product.up("--sandbox", "--source", "binance", "--symbols", "ETH/USDT")
         plan = product.run("batch", "fetch", "--plan", *ASKED, "--json").json()
-        assert {cost["source"] for cost in plan["sources"]} == {"yahoo~sim", "finnhub~sim", "alpha_vantage~sim"}
+        assert {cost["source"] for cost in plan["sources"]} == {f"{name}~sim" for name in ("finnhub", *PRICES)}
         product.kill("sandbox")
         partly = product.run("batch", "fetch", "--sandbox", "--source", "yahoo", "--symbols", "AAPL", code=None)
         if partly.process.returncode:  # it came back too soon otherwise, and then nothing is missing

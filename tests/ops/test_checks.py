@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import psycopg
 import pytest
 
 from librdkafka_broker import Broker, fresh_broker
+from sparktrends.batch.plan import day_of
 from sparktrends.ops.commands.context import Context
-from sparktrends.ops.commands.inspecting import _not_running, _silent
+from sparktrends.ops.commands.inspecting import _check_freshness, _not_running, _silent
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.stack import Database
+from sparktrends.store import daily_calls
+from sparktrends.store.daily_calls import CallRow
 from sparktrends.telemetry import system_clock
 
 
@@ -40,3 +47,18 @@ def test_nobody_takes_anything_in(broker: Broker) -> None:
         assert broker.owner.flush(60) == 0
         assert _silent(where).startswith(words)
         assert bool(_silent(where)) == bool(words)
+
+
+@pytest.mark.e2e
+def test_daily_work_that_nobody_did_is_told_whoever_should_have_done_it(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    context, where = Context(tmp_path / "home"), cast(Endpoints, SimpleNamespace(owner_dsn=database))
+    assert _check_freshness(context, where) == "the daily work has never run: `sparktrends batch daily`"
+    asked = day_of(system_clock()) - timedelta(days=3)
+    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        row = CallRow(asked, "yahoo", "1", "bars", "chart", "1d", ["AAPL"])
+        daily_calls.plan(cursor, [row])
+        daily_calls.mark(cursor, row, "done", None)
+    assert _check_freshness(context, where).startswith(f"providers were last asked for {asked}: ")
