@@ -207,7 +207,13 @@ def test_a_report_on_a_year_takes_no_longer_than_a_second(year: World) -> None:
 def test_the_dashboard_is_answered_as_fast(year: World) -> None:
     with psycopg.connect(year.reader, autocommit=True) as connection, connection.cursor() as cursor:
         for question, words in (
-            *((board.series, ()), (board.overview, ()), (board.intervals, (1,)), (board.bars, (1, "1m", 600))),
+            *(
+                (board.series, ()),
+                (board.feeds, ()),
+                (board.overview, ()),
+                (board.intervals, (1,)),
+                (board.bars, (1, "1m", 600)),
+            ),
             *(
                 (board.signals, ()),
                 (board.alerts, ()),

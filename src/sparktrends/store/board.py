@@ -35,8 +35,20 @@ FROM market.symbols y ORDER BY y.source, y.symbol
 """
 
 
+def feeds(cursor: Cursor) -> list[Row]:
+    """`series` with what `market.freshness` knows of each: ``reason``, ``exchange_closed``, ``last_price_at`` and
+    ``price_age_s``."""
+    return fetch(cursor, _FEEDS)
+
+
+_FEEDS = f"""
+SELECT y.*, f.reason, f.exchange_closed, f.last_price_at, extract(epoch FROM f.price_age)::float8 AS price_age_s
+FROM ({_SERIES}) y LEFT JOIN market.freshness f USING (source, symbol) ORDER BY y.source, y.symbol
+"""  # noqa: S608 - put together from constants
+
+
 def overview(cursor: Cursor) -> list[Row]:
-    """`series` with change within a day, the newest metrics of one-minute bars, its last closes, its signals.
+    """`feeds` with change within a day, the newest metrics of one-minute bars, its last closes, its signals.
 
     The closes are those of the newest 60 of the last 120 minutes that have a trade.
     """
@@ -59,8 +71,8 @@ AND b.start <= (SELECT timestamptz 'infinity')
 _OVERVIEW = f"""
 SELECT y.series, y.source, y.symbol, y.simulated, y.replayed, y.clock_at, y.age_s, y.silent_s,
     h.last_start, h.close, h.close / nullif(d.open, 0) - 1 AS change, h.closes, m.volume_ratio, m.roc_10, m.rsi_14,
-    m.volatility_20, m.sma_50, m.sma_200, g.signals, c.name, c.sector, e.sentiment
-FROM ({_SERIES}) y
+    m.volatility_20, m.sma_50, m.sma_200, g.signals, c.name, c.sector, e.sentiment, y.reason, y.exchange_closed
+FROM ({_FEEDS}) y
 LEFT JOIN LATERAL (
     SELECT array_agg(c.close ORDER BY c.start) AS closes, max(c.start) AS last_start,
         (array_agg(c.close ORDER BY c.start DESC))[1] AS close FROM (

@@ -16,11 +16,11 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve.api.world import _BARS, HOSTILE, START, World
+from serve.api.world import _BARS, HOSTILE, START, World, stand
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.api import Api
 from sparktrends.serve.api.resources import BARS
-from sparktrends.serve.api.rows import Ready
+from sparktrends.serve.api.rows import FreshnessRow, Ready
 from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.store.serving import Wanted, _statement, _values, catalog
 
@@ -247,6 +247,24 @@ def daily(world: World) -> None:
     )
     world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
     world.run(_BARS.replace("'1m'", "'1d'").replace("100 + n", "125.5 + n"), 1, START, 1)
+
+
+def test_a_dead_feed_is_told_from_a_quiet_market_and_a_closed_exchange(
+    database: tuple[Stack, Callable[[], World]],
+) -> None:
+    world = database[1]()
+    stand(world)
+    api = Api(world.config())
+    found = get(api.app.test_client(), "freshness")["data"]
+    api.close()
+    assert [(row["source"], row["symbol"], row["reason"], row["exchange_closed"]) for row in found] == [
+        ("binance", "BTC/USD", "feed_stale", False),
+        ("binance", "ETH/USD", None, True),
+        ("demo~sim", "BTC/USD", "no_trade", False),
+    ]
+    for row in found:
+        assert 0 <= FreshnessRow.model_validate(row).age < 60
+        assert set(row) == set(FreshnessRow.model_fields)
 
 
 def test_ready_tells_ages(client: FlaskClient, world: World) -> None:

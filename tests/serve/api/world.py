@@ -112,6 +112,23 @@ WHERE b.series = k.series AND b.interval = '1m' AND b.start = core.at(k.start)
 """
 
 
+_STAND = """
+UPDATE core.series_state SET updated_at = now(), last_minute = (extract(epoch FROM %(start)s::timestamptz
+    + interval '29 minutes') * 1000000)::bigint, clock = (extract(epoch FROM now()) * 1000000)::bigint
+WHERE series <= 3
+"""
+
+
+def stand(world: World) -> None:
+    """The first series' feed is dead, the second's exchange closed, the third's market quiet."""
+    with psycopg.connect(world.owner, autocommit=True) as connection:
+        connection.execute(_STAND, {"start": START})
+    newest = START + timedelta(minutes=29)
+    for number, reason in ((1, "feed_stale"), (3, "no_trade")):
+        world.run("UPDATE core.bars SET reason = %s WHERE series = %s AND start = %s", reason, number, newest)
+    world.run("INSERT INTO core.gaps VALUES (2, %s, %s, 'closed')", newest, newest + timedelta(minutes=1))
+
+
 @contextmanager
 def serving(world: World, clock: Clock = system_clock, **more: Any) -> Iterator[tuple[Api, str]]:
     """An API on a socket: (it, its address)."""

@@ -63,6 +63,34 @@ def test_the_tables_come_when_the_chart_is_there_or_has_said_why_not(site: Site,
     context.unroute_all(behavior="ignoreErrors")
 
 
+HELD = """
+window.SharedWorker = class {
+  constructor() { this.port = window.held = this; }
+  postMessage(word) { if (word.follow) window.followed = performance.now(); }
+};
+"""
+"""Stands for the connection to the stream: one that opens when a test says so."""
+ASKED = "performance.getEntriesByType('resource').filter((r) => r.name.includes(%r)).map((r) => r.startTime)"
+
+
+def test_the_first_chart_waits_for_its_bars_alone_and_nothing_is_lost_before_the_stream_opens(
+    site: Site, context: Any
+) -> None:
+    context.add_init_script(HELD)
+    tab = site.open(context, "market", symbol="BTC/USD", source="binance")
+    frame = charted(tab)
+    until(lambda: frame.evaluate("window.followed"), 20, lambda: tab.wait_for_timeout(20))
+    until(lambda: frame.evaluate(ASKED % "/news"), 20, lambda: tab.wait_for_timeout(20))
+    drawn, followed_at = frame.evaluate("[sparktrends.firstDrawMs, window.followed]")
+    (bars,), (news,) = frame.evaluate(ASKED % "/bars"), frame.evaluate(ASKED % "/news")
+    assert bars < drawn <= min(followed_at, news)
+    site.commit(141.25)
+    tab.wait_for_timeout(500)
+    assert last_close(frame) != 141.25  # nobody has told
+    frame.evaluate("held.onmessage({ data: { state: 'on' } })")
+    until(lambda: last_close(frame) == 141.25, 20, lambda: tab.wait_for_timeout(20))
+
+
 def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, context: Any) -> None:
     tab = site.open(context, "market", symbol="BTC/USD", source="binance")
     frame = charted(tab)

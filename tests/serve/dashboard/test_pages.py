@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import streamlit as st
 
-from serve.api.world import World
+from serve.api.world import World, stand
 from serve.dashboard import hostile
 from serve.dashboard.harness import Seen, opened, text_of
 from sparktrends.batch.reporting import write_report
@@ -213,6 +213,24 @@ def test_overview_marks_what_is_made_up(configured: DashboardConfig) -> None:
     assert kinds["binance"] == "Live"
 
 
+def test_a_dead_feed_and_a_closed_exchange_are_named_where_freshness_is_shown(
+    configured: DashboardConfig, filled: World
+) -> None:
+    stand(filled)
+    st.cache_data.clear()
+    for page in ("overview", "system"):
+        tables = [one.value for one in opened(page, tab="Freshness").dataframe]
+        (shown,) = [table for table in tables if "feed" in table]
+        said = dict(zip(zip(shown["source"], shown["symbol"], strict=True), shown["feed"], strict=True))
+        assert said["binance", "BTC/USD"] == "dead feed", page
+        assert said["binance", "ETH/USD"] == "exchange closed", page
+        assert said["demo~sim", "BTC/USD"] == "quiet market", page
+    filled.run("UPDATE core.bars SET reason = NULL")
+    filled.run("DELETE FROM core.gaps")
+    filled.run("UPDATE core.series_state SET clock = 1, last_minute = 1")
+    st.cache_data.clear()
+
+
 def test_a_change_that_rounds_to_nothing_has_neither_sign_nor_arrow(configured: DashboardConfig, filled: World) -> None:
     newest = "WHERE series = 3 AND start = timestamptz '2024-05-01Z' + interval '29 minutes'"
     filled.run(f"UPDATE core.bars SET close = 100.499 {newest}")  # noqa: S608 - a constant
@@ -334,9 +352,9 @@ def test_nothing_running_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch
 def test_the_questions_are_answered_to_the_reader(filled: World) -> None:
     sessions = Sessions(filled.reader, "test")
     questions: list[Callable[..., Any]] = [
-        board.series, board.overview, board.signals, board.alerts, board_health.late, board_health.quarantined,
-        board_health.quarantine_counts, board_health.gaps, board_health.progress, board_health.commits,
-        board_health.sizes,
+        board.series, board.feeds, board.overview, board.signals, board.alerts, board_health.late,
+        board_health.quarantined, board_health.quarantine_counts, board_health.gaps, board_health.progress,
+        board_health.commits, board_health.sizes,
     ]  # fmt: skip
     for question in questions:
         assert isinstance(sessions.read(question), list), question.__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -67,6 +68,36 @@ def test_a_recording_is_as_old_as_its_last_word() -> None:
 
 def test_a_series_without_data_says_so() -> None:
     assert words.freshness({"source": "a~sim", "age_s": None, "silent_s": None}) == "no data yet"
+
+
+HEARD: dict[str, Any] = {"source": "yahoo", "age_s": 2.0, "silent_s": 1.0, "exchange_closed": False, "reason": None}
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, "trades"),
+        ({"reason": "no_trade"}, "quiet market"),
+        ({"reason": "feed_stale"}, "dead feed"),
+        ({"reason": "throttled"}, "held back by the provider"),
+        ({"reason": "partial_start"}, "just connected"),
+        ({"exchange_closed": True}, "exchange closed"),
+        ({"silent_s": 500.0}, "nothing is taken in"),
+        ({"exchange_closed": True, "age_s": 500.0}, "nothing is taken in"),
+        ({"source": "yahoo~replay", "age_s": 4e8, "reason": "no_trade"}, "quiet market"),
+        ({"source": "a~sim", "age_s": None, "silent_s": None}, "no data yet"),
+    ],
+)
+def test_a_quiet_market_a_dead_feed_and_a_closed_exchange_are_told_apart(known: dict[str, Any], said: str) -> None:
+    assert words.feed({**HEARD, **known}) == said
+
+
+def test_a_price_is_as_old_as_it_says_in_a_recording_by_its_own_clock() -> None:
+    at = datetime(2013, 11, 25, tzinfo=UTC)
+    row = {"clock_at": at + timedelta(seconds=75), "last_price_at": at, "price_age_s": 4e8}
+    assert words.price_age({**row, "source": "bitstamp~replay"}) == "75 s ago"
+    assert words.price_age({**row, "source": "yahoo", "price_age_s": 7300.0}) == "2 h ago"
+    assert words.price_age({**row, "source": "yahoo", "last_price_at": None}) == "none yet"
 
 
 def test_why_names_measure_usual_and_limit() -> None:

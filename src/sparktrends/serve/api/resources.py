@@ -59,6 +59,13 @@ RESOURCES: tuple[Resource, ...] = (
         query.SymbolsQuery,
         rows.SymbolRow,
     ),
+    Resource(
+        "freshness",
+        "Whether each series trades, is quiet, has a dead feed or a closed exchange",
+        Listing("freshness", ("source", "symbol")),
+        query.SymbolsQuery,
+        rows.FreshnessRow,
+    ),
     BARS,
     Resource(
         "metrics",

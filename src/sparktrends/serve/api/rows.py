@@ -157,6 +157,24 @@ class SymbolRow(SeriesRow):
     updated_at: datetime | None = None
 
 
+class FreshnessRow(SeriesRow):
+    """How old the newest word and the newest price of a series are. Ages in seconds, at the time of the answer."""
+
+    clock_at: datetime | None = Field(None, description="The series' own clock: every heartbeat renews it.")
+    last_minute: datetime | None = None
+    age: float | None = Field(None, description="Since `clock_at`.")
+    updated_at: datetime | None = None
+    reason: Literal["no_trade", "feed_stale", "throttled", "partial_start"] | None = Field(
+        None,
+        description="Of the newest minute: no_trade is a quiet market, feed_stale a dead feed, throttled a spent "
+        "quota, partial_start a connection that has just begun; null with trades and nothing amiss, or in a closed "
+        "session.",
+    )
+    exchange_closed: bool | None = Field(None, description="Whether the newest word is that its exchange is closed.")
+    last_price_at: datetime | None = Field(None, description="Of the newest trade or provider's bar; null before it.")
+    price_age: float | None = Field(None, description="Since `last_price_at`.")
+
+
 class DayRow(SeriesRow):
     """A row of one series and day."""
 

@@ -23,6 +23,14 @@ REASONS: Mapping[str, str] = {
     "partial_start": "we began in the middle of it",
 }
 """Why a minute is empty or incomplete."""
+FEEDS: Mapping[str | None, str] = {
+    None: "trades",
+    "no_trade": "quiet market",
+    "feed_stale": "dead feed",
+    "throttled": "held back by the provider",
+    "partial_start": "just connected",
+}
+"""How a series stands, by the reason of its newest minute."""
 
 
 def literal(text: object) -> str:
@@ -119,11 +127,44 @@ def mark(source: str) -> str:
 
 def freshness(row: Mapping[str, Any]) -> str:
     """How a series stands, from `board.series`: a recording is as fresh as its player, a live one as its clock."""
-    # A recording's clock is of its own day, years ago.
-    seconds = row["silent_s"] if mark(row["source"]) else max(row["age_s"] or 0.0, row["silent_s"] or 0.0)
+    seconds = _silence(row)
     if seconds is None:
         return "no data yet"
     return f"{'stale, ' if seconds > STALE_S else ''}{age(seconds)} ago"
+
+
+def _silence(row: Mapping[str, Any]) -> float | None:
+    # A recording's clock is of its own day, years ago.
+    if mark(row["source"]):
+        silent: float | None = row["silent_s"]
+        return silent
+    return max(row["age_s"] or 0.0, row["silent_s"] or 0.0)
+
+
+def feed(row: Mapping[str, Any]) -> str:
+    """What the newest word about a series is, from `board.feeds`: its clock's age says only that there was one.
+
+    >>> row = {"source": "yahoo", "age_s": 2.0, "silent_s": 1.0, "exchange_closed": False, "reason": "feed_stale"}
+    >>> feed(row), feed({**row, "exchange_closed": True}), feed({**row, "silent_s": 900.0})
+    ('dead feed', 'exchange closed', 'nothing is taken in')
+    """
+    silence = _silence(row)
+    if silence is None:
+        return "no data yet"
+    if silence > STALE_S:
+        # Whatever was said last is no longer known to be so.
+        return "nothing is taken in"
+    return "exchange closed" if row["exchange_closed"] else FEEDS.get(row["reason"], str(row["reason"]))
+
+
+def price_age(row: Mapping[str, Any]) -> str:
+    """How long ago the newest price is, from `board.feeds`: for a recording by its own clock."""
+    if row["last_price_at"] is None:
+        return "none yet"
+    seconds = row["price_age_s"]
+    if mark(row["source"]):
+        seconds = (row["clock_at"] - row["last_price_at"]).total_seconds()
+    return f"{age(max(0.0, seconds))} ago"
 
 
 def zone_of(name: str) -> tzinfo:

@@ -54,9 +54,8 @@ function wish(args) {
     stats.range = undefined;
     series = new Series(view.source, view.symbol, view.interval);
     others = view.compare.map(([source, symbol]) => new Series(source, symbol, view.interval));
-    connect();
     load();
-    stories();
+    if (roomMade) beside();
   } else if (metricsOf(view).join() !== metrics) load();
   else draw(true);
 }
@@ -218,11 +217,19 @@ async function paint() {
   makeRoom();
 }
 
-// The chart is there, or has said why not: now the page may draw its tables, for which it has waited.
+// What the chart can be drawn without. The stream may open after a page was asked for: when it does, `turn` asks anew.
+function beside() {
+  connect();
+  stories();
+}
+
+// The chart is there, or has said why not: now comes all that has waited for it, the tables of the page too. On a busy
+// machine each of them would have delayed it.
 let roomMade = false;
 function makeRoom() {
   if (roomMade) return;
   roomMade = true;
+  beside();
   toStreamlit("streamlit:setComponentValue", { value: true, dataType: "json" });
 }
 

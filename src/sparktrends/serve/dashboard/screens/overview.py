@@ -56,6 +56,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
             "kind": _kind(row),
             "trend": _trend(row),
             "fresh": words.freshness(row),
+            "feed": words.feed(row),
         }
         for row in rows
     ]
@@ -74,6 +75,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
         "sentiment": number("Sentiment", format="%+.2f", help="Mean of the stories of a week", width=85),
         "signals": number("Signals", help="Within the last day of its own time", width=70),
         "fresh": text("Last word", width=100),
+        "feed": text("Feed", help="Quiet market, dead feed or closed exchange: all of them send words", width=120),
         "source": "Source",
     }
     if not any(row["name"] for row in rows):

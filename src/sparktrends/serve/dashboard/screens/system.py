@@ -114,8 +114,14 @@ def _processes() -> None:
 def _freshness() -> None:
     with said_plainly():
         rows = [
-            {**row, "fresh": words.freshness(row), "kind": words.mark(row["source"]) or "live"}
-            for row in ask(board.series)
+            {
+                **row,
+                "fresh": words.freshness(row),
+                "feed": words.feed(row),
+                "price": words.price_age(row),
+                "kind": words.mark(row["source"]) or "live",
+            }
+            for row in ask(board.feeds)
         ]
         columns = {
             "symbol": "Symbol",
@@ -123,6 +129,8 @@ def _freshness() -> None:
             "kind": "Data",
             "clock_at": "Its clock",
             "fresh": "Last word",
+            "feed": "Feed",
+            "price": "Last price",
         }
         tables.table(
             sorted(rows, key=lambda row: -(row["silent_s"] or 0)), {**columns, "state": "Newest bar"}, height=420
