@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ def test_a_day_is_completed_after_a_kill_and_changes_nothing_when_run_again() ->
         second = product.run("batch", "daily", *ASKED, "--json", seconds=300).json()
         assert second["flatten"] == {"payloads": 0}
         assert rows(product) == before
+
+        # A day of the past is filled as well, and takes nothing from the other.
+        past = date.fromisoformat(first["day"]) - timedelta(days=30)
+        asked = ("--sandbox", "--source", "yahoo", "--source", "twelve_data", "--symbols", ",".join(SYMBOLS))
+        filled = product.run("batch", "daily", "--date", str(past), *asked, "--json", seconds=300).json()
+        assert filled["missing"] == []
+        assert filled["trends"]["tagged"] >= len(YEARS) * len(SYMBOLS)
+        assert set(rows(product)["core.daily_trends"]) > set(before["core.daily_trends"])
         assert "freshness: well" in product.run("check", "freshness").out
         assert product.audit()["findings"] == []
         assert up.stop() == 0

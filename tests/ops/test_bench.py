@@ -149,7 +149,8 @@ def test_the_api_keeps_its_times_beside_a_running_pipeline() -> None:
     assert found["p99_ms"] <= 100  # type: ignore[operator]
     assert found["events"] >= 200  # type: ignore[operator]
     assert found["event_p99_ms"] <= 300  # type: ignore[operator]
-    assert found["bad_answers"].keys() <= {"400", "404", "415", "422"}  # type: ignore[attr-defined]
+    # 429: who sends a thousand bad ones a second is held back as well.
+    assert found["bad_answers"].keys() <= {"400", "404", "415", "422", "429"}  # type: ignore[attr-defined]
 
 
 def test_polars_reads_decimals_exactly() -> None:
