@@ -45,18 +45,20 @@ class ReadingRow(NamedTuple):
 
 
 # A story that is stored under one of its ids is that story; so is one that `batch.stories` would call the same.
+# Each id by itself: of a table that nobody has analysed yet the planner would compare all ids with all.
 _RESOLVE = """
-SELECT DISTINCT ON (k.n) k.n, coalesce(i.story, h.id)
+SELECT k.n, coalesce(i.story, h.id)
 FROM jsonb_to_recordset(%s::jsonb)
     AS k(n integer, source text, ids text[], headline_key text, published_at timestamptz, url text)
-LEFT JOIN core.story_ids i ON i.source = k.source AND i.provider_id = ANY(k.ids)
+LEFT JOIN LATERAL (
+    SELECT min(i.story) AS story FROM unnest(k.ids) AS o(id)
+    JOIN core.story_ids i ON i.source = k.source AND i.provider_id = o.id) i ON true
 LEFT JOIN LATERAL (
     SELECT n.id FROM core.news n WHERE n.source = k.source AND n.headline_key = k.headline_key
     AND n.published_at BETWEEN k.published_at - interval '24 hours' AND k.published_at + interval '24 hours'
     AND (n.url = k.url
          OR n.published_at BETWEEN k.published_at - interval '1 hour' AND k.published_at + interval '1 hour')
     ORDER BY n.published_at, n.id LIMIT 1) h ON true
-ORDER BY k.n, i.story
 """
 _STORIES = """
 CREATE TEMPORARY TABLE new_stories ON COMMIT DROP AS
