@@ -27,8 +27,9 @@ LINT = {
     "mypy": [BIN / "mypy"],
     "imports": [BIN / "lint-imports", "--no-cache"],
 }
-WHOLE = ("e2e", "faults", "ingest", "ops", "serve/dashboard", "streaming")
-"""Rooms whose end-to-end tests start Spark or processes of ours."""
+IN_A_BROWSER = [f"serve/dashboard/test_{name}.py" for name in ("browser", "hands", "missing")]
+WHOLE = ("e2e", "faults", "ingest", "ops", "streaming", *IN_A_BROWSER)
+"""What starts Spark, a browser or processes of ours."""
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{room}" for room in WHOLE)]
 ONE_BY_ONE = [f"tests/{room}" for room in WHOLE]
 COMPILING = [[BIN / "sparktrends", "prepare", *parts] for parts in (["kernel"], ["detectors", "scanner"])]
