@@ -42,6 +42,12 @@ def test_what_holds_only_now_is_not_asked_for_the_past() -> None:
     assert {c.what for c in calls_of(source, asks, TODAY - timedelta(days=2), TODAY)} == {"news"}
 
 
+def test_bars_of_a_day_that_the_provider_no_longer_has_are_not_asked_for() -> None:
+    yahoo, asks = make_source("yahoo"), [Ask("bars", ("AAPL",), interval) for interval in ("1m", "1d")]
+    assert [c.interval for c in calls_of(yahoo, asks, TODAY - timedelta(days=7), TODAY)] == ["1m", "1d"]
+    assert [c.interval for c in calls_of(yahoo, asks, TODAY - timedelta(days=8), TODAY)] == ["1d"]
+
+
 def test_a_new_symbol_is_asked_for_with_its_history_and_a_known_one_for_what_is_new() -> None:
     source, call = make_source("yahoo"), bars_call()
     (first,) = call.requests(source, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sparktrends.errors import BadSetting
 from sparktrends.model import DAY, stable_id
@@ -137,18 +137,25 @@ def calls_of(
 ) -> list[Call]:
     """The calls of one source for a day, of ``symbols`` only when given; those it cannot spell are left out.
 
-    Company data and quotes are of now: they are asked for the day that is or has just ended, not for the past.
+    Company data and quotes are of now: they are asked for the day that is or has just ended, not for the past; nor are
+    bars of a day that the provider no longer has.
     """
     found: dict[str, Call] = {}
     for ask in asks:
         chosen = chosen_symbols(source, ask.symbols, symbols)
-        if not chosen or (ask.what in NOW_ONLY and (today - day).days > 1):
+        if not chosen or _is_gone(source, ask, today - day):
             continue
         start = day_start(day)
         for request in source.requests(Ask(ask.what, chosen, ask.interval, start, start + DAY)):
             call = Call(day, source.name, ask.what, request.endpoint, ask.interval, request.ask.symbols)
             found.setdefault(call.id, call)
     return list(found.values())
+
+
+def _is_gone(source: Source, ask: Ask, ago: timedelta) -> bool:
+    if ask.what in NOW_ONLY:
+        return ago.days > 1
+    return ask.what == "bars" and ask.interval in source.reach and ago.days * DAY >= source.reach[ask.interval]
 
 
 def chosen_symbols(source: Source, configured: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ _PAGE = 1000
 _KINDS = {
     "exact": "open high low close volume turnover vwap last_close price step share shares market_cap",
     "time": "start updated_at detected_at retracted_at created_at resolved_at acknowledged_at first_sent_at clock_at "
-    "first_minute last_minute last_start published_at opens closes",
+    "first_minute last_minute last_start last_price_at published_at opens closes",
     "day": "day",
     "json": "detail values extra reasons faulty evidence",
     "text": "source symbol interval state reason origin adjustment last_state id kind name direction severity rule "
@@ -37,7 +37,7 @@ _KINDS = {
     "publisher model provider_label tag against exchange currency sector industry country",
     "texts": "channels signals inhibits symbols topics changes",
     "count": "trades revision minutes headlines rank",
-    "truth": "simulated replayed warm final point_of_control in_value_area",
+    "truth": "simulated replayed warm final point_of_control in_value_area exchange_closed",
 }
 KIND: Mapping[str, str] = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 """What each column of a listing is; those that are not named are numbers."""

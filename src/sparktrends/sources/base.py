@@ -188,7 +188,8 @@ class Source(ABC):
     ``tape`` is true when the stream carries trades, false when it carries snapshots of a price; ``ids`` when trades
     have contiguous ids, the same live and by REST, so that `missing` finds every gap. ``conditions`` says what the
     provider's sale conditions mean; trades with one of ``volume_only`` never move open, high, low and close.
-    ``history`` are the intervals whose bars a new symbol begins with: none where every call is dear.
+    ``history`` are the intervals whose bars a new symbol begins with: none where every call is dear. ``reach`` is how
+    far back (µs) there are bars of an interval; any day of one that it does not name.
     """
 
     provider: ClassVar[str]
@@ -203,6 +204,7 @@ class Source(ABC):
     conditions: ClassVar[Mapping[str, str]] = {}
     volume_only: ClassVar[frozenset[str]] = frozenset()
     history: ClassVar[tuple[str, ...]] = ("1m", "1d")
+    reach: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, *, rest: str = "", stream: str = "", suffix: str = "") -> None:
         """Take other addresses (the sandbox) and the ``suffix`` that marks its values as made up (``~sim``)."""

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote as url_quote
 
 from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
@@ -61,7 +61,6 @@ from sparktrends.sources.symbols import (
 from sparktrends.sources.yahoo_quote import HEARTBEAT, read_quote
 
 _INTERVALS = {"1m": "1m", "5m": "5m", "15m": "15m", "1h": "60m", "1d": "1d"}
-_REACH = {"1m": 8 * DAY, "5m": 60 * DAY, "15m": 60 * DAY, "1h": 730 * DAY}
 _MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138
 _PLACES = Decimal(1).scaleb(-18)
 
@@ -81,6 +80,7 @@ class Yahoo(Source):
     stream = Stream("wss://streamer.finance.yahoo.com/?version=2", idle=60, resubscribe=15, max_symbols=200)
     # No figure is published; this is what a polite reader would do.
     allowances = (Allowance(60, 60, "ip"), Allowance(2, 1, "ip"))
+    reach: ClassVar[Mapping[str, int]] = {"1m": 8 * DAY, "5m": 60 * DAY, "15m": 60 * DAY, "1h": 730 * DAY}
     endpoints = (
         Endpoint("chart", "/v8/finance/chart", "bars"),
         Endpoint("chart", "/v8/finance/chart", "actions"),
@@ -145,8 +145,8 @@ class Yahoo(Source):
 
     def _period(self, ask: Ask, interval: str) -> dict[str, str]:
         if not ask.end:
-            return {"range": "max" if interval == "1d" else f"{_REACH[interval] // DAY - 1}d"}
-        start = max(ask.start, ask.end - _REACH.get(interval, ask.end))
+            return {"range": "max" if interval == "1d" else f"{self.reach[interval] // DAY - 1}d"}
+        start = max(ask.start, ask.end - self.reach.get(interval, ask.end))
         return {"period1": str(start // SECOND), "period2": str(ask.end // SECOND)}
 
     def parse_rest(self, request: Request, reply: Reply) -> Answer:

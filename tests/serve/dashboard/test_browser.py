@@ -25,7 +25,7 @@ from sparktrends.serve.dashboard import words
 from sparktrends.serve.dashboard.app import PAGES
 
 pytestmark = pytest.mark.e2e
-TABS, MINUTES = (int(number) for number in os.environ.get("SPARKTRENDS_SOAK", "2x1").split("x"))
+TABS, MINUTES = (int(number) for number in os.environ.get("SPARKTRENDS_SOAK", "10x1").split("x"))
 """`make soak-dashboard` asks for ten tabs and ten minutes."""
 
 
