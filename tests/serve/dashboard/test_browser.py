@@ -248,7 +248,11 @@ def held(session: Any) -> float:
 
 def browsers() -> list[psutil.Process]:
     """Every process of the browsers that this test has started."""
-    return [one for one in psutil.Process().children(recursive=True) if "chrom" in one.name()]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [one] if "chrom" in one.name() else []
+    return found
 
 
 def resident(processes: list[psutil.Process]) -> float:
