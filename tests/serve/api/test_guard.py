@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from serve.api.world import World, serving
@@ -109,6 +111,13 @@ def test_who_asks_too_often_waits(world: World) -> None:
     assert answers[2].content_type == "application/problem+json"
     assert int(answers[2].headers["Retry-After"]) >= 1
     api.close()
+
+
+@pytest.mark.e2e
+def test_the_threads_of_the_server_share_one_rate(world: World) -> None:
+    with serving(world, lambda: 0, rate=1.0, burst=20.0) as (_, url), ThreadPoolExecutor(8) as pool:
+        codes = Counter(pool.map(lambda _: httpx.get(f"{url}{BARS}", timeout=30).status_code, range(80)))
+    assert codes == {200: 20, 429: 60}
 
 
 @pytest.mark.e2e
