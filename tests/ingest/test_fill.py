@@ -202,6 +202,26 @@ async def test_a_kill_before_the_minute_is_over_leaves_its_bars_owed(
     assert int(asked["startTime"][0]) == (now - 5 * MINUTE) // 1000
 
 
+async def test_a_kill_before_kafka_has_the_bars_leaves_them_owed(
+    executor: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
+    store, end = JsonFile(tmp_path / "bars.json"), 20_000 * DAY - 1000
+
+    async def kafka_is_away() -> None:
+        assert len(paths) == 1
+        raise asyncio.CancelledError
+
+    with http_server(lambda *_: (200, {}, b"[]")) as (url, paths):
+        async with asyncio.TaskGroup() as group:
+            filler = Filler(
+                rest_at(url, "binance", executor), Seam(), lambda _: True, lambda: end, group, bars_store=store,
+                kept=kafka_is_away,
+            )  # fmt: skip
+            filler.bars([SYMBOL], end - MINUTE)
+    assert store.load() == {SYMBOL: end - MINUTE}
+
+
 async def test_bars_that_a_plan_lacks_are_given_up_aloud(
     executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from librdkafka_broker import Broker
 from sparktrends.bus.codec import decode, encode
@@ -42,6 +45,26 @@ def test_while_the_broker_answers_the_disk_is_not_touched(broker: Broker, tmp_pa
     assert (way.waiting, (tmp_path / "spool").stat().st_size, way.away_since) == (0, 0, None)
     assert ids(broker) == [str(i) for i in range(100)]
     way.close()
+
+
+@pytest.mark.anyio
+async def test_kept_is_what_kafka_has_acknowledged_or_the_disk_holds(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_PENDING", 5)
+    broker.topic("raw.trades")
+    away, near = outlet(NOWHERE, tmp_path / "a"), outlet(broker.connection, tmp_path / "b")
+    for i in range(10):
+        away.send(*trade(i))
+        near.send(*trade(i))
+    assert away.waiting == 5  # those are on disk, the first five nowhere
+    waits = [asyncio.ensure_future(way.kept()) for way in (away, near)]
+    near.flush()
+    await waits[1]
+    assert not waits[0].done()
+    waits[0].cancel()
+    for way in (away, near):
+        way.close(0.1)
 
 
 def test_what_a_broker_that_is_away_does_not_take_waits_for_the_next_start(broker: Broker, tmp_path: Path) -> None:

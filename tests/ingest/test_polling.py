@@ -11,7 +11,7 @@ import pytest
 
 from sparktrends.errors import AccessDenied, NotFound, SparkTrendsError, Unavailable
 from sparktrends.ingest.polling import SHARE, Poller, pace
-from sparktrends.model import MINUTE, ProviderBar
+from sparktrends.model import DAY, MINUTE, ProviderBar
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Ask
 
@@ -48,6 +48,17 @@ async def test_only_what_is_new_is_published_oldest_first() -> None:
     for _ in range(3):
         assert await one._ask(["AAPL"])
     assert published == [older, BAR, closed]
+
+
+@pytest.mark.parametrize(
+    ("heard", "first"), [(0, 30 * MINUTE), (NOW - 5 * MINUTE, 30 * MINUTE), (NOW - DAY, DAY), (1, DAY)]
+)
+async def test_the_first_question_begins_where_an_earlier_run_ended(heard: int, first: int) -> None:
+    one, rest, _ = poller([BAR], [BAR])
+    one.heard = lambda _: heard
+    for _ in range(2):
+        await one._ask(["AAPL"])
+    assert [question.start for question in rest.asked] == [NOW - first, BAR.start]
 
 
 async def test_a_plan_without_minutes_gives_the_day() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -45,6 +45,10 @@ def _earliest(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, i
     return {**some, **{symbol: min(since, some.get(symbol, since)) for symbol, since in others.items()}}
 
 
+async def _at_once() -> None:
+    """Where what is published is kept as soon as it is taken."""
+
+
 def _paid(debt: Debt) -> bool:
     first, end = debt
     return end is not None and first >= end
@@ -64,7 +68,7 @@ class Filler:
     """The fetching side of one source. ``publish`` takes events in order; jobs run as tasks of ``group``.
 
     ``store`` keeps the debts over a restart, ``bars_store`` since when bars are owed; ``partial`` hears of symbols
-    whose present minute will not be whole.
+    whose present minute will not be whole; ``kept`` returns once no kill can lose what was published so far.
     """
 
     rest: Rest
@@ -75,6 +79,7 @@ class Filler:
     store: Store | None = None
     partial: Callable[[str], None] = lambda _: None
     bars_store: Store | None = None
+    kept: Callable[[], Awaitable[None]] = _at_once
     gaps: Gaps = field(default_factory=Gaps)
     _debts: dict[str, list[Debt]] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
@@ -285,6 +290,8 @@ class Filler:
             try:
                 await self._ask_bars(self._bars_asked)
                 failures = 0
+                # While Kafka is away a kill would take them along, and nobody would ask for them again.
+                await self.kept()
             except (Retryable, BadRecord) as error:
                 # Owed until they come, together with what reconnects meanwhile ask for.
                 self._owe_bars(self._bars_asked)

@@ -90,8 +90,9 @@ class Live:
         """Begin; raises BadSetting when the provider cannot have a symbol or takes fewer of them."""
         self._group = group
         publish, partial = self.publisher.publish, self._mark_partial
+        kept = self.outlet.kept
         self.filler = Filler(
-            self.rest, self.seam, publish, self.clock, group, self.debts, partial, bars_store=self.bar_debts
+            self.rest, self.seam, publish, self.clock, group, self.debts, partial, self.bar_debts, kept
         )
         self.add(symbols)
         self.filler.restore_bars(symbols)
@@ -100,7 +101,7 @@ class Live:
         group.create_task(self._beat())
         group.create_task(self._look())
         if not self.source.tape:
-            poller = Poller(self.rest, self._present, self.trading, self.publisher.publish, self.clock, self._polled)
+            poller = Poller(self.rest, self._present, self.trading, publish, self.clock, self._polled, self._heard)
             group.create_task(poller.run())
 
     def add(self, symbols: Iterable[str]) -> None:
@@ -321,6 +322,10 @@ class Live:
             # Where there is a socket, the socket says whether the feed is up; polls only help it.
             if self.source.stream is None and came != feed.up:
                 feed.up, feed.down_since = came, now
+
+    def _heard(self, symbol: str) -> int:
+        # With a socket `opened` asks for what was missed.
+        return 0 if self.source.stream else self.feeds[symbol].last_data
 
     def _mark_partial(self, symbol: str) -> None:
         """Trades of this minute may be missing: said at once, for the next heartbeat may be in the next minute."""

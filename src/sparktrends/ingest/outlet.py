@@ -6,6 +6,7 @@ a record, new ones go behind it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ _SPOOLED = gauge("spooled", "records that wait on disk because Kafka does not ta
 MOST_PENDING = 10_000
 """As many records may be with Kafka and not acknowledged: what a kill in an outage can cost a source without ids."""
 _AWAY = SECOND
+_LOOK_S = 0.05
 # A long spool must not keep the loop from reading sockets.
 _TURN = 2_000
 _MARK_EVERY = 500
@@ -78,6 +80,12 @@ class Outlet:
     def poll(self, seconds: float = 0.0) -> None:
         """Serve delivery reports."""
         self._producer.poll(seconds)
+
+    async def kept(self) -> None:
+        """Return once no kill can lose what was sent so far: Kafka has it, or the disk. Somebody else must `tend`."""
+        taken = self._producer.sent
+        while self._producer.oldest < taken:
+            await asyncio.sleep(_LOOK_S)
 
     def tend(self) -> None:
         """Serve delivery reports, and send what waits on disk as far as Kafka takes it."""

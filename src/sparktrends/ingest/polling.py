@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Retryable
 from sparktrends.ingest.rest import Rest
-from sparktrends.model import INTERVALS, MINUTE, SECOND, ProviderBar
+from sparktrends.model import DAY, INTERVALS, MINUTE, SECOND, ProviderBar
 from sparktrends.sources.base import Ask, Event, Source
 from sparktrends.telemetry import Clock
 
@@ -40,7 +40,10 @@ def retry_s(source: Source, symbols: int) -> float:
 
 @dataclass(eq=False)
 class Poller:
-    """Polls for as long as it runs. ``said`` hears (symbols, whether bars came) after each question."""
+    """Polls for as long as it runs. ``said`` hears (symbols, whether bars came) after each question.
+
+    ``heard`` is when (µs) an earlier run last heard of a symbol, 0 for never: its first question begins there.
+    """
 
     rest: Rest
     symbols: Callable[[], Sequence[str]]
@@ -48,6 +51,7 @@ class Poller:
     publish: Callable[[ProviderBar], object]
     clock: Clock
     said: Callable[[Sequence[str], bool], None] = lambda _symbols, _came: None
+    heard: Callable[[str], int] = lambda _symbol: 0
     interval: str = "1m"
     _last: dict[str, ProviderBar] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=set)
@@ -85,11 +89,18 @@ class Poller:
         now, came = self.clock(), False
         length = INTERVALS[self.interval]
         # From the last bar on, which may have changed: it was forming when it was asked for.
-        newest = min((self._last[s].start if s in self._last else now - 30 * MINUTE for s in symbols), default=now)
+        newest = min((self._known_to(symbol, now) for symbol in symbols), default=now)
         start = newest - newest % length - (length if self.interval == _FALLBACK else 0)
         async for events in self.rest.ask(Ask("bars", tuple(symbols), self.interval, start, now + SECOND), 2):
             came |= self._new(events)
         return came
+
+    def _known_to(self, symbol: str, now: int) -> int:
+        if symbol in self._last:
+            return self._last[symbol].start
+        recent = now - 30 * MINUTE
+        # At most a day back: what lies before is the business of `batch backfill`.
+        return max(min(recent, self.heard(symbol) or recent), now - DAY)
 
     def _new(self, events: Iterable[Event]) -> bool:
         """Publish the bars that say something new, oldest first; whether there was any bar."""
