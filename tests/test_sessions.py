@@ -65,6 +65,19 @@ def test_when_closed_the_next_session_is_named() -> None:
     assert over_thanksgiving.closes == new_york(2026, 11, 27, 13, 0)
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "traded"),
+    [
+        (new_york(2026, 11, 20, 15, 59), new_york(2026, 11, 21, 12), True),  # its last minute
+        (new_york(2026, 11, 20, 16), new_york(2026, 11, 23, 9, 30), False),  # a weekend
+        (new_york(2026, 11, 20, 16), new_york(2026, 11, 23, 9, 31), True),
+    ],
+)
+def test_a_span_is_without_trades_when_all_of_it_is_closed(since: int, until: int, traded: bool) -> None:
+    assert calendar("XNYS").traded(since, until) is traded
+    assert calendar("24/7").traded(since, until)
+
+
 def test_a_lunch_break_is_closed_and_belongs_to_the_session() -> None:
     hong_kong = calendar("XHKG")
     noon = hong_kong.at(at("Asia/Hong_Kong", 2026, 11, 20, 12, 30))

@@ -74,6 +74,11 @@ class Calendar:
             raise BadSetting(f"the calendar of {self.exchange} does not reach that time", hint="update the package")
         return Session("closed", self._opens[i + 1], self._closes[i + 1])
 
+    def traded(self, since: int, until: int) -> bool:
+        """Whether it was open at any time in [since, until)."""
+        session = self.at(since)
+        return session.trading or session.opens is None or session.opens < until
+
     def closes(self, since: int, until: int) -> list[int]:
         """When the days' sessions of (since, until] end, oldest first: midnight for ``24/7``. A break ends none."""
         if self.exchange == ALWAYS:

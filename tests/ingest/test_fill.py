@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from sparktrends.ingest import fill
 from sparktrends.ingest.dedupe import Door, Numbers
 from sparktrends.ingest.fill import REORDER, Filler
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import DAY, MINUTE, Heartbeat, ProviderBar, Trade
+from sparktrends.model import Heartbeat, ProviderBar, Trade
 from sparktrends.net import JsonFile
 from sparktrends.telemetry import system_clock
 
@@ -142,94 +141,3 @@ async def test_what_the_log_lacks_is_owed_whatever_the_debts_say(executor: Threa
             filler.catch_up(SYMBOL)
             await until(lambda: not filler.owes(SYMBOL))
     assert sorted(shelf.ids) == [*range(10, 20), *range(100, 150), *range(400, 501)]
-
-
-async def test_bars_of_a_gap_are_asked_for_until_they_come(
-    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
-    start = 1_732_147_200_000_000
-    made = [
-        [start // 1000 + n * 60_000, "1", "3", "1", "2", "5", start // 1000 + n * 60_000 + 59_999, "9", 4]
-        for n in (0, 1)
-    ]
-    replies = iter(
-        [(503, {}, b"{}"), (200, {}, b"[[1"), (200, {}, json.dumps([[*bar, "1", "1", "0"] for bar in made]).encode())]
-    )
-    came: list[Trade | ProviderBar | Heartbeat] = []
-    with http_server(lambda *_: next(replies)) as (url, paths):
-        async with asyncio.TaskGroup() as group:
-            rest = rest_at(url, "binance", executor)
-            # A millisecond before a minute ends: the question goes when it is over.
-            filler = Filler(
-                rest, Seam(), lambda event: came.append(event) is None, lambda: start + 3 * MINUTE - 1000, group
-            )
-            filler.bars([SYMBOL], start + 5)
-            await until(lambda: len(came) == 2)
-    assert [(bar.start, bar.fill) for bar in came if isinstance(bar, ProviderBar)] == [
-        (start, True),
-        (start + MINUTE, True),
-    ]
-    assert len(set(paths)) == 1
-    assert len(paths) == 3
-
-
-async def test_a_kill_before_the_minute_is_over_leaves_its_bars_owed(
-    executor: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
-    store, now = JsonFile(tmp_path / "bars.json"), 20_000 * DAY
-    with http_server(lambda *_: (200, {}, b"[]")) as (url, paths):
-        rest = rest_at(url, "binance", executor)
-
-        async def begin() -> None:
-            async with asyncio.TaskGroup() as group:
-                # A minute has just begun: its bars would be asked for at its end.
-                killed = Filler(rest, Seam(), lambda _: True, lambda: now, group, bars_store=store)
-                killed.bars([SYMBOL], now - 5 * MINUTE)
-                raise asyncio.CancelledError
-
-        with pytest.raises(asyncio.CancelledError):
-            await begin()
-        assert paths == []
-        later = now + 2 * MINUTE - 1000
-        async with asyncio.TaskGroup() as group:
-            filler = Filler(rest, Seam(), lambda _: True, lambda: later, group, bars_store=store)
-            filler.restore_bars([SYMBOL])
-            filler.bars([SYMBOL], later)
-        assert store.load() == {}
-    (asked,) = [parse_qs(urlsplit(path).query) for path in paths]
-    assert int(asked["startTime"][0]) == (now - 5 * MINUTE) // 1000
-
-
-async def test_a_kill_before_kafka_has_the_bars_leaves_them_owed(
-    executor: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
-    store, end = JsonFile(tmp_path / "bars.json"), 20_000 * DAY - 1000
-
-    async def kafka_is_away() -> None:
-        assert len(paths) == 1
-        raise asyncio.CancelledError
-
-    with http_server(lambda *_: (200, {}, b"[]")) as (url, paths):
-        async with asyncio.TaskGroup() as group:
-            filler = Filler(
-                rest_at(url, "binance", executor), Seam(), lambda _: True, lambda: end, group, bars_store=store,
-                kept=kafka_is_away,
-            )  # fmt: skip
-            filler.bars([SYMBOL], end - MINUTE)
-    assert store.load() == {SYMBOL: end - MINUTE}
-
-
-async def test_bars_that_a_plan_lacks_are_given_up_aloud(
-    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(fill, "_BAR_IS_MADE_S", 0.0)
-    with http_server(lambda *_: (403, {}, b'{"error":"You don\'t have access to this resource."}')) as (url, paths):
-        async with asyncio.TaskGroup() as group:
-            rest = rest_at(url, "finnhub", executor, key="tiger-canary")
-            filler = Filler(rest, Seam(), lambda _: True, lambda: 3 * MINUTE - 1000, group)
-            filler.bars(["AAPL"], MINUTE)
-    assert len(paths) == 1
-    assert "no bars for the gap" in caplog.text

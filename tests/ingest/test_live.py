@@ -26,7 +26,7 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.spool import Spool
 from sparktrends.model import SECOND
-from sparktrends.net import AddressGuard, Backoff, Http, Planner
+from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Allowance
 from sparktrends.sources.recording import LastSeen
@@ -176,6 +176,26 @@ async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_
     async with living(broker, tmp_path, "finnhub", [f"S{i}" for i in range(50)]) as live:
         with pytest.raises(BadSetting, match="50 symbols at most"):
             live.add(["ONE"])
+
+
+async def test_what_was_added_beyond_the_room_is_told_and_keeps_nobody_out(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "finnhub", ["AAPL"]) as live:
+        live.take([f"A{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(60)])
+        assert len(live.feeds) == 50
+        (told,) = [trouble.words for trouble in live.troubles() if trouble.kind == "refused"]
+        assert "cannot take ABX, ABY" in told
+        assert "50 symbols" in told
+        live.take(["AAA"])  # it is there already
+        assert len(live.feeds) == 50
+
+
+async def test_a_reconnect_owes_bars_of_what_was_heard_before(broker: Broker, tmp_path: Path) -> None:
+    symbols, heard = ["AAPL", "BTC/USD"], system_clock() - 60_000_000
+    ends = {("yahoo~sim", symbol): LastSeen("", "", heard) for symbol in symbols}
+    debts = JsonFile(tmp_path / "bars.json")
+    async with living(broker, tmp_path, "yahoo", symbols, ends=ends, bar_debts=debts) as live:
+        live.opened(symbols)
+        assert debts.load() == dict.fromkeys(symbols, heard)
 
 
 async def test_a_silent_symbol_beside_a_lively_one_is_subscribed_to_and_asked_for_once_in_its_time(

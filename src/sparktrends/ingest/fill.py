@@ -1,4 +1,4 @@
-"""Fills gaps by REST: exactly, by id, where a source has ids; else the provider's bars of the minutes that suffered.
+"""Fills gaps by REST, exactly, by id, where a source has ids (where it has none, `bars_owed` asks for bars).
 
 A range of missing ids is a *debt*: it is paid however long the provider refuses, over restarts too, while live trades
 go on after a short wait. Only when the provider answers and does not have them are trades counted as lost.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sparktrends.errors import BadRecord, Retryable, Terminal
-from sparktrends.ingest.heartbeats import minute_end
+from sparktrends.errors import Retryable, Terminal
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import DAY, MINUTE, SECOND, Heartbeat, ProviderBar, Trade
+from sparktrends.model import SECOND, Heartbeat, ProviderBar, Trade
 from sparktrends.net.quota import Store
-from sparktrends.sources.base import Ask, Event, Reject
+from sparktrends.sources.base import Ask, Reject
 from sparktrends.telemetry import Clock, counter
 
 _log = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ REORDER = 300_000
 HOLD = 10 * SECOND
 """As long (µs) live trades wait for the missing ones, so that all come in order; then they go first."""
 _TRIES = 3
-_BAR_IS_MADE_S = 3.0
-"""As long a provider takes after a minute to make its bar."""
 
 Debt = tuple[int, int | None]
 """Missing ids [first, end); None: to the newest there is."""
@@ -41,12 +38,12 @@ Missing = tuple[int | None, Sequence[Debt]]
 """The first id that the tail of the log holds, and the holes from there on."""
 
 
-def _earliest(some: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
-    return {**some, **{symbol: min(since, some.get(symbol, since)) for symbol, since in others.items()}}
-
-
-async def _at_once() -> None:
-    """Where what is published is kept as soon as it is taken."""
+def _left(saved: Iterable[Sequence[int | None]], known_from: int | None) -> list[Debt]:
+    """What an earlier run owed, as far as the log, which knows all ids from ``known_from`` on, does not hold it."""
+    debts: list[Debt] = [(int(first or 0), None if end is None else int(end)) for first, end in saved]
+    if known_from is not None:
+        debts = [(first, min(known_from, end or known_from)) for first, end in debts]
+    return [debt for debt in debts if not _paid(debt)]
 
 
 def _paid(debt: Debt) -> bool:
@@ -67,8 +64,7 @@ class Gaps:
 class Filler:
     """The fetching side of one source. ``publish`` takes events in order; jobs run as tasks of ``group``.
 
-    ``store`` keeps the debts over a restart, ``bars_store`` since when bars are owed; ``partial`` hears of symbols
-    whose present minute will not be whole; ``kept`` returns once no kill can lose what was published so far.
+    ``store`` keeps the debts over a restart; ``partial`` hears of symbols whose present minute will not be whole.
     """
 
     rest: Rest
@@ -78,31 +74,28 @@ class Filler:
     group: asyncio.TaskGroup
     store: Store | None = None
     partial: Callable[[str], None] = lambda _: None
-    bars_store: Store | None = None
-    kept: Callable[[], Awaitable[None]] = _at_once
     gaps: Gaps = field(default_factory=Gaps)
     _debts: dict[str, list[Debt]] = field(default_factory=dict)
+    _elsewhere: dict[str, Sequence[Sequence[int | None]]] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _last_filled: dict[str, int] = field(default_factory=dict)
-    _bars_from: dict[str, int] = field(default_factory=dict)
-    _bars_asked: Mapping[str, int] = field(default_factory=dict)
-    _asks_bars: bool = False
     # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
     def restore(self, symbols: Iterable[str], missing: Mapping[str, Missing] = MappingProxyType({})) -> None:
         """Take up what an earlier run left: debts, as far as the log does not know better, and what is ``missing``."""
         left = (self.store.load() if self.store else None) or {}
-        for symbol in symbols:
+        wanted = list(symbols)
+        # Those of symbols that this run does not want are kept for one that does.
+        self._elsewhere = {symbol: debts for symbol, debts in left.items() if symbol not in wanted}
+        for symbol in wanted:
             known_from, holes = missing.get(symbol, (None, ()))
-            for first, end in left.get(symbol, ()):
-                debt = (int(first), None if end is None else int(end))
-                if known_from is not None:
-                    debt = (debt[0], min(known_from, debt[1] or known_from))
-                if not _paid(debt):
-                    self._owe(symbol, debt)
-            for hole in holes:
-                self._owe(symbol, hole)
+            for debt in [*_left(left.get(symbol, ()), known_from), *holes]:
+                self._add(symbol, debt)
+        # Once, with all of them: a kill in between would forget those that were not yet taken up.
+        self._save()
+        for symbol in [symbol for symbol, debts in self._debts.items() if debts]:
+            self._begin(symbol)
 
     def look(self, now: int) -> None:
         """Owe every gap that did not close by itself; let go on what has waited for too long."""
@@ -126,20 +119,26 @@ class Filler:
         return any(first <= gap[0] and (end is None or end > gap[0]) for first, end in self._debts.get(symbol, ()))
 
     def _owe(self, symbol: str, debt: Debt) -> None:
+        self._add(symbol, debt)
+        # Saved before it is asked for: a kill must not forget what is owed.
+        self._save()
+        self._begin(symbol)
+
+    def _add(self, symbol: str, debt: Debt) -> None:
         debts = self._debts.setdefault(symbol, [])
         if debt[1] is None:
             # One question to the newest is enough; the one that is being asked stays.
             debts[1:] = [d for d in debts[1:] if d[1] is not None]
-        # Saved before it is asked for: a kill must not forget what is owed.
         debts.append(debt)
-        self._save()
+
+    def _begin(self, symbol: str) -> None:
         if symbol not in self._busy:
             self._busy.add(symbol)
             self.group.create_task(self._pay(symbol))
 
     def _save(self) -> None:
         if self.store:
-            self.store.save({symbol: debts for symbol, debts in self._debts.items() if debts})
+            self.store.save(self._elsewhere | {symbol: debts for symbol, debts in self._debts.items() if debts})
 
     async def _pay(self, symbol: str) -> None:
         failures = fruitless = 0
@@ -256,65 +255,3 @@ class Filler:
             if first <= id_ and (end is None or end > id_):
                 debts[number] = (first, id_)
         self._save()
-
-    def bars(self, symbols: Iterable[str], since: int) -> None:
-        """Fetch the provider's bars from the minute of ``since`` (µs) to the one that is not over yet, once it is."""
-        self._owe_bars(dict.fromkeys(symbols, since))
-        # Saved before they are asked for: that is a minute later, and a kill until then must not forget them.
-        self._save_bars()
-
-    def restore_bars(self, symbols: Iterable[str]) -> None:
-        """Take up what an earlier run owed, of a day at most: what lies before is the business of `batch backfill`."""
-        left = (self.bars_store.load() if self.bars_store else None) or {}
-        oldest = self.clock() - DAY
-        self._owe_bars({symbol: max(int(left[symbol]), oldest) for symbol in symbols if symbol in left})
-
-    def _owe_bars(self, starts: Mapping[str, int]) -> None:
-        self._bars_from = _earliest(self._bars_from, starts)
-        if self._bars_from and not self._asks_bars:
-            self._asks_bars = True
-            self.group.create_task(self._bars())
-
-    def _save_bars(self) -> None:
-        if self.bars_store:
-            self.bars_store.save(_earliest(self._bars_from, self._bars_asked))
-
-    async def _bars(self) -> None:
-        failures = 0
-        while self._bars_from:
-            if not failures:
-                # Reconnects in a row make one question, when the minute is over and its bar has been made.
-                now = self.clock()
-                await asyncio.sleep((minute_end(now) - now) / SECOND + _BAR_IS_MADE_S)
-            self._bars_asked, self._bars_from = self._bars_from, {}
-            try:
-                await self._ask_bars(self._bars_asked)
-                failures = 0
-                # While Kafka is away a kill would take them along, and nobody would ask for them again.
-                await self.kept()
-            except (Retryable, BadRecord) as error:
-                # Owed until they come, together with what reconnects meanwhile ask for.
-                self._owe_bars(self._bars_asked)
-                failures += 1
-                _log.info("%s: the bars of the gap wait: %s", self.rest.source.name, error)
-                await asyncio.sleep(self.rest.backoff.wait(failures, getattr(error, "delay", None)))
-            except Terminal as error:
-                failures = 0
-                _log.warning("%s: no bars for the gap: %s", self.rest.source.name, error)
-            self._bars_asked = {}
-            self._save_bars()
-        self._asks_bars = False
-
-    async def _ask_bars(self, starts: Mapping[str, int]) -> None:
-        """One attempt: waiting and trying again is for `_bars`."""
-        # The minute that runs now is left out: its bar would be one that still forms.
-        end = self.clock() - self.clock() % MINUTE
-        start = min(starts.values())
-        question = Ask("bars", tuple(starts), "1m", start - start % MINUTE, end)
-        async for events in self.rest.ask(question, attempts=1):
-            self._take_bars(events)
-
-    def _take_bars(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if isinstance(event, ProviderBar) and event.closed:
-                self.publish(replace(event, fill=True))

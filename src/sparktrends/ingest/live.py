@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
+from sparktrends.ingest.bars_owed import BarsOwed
 from sparktrends.ingest.fill import Filler, Gaps, Missing
 from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
@@ -17,7 +18,8 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rejects import quarantined
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.ingest.trouble import Look, Trouble, plain, troubles
+from sparktrends.ingest.trouble import Look, Trouble, named, plain, troubles
+from sparktrends.ingest.wanted import possible
 from sparktrends.ingest.warm import History
 from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade
 from sparktrends.net import Redactor
@@ -36,6 +38,7 @@ _PATIENCE = 15 * SECOND
 _SILENT_SYMBOL_S = 60.0
 _KEYLESS_LINKS = 10
 _MOST_REFUSED = 5
+_MOST_POLLED = 10_000
 _ARRIVAL_S = 20.0
 """As long a new symbol waits for its past before it is subscribed to; a slow provider's may come after its trades."""
 _NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True), Heard(shutdown=True)
@@ -63,6 +66,7 @@ class Live:
     links: list[Link] = field(default_factory=list)
     seam: Seam = field(default_factory=Seam)
     filler: Filler | None = None
+    bars: BarsOwed | None = None
     _group: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
@@ -86,18 +90,18 @@ class Live:
 
     # -- starting ----------------------------------------------------------------------------------------------
 
-    def start(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
-        """Begin; raises BadSetting when the provider cannot have a symbol or takes fewer of them."""
+    def start(self, group: asyncio.TaskGroup, symbols: Sequence[str], more: Sequence[str] = ()) -> None:
+        """Begin, with as many of ``more`` as there is room for; raises BadSetting as `add` does of ``symbols``."""
         self._group = group
         publish, partial = self.publisher.publish, self._mark_partial
+        self.filler = Filler(self.rest, self.seam, publish, self.clock, group, self.debts, partial)
         kept = self.outlet.kept
-        self.filler = Filler(
-            self.rest, self.seam, publish, self.clock, group, self.debts, partial, self.bar_debts, kept
-        )
+        self.bars = BarsOwed(self.rest, publish, self.clock, group, self._traded, kept, self.bar_debts)
         self.add(symbols)
-        self.filler.restore_bars(symbols)
+        self.take(more)
+        self.bars.restore(list(self.feeds))
         if self.source.ids:
-            self.filler.restore(symbols, self.missing)
+            self.filler.restore(list(self.feeds), self.missing)
         group.create_task(self._beat())
         group.create_task(self._look())
         if not self.source.tape:
@@ -105,7 +109,7 @@ class Live:
             group.create_task(poller.run())
 
     def add(self, symbols: Iterable[str]) -> None:
-        """Take these in as well; raises BadSetting as `start` does, and then takes none of them."""
+        """Take these in as well; BadSetting when the provider cannot have one, or not so many: then none is taken."""
         fresh = [s for s in dict.fromkeys(symbols) if s not in self.feeds]
         names = self.source.memory(fresh).names
         # Everything that can refuse comes before anything that changes: none is taken, or all.
@@ -130,6 +134,15 @@ class Live:
             assert self._group is not None
             self._group.create_task(self._welcome(new))
 
+    def take(self, symbols: Iterable[str]) -> None:
+        """As `add`, of as many as there is room for; `troubles` names the others, which keep nobody from anything."""
+        fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.feeds]
+        taken = possible(self.source, fresh)[: max(0, self._most_symbols - len(self.feeds))]
+        if left := [symbol for symbol in fresh if symbol not in taken]:
+            words = f"it cannot take {named(left)} ({self._most_symbols} symbols are the most)"
+            self._told_refused(f"{words}; `sparktrends symbols remove` forgets them")
+        self.add(taken)
+
     async def _welcome(self, symbols: Sequence[str]) -> None:
         """Their past first: what a provider made of it lies in the log before their first trade."""
         assert self._group is not None
@@ -147,9 +160,13 @@ class Live:
         stream = self.source.stream
         return max(stream.connections, _KEYLESS_LINKS if stream.auth is None else 1) if stream else 0
 
-    def _require_room(self, symbols: int) -> None:
+    @property
+    def _most_symbols(self) -> int:
         stream = self.source.stream
-        if stream and symbols > (most := self._most_links * stream.max_symbols):
+        return self._most_links * stream.max_symbols if stream else _MOST_POLLED
+
+    def _require_room(self, symbols: int) -> None:
+        if symbols > (most := self._most_symbols):
             raise BadSetting(f"{self.source.name} carries {most} symbols at most", hint=f"{symbols} were asked for")
 
     def _spread(self, fresh: Sequence[str]) -> None:
@@ -177,7 +194,8 @@ class Live:
     def opened(self, symbols: Sequence[str]) -> None:
         """See `Listener`: what was missed meanwhile is fetched."""
         assert self.filler is not None
-        now, since = self.clock(), []
+        assert self.bars is not None
+        now, since = self.clock(), dict[str, int]()
         for symbol in symbols:
             feed = self.feeds[symbol]
             feed.up, self._nudged[symbol] = True, now
@@ -187,10 +205,8 @@ class Live:
                 continue
             self._mark_partial(symbol)
             if begun := feed.last_data or feed.past_until:
-                since.append(begun)
-        if since:
-            # At most a day back: what lies before is the business of `batch backfill`.
-            self.filler.bars(symbols, max(min(since), now - DAY))
+                since[symbol] = begun
+        self.bars.owe(since)
 
     def closed(self, symbols: Sequence[str]) -> None:
         """See `Listener`."""
@@ -270,6 +286,9 @@ class Live:
         """Whether the market of any of these is open now."""
         now = self.clock()
         return any(calendar(self._exchange(symbol)).at(now).trading for symbol in symbols)
+
+    def _traded(self, symbol: str, since: int, until: int) -> bool:
+        return calendar(self._exchange(symbol)).traded(since, until)
 
     def _exchange(self, symbol: str) -> str:
         return hours_of(self.source.name, symbol)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
-from sparktrends.errors import BadSetting, SparkTrendsError
+from sparktrends.errors import SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
 from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall, settle
 from sparktrends.ingest.fill import Missing
@@ -232,25 +232,28 @@ class Ingest:
                 for exchange in {exchange_of(symbol) for symbol in symbols}:
                     # In a thread: computing a calendar takes seconds, and other sources already run.
                     await asyncio.to_thread(calendar, exchange)
-                live.start(group, symbols)
-                self._told(f"{live.source.name}: {', '.join(symbols)}")
+                # What somebody added and the provider has no room for must not keep all the others from starting.
+                live.start(group, feeder.symbols, symbols)
+                self._told(f"{live.source.name}: {', '.join(live.feeds)}")
             group.create_task(self._follow())
 
     async def _follow(self) -> None:
         """Take in what `symbols add` wanted while we run."""
-        refused: set[str] = set()
+        seen: dict[str, set[str]] = {live.source.name: set() for live in self.lives}
         while True:
             await asyncio.sleep(_LOOK_S)
             for live in self.lives:
                 try:
-                    fresh = [s for s in self._wanted.of(live.source) if s not in live.feeds and s not in refused]
-                    if fresh:
-                        live.add(fresh)
-                        self._told(f"{live.source.name}: {', '.join(fresh)} as well")
+                    wanted = self._wanted.of(live.source)
                 except SparkTrendsError as error:
                     _log.warning("%s: %s", live.source.name, error)
-                    # Said once: the file still names it a second later.
-                    refused.update(fresh if isinstance(error, BadSetting) else ())
+                    continue
+                # What was refused the file still names a second later.
+                fresh = [s for s in wanted if s not in live.feeds and s not in seen[live.source.name]]
+                seen[live.source.name].update(fresh)
+                live.take(fresh)
+                if taken := [symbol for symbol in fresh if symbol in live.feeds]:
+                    self._told(f"{live.source.name}: {', '.join(taken)} as well")
 
 
 def _innermost(error: BaseException) -> BaseException:
