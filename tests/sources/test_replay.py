@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparktrends.errors import BadFile
-from sparktrends.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, ProviderBar, Status, Trade, is_replayed
+from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND, Heartbeat, ProviderBar, Status, Trade, is_replayed
 from sparktrends.sources.recording import Event, LastSeen, Series
 from sparktrends.sources.replay import GRACE, Replay
 
@@ -208,14 +208,49 @@ def test_another_version_of_the_file_is_not_mixed_in(tmp_path: Path) -> None:
         new.events(seen)
 
 
-def test_bars_go_on_after_the_last_that_was_seen(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text("start,open,high,low,close,volume\n" + "".join(f"{i * 60},1,2,1,2,5\n" for i in range(10)))
-    recording = Replay(path)
+def bars(path: Path, rows: list[tuple[str, str, int]]) -> Path:
+    """Bars of the given symbol, interval and start in minutes; the volume is the row's number."""
+    lines = [f"{symbol},{interval},{start * 60},1,2,1,2,{i}" for i, (symbol, interval, start) in enumerate(rows)]
+    path.write_text("\n".join(["symbol,interval,start,open,high,low,close,volume", *lines, ""]))
+    return path
+
+
+FIVE = [("A", "1m", i) for i in range(10)] + [("A", "5m", 0), ("A", "5m", 5), ("B", "1m", 4), ("B", "5m", 0)]
+
+
+@pytest.mark.parametrize("rows", [FIVE, FIVE[::-1], [("A", "1m", i) for i in range(10)][::-1], FIVE[::2] + FIVE[1::2]])
+def test_bars_in_any_order_are_all_there_wherever_the_run_stops(
+    tmp_path: Path, rows: list[tuple[str, str, int]]
+) -> None:
+    recording = Replay(bars(tmp_path / "x.csv", rows))
+    events = [e for e in recording.events({}) if isinstance(e, ProviderBar)]
+    assert len(events) == len(rows)
+    assert [e.received for e in events] == sorted(e.start + INTERVALS[e.interval] for e in events)
+    for cut in range(len(events) + 1):
+        seen = seen_in(list(events[:cut]))
+        after = list(recording.events(seen))
+        # What ends with the last of its series comes again; nothing else does, and nothing is left out.
+        again = [e for e in events[:cut] if e.received == seen[e.source, e.symbol].received]
+        assert after == [e for e in events if e in again or e in events[cut:]]
+        assert recording.left(seen) <= len(after)
+    assert recording.left(seen_in(list(events))) == 0
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_bars_of_series_that_stopped_at_different_places_are_all_there(tmp_path: Path, way: int) -> None:
+    recording = Replay(bars(tmp_path / "x.csv", FIVE[::way]))
     events = list(recording.events({}))
-    assert len(events) == 10
-    for cut in range(11):
-        assert list(recording.events(seen_in(events[:cut]))) == events[cut:]
+    own = {name: [e for e in events if e.symbol == name] for name in "AB"}
+    for a in range(len(own["A"]) + 1):
+        for b in range(len(own["B"]) + 1):
+            done = own["A"][:a] + own["B"][:b]
+            after = list(recording.events(seen_in(done)))
+            assert {id(e) for e in events} == {id(e) for e in events if e in done or e in after}
+
+
+def test_of_two_bars_for_one_key_the_last_line_counts(tmp_path: Path) -> None:
+    events = list(Replay(bars(tmp_path / "x.csv", [("A", "1m", 5), ("A", "1m", 4), ("A", "1m", 5)])).events({}))
+    assert [int(e.volume) for e in events if isinstance(e, ProviderBar)] == [1, 0, 2]
 
 
 @pytest.mark.parametrize(

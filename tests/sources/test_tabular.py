@@ -141,6 +141,12 @@ def test_one_bad_time_among_good_ones(bad: str) -> None:
         table(ts=["1385337600", bad, "1385337601"]).times(["ts"])
 
 
+@pytest.mark.parametrize("bad", ["1e400", "1e30", "nan"])
+def test_a_column_of_impossible_times(bad: str) -> None:
+    with pytest.raises(BadFile, match=r"line [23]: ts is"):
+        table(ts=["1e400" if bad == "1e400" else "5", bad, bad]).times(["ts"])
+
+
 def test_a_missing_column_names_what_is_there_and_what_is_wanted() -> None:
     with pytest.raises(BadFile, match="has the columns ts, cost, but none named price"):
         table(ts=[], cost=[]).column(["price"])

@@ -38,5 +38,11 @@ class Recording(Protocol):
     def total(self) -> int | None:
         """How many trades or bars it holds; None when it has no end."""
 
+    def left(self, seen: Mapping[Series, LastSeen]) -> int | None:
+        """How many trades or bars come after what was seen; None when it has no end."""
+
     def events(self, seen: Mapping[Series, LastSeen]) -> Iterator[Event]:
-        """Events after what was seen, ``received`` never falling, beginning at once (validation is done before)."""
+        """Events after what was seen, ``received`` never falling, beginning at once (validation is done before).
+
+        Bars that end with the last one that was seen come again.
+        """

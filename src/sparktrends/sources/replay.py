@@ -16,8 +16,11 @@ bars       ``symbol``, ``source``, ``interval``                optional; the int
 
 gzip, and a CSV inside a zip or jar, are read as they are. The whole file is held in memory.
 
-Law 3: `received` is the running maximum of the recorded time, per symbol, so no symbol makes another late. Every
-symbol has a heartbeat at each recorded minute; ``start`` when its first trade lies within a minute, because the
+Bars are played by their ends, whatever their order in the file. After a stop those that end with the last one that was
+published come again: of two bars for one key the later record counts, so nothing is counted twice.
+
+Law 3: `received` of a trade is the running maximum of the recorded time, per symbol, so no symbol makes another late.
+Every symbol has a heartbeat at each recorded minute; ``start`` when its first trade lies within a minute, because the
 minute's first part was perhaps not recorded; none in holes of more than a day; and ``closed`` ones past the grace
 after the end. Bars need no heartbeats: they are never late. The source becomes ``<name>~replay`` (law 9).
 """
@@ -86,8 +89,21 @@ class Replay:
         """Everything after what was seen. Raises BadFile when the log's series came from another file."""
         if self.bars:
             return self._bar_events(seen)
-        rows = {series: self._row(series, last) for series, last in seen.items() if last.id}
-        return self._trade_events(rows, {series: last.received for series, last in seen.items()})
+        # Before the first event is asked for: another version of the file is refused at once.
+        return self._trade_events(self._after(seen), {series: last.received for series, last in seen.items()})
+
+    def left(self, seen: Mapping[Series, LastSeen]) -> int:
+        """How many trades or bars come after what was seen. Raises BadFile as `events` does."""
+        return self._after(seen).height
+
+    def _after(self, seen: Mapping[Series, LastSeen]) -> pl.DataFrame:
+        if self.bars:
+            column, done = "received", {series: last.received for series, last in seen.items()}
+        else:
+            column, done = "row", {series: self._row(series, last) for series, last in seen.items() if last.id}
+        keys = self._frame.select("source", "symbol").iter_rows()
+        limits = pl.Series([done.get((source, symbol), -1) for source, symbol in keys], dtype=pl.Int64)
+        return self._frame.filter(self._frame[column] > limits)
 
     def _row(self, series: Series, last: LastSeen) -> int:
         file_id, _, row = last.id.rpartition("-")
@@ -99,15 +115,13 @@ class Replay:
         return int(row)
 
     def _bar_events(self, seen: Mapping[Series, LastSeen]) -> Iterator[ProviderBar]:
-        after = {series: last.received for series, last in seen.items()}
+        since = {series: last.received for series, last in seen.items()}
         for row in self._frame.iter_rows(named=True):
-            if row["received"] > after.get((row["source"], row["symbol"]), -1):
+            # Bars of several intervals end together, and a stop may lie between them; told again they change nothing.
+            if row["received"] >= since.get((row["source"], row["symbol"]), -1):
                 yield _bar(row)
 
-    def _trade_events(self, rows: Mapping[Series, int], arrived: Mapping[Series, int]) -> Iterator[Event]:
-        last = self._frame.select("source", "symbol", "row")
-        done = [rows.get((source, symbol), 0) for source, symbol in last.select("source", "symbol").iter_rows()]
-        frame = self._frame.filter(last["row"] > pl.Series(done, dtype=pl.UInt32))
+    def _trade_events(self, frame: pl.DataFrame, arrived: Mapping[Series, int]) -> Iterator[Event]:
         beats = _Beats({series: arrived[series] for series in self.series if series in arrived})
         prefix = f"{self.file_id}-"
         for chunk in frame.iter_slices(_CHUNK):
@@ -212,7 +226,10 @@ def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
 
 
 def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
-    """source, symbol, start, open to volume, interval, received: in the order of receipt. Each bar was made once."""
+    """source, symbol, start, open to volume, interval, length, received: by their ends, the shorter interval first.
+
+    Each bar was made once.
+    """
     frame = series.with_columns(
         start=table.times(("start", *_TIME)),
         **{name: table.decimals([name], positive=True) for name in _PRICES},
@@ -222,7 +239,7 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(interval=interval)
     # A word that is no interval of ours becomes 0 here, and `_bar` then names its line.
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
-    frame = frame.with_columns(received=pl.col("start") + length)
+    frame = frame.with_columns(length=length, received=pl.col("start") + length)
     for index, row in enumerate(frame.iter_rows(named=True)):
         # As the stream judges it: what it would refuse is refused here, before anything is published.
         if row["start"] % MINUTE:
@@ -232,7 +249,8 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
         except BadRecord as error:
             values = ", ".join(f"{name} {row[name]}" for name in (*_PRICES, "volume", "interval"))
             raise table.bad_row(index, error.reason, values) from error
-    return _in_order(frame, pl.col("received"))
+    # In whatever order they were written down: a bar is received when it ends. Of two for one key the last line counts.
+    return frame.sort("received", "length", maintain_order=True)
 
 
 def _in_order(frame: pl.DataFrame, time: pl.Expr) -> pl.DataFrame:

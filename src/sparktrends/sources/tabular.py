@@ -31,6 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100
 # A number below the bound is in units of which this many make a microsecond's worth: seconds, ms, µs, else ns.
 _UNITS = ((10**11, Decimal(10**6)), (10**14, Decimal(10**3)), (10**17, Decimal(1)), (10**30, Decimal("0.001")))
+_LARGEST = 1e29
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ class Table:
         if not numbers or not _NUMBER.fullmatch(numbers[0]) or _DAY.fullmatch(numbers[0]):
             return self._parsed(wanted[0], texts, _iso)
         # The median: one wrong cell must not change the unit of all others.
-        middle = Decimal(int(texts.cast(pl.Float64, strict=False).median() or 0))  # type: ignore[arg-type]
-        factor = next(factor for bound, factor in _UNITS if abs(middle) < bound)
+        values = texts.cast(pl.Float64, strict=False).fill_nan(None).clip(0, _LARGEST)
+        middle = Decimal(values.median() or 0)  # type: ignore[arg-type]
+        factor = next(factor for bound, factor in _UNITS if middle < bound)
         return self._parsed(wanted[0], texts, lambda text: _moment(text, factor))
 
     def _parsed(self, name: str, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
