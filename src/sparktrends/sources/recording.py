@@ -31,6 +31,10 @@ class Recording(Protocol):
         """Every series that it may yield."""
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences that a person should read before it is played."""
+
+    @property
     def bars(self) -> bool:
         """Whether it holds provider bars (else trades)."""
 

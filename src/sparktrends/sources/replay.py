@@ -16,6 +16,8 @@ bars       ``symbol``, ``source``, ``interval``                optional; the int
 
 gzip, and a CSV inside a zip or jar, are read as they are. The whole file is held in memory.
 
+Trades are played as they stand there: one far behind another of its symbol came late. Where the times of a symbol never
+rise, its newest trade stands first, and they are played from the last row to the first.
 Bars are played by their ends, whatever their order in the file. After a stop those that end with the last one that was
 published come again: of two bars for one key the later record counts, so nothing is counted twice.
 
@@ -29,7 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,7 +40,7 @@ import polars as pl
 from sparktrends.errors import BadFile, BadRecord
 from sparktrends.model import DAY, INTERVALS, MAX_NAME, MINUTE, Heartbeat, ProviderBar, Status, Trade, check_name
 from sparktrends.sources.recording import Event, LastSeen, Series
-from sparktrends.sources.tabular import Table, read_table
+from sparktrends.sources.tabular import ZERO, Table, read_table
 
 GRACE = 15 * MINUTE
 SUFFIX = "~replay"
@@ -54,7 +56,9 @@ _CHUNK = 50_000
 class Replay:
     """The recording in ``path``. ``source`` and ``symbol`` stand in where the file has no such column.
 
-    Raises BadFile: not readable, columns missing, or the first bad row with its line number and value.
+    ``latest`` (µs UTC) is the last time that a row may have, if there is one; rows more than ``grace`` (µs) behind one
+    before them are late. Raises BadFile: not readable, columns missing, or the first bad row with its line number and
+    value.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -68,17 +72,27 @@ class Replay:
     """
 
     def __init__(
-        self, path: Path, *, source: str | None = None, symbol: str | None = None, member: str | None = None
+        self,
+        path: Path,
+        *,
+        source: str | None = None,
+        symbol: str | None = None,
+        member: str | None = None,
+        latest: int | None = None,
+        grace: int = GRACE,
     ) -> None:
         table = read_table(path, member)
         self.path = path
         self.bars = all(name in table.names for name in _PRICES)
-        # Of the contents, not the file: the same table packed another way goes on where it stopped.
-        self.file_id = hashlib.sha256(table.content).hexdigest()[:12]
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
         if not table.height:
             raise BadFile(f"{path} holds no rows")
-        frame = _bars(table, names) if self.bars else _trades(table, names)
+        self._grace, self._latest = grace, latest
+        frame = _bars(table, names, latest) if self.bars else _trades(table, names, latest)
+        self.file_id = _file_id(table, frame)
+        self.remarks: tuple[str, ...] = () if self.bars else _lateness(table, frame, grace)
+        if not self.bars:
+            frame = frame.drop("line")
         found = frame.unique(["source", "symbol"], maintain_order=True)
         self.series: tuple[Series, ...] = tuple(zip(found["source"].to_list(), found["symbol"].to_list(), strict=True))
         self.total: int | None = frame.height
@@ -130,7 +144,7 @@ class Replay:
                 if received >= beats.due or (source, symbol) not in beats.started:
                     yield from beats.until(received, (source, symbol))
                 yield Trade(source, symbol, ts, Decimal(price), Decimal(size), f"{prefix}{row}", received)
-        yield from beats.ending(self.span[1])
+        yield from beats.ending(self.span[1], self._grace, self._latest)
 
 
 class _Beats:
@@ -155,12 +169,14 @@ class _Beats:
             status = Status.START if received % MINUTE else Status.OK
             yield Heartbeat(*series, received, status, received)
 
-    def ending(self, last: int) -> Iterator[Heartbeat]:
+    def ending(self, last: int, grace: int, latest: int | None) -> Iterator[Heartbeat]:
         end = last // MINUTE * MINUTE + MINUTE
         for ts in range(min(self.due, end), end, MINUTE):
             yield from self._all(ts, Status.OK)
         # One past the grace (law 3), so that the last minutes are settled; `closed` ones make no rows.
-        for ts in range(end, end + GRACE + MINUTE + 1, MINUTE):
+        past = end + grace + MINUTE
+        # Of a recording that ends now, the rest comes with a later run: what is in the future the stream refuses.
+        for ts in range(end, min(past, past if latest is None else latest) + 1, MINUTE):
             yield from self._all(ts, Status.CLOSED)
 
     def _all(self, ts: int, status: Status) -> Iterator[Heartbeat]:
@@ -207,11 +223,13 @@ def _series(table: Table, source: str, symbol: str) -> pl.DataFrame:
     return frame.with_columns(pl.col("source").replace(new))
 
 
-def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
-    """source, symbol, row, ts, received, price, size: in the order of receipt."""
+def _trades(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFrame:
+    """source, symbol, row, ts, received, price, size, line: in the order of receipt."""
+    times = table.times(_TIME)
+    _refuse_later(table, _TIME, "in the future", times, latest)
     frame = series.with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("row"),
-        ts=table.times(_TIME),
+        ts=times,
         # Filled in by `_in_order`; it stands here for the order of columns.
         received=pl.lit(0, pl.Int64),
         price=table.decimals(["price"], positive=True),
@@ -222,10 +240,10 @@ def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
         first = ids.select(pl.struct("source", "symbol", "id")).to_series().is_first_distinct()
         # Rows without an id are not repeats of each other.
         frame = frame.filter(first | (ids["id"] == ""))
-    return _in_order(frame, pl.col("ts"))
+    return _in_order(frame)
 
 
-def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
+def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFrame:
     """source, symbol, start, open to volume, interval, length, received: by their ends, the shorter interval first.
 
     Each bar was made once.
@@ -240,6 +258,7 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     # A word that is no interval of ours becomes 0 here, and `_bar` then names its line.
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
     frame = frame.with_columns(length=length, received=pl.col("start") + length)
+    _refuse_later(table, ("start", *_TIME), "of a bar that has not ended yet", frame["received"], latest)
     for index, row in enumerate(frame.iter_rows(named=True)):
         # As the stream judges it: what it would refuse is refused here, before anything is published.
         if row["start"] % MINUTE:
@@ -253,9 +272,44 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     return frame.sort("received", "length", maintain_order=True)
 
 
-def _in_order(frame: pl.DataFrame, time: pl.Expr) -> pl.DataFrame:
+def _refuse_later(table: Table, column: Sequence[str], what: str, times: pl.Series, latest: int | None) -> None:
+    """Raise BadFile for the first row later than ``latest``: the stream would refuse it, and after it everything."""
+    if latest is not None and (later := times > latest).any():
+        index = later.arg_max() or 0
+        raise table.bad_row(index, f"{column[0]} ({what})", table.column(column)[index])
+
+
+def _in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    series, row = ["source", "symbol"], pl.col("row")
+    step = pl.col("ts").diff()
+    # Exports often begin with the newest trade, within a second too. What rises somewhere was not written backwards.
+    turned = ((step.max() <= 0) & (step.min() < 0)).fill_null(False).over(series)
+    number = pl.when(turned).then(row.reverse().over(series)).otherwise(row)
+    frame = frame.with_columns(line=row, row=number).sort("row")
     # A stable sort keeps the rows of one symbol as they are: their running maximum never falls.
-    return frame.with_columns(received=time.cum_max().over("source", "symbol")).sort("received", maintain_order=True)
+    return frame.with_columns(received=pl.col("ts").cum_max().over(series)).sort("received", maintain_order=True)
+
+
+def _file_id(table: Table, frame: pl.DataFrame) -> str:
+    """Of the contents, not the file: the same table packed another way goes on where it stopped."""
+    found = hashlib.sha256(table.content)
+    # Rows that were turned round have other numbers than an earlier release gave them.
+    if "line" in frame.columns and (frame["line"] != frame["row"]).any():
+        found.update(b"newest first")
+    return found.hexdigest()[:12]
+
+
+def _lateness(table: Table, frame: pl.DataFrame, grace: int) -> tuple[str, ...]:
+    """A sentence on the trades that no bar will hold, if there are any."""
+    late = frame.filter((pl.col("received") - pl.col("ts") > grace) & ~pl.col("size").str.contains(ZERO))
+    if late.is_empty():
+        return ()
+    line = table.first_line + int(late["line"].min()) - 1  # type: ignore[arg-type]
+    behind = f"more than {grace / MINUTE:g} minutes behind a row before them"
+    return (
+        f"{table.path}: {late.height:,} of {frame.height:,} rows stand {behind}, the first in line {line:,}: "
+        "they are late and in no bar; sort the file by time if that is not how they came in",
+    )
 
 
 def _interval(table: Table, frame: pl.DataFrame) -> str:

@@ -24,6 +24,7 @@ class Simulated:
     """
 
     bars = False
+    remarks = ()
 
     def __init__(
         self,

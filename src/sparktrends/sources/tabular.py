@@ -21,7 +21,8 @@ from sparktrends.sources.decoding import number
 
 # [0-9], for \d takes the digits of every script, which the stream refuses.
 _PLAIN = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
-_ZERO = r"^[0.]*$"
+ZERO = r"^[0.]*$"
+"""A plain number that is 0."""
 # Spreadsheets write +1.5, .5 and 5. too.
 _ODD = re.compile(r"\+?(-?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE]\+?[0-9]+)?")
@@ -67,7 +68,7 @@ class Table:
         texts = self.column(wanted)
         fine = texts.str.contains(_PLAIN).fill_null(False)
         if positive:
-            fine &= ~texts.str.contains(_ZERO).fill_null(True)
+            fine &= ~texts.str.contains(ZERO).fill_null(True)
         return self._mend(wanted[0], texts, fine, lambda text: _decimal(text, positive))
 
     def times(self, wanted: Sequence[str]) -> pl.Series:

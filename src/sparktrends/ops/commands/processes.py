@@ -118,6 +118,8 @@ def ingest(context: Context, choice: Choice) -> None:
     where = endpoints(settings)
     feeders = choice.feeders(settings, feeding.sandbox_port(settings) if choice.sandbox else 0)
     tracks = tracks_of(settings, telemetry.system_clock, choice)
+    for words in (words for track in tracks for words in track.recording.remarks):
+        _log.warning("%s", words)
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
     home = Home.open(settings.home)
