@@ -11,14 +11,16 @@ import pytest
 from click.testing import CliRunner
 
 from sparktrends import sources
-from sparktrends.errors import BadSetting
+from sparktrends.errors import BadFile, BadSetting
+from sparktrends.model import SECOND
 from sparktrends.ops.cli import main
-from sparktrends.ops.commands.sources import Choice, daily_arguments, tracks_of
+from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, tracks_of
 from sparktrends.ops.feeding import DEFAULTS, feeder, source_of, split
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 
 CANARY = "tiger-canary-1"
+NOW = 1_385_337_600 * SECOND
 CALLS = Path(sources.__file__).parent / "config" / "yahoo.json"
 
 
@@ -118,7 +120,7 @@ def file_of_trades(path: Path) -> Path:
 
 
 def series_of(source: str, symbols: str = "", beside: Sequence[str] = ()) -> tuple[str, str]:
-    (track, *_) = tracks_of(settings(), lambda: 0, Choice((source, *beside), symbols))
+    (track, *_) = tracks_of(settings(), lambda: NOW, Choice((source, *beside), symbols))
     (found,) = track.recording.series
     return found
 
@@ -138,6 +140,25 @@ def test_a_file_may_have_an_equals_sign_in_its_name_and_a_tilde_behind_one(
     monkeypatch.setenv("HOME", str(tmp_path))
     file_of_trades(tmp_path / "week.csv")
     assert series_of("mine=~/week.csv")[0] == "mine~replay"
+
+
+def test_a_file_with_a_row_of_the_future_is_refused_by_the_limit_that_holds(tmp_path: Path) -> None:
+    file = tmp_path / "week.csv"
+    file.write_text("ts,price,size\n1385337600,1,2\n1385337660,1,2\n1385337661,1,2\n")
+    choice = Choice((str(file),))
+    with pytest.raises(BadFile, match=r"line 4: ts \(in the future\) is '1385337661'; nothing was published"):
+        require_usable(settings(), lambda: NOW, choice)
+    assert require_usable(settings({"limits": {"future": 61}}), lambda: NOW, choice) == []
+
+
+def test_rows_that_are_late_are_told_before_anything_is_started(tmp_path: Path) -> None:
+    file = tmp_path / "week.csv"
+    file.write_text("ts,price,size\n100,1,2\n2000,1,2\n1099,1,2\n1100,1,2\n")
+    choice = Choice((str(file),))
+    (words,) = require_usable(settings(), lambda: NOW, choice)
+    late = "1 of 4 rows stand more than 15 minutes behind a row before them, the first in line 4"
+    assert words.startswith(f"{file}: {late}")
+    assert require_usable(settings({"limits": {"grace": 901}}), lambda: NOW, choice) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from sparktrends.errors import BadSetting
 from sparktrends.ops.cli import main
+from sparktrends.ops.commands.running import _aside
 from sparktrends.ops.commands.sources import DEMO, Choice, ending
 from sparktrends.ops.settings import load
 from sparktrends.ops.status import Status
@@ -36,6 +37,12 @@ def test_the_summary_has_counts_and_rates_of_this_run() -> None:
         "trades_per_s": 300.0,
     }
     assert rates_of(last, last, 0.0)["trades_per_s"] == 0.0
+
+
+def test_the_summary_says_what_is_in_no_bar() -> None:
+    assert _aside(Status(trades=5)) == ""
+    assert _aside(Status(late=1_200)) == "1,200 trades came too late for their bars (market.late_trades)."
+    assert _aside(Status(late=1, quarantined=2)).endswith(", 2 records could not be used (market.quarantine).")
 
 
 def test_env_is_one_document_or_lines_that_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 from collections import Counter
 from decimal import Decimal
@@ -14,8 +15,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparktrends.bars import Limits, judge
+from sparktrends.bus.codec import encode
 from sparktrends.errors import BadFile
-from sparktrends.model import DAY, HOUR, MINUTE, SECOND, Heartbeat, ProviderBar, Status, Trade, is_replayed
+from sparktrends.model import (
+    DAY,
+    HOUR,
+    INTERVALS,
+    MINUTE,
+    SECOND,
+    Coordinates,
+    Heartbeat,
+    LateTrade,
+    ProviderBar,
+    Quarantined,
+    Status,
+    Trade,
+    is_replayed,
+)
 from sparktrends.sources.recording import Event, LastSeen, Series
 from sparktrends.sources.replay import GRACE, Replay
 
@@ -160,6 +177,99 @@ def test_one_symbol_after_the_other_makes_neither_late(tmp_path: Path) -> None:
     assert [t.symbol for t in found][:4] == ["A", "B", "A", "B"]
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows=rows_strategy, newest_first=st.sets(st.sampled_from("ABC")), cut=st.floats(0, 1))
+def test_a_symbol_that_begins_with_its_newest_trade_is_played_from_its_last_row(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], newest_first: set[str], cut: float
+) -> None:
+    rows = sorted(rows)
+    # Each symbol keeps its places in the file; only what stands there is turned.
+    turned = {s: iter([row for row in rows if row[1] == s][:: -1 if s in newest_first else 1]) for s in "ABC"}
+    recording = Replay(write(tmp_path_factory.mktemp("r") / "x.csv", [next(turned[symbol]) for _, symbol in rows]))
+    events = list(recording.events({}))
+    assert all(t.received == t.ts for t in trades(events))
+    assert recording.remarks == ()
+    done = events[: int(cut * len(events))]
+    assert list(recording.events(seen_in(done))) == events[len(done) :]
+
+
+def test_of_trades_at_one_time_the_last_row_is_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("ts,price,size\n9,5,1\n9,4,1\n7,3,1\n7,2,1\n")
+    recording = Replay(path)
+    found = trades(list(recording.events({})))
+    assert [(t.ts // SECOND, int(t.price)) for t in found] == [(7, 2), (7, 3), (9, 4), (9, 5)]
+    assert [t.id for t in found] == [f"{recording.file_id}-{i}" for i in (1, 2, 3, 4)]
+
+
+def test_trades_of_one_moment_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("ts,price,size\n7,2,1\n7,3,1\n")
+    assert [int(t.price) for t in trades(list(Replay(path).events({})))] == [2, 3]
+
+
+def test_turned_rows_never_go_on_by_the_numbers_of_an_earlier_release(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", [(T0 + 5, "A"), (T0, "A")])
+    before = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    with pytest.raises(BadFile, match="another version"):
+        Replay(path).events({("x~replay", "A"): LastSeen(f"{before}-1", "", T0)})
+
+
+def test_what_is_in_no_order_keeps_it_and_says_how_many_rows_are_late(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    # The third is late by what stands before it, the fourth just not, the fifth is a price update, which never is.
+    path.write_text("ts,price,size\n0,1,1\n5000,2,1\n4099,3,1\n4100,4,1\n1,5,0\n2,6,1\n")
+    recording = Replay(path)
+    assert [int(t.price) for t in trades(list(recording.events({})))] == [1, 2, 3, 4, 5, 6]
+    assert recording.remarks == (
+        f"{path}: 2 of 6 rows stand more than 15 minutes behind a row before them, the first in line 4: "
+        "they are late and in no bar; sort the file by time if that is not how they came in",
+    )
+    assert Replay(path, grace=2 * HOUR).remarks == ()
+
+
+def test_a_recording_ends_past_the_grace_that_holds_but_not_in_the_future(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", [(T0, "A")])
+    assert beats(list(Replay(path, grace=2 * HOUR).events({})))[-1].ts == T0 + 2 * MINUTE + 2 * HOUR
+    first = list(Replay(path, latest=T0 + 5 * MINUTE).events({}))
+    assert beats(first)[-1].ts == T0 + 5 * MINUTE
+    # A later run closes it.
+    later = beats(list(Replay(path, latest=T0 + HOUR).events(seen_in(first))))
+    assert later[-1].ts == T0 + 2 * MINUTE + GRACE
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ts,price,size\n5,1,1\n66,1,1\n65,1,1\n4000000000,1,1\n", "line 3: ts (in the future) is '66'"),
+        (
+            "start,open,high,low,close,volume,interval\n0,1,2,1,2,5,1m\n60,1,2,1,2,5,1m\n",
+            "line 3: start (of a bar that has not ended yet) is '60'",
+        ),
+    ],
+)
+def test_a_row_of_the_future_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(BadFile) as caught:
+        Replay(path, latest=65 * SECOND)
+    assert says in str(caught.value)
+    assert Replay(path).total
+
+
+def test_whatever_a_file_may_hold_is_judged_to_be_good(tmp_path: Path) -> None:
+    limits, now = Limits(), T0 + DAY
+    latest = now + limits.future
+    rows = [(latest, "A"), (T0, "A"), (now, "A"), (latest, "B"), (T0, "B")]
+    path = write(tmp_path / "x.csv", rows)
+    judged = [
+        judge(encode(e)[2], Coordinates("raw.trades", 0, 0, now), limits)
+        for e in Replay(path, latest=latest).events({})
+    ]
+    assert not any(isinstance(one, Quarantined) for one in judged)
+    assert sum(isinstance(one, LateTrade) for one in judged) == 1
+
+
 def test_a_hole_of_more_than_a_day_has_no_heartbeats(tmp_path: Path) -> None:
     rows = [(T0, "A"), (T0 + 2 * DAY, "A"), (T0 + 2 * DAY + 5 * MINUTE, "A")]
     ok = [b.ts for b in beats(list(Replay(write(tmp_path / "x.csv", rows)).events({}))) if b.status is Status.OK]
@@ -208,14 +318,49 @@ def test_another_version_of_the_file_is_not_mixed_in(tmp_path: Path) -> None:
         new.events(seen)
 
 
-def test_bars_go_on_after_the_last_that_was_seen(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text("start,open,high,low,close,volume\n" + "".join(f"{i * 60},1,2,1,2,5\n" for i in range(10)))
-    recording = Replay(path)
+def bars(path: Path, rows: list[tuple[str, str, int]]) -> Path:
+    """Bars of the given symbol, interval and start in minutes; the volume is the row's number."""
+    lines = [f"{symbol},{interval},{start * 60},1,2,1,2,{i}" for i, (symbol, interval, start) in enumerate(rows)]
+    path.write_text("\n".join(["symbol,interval,start,open,high,low,close,volume", *lines, ""]))
+    return path
+
+
+FIVE = [("A", "1m", i) for i in range(10)] + [("A", "5m", 0), ("A", "5m", 5), ("B", "1m", 4), ("B", "5m", 0)]
+
+
+@pytest.mark.parametrize("rows", [FIVE, FIVE[::-1], [("A", "1m", i) for i in range(10)][::-1], FIVE[::2] + FIVE[1::2]])
+def test_bars_in_any_order_are_all_there_wherever_the_run_stops(
+    tmp_path: Path, rows: list[tuple[str, str, int]]
+) -> None:
+    recording = Replay(bars(tmp_path / "x.csv", rows))
+    events = [e for e in recording.events({}) if isinstance(e, ProviderBar)]
+    assert len(events) == len(rows)
+    assert [e.received for e in events] == sorted(e.start + INTERVALS[e.interval] for e in events)
+    for cut in range(len(events) + 1):
+        seen = seen_in(list(events[:cut]))
+        after = list(recording.events(seen))
+        # What ends with the last of its series comes again; nothing else does, and nothing is left out.
+        again = [e for e in events[:cut] if e.received == seen[e.source, e.symbol].received]
+        assert after == [e for e in events if e in again or e in events[cut:]]
+        assert recording.left(seen) <= len(after)
+    assert recording.left(seen_in(list(events))) == 0
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_bars_of_series_that_stopped_at_different_places_are_all_there(tmp_path: Path, way: int) -> None:
+    recording = Replay(bars(tmp_path / "x.csv", FIVE[::way]))
     events = list(recording.events({}))
-    assert len(events) == 10
-    for cut in range(11):
-        assert list(recording.events(seen_in(events[:cut]))) == events[cut:]
+    own = {name: [e for e in events if e.symbol == name] for name in "AB"}
+    for a in range(len(own["A"]) + 1):
+        for b in range(len(own["B"]) + 1):
+            done = own["A"][:a] + own["B"][:b]
+            after = list(recording.events(seen_in(done)))
+            assert {id(e) for e in events} == {id(e) for e in events if e in done or e in after}
+
+
+def test_of_two_bars_for_one_key_the_last_line_counts(tmp_path: Path) -> None:
+    events = list(Replay(bars(tmp_path / "x.csv", [("A", "1m", 5), ("A", "1m", 4), ("A", "1m", 5)])).events({}))
+    assert [int(e.volume) for e in events if isinstance(e, ProviderBar)] == [1, 0, 2]
 
 
 @pytest.mark.parametrize(

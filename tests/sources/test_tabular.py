@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparktrends.bars import Limits, judge
+from sparktrends.bus.codec import encode_trade
 from sparktrends.errors import BadFile, NotFound
+from sparktrends.model import Coordinates, Quarantined, Trade
 from sparktrends.sources.tabular import Table, read_table
 
 
@@ -23,13 +26,41 @@ def table(**columns: list[str]) -> Table:
     return Table(Path("t.csv"), frame, {name: name for name in columns}, b"", 2)
 
 
-@pytest.mark.parametrize("text", ["0", "1.50", "007", "0.000000000000000001", "99999999999999999999", "+1.5", "1e-7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "0",
+            "1.50",
+            "007",
+            "0.000000000000000001",
+            "99999999999999999999",
+            "+1.5",
+            "1e-7",
+            ".5",
+            "5.",
+            "-0",
+            "0e-99",
+        ),
+        *("1.5000000000000000000000", "12345678901234567890.123456789012345678", "1E+19", "100e-20"),
+    ],
+)
 def test_digits_stay_as_they_are(text: str) -> None:
     assert Decimal(table(size=["1", text]).decimals(["size"], positive=False)[1]) == Decimal(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["-1", "", "x", "1,5", "NaN", "inf", "1e20", "1e-19", "0.0000000000000000001", "1 000", None]
+    "text",
+    [
+        *("-1", "", "x", "1,5", "NaN", "inf", "1e20", "1e-19", "0.0000000000000000001", "1 000", None, ".", "e5"),
+        *("1_000", "１２", "٣", "+-1", "--1", "1e99999999", "100000000000000000000", "1e-99999999"),
+        # More digits than Python's decimal context has: rounded, they look as if they fitted.
+        *(
+            "1234567890.1234567890123456789",
+            "99999999999999999999.9999999999999999999",
+            "0.12345678901234567890123456789",
+        ),
+    ],
 )
 def test_a_bad_number_is_named_with_its_line(text: str | None) -> None:
     with pytest.raises(BadFile, match=r"line 4: size is"):
@@ -40,6 +71,31 @@ def test_a_bad_number_is_named_with_its_line(text: str | None) -> None:
 def test_a_price_of_zero_is_bad(text: str) -> None:
     with pytest.raises(BadFile, match="line 2: price"):
         table(price=[text]).decimals(["price"], positive=True)
+
+
+def digits(least: int, most: int) -> st.SearchStrategy[str]:
+    return st.integers(least, most).flatmap(lambda many: st.text("0123456789", min_size=many, max_size=many))
+
+
+_NUMBERS = st.one_of(
+    # About where the limits lie: a number of more than 28 digits is rounded by Python's decimal context.
+    st.tuples(digits(10, 21), st.just("."), digits(17, 20)).map("".join),
+    st.tuples(digits(0, 25), st.just("."), digits(0, 25), st.sampled_from(["e-9", "E5", "e+19"])).map("".join),
+    st.text("0123456789.eE+-_ １٣,", max_size=20),
+    st.decimals(allow_nan=False).map(str),
+)
+
+
+@given(_NUMBERS, st.booleans())
+def test_what_a_file_may_hold_the_judge_accepts_with_every_digit(text: str, positive: bool) -> None:
+    try:
+        (found,) = table(price=[text]).decimals(["price"], positive=positive)
+    except BadFile:
+        return
+    assert Decimal(found) == Decimal(text)
+    price, size = (Decimal(found), Decimal(1)) if positive else (Decimal(1), Decimal(found))
+    value = encode_trade(Trade("x~replay", "A", 5, price, size, received=5))
+    assert not isinstance(judge(value, Coordinates("raw.trades", 0, 0, 5), Limits()), Quarantined)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +133,18 @@ def test_iso_times_are_exact(moment: datetime) -> None:
     assert table(ts=[moment.isoformat()]).times(["ts"]).to_list() == [expected]
 
 
-@pytest.mark.parametrize("bad", ["", "soon", "99999999999999", "-5", "nan", "1e400"])
+@pytest.mark.parametrize(
+    "bad", ["", "soon", "99999999999999", "-5", "nan", "1e400", "1e99999999", "1_385_337_600", "１３８５３３７６００"]
+)
 def test_one_bad_time_among_good_ones(bad: str) -> None:
     with pytest.raises(BadFile, match="line 3: ts is"):
         table(ts=["1385337600", bad, "1385337601"]).times(["ts"])
+
+
+@pytest.mark.parametrize("bad", ["1e400", "1e30", "nan"])
+def test_a_column_of_impossible_times(bad: str) -> None:
+    with pytest.raises(BadFile, match=r"line [23]: ts is"):
+        table(ts=["1e400" if bad == "1e400" else "5", bad, bad]).times(["ts"])
 
 
 def test_a_missing_column_names_what_is_there_and_what_is_wanted() -> None:

@@ -123,7 +123,8 @@ class _Lane:
 class Playback:
     """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second.
 
-    ``places`` says where a series stood that the log does not hold any more.
+    ``places`` says where a series stood that the log does not hold any more; ``say`` is told once, before the first
+    event, which recordings have nothing left, and which bars are passed over.
     """
 
     tracks: Sequence[Track]
@@ -131,6 +132,7 @@ class Playback:
     clock: Clock
     stop: threading.Event
     report: Callable[[Progress], None] = lambda _: None
+    say: Callable[[Sequence[str]], None] = lambda _: None
     sleep: Callable[[float], object] | None = None
     places: Places = field(default_factory=Places)
     _stood: dict[Series, LastSeen] = field(default_factory=dict)
@@ -144,6 +146,7 @@ class Playback:
         seen = self._look_up(reader)
         began = self.clock()
         self._lanes = [_lane(track, seen) for track in self.tracks]
+        self.say([words for lane in self._lanes if (words := _passed_over(lane))])
         for lane in self._lanes:
             lane.begin(began)
         self._reported = (began, 0)
@@ -221,3 +224,17 @@ def _lane(track: Track, seen: Seen) -> _Lane:
     sources = tuple(dict.fromkeys(source for source, _ in recording.series))
     # A copy: the events may look again at what was seen, while places move on.
     return _Lane(track, recording.events(own), sources, places=dict(own))
+
+
+def _passed_over(lane: _Lane) -> str:
+    """What a person should know of a recording that does not begin at its beginning; empty when there is nothing."""
+    recording, name = lane.track.recording, ", ".join(lane.sources)
+    left, total = recording.left(lane.places), recording.total
+    if left is None or total is None or left == total:
+        return ""
+    if not recording.bars:
+        return "" if left else f"{name}: nothing is left to publish, all {total:,} trades were published before"
+    words = f"{left:,} of {total:,} bars are left" if left else f"nothing of {total:,} bars is left"
+    # Trades of another version are refused; bars have no ids that would tell it.
+    why = "what ends no later than the last that was published counts as published"
+    return f"{name}: {words} to publish: {why}; another version of the file needs another name, --source NAME=FILE"

@@ -31,6 +31,10 @@ class Recording(Protocol):
         """Every series that it may yield."""
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences that a person should read before it is played."""
+
+    @property
     def bars(self) -> bool:
         """Whether it holds provider bars (else trades)."""
 
@@ -38,5 +42,11 @@ class Recording(Protocol):
     def total(self) -> int | None:
         """How many trades or bars it holds; None when it has no end."""
 
+    def left(self, seen: Mapping[Series, LastSeen]) -> int | None:
+        """How many trades or bars come after what was seen; None when it has no end."""
+
     def events(self, seen: Mapping[Series, LastSeen]) -> Iterator[Event]:
-        """Events after what was seen, ``received`` never falling, beginning at once (validation is done before)."""
+        """Events after what was seen, ``received`` never falling, beginning at once (validation is done before).
+
+        Bars that end with the last one that was seen come again.
+        """

@@ -16,8 +16,13 @@ bars       ``symbol``, ``source``, ``interval``                optional; the int
 
 gzip, and a CSV inside a zip or jar, are read as they are. The whole file is held in memory.
 
-Law 3: `received` is the running maximum of the recorded time, per symbol, so no symbol makes another late. Every
-symbol has a heartbeat at each recorded minute; ``start`` when its first trade lies within a minute, because the
+Trades are played as they stand there: one far behind another of its symbol came late. Where the times of a symbol never
+rise, its newest trade stands first, and they are played from the last row to the first.
+Bars are played by their ends, whatever their order in the file. After a stop those that end with the last one that was
+published come again: of two bars for one key the later record counts, so nothing is counted twice.
+
+Law 3: `received` of a trade is the running maximum of the recorded time, per symbol, so no symbol makes another late.
+Every symbol has a heartbeat at each recorded minute; ``start`` when its first trade lies within a minute, because the
 minute's first part was perhaps not recorded; none in holes of more than a day; and ``closed`` ones past the grace
 after the end. Bars need no heartbeats: they are never late. The source becomes ``<name>~replay`` (law 9).
 """
@@ -26,7 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -35,7 +40,7 @@ import polars as pl
 from sparktrends.errors import BadFile, BadRecord
 from sparktrends.model import DAY, INTERVALS, MAX_NAME, MINUTE, Heartbeat, ProviderBar, Status, Trade, check_name
 from sparktrends.sources.recording import Event, LastSeen, Series
-from sparktrends.sources.tabular import Table, read_table
+from sparktrends.sources.tabular import ZERO, Table, read_table
 
 GRACE = 15 * MINUTE
 SUFFIX = "~replay"
@@ -51,7 +56,9 @@ _CHUNK = 50_000
 class Replay:
     """The recording in ``path``. ``source`` and ``symbol`` stand in where the file has no such column.
 
-    Raises BadFile: not readable, columns missing, or the first bad row with its line number and value.
+    ``latest`` (µs UTC) is the last time that a row may have, if there is one; rows more than ``grace`` (µs) behind one
+    before them are late. Raises BadFile: not readable, columns missing, or the first bad row with its line number and
+    value.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,17 +72,27 @@ class Replay:
     """
 
     def __init__(
-        self, path: Path, *, source: str | None = None, symbol: str | None = None, member: str | None = None
+        self,
+        path: Path,
+        *,
+        source: str | None = None,
+        symbol: str | None = None,
+        member: str | None = None,
+        latest: int | None = None,
+        grace: int = GRACE,
     ) -> None:
         table = read_table(path, member)
         self.path = path
         self.bars = all(name in table.names for name in _PRICES)
-        # Of the contents, not the file: the same table packed another way goes on where it stopped.
-        self.file_id = hashlib.sha256(table.content).hexdigest()[:12]
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
         if not table.height:
             raise BadFile(f"{path} holds no rows")
-        frame = _bars(table, names) if self.bars else _trades(table, names)
+        self._grace, self._latest = grace, latest
+        frame = _bars(table, names, latest) if self.bars else _trades(table, names, latest)
+        self.file_id = _file_id(table, frame)
+        self.remarks: tuple[str, ...] = () if self.bars else _lateness(table, frame, grace)
+        if not self.bars:
+            frame = frame.drop("line")
         found = frame.unique(["source", "symbol"], maintain_order=True)
         self.series: tuple[Series, ...] = tuple(zip(found["source"].to_list(), found["symbol"].to_list(), strict=True))
         self.total: int | None = frame.height
@@ -86,8 +103,21 @@ class Replay:
         """Everything after what was seen. Raises BadFile when the log's series came from another file."""
         if self.bars:
             return self._bar_events(seen)
-        rows = {series: self._row(series, last) for series, last in seen.items() if last.id}
-        return self._trade_events(rows, {series: last.received for series, last in seen.items()})
+        # Before the first event is asked for: another version of the file is refused at once.
+        return self._trade_events(self._after(seen), {series: last.received for series, last in seen.items()})
+
+    def left(self, seen: Mapping[Series, LastSeen]) -> int:
+        """How many trades or bars come after what was seen. Raises BadFile as `events` does."""
+        return self._after(seen).height
+
+    def _after(self, seen: Mapping[Series, LastSeen]) -> pl.DataFrame:
+        if self.bars:
+            column, done = "received", {series: last.received for series, last in seen.items()}
+        else:
+            column, done = "row", {series: self._row(series, last) for series, last in seen.items() if last.id}
+        keys = self._frame.select("source", "symbol").iter_rows()
+        limits = pl.Series([done.get((source, symbol), -1) for source, symbol in keys], dtype=pl.Int64)
+        return self._frame.filter(self._frame[column] > limits)
 
     def _row(self, series: Series, last: LastSeen) -> int:
         file_id, _, row = last.id.rpartition("-")
@@ -99,15 +129,13 @@ class Replay:
         return int(row)
 
     def _bar_events(self, seen: Mapping[Series, LastSeen]) -> Iterator[ProviderBar]:
-        after = {series: last.received for series, last in seen.items()}
+        since = {series: last.received for series, last in seen.items()}
         for row in self._frame.iter_rows(named=True):
-            if row["received"] > after.get((row["source"], row["symbol"]), -1):
+            # Bars of several intervals end together, and a stop may lie between them; told again they change nothing.
+            if row["received"] >= since.get((row["source"], row["symbol"]), -1):
                 yield _bar(row)
 
-    def _trade_events(self, rows: Mapping[Series, int], arrived: Mapping[Series, int]) -> Iterator[Event]:
-        last = self._frame.select("source", "symbol", "row")
-        done = [rows.get((source, symbol), 0) for source, symbol in last.select("source", "symbol").iter_rows()]
-        frame = self._frame.filter(last["row"] > pl.Series(done, dtype=pl.UInt32))
+    def _trade_events(self, frame: pl.DataFrame, arrived: Mapping[Series, int]) -> Iterator[Event]:
         beats = _Beats({series: arrived[series] for series in self.series if series in arrived})
         prefix = f"{self.file_id}-"
         for chunk in frame.iter_slices(_CHUNK):
@@ -116,7 +144,7 @@ class Replay:
                 if received >= beats.due or (source, symbol) not in beats.started:
                     yield from beats.until(received, (source, symbol))
                 yield Trade(source, symbol, ts, Decimal(price), Decimal(size), f"{prefix}{row}", received)
-        yield from beats.ending(self.span[1])
+        yield from beats.ending(self.span[1], self._grace, self._latest)
 
 
 class _Beats:
@@ -141,12 +169,14 @@ class _Beats:
             status = Status.START if received % MINUTE else Status.OK
             yield Heartbeat(*series, received, status, received)
 
-    def ending(self, last: int) -> Iterator[Heartbeat]:
+    def ending(self, last: int, grace: int, latest: int | None) -> Iterator[Heartbeat]:
         end = last // MINUTE * MINUTE + MINUTE
         for ts in range(min(self.due, end), end, MINUTE):
             yield from self._all(ts, Status.OK)
         # One past the grace (law 3), so that the last minutes are settled; `closed` ones make no rows.
-        for ts in range(end, end + GRACE + MINUTE + 1, MINUTE):
+        past = end + grace + MINUTE
+        # Of a recording that ends now, the rest comes with a later run: what is in the future the stream refuses.
+        for ts in range(end, min(past, past if latest is None else latest) + 1, MINUTE):
             yield from self._all(ts, Status.CLOSED)
 
     def _all(self, ts: int, status: Status) -> Iterator[Heartbeat]:
@@ -193,11 +223,13 @@ def _series(table: Table, source: str, symbol: str) -> pl.DataFrame:
     return frame.with_columns(pl.col("source").replace(new))
 
 
-def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
-    """source, symbol, row, ts, received, price, size: in the order of receipt."""
+def _trades(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFrame:
+    """source, symbol, row, ts, received, price, size, line: in the order of receipt."""
+    times = table.times(_TIME)
+    _refuse_later(table, _TIME, "in the future", times, latest)
     frame = series.with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("row"),
-        ts=table.times(_TIME),
+        ts=times,
         # Filled in by `_in_order`; it stands here for the order of columns.
         received=pl.lit(0, pl.Int64),
         price=table.decimals(["price"], positive=True),
@@ -208,11 +240,14 @@ def _trades(table: Table, series: pl.DataFrame) -> pl.DataFrame:
         first = ids.select(pl.struct("source", "symbol", "id")).to_series().is_first_distinct()
         # Rows without an id are not repeats of each other.
         frame = frame.filter(first | (ids["id"] == ""))
-    return _in_order(frame, pl.col("ts"))
+    return _in_order(frame)
 
 
-def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
-    """source, symbol, start, open to volume, interval, received: in the order of receipt. Each bar was made once."""
+def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFrame:
+    """source, symbol, start, open to volume, interval, length, received: by their ends, the shorter interval first.
+
+    Each bar was made once.
+    """
     frame = series.with_columns(
         start=table.times(("start", *_TIME)),
         **{name: table.decimals([name], positive=True) for name in _PRICES},
@@ -222,7 +257,8 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(interval=interval)
     # A word that is no interval of ours becomes 0 here, and `_bar` then names its line.
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
-    frame = frame.with_columns(received=pl.col("start") + length)
+    frame = frame.with_columns(length=length, received=pl.col("start") + length)
+    _refuse_later(table, ("start", *_TIME), "of a bar that has not ended yet", frame["received"], latest)
     for index, row in enumerate(frame.iter_rows(named=True)):
         # As the stream judges it: what it would refuse is refused here, before anything is published.
         if row["start"] % MINUTE:
@@ -232,12 +268,48 @@ def _bars(table: Table, series: pl.DataFrame) -> pl.DataFrame:
         except BadRecord as error:
             values = ", ".join(f"{name} {row[name]}" for name in (*_PRICES, "volume", "interval"))
             raise table.bad_row(index, error.reason, values) from error
-    return _in_order(frame, pl.col("received"))
+    # In whatever order they were written down: a bar is received when it ends. Of two for one key the last line counts.
+    return frame.sort("received", "length", maintain_order=True)
 
 
-def _in_order(frame: pl.DataFrame, time: pl.Expr) -> pl.DataFrame:
+def _refuse_later(table: Table, column: Sequence[str], what: str, times: pl.Series, latest: int | None) -> None:
+    """Raise BadFile for the first row later than ``latest``: the stream would refuse it, and after it everything."""
+    if latest is not None and (later := times > latest).any():
+        index = later.arg_max() or 0
+        raise table.bad_row(index, f"{column[0]} ({what})", table.column(column)[index])
+
+
+def _in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    series, row = ["source", "symbol"], pl.col("row")
+    step = pl.col("ts").diff()
+    # Exports often begin with the newest trade, within a second too. What rises somewhere was not written backwards.
+    turned = ((step.max() <= 0) & (step.min() < 0)).fill_null(False).over(series)
+    number = pl.when(turned).then(row.reverse().over(series)).otherwise(row)
+    frame = frame.with_columns(line=row, row=number).sort("row")
     # A stable sort keeps the rows of one symbol as they are: their running maximum never falls.
-    return frame.with_columns(received=time.cum_max().over("source", "symbol")).sort("received", maintain_order=True)
+    return frame.with_columns(received=pl.col("ts").cum_max().over(series)).sort("received", maintain_order=True)
+
+
+def _file_id(table: Table, frame: pl.DataFrame) -> str:
+    """Of the contents, not the file: the same table packed another way goes on where it stopped."""
+    found = hashlib.sha256(table.content)
+    # Rows that were turned round have other numbers than an earlier release gave them.
+    if "line" in frame.columns and (frame["line"] != frame["row"]).any():
+        found.update(b"newest first")
+    return found.hexdigest()[:12]
+
+
+def _lateness(table: Table, frame: pl.DataFrame, grace: int) -> tuple[str, ...]:
+    """A sentence on the trades that no bar will hold, if there are any."""
+    late = frame.filter((pl.col("received") - pl.col("ts") > grace) & ~pl.col("size").str.contains(ZERO))
+    if late.is_empty():
+        return ()
+    line = table.first_line + int(late["line"].min()) - 1  # type: ignore[arg-type]
+    behind = f"more than {grace / MINUTE:g} minutes behind a row before them"
+    return (
+        f"{table.path}: {late.height:,} of {frame.height:,} rows stand {behind}, the first in line {line:,}: "
+        "they are late and in no bar; sort the file by time if that is not how they came in",
+    )
 
 
 def _interval(table: Table, frame: pl.DataFrame) -> str:

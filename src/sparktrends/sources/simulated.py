@@ -24,6 +24,7 @@ class Simulated:
     """
 
     bars = False
+    remarks = ()
 
     def __init__(
         self,
@@ -45,6 +46,9 @@ class Simulated:
     def series(self) -> tuple[Series, ...]:
         """One per simulated symbol."""
         return tuple((SOURCE, symbol) for symbol in self.market.symbols)
+
+    def left(self, _seen: Mapping[Series, LastSeen]) -> None:
+        """It has no end."""
 
     def events(self, seen: Mapping[Series, LastSeen]) -> Iterator[Event]:
         """Trades and heartbeats, going on after what was seen; endless unless ``until`` was given."""

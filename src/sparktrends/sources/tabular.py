@@ -11,23 +11,28 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 
-from sparktrends.errors import BadFile, NotFound
+from sparktrends.errors import BadFile, BadRecord, NotFound
+from sparktrends.sources.decoding import number
 
-_PLAIN = r"^\d{1,20}(\.\d{1,18})?$"
-_ZERO = r"^[0.]*$"
-_WHOLE = r"^\d{1,19}$"
-_NUMBER = re.compile(r"\d+(\.\d*)?([eE]\+?\d+)?")
-_DAY = re.compile(r"(19|20)\d{6}")
+# [0-9], for \d takes the digits of every script, which the stream refuses.
+_PLAIN = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
+ZERO = r"^[0.]*$"
+"""A plain number that is 0."""
+# Spreadsheets write +1.5, .5 and 5. too.
+_ODD = re.compile(r"\+?(-?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE]\+?[0-9]+)?")
+_DAY = re.compile(r"(19|20)[0-9]{6}")
 _NO_TEXT = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Duration, pl.Object)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100
 # A number below the bound is in units of which this many make a microsecond's worth: seconds, ms, µs, else ns.
 _UNITS = ((10**11, Decimal(10**6)), (10**14, Decimal(10**3)), (10**17, Decimal(1)), (10**30, Decimal("0.001")))
+_LARGEST = 1e29
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Table:
         texts = self.column(wanted)
         fine = texts.str.contains(_PLAIN).fill_null(False)
         if positive:
-            fine &= ~texts.str.contains(_ZERO).fill_null(True)
+            fine &= ~texts.str.contains(ZERO).fill_null(True)
         return self._mend(wanted[0], texts, fine, lambda text: _decimal(text, positive))
 
     def times(self, wanted: Sequence[str]) -> pl.Series:
@@ -74,16 +79,17 @@ class Table:
         if not numbers or not _NUMBER.fullmatch(numbers[0]) or _DAY.fullmatch(numbers[0]):
             return self._parsed(wanted[0], texts, _iso)
         # The median: one wrong cell must not change the unit of all others.
-        middle = Decimal(int(texts.cast(pl.Float64, strict=False).median() or 0))  # type: ignore[arg-type]
-        factor = next(factor for bound, factor in _UNITS if abs(middle) < bound)
-        return self._parsed(wanted[0], texts, lambda text: int(Decimal(text) * factor))
+        values = texts.cast(pl.Float64, strict=False).fill_nan(None).clip(0, _LARGEST)
+        middle = Decimal(values.median() or 0)  # type: ignore[arg-type]
+        factor = next(factor for bound, factor in _UNITS if middle < bound)
+        return self._parsed(wanted[0], texts, lambda text: _moment(text, factor))
 
     def _parsed(self, name: str, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
         values: list[int] = []
         for index, text in enumerate(texts):
             try:
                 value = parse(text)
-            except (ValueError, TypeError, InvalidOperation, OverflowError) as error:
+            except (ValueError, TypeError, ArithmeticError) as error:
                 raise self.bad_row(index, name, text) from error
             if not 0 <= value < _LATEST:
                 raise self.bad_row(index, name, text)
@@ -97,7 +103,7 @@ class Table:
         for index in odd:
             try:
                 mended[index] = parse(mended[index])
-            except (ValueError, TypeError, InvalidOperation) as error:
+            except (ValueError, TypeError) as error:
                 raise self.bad_row(index, name, mended[index]) from error
         return pl.Series(mended, dtype=pl.String) if odd else texts
 
@@ -181,13 +187,28 @@ def _ragged(content: bytes) -> str:
 
 
 def _decimal(text: str, positive: bool) -> str:
-    value = Decimal(text)
-    if not value.is_finite() or value < 0 or (positive and value == 0):
+    match = _ODD.fullmatch(text)
+    if match is None or not (match[2] or match[3]):
         raise ValueError(text)
-    # Beyond 20 and 18 digits the stream would refuse the record, one by one and much later.
-    if value >= 10**20 or (value * 10**18 != (value * 10**18).to_integral_value()):
+    try:
+        # What does not fit the stream would refuse record by record, and much later.
+        value = number(f"{match[1]}{match[2] or '0'}.{match[3] or '0'}{match[4] or ''}", "bad_number")
+    except BadRecord as error:
+        raise ValueError(text) from error
+    if value < 0 or (positive and value == 0):
         raise ValueError(text)
-    return text
+    return format(abs(value), "f")
+
+
+def _moment(text: str, factor: Decimal) -> int:
+    # Else Decimal would take 1_700_000_000.
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    value = Decimal(text) * factor
+    # Before it is made an integer: 1e99999999 would be one of a hundred million digits.
+    if value >= _LATEST:
+        raise ValueError(text)
+    return int(value)
 
 
 def _iso(text: str) -> int:

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
 from sparktrends.net import JsonFile, Redactor, Secret
-from sparktrends.ops import feeding, jars, java
+from sparktrends.ops import feeding, jars, java, troubles
 from sparktrends.ops.channels import all_channels, told_outside
 from sparktrends.ops.classes import KeptClasses
 from sparktrends.ops.cluster import spark_settings
@@ -117,19 +118,20 @@ def ingest(context: Context, choice: Choice) -> None:
     where = endpoints(settings)
     feeders = choice.feeders(settings, feeding.sandbox_port(settings) if choice.sandbox else 0)
     tracks = tracks_of(settings, telemetry.system_clock, choice)
+    for words in (words for track in tracks for words in track.recording.remarks):
+        _log.warning("%s", words)
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
     home = Home.open(settings.home)
-    places = Places(JsonFile(home.run / "recordings.json"))
     if not feeders:
-        print_json(_play(where.kafka, tracks, places, stopping))
+        print_json(_play(where.kafka, tracks, home, stopping))
         return
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
     told = all_channels(settings) if told_outside(settings, live=not choice.sandbox) else ["console"]
     config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
-        played = beside.submit(_play, where.kafka, tracks, places, stopping) if tracks else None
+        played = beside.submit(_play, where.kafka, tracks, home, stopping) if tracks else None
         if played:
             played.add_done_callback(lambda future: stopping.set() if future.exception() else None)
         try:
@@ -140,9 +142,14 @@ def ingest(context: Context, choice: Choice) -> None:
     print_json({"published": sum(published.values()) + int(str(recorded["published"])), "sources": published})
 
 
-def _play(kafka: Connection, tracks: list[Track], places: Places, stopping: threading.Event) -> dict[str, object]:
-    producer = Producer(kafka)
-    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping, places=places)
+def _play(kafka: Connection, tracks: list[Track], home: Home, stopping: threading.Event) -> dict[str, object]:
+    def say(sentences: Sequence[str]) -> None:
+        for words in sentences:
+            _log.info("%s", words)
+        troubles.tell_recorded(home, sentences, telemetry.system_clock())
+
+    producer, places = Producer(kafka), Places(JsonFile(home.run / "recordings.json"))
+    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping, say=say, places=places)
     try:
         with Reader(kafka) as reader:
             summary = playback.run(reader)

@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from sparktrends.errors import NotFound, Unavailable
-from sparktrends.ops import endpoints
+from sparktrends.ops import endpoints, troubles
 from sparktrends.ops.channels import LIVE
 from sparktrends.ops.checking import require_good_settings
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, daily_arguments, ending, require_usable, source_options
 from sparktrends.ops.home import Home
+from sparktrends.ops.status import Status
 from sparktrends.ops.up import PAGES, PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
 from sparktrends.telemetry import system_clock
@@ -48,16 +49,19 @@ def up(
     require_good_settings(context.settings, system_clock)
     if exit_when_done and not for_s:
         choice = ending(choice)
-    require_usable(context.settings, system_clock, choice)
+    remarks = require_usable(context.settings, system_clock, choice)
     # Nobody looks at pages of something that ends by itself, nor waits for its daily work.
     left_out = (*PAGES, "batch") if exit_when_done else PAGES if no_pages else ()
     parts = ("sandbox",) * choice.sandbox + tuple(part for part in PARTS if part not in left_out)
     daily = daily_arguments(choice) if choice.live else None
     live = "1" if choice.live and not choice.sandbox else "0"
     settings = replace(context.settings, env={**context.settings.env, LIVE: live})
+    troubles.forget_recorded(settings.home / "run")
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
     with View(settings, live=sys.stdout.isatty() and not as_json) as view:
+        for words in remarks:
+            view.say(words)
         run = Up(settings, plan, view.say, view.show, view.progress, stopping.is_set)
         last = run.run()
     seconds = round(time.monotonic() - began, 1)
@@ -70,6 +74,16 @@ def up(
         return
     click.echo(f"{last.trades:,} trades in {last.bars:,} bars are stored; everything is stopped ({seconds} s).")
     click.echo(f"This run stored {run.rates['new_trades']:,} of them, {run.rates['trades_per_s']:,.0f} a second.")
+    if words := _aside(last):
+        click.echo(words)
+
+
+def _aside(status: Status) -> str:
+    """What came and is in no bar; empty when there is nothing."""
+    late = f"{status.late:,} trades came too late for their bars (market.late_trades)"
+    refused = f"{status.quarantined:,} records could not be used (market.quarantine)"
+    parts = [late] * bool(status.late) + [refused] * bool(status.quarantined)
+    return f"{', '.join(parts)}." if parts else ""
 
 
 @click.command()

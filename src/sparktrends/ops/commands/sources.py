@@ -15,6 +15,7 @@ from sparktrends.errors import BadSetting
 from sparktrends.ingest.playback import Track
 from sparktrends.ingest.run import Feeder
 from sparktrends.ops import feeding, jars, java
+from sparktrends.ops.laws import limits_of
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
 from sparktrends.sources.replay import DEMO_MEMBER, Replay
@@ -124,15 +125,16 @@ def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
     return [_track(settings, clock, source, choice, pace) for source in feeding.split(choice.wanted)[1]]
 
 
-def require_usable(settings: Settings, clock: Clock, choice: Choice) -> None:
+def require_usable(settings: Settings, clock: Clock, choice: Choice) -> list[str]:
     """Read every file that was named, so that a bad one is refused before anything is started.
 
-    Raises BadSetting or BadFile. The recorded week is checked by its hash when it is fetched.
+    Returns what is to be said of them; raises BadSetting or BadFile. The recorded week is checked by its hash when it
+    is fetched.
     """
     choice.feeders(settings, sandbox_port=int(choice.sandbox))
     named = tuple(source for source in feeding.split(choice.wanted)[1] if source != DEMO)
-    if named:
-        tracks_of(settings, clock, replace(choice, sources=named))
+    tracks = tracks_of(settings, clock, replace(choice, sources=named)) if named else []
+    return [words for track in tracks for words in track.recording.remarks]
 
 
 def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: float | None) -> Track:
@@ -150,7 +152,10 @@ def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: 
         raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, or one of {allowed}")
     # Several are those of live sources, a number is how many the simulator has: neither is the name of a file's one.
     symbol = choice.symbols.strip() if len(choice.named) == 1 else None
-    return Track(Replay(path, source=name, symbol=symbol), pace)
+    limits = limits_of(settings)
+    # The stream would refuse what is later, and by the clock that it sets everything after it.
+    latest = clock() + limits.future
+    return Track(Replay(path, source=name, symbol=symbol, latest=latest, grace=limits.grace), pace)
 
 
 def _named_file(source: str) -> tuple[str | None, Path]:
