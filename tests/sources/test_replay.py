@@ -243,8 +243,8 @@ def test_a_recording_ends_past_the_grace_that_holds_but_not_in_the_future(tmp_pa
     [
         ("ts,price,size\n5,1,1\n66,1,1\n65,1,1\n4000000000,1,1\n", "line 3: ts (in the future) is '66'"),
         (
-            "start,open,high,low,close,volume,interval\n0,1,2,1,2,5,1m\n60,1,2,1,2,5,1m\n",
-            "line 3: start (of a bar that has not ended yet) is '60'",
+            "start,open,high,low,close,volume,interval\n0,1,2,1,2,5,1m\n120,1,2,1,2,5,1m\n",
+            "line 3: start (in the future) is '120'",
         ),
     ],
 )
@@ -255,6 +255,17 @@ def test_a_row_of_the_future_is_refused_with_its_line(tmp_path: Path, text: str,
         Replay(path, latest=65 * SECOND)
     assert says in str(caught.value)
     assert Replay(path).total
+
+
+def test_a_bar_that_has_not_ended_is_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("start,open,high,low,close,volume,interval\n60,1,2,1,2,5,1m\n0,1,2,1,2,5,1m\n")
+    found = Replay(path, latest=65 * SECOND)
+    assert [event.start for event in found.events({}) if isinstance(event, ProviderBar)] == [0]
+    assert (found.total, found.remarks) == (1, (f"{path}: 1 of 2 bars have not ended and are left out",))
+    path.write_text("start,open,high,low,close,volume,interval\n0,1,2,1,2,5,1m\n")
+    with pytest.raises(BadFile, match="no bar of"):
+        Replay(path, latest=5 * SECOND)
 
 
 def test_whatever_a_file_may_hold_is_judged_to_be_good(tmp_path: Path) -> None:

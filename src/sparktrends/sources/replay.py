@@ -57,8 +57,8 @@ class Replay:
     """The recording in ``path``. ``source`` and ``symbol`` stand in where the file has no such column.
 
     ``latest`` (µs UTC) is the last time that a row may have, if there is one; rows more than ``grace`` (µs) behind one
-    before them are late. Raises BadFile: not readable, columns missing, or the first bad row with its line number and
-    value.
+    before them are late, and bars that had not ended by ``latest`` are left out: ``remarks`` says so. Raises BadFile:
+    not readable, columns missing, or the first bad row with its line number and value.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -90,9 +90,7 @@ class Replay:
         self._grace, self._latest = grace, latest
         frame = _bars(table, names, latest) if self.bars else _trades(table, names, latest)
         self.file_id = _file_id(table, frame)
-        self.remarks: tuple[str, ...] = () if self.bars else _lateness(table, frame, grace)
-        if not self.bars:
-            frame = frame.drop("line")
+        frame, self.remarks = _ended(table, frame, latest) if self.bars else _timely(table, frame, grace)
         found = frame.unique(["source", "symbol"], maintain_order=True)
         self.series: tuple[Series, ...] = tuple(zip(found["source"].to_list(), found["symbol"].to_list(), strict=True))
         self.total: int | None = frame.height
@@ -258,7 +256,7 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
     # A word that is no interval of ours becomes 0 here, and `_bar` then names its line.
     length = pl.col("interval").replace_strict(dict(INTERVALS), default=0, return_dtype=pl.Int64)
     frame = frame.with_columns(length=length, received=pl.col("start") + length)
-    _refuse_later(table, ("start", *_TIME), "of a bar that has not ended yet", frame["received"], latest)
+    _refuse_later(table, ("start", *_TIME), "in the future", frame["start"], latest)
     for index, row in enumerate(frame.iter_rows(named=True)):
         # As the stream judges it: what it would refuse is refused here, before anything is published.
         if row["start"] % MINUTE:
@@ -299,14 +297,25 @@ def _file_id(table: Table, frame: pl.DataFrame) -> str:
     return found.hexdigest()[:12]
 
 
-def _lateness(table: Table, frame: pl.DataFrame, grace: int) -> tuple[str, ...]:
-    """A sentence on the trades that no bar will hold, if there are any."""
+def _ended(table: Table, frame: pl.DataFrame, latest: int | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The bars that have ended, and a sentence on the others: exports often close with the day that is not over."""
+    if latest is None or (forming := (frame["received"] > latest).sum()) == 0:
+        return frame, ()
+    if forming == frame.height:
+        raise BadFile(f"no bar of {table.path} has ended yet")
+    words = f"{table.path}: {forming:,} of {frame.height:,} bars have not ended and are left out"
+    return frame.filter(pl.col("received") <= latest), (words,)
+
+
+def _timely(table: Table, frame: pl.DataFrame, grace: int) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The trades, and a sentence on those that no bar will hold, if there are any."""
     late = frame.filter((pl.col("received") - pl.col("ts") > grace) & ~pl.col("size").str.contains(ZERO))
+    frame = frame.drop("line")
     if late.is_empty():
-        return ()
+        return frame, ()
     line = table.first_line + int(late["line"].min()) - 1  # type: ignore[arg-type]
     behind = f"more than {grace / MINUTE:g} minutes behind a row before them"
-    return (
+    return frame, (
         f"{table.path}: {late.height:,} of {frame.height:,} rows stand {behind}, the first in line {line:,}: "
         "they are late and in no bar; sort the file by time if that is not how they came in",
     )
