@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sparktrends.errors import AccessDenied, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import AccessDenied, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, CorporateAction, NewsItem, ProviderBar
 from sparktrends.sources.alpha_vantage import AlphaVantage
 from sparktrends.sources.base import Ask, Reply, Usage
@@ -59,8 +59,8 @@ def test_of_two_currencies_the_markets_own_is_taken() -> None:
     ("key", "words", "error"),
     [
         ("Error Message", "the parameter apikey is invalid or missing. Please claim", AccessDenied),
-        ("Information", "This is a premium endpoint. You may subscribe", AccessDenied),
-        ("Information", "The outputsize=full parameter value is a premium feature for the X endpoint.", AccessDenied),
+        ("Information", "This is a premium endpoint. You may subscribe", NotInPlan),
+        ("Information", "The outputsize=full parameter value is a premium feature for the X endpoint.", NotInPlan),
         (
             "Information",
             "spreading out your free API requests more sparingly, 25 requests per day, premium endpoints",

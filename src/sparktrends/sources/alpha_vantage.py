@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import (
+    AccessDenied,
+    BadRecord,
+    NotFound,
+    NotInPlan,
+    RateLimited,
+    SparkTrendsError,
+    Unavailable,
+)
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, NewsItem, ProviderBar, Trade, stable_id
 from sparktrends.sources.base import (
     Allowance,
@@ -366,7 +374,7 @@ def _refusal(said: str, reply: Reply) -> SparkTrendsError:
     if re.search(r"apikey is (invalid|missing)|demo\W+api key", low):
         return AccessDenied("alpha_vantage refuses the key", hint="set ALPHA_VANTAGE_API_KEY")
     if re.search(r"is a premium (feature|endpoint)\b", low):
-        return AccessDenied("alpha_vantage: your plan does not include this", hint=quote(said))
+        return NotInPlan("alpha_vantage: your plan does not include this", hint=quote(said))
     if (
         re.search(r"per day|daily", low)
         and re.search(r"sparingly|requests|rate limit", low)
