@@ -105,6 +105,18 @@ def test_news_of_many_symbols_is_one_call_and_only_stories_about_them_are_kept()
     assert SOURCE.requests(Ask("news", ("BTC/USD",)))[0].params["tickers"] == "CRYPTO:BTC"
 
 
+def test_stories_of_a_coin_are_kept_for_whichever_of_its_pairs_was_asked_for() -> None:
+    feed = [
+        {"title": coin, "time_published": "20241121T143000", "overall_sentiment_score": 0.1,
+         "ticker_sentiment": [{"ticker": f"CRYPTO:{coin}", "ticker_sentiment_score": 0.5}]}
+        for coin in ("BTC", "ETH")
+    ]  # fmt: skip
+    found = answer({"feed": feed}, Ask("news", ("BTC/USDT", "SOL/USDT")))
+    assert [dict(s.symbol_scores) for s in found if isinstance(s, NewsItem)] == [{"BTC/USD": 0.5, "BTC/USDT": 0.5}]
+    both = answer({"feed": feed}, Ask("news", ("BTC/USD", "BTC/EUR", "ETH/BTC")))
+    assert [s.symbols for s in both if isinstance(s, NewsItem)] == [("BTC/USD", "BTC/EUR"), ("ETH/USD", "ETH/BTC")]
+
+
 def test_a_time_without_news_is_an_answer_and_costs_no_second_call() -> None:
     said = "No articles found. Please adjust the time range or refer to the API documentation and try again."
     assert answer({"Information": said}, Ask("news", ("AAPL",))) == []
