@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -229,9 +229,7 @@ class Ingest:
         async with asyncio.TaskGroup() as group:
             for feeder, live in zip(self._config.feeders, self.lives, strict=True):
                 symbols = self._symbols(feeder)
-                for exchange in {exchange_of(symbol) for symbol in symbols}:
-                    # In a thread: computing a calendar takes seconds, and other sources already run.
-                    await asyncio.to_thread(calendar, exchange)
+                await _know_hours(symbols)
                 live.start(group, symbols)
                 self._told(f"{live.source.name}: {', '.join(symbols)}")
             group.create_task(self._follow())
@@ -245,12 +243,19 @@ class Ingest:
                 try:
                     fresh = [s for s in self._wanted.of(live.source) if s not in live.feeds and s not in refused]
                     if fresh:
+                        await _know_hours(fresh)
                         live.add(fresh)
                         self._told(f"{live.source.name}: {', '.join(fresh)} as well")
                 except SparkTrendsError as error:
                     _log.warning("%s: %s", live.source.name, error)
                     # Said once: the file still names it a second later.
                     refused.update(fresh if isinstance(error, BadSetting) else ())
+
+
+async def _know_hours(symbols: Iterable[str]) -> None:
+    for exchange in {exchange_of(symbol) for symbol in symbols}:
+        # In a thread: computing a calendar takes seconds, and other sources already run.
+        await asyncio.to_thread(calendar, exchange)
 
 
 def _innermost(error: BaseException) -> BaseException:
