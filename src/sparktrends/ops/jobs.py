@@ -246,7 +246,7 @@ class Jobs:
         return tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
 
     def profiles(self, day: date) -> Done:
-        """Make the volume profile of every session that began on the day."""
+        """Make the volume profile of every session that ended on the day."""
         made = profile_day(self.session, day)
         return Done(f"{made} volume profiles of {day}", {"day": day, "made": made})
 

@@ -156,7 +156,7 @@ def trends(context: Context, day: datetime | None, as_json: bool) -> None:
 @json_option
 @pass_context
 def profiles(context: Context, day: datetime | None, as_json: bool) -> None:
-    """Make the volume profile of every session that began on a day."""
+    """Make the volume profile of every session that ended on a day."""
     with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.profiles(as_day(day)), as_json=as_json)
 
