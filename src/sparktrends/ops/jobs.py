@@ -155,7 +155,7 @@ class Jobs:
         """What a person who has extended a plan has to know."""
         with self.session.transaction() as cursor:
             number = daily_calls.refused(cursor, [provider.source.name for provider, _ in job.providers], job.day)
-        return f"; {number} of {job.day} were refused and are not made again without --again" if number else ""
+        return f"; refused, and asked again only with --again: {number}" if number else ""
 
     def backfill(self, wanted: Backfill, sandbox_port: int = 0, progress: Progress = lambda *_: None) -> Done:
         """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped.
