@@ -97,8 +97,50 @@ def test_sessions_end_once_a_day_and_not_for_lunch() -> None:
     assert calendar("24/7").closes(DAY, 3 * DAY) == [2 * DAY, 3 * DAY]
     friday = at("UTC", 2026, 11, 20)
     week = calendar("24/5").closes(friday, friday + 5 * DAY)
-    assert week == [friday + DAY, friday + 4 * DAY, friday + 5 * DAY]  # two of them also begin a day
+    assert week == [friday + n * DAY + 22 * HOUR for n in (0, 3, 4)]  # two of them also begin a day
     assert calendar().closes(0, DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "kind"),
+    [
+        ((2026, 11, 20, 16, 59, 59), "open"),
+        ((2026, 11, 20, 17, 0), "closed"),  # Friday
+        ((2026, 11, 21, 12, 0), "closed"),
+        ((2026, 11, 22, 16, 59, 59), "closed"),
+        ((2026, 11, 22, 17, 0), "open"),  # Sunday
+        ((2026, 11, 25, 17, 0), "open"),  # one day ends, the next begins
+        ((2026, 11, 26, 12, 0), "open"),  # Thanksgiving
+    ],
+)
+def test_currencies_trade_from_sunday_to_friday(when: tuple[int, ...], kind: str) -> None:
+    assert calendar("24/5").at(new_york(*when)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("friday", "closes", "opens"),
+    [
+        ((2026, 3, 6), 22 * HOUR, 21 * HOUR),  # summer time begins over the weekend
+        ((2026, 10, 30), 21 * HOUR, 22 * HOUR),  # and ends
+        ((2026, 7, 10), 21 * HOUR, 21 * HOUR),
+    ],
+)
+def test_the_week_of_currencies_follows_new_yorks_clock(friday: tuple[int, int, int], closes: int, opens: int) -> None:
+    midnight, hours = at("UTC", *friday), calendar("24/5")
+    assert hours.closes(midnight, midnight + 3 * DAY) == [midnight + closes]
+    weekend = hours.at(midnight + closes)
+    assert (weekend.trading, weekend.opens) == (False, midnight + 2 * DAY + opens)
+    # Monday's day begins on Sunday; what is told of a weekend belongs to Friday.
+    begins = [hours.session_start(midnight + since) for since in (0, 2 * DAY, 2 * DAY + opens, 3 * DAY + 12 * HOUR)]
+    assert begins == [midnight - DAY + closes, midnight - DAY + closes, *[midnight + 2 * DAY + opens] * 2]
+
+
+def test_a_calendar_that_was_kept_by_other_rules_is_computed_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar("24/5")
+    calendar.cache_clear()
+    monkeypatch.setattr(sessions, "_RULES", 0)
+    calendar("24/5")
+    assert len(list(kept.iterdir())) == 2
 
 
 def test_crypto_never_closes() -> None:

@@ -12,7 +12,8 @@
         ├── BadRecord              one record cannot be used; it goes to quarantine with ``reason``
         ├── BadFile                a file that a person named cannot be read as what it should be
         ├── BadSetting             a setting, rule or argument is wrong; says where and what is allowed
-        ├── AccessDenied           a key is missing, wrong, or its plan does not include this
+        ├── AccessDenied           a key is missing or wrong, or an address is not served
+        │   └── NotInPlan          the key is good, but its plan does not include this
         ├── NotFound               a symbol, table or file that does not exist
         ├── LogGap                 the log no longer holds what the ledger wants next
         ├── Fenced                 another writer holds the lock: stop, touch nothing
@@ -87,7 +88,11 @@ class BadSetting(Terminal):
 
 
 class AccessDenied(Terminal):
-    """A key is missing or wrong, or its plan does not include this."""
+    """A key is missing or wrong, or an address is not served; a person can mend it, and then it is answered."""
+
+
+class NotInPlan(AccessDenied):
+    """The key is good, but its plan does not include this."""
 
 
 class NotFound(Terminal):

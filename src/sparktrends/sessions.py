@@ -3,7 +3,8 @@
 A thin layer over exchange_calendars, which knows holidays, half days, lunch breaks and daylight saving. Importing it
 takes seconds, so that happens at the first question about an exchange (never for ``24/7``), and not at all where
 another process has kept the answer (`keep_in`). Times are microseconds since 1970, UTC; an exchange is named by its
-market identifier code (``XNYS``), currencies by ``24/5``.
+market identifier code (``XNYS``), currencies by ``24/5``: they trade from Sunday to Friday, 17:00 in New York, and
+their days change at that hour. Nobody closes them for a holiday.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from sparktrends.errors import BadSetting
 from sparktrends.telemetry import Clock
 
 ALWAYS = "24/7"
+CURRENCIES = "24/5"
 STOCKS = "XNYS"
 """The exchange whose hours hold for a stock unless somebody says otherwise: New York."""
 
@@ -105,6 +110,8 @@ class Calendar:
 
 
 _MONTH = 30 * _DAY
+_RULES = 2
+"""Raised when the rules that are ours change: a kept calendar is then computed again."""
 _kept: tuple[Path, Clock] | None = None
 
 
@@ -145,7 +152,7 @@ def _file(exchange: str) -> Path | None:
     if _kept is None:
         return None
     folder, clock = _kept
-    return folder / f"{quote(exchange, safe='')}-{version('exchange_calendars')}-{clock() // _MONTH}.json"
+    return folder / f"{quote(exchange, safe='')}-{version('exchange_calendars')}-{_RULES}-{clock() // _MONTH}.json"
 
 
 def _read(file: Path) -> _Spans | None:
@@ -172,6 +179,9 @@ def _computed(exchange: str) -> _Spans:
         known = exchange_calendars.get_calendar(exchange)
     except exchange_calendars.errors.InvalidCalendarName:
         raise BadSetting(f"no exchange is called {exchange!r}", hint="give its code, such as XNYS or XLON") from None
+    if exchange == CURRENCIES:
+        # Its weekdays, from as far back to as far ahead as everybody's; its hours are those of UTC days.
+        return _of_currencies([day.date() for day in known.sessions])
     opens: list[int] = []
     closes: list[int] = []
     for opened, pause, resumed, closed in known.schedule[["open", "break_start", "break_end", "close"]].itertuples(
@@ -184,3 +194,13 @@ def _computed(exchange: str) -> _Spans:
         closes.append(closed.value // 1000)
     early = known.schedule.loc[known.early_closes, "close"]
     return opens, closes, [moment.value // 1000 for moment in early]
+
+
+def _of_currencies(weekdays: Sequence[date]) -> _Spans:
+    """Each weekday begins when the day before it ends, Monday on Sunday."""
+    return [_change(day - timedelta(days=1)) for day in weekdays], [_change(day) for day in weekdays], []
+
+
+def _change(day: date) -> int:
+    """When the day of currencies ends in New York, in winter as in summer."""
+    return int(datetime.combine(day, time(17), ZoneInfo("America/New_York")).timestamp()) * 1_000_000

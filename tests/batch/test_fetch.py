@@ -71,6 +71,27 @@ def test_what_the_plan_lacks_is_asked_for_once() -> None:
     assert not any(o.payloads for o in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("finnhub", 401, {"error": "Please use an API key."}),
+        ("alpha_vantage", 200, {"Error Message": "the parameter apikey is invalid or missing."}),
+        ("yahoo", 401, {"chart": {"result": None, "error": {"code": "Unauthorized", "description": "Invalid Crumb"}}}),
+        ("binance", 451, {"code": 0, "msg": "Service unavailable from a restricted location"}),
+    ],
+)
+def test_a_key_or_an_address_that_is_refused_is_asked_with_again_by_the_next_run(
+    name: str, status: int, words: object
+) -> None:
+    with http_server(lambda *_: (status, {}, json.dumps(words).encode())) as (url, paths):
+        made = provider(name, url, key="" if name in ("yahoo", "binance") else "key-of-test")
+        endpoint = made.source.endpoint("bars").name
+        pairs = ("BTC/USDT", "ETH/USDT") if name == "binance" else ("AAPL", "MSFT")
+        found = asked(made, [Call(DAY, f"{name}~sim", "bars", endpoint, "1d", (symbol,)) for symbol in pairs])
+    assert [o.state for o in found] == ["failed", "failed"]
+    assert len(paths) == 1
+
+
 def test_what_does_not_fit_into_the_quota_waits_for_the_next_run() -> None:
     with http_server(lambda *_: (200, {}, GOOD)) as (url, paths):
         made = provider("finnhub", url, key="key-of-test", units=2, window=86_400)

@@ -14,6 +14,8 @@ from sparktrends.batch.fetch import Outcome
 from sparktrends.batch.fetch_run import Job, costs, fetch, fetch_stretches, stored_days
 from sparktrends.batch.plan import day_of, stretches
 from sparktrends.sources.base import Ask
+from sparktrends.store import daily_calls
+from sparktrends.store.connect import connect
 from sparktrends.store.session import Session
 
 pytestmark = pytest.mark.e2e
@@ -30,15 +32,20 @@ def answer(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], by
 
 def run(
     dsn: str, log: Log, answerer: Answerer = answer, *, day: date = YESTERDAY, today: date = TODAY, units: int = 1000,
-    symbols: Sequence[str] | None = None, asks: Sequence[Ask] = ASKS,
+    symbols: Sequence[str] | None = None, asks: Sequence[Ask] = ASKS, again: bool = False,
 ) -> list[Outcome]:  # fmt: skip
     session = Session(dsn, "test", 30)
     try:
         with http_server(answerer) as (url, _):
             made = provider("finnhub", url, key="key-of-test", units=units, window=86_400)
-            return list(fetch(Job([(made, asks)], day, today, symbols), session, log, fetcher(Waits())))
+            return list(fetch(Job([(made, asks)], day, today, symbols, again), session, log, fetcher(Waits())))
     finally:
         session.close()
+
+
+def refused(dsn: str) -> int:
+    with connect(dsn) as connection, connection.cursor() as cursor:
+        return daily_calls.refused(cursor, ["finnhub~sim"], YESTERDAY)
 
 
 def test_a_day_is_asked_for_once(database: str) -> None:
@@ -66,6 +73,24 @@ def test_a_provider_that_was_down_is_asked_again(database: str) -> None:
     assert {o.state for o in run(database, log, lambda *_: (503, {}, b""))} == {"failed"}
     assert log.records == []
     assert {o.state for o in run(database, log)} == {"done"}
+
+
+def test_a_day_is_completed_once_its_key_is_put_right(database: str) -> None:
+    log = Log()
+    found = run(database, log, lambda *_: (401, {}, b'{"error": "Please use an API key."}'))
+    assert {o.state for o in found} == {"failed"}
+    assert {o.state for o in run(database, log)} == {"done"}
+
+
+def test_what_was_refused_for_good_is_asked_for_when_somebody_says_again(database: str) -> None:
+    log, words = Log(), b'{"error": "You don\'t have access to this resource."}'
+    assert {o.state for o in run(database, log, lambda *_: (403, {}, words))} == {"refused"}
+    assert run(database, log) == []
+    assert refused(database) == 3
+    assert {o.call.symbols for o in run(database, log, symbols=["MSFT"], again=True)} == {("MSFT",)}
+    assert [(o.call.symbols, o.state) for o in run(database, log, again=True)] == [(("AAPL",), "done")] * 2
+    assert run(database, log, again=True) == []
+    assert refused(database) == 0
 
 
 def test_only_what_was_named_is_asked_for(database: str) -> None:
@@ -133,6 +158,20 @@ def test_a_backfill_up_to_a_day_that_lasts_asks_for_its_end_again(database: str)
         ]
     session.close()
     assert found == [[call.day for call in calls], [calls[-1].day], []]
+
+
+def test_a_backfill_asks_for_what_was_refused_when_somebody_says_again(database: str) -> None:
+    session, refusal = Session(database, "test", 30), b'{"error": "You don\'t have access to this resource."}'
+    answers = [(403, {}, refusal), (200, {}, b'{"s": "no_data"}')]
+    with http_server(lambda *_: answers.pop(0)) as (url, _):
+        made = provider("finnhub", url, key="key-of-test")
+        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), date(2025, 2, 1))
+        states = [
+            [o.state for o in fetch_stretches(made, calls, session, Log(), fetcher(Waits()), TODAY, again=again)]
+            for again in (False, False, True)
+        ]
+    session.close()
+    assert states == [["refused"], [], ["done"]]
 
 
 def test_a_day_long_ago_is_asked_for_with_the_history_before_it(database: str) -> None:

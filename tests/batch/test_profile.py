@@ -12,6 +12,7 @@ from sparktrends.batch.profile import profile_day, row_of
 from sparktrends.model import DAY, HOUR
 from sparktrends.store import board
 from sparktrends.store.connect import connect
+from sparktrends.store.migrate import migrations
 from sparktrends.store.profiles import Minute
 from sparktrends.store.session import Session
 
@@ -37,6 +38,36 @@ def test_a_stock_has_the_hours_of_its_exchange(day: int, closes: int) -> None:
     assert row is not None
     assert (row.opens, row.closes, row.minutes) == (day + opens, day + closes, 2)
     assert sum(row.volumes) == 2
+
+
+@pytest.mark.parametrize(("symbol", "opens", "closes"), [("EUR/USD", 22, 22), ("BHP.AX", 23, 5)])
+def test_a_session_that_begins_the_evening_before_is_of_the_day_on_which_it_ends(
+    symbol: str, opens: int, closes: int
+) -> None:
+    begun, ended = MONDAY - DAY + opens * HOUR, MONDAY + closes * HOUR
+    row = row_of(1, symbol, MONDAY, minutes(begun - MINUTE, begun, ended - MINUTE, MONDAY + opens * HOUR))
+    assert row is not None
+    assert (row.opens, row.closes, row.minutes) == (begun, ended, 2)
+    assert row_of(1, symbol, MONDAY - DAY, minutes(begun)) is None
+
+
+@pytest.mark.e2e
+def test_profiles_of_before_are_moved_to_the_day_on_which_their_session_ended(database: str) -> None:
+    insert = (
+        "INSERT INTO core.volume_profiles VALUES "
+        "(%s, %s::date, %s::timestamptz, %s::timestamptz, 1, 1, '{1}', 0, 0, 0, 1, now())"
+    )
+    (text,) = (text for name, text in migrations() if name.startswith("0190"))
+    with connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO core.series (source, symbol) VALUES ('yahoo', 'BHP.AX') RETURNING id")
+        (series,) = cursor.fetchone() or (0,)
+        for day in (24, 25):
+            opens, closes = f"2024-11-{day} 23:00Z", f"2024-11-{day + 1} 05:00Z"
+            cursor.execute(insert, (series, f"2024-11-{day}", opens, closes))
+        cursor.execute(insert, (series, "2024-11-23", "2024-11-23 00:00Z", "2024-11-24 00:00Z"))
+        cursor.execute(text.encode())
+        found = cursor.execute("SELECT day FROM core.volume_profiles ORDER BY day").fetchall()
+    assert [day.day for (day,) in found] == [23, 25, 26]
 
 
 def test_a_day_without_a_session_has_no_profile() -> None:

@@ -103,6 +103,14 @@ def test_a_bad_row_is_set_aside_and_the_others_are_kept() -> None:
     assert [reject.reason for reject in reading.rejects] == ["bad_headline", "bad_headline"]
 
 
+def test_stories_of_a_coin_are_read_for_the_pair_that_was_asked_for() -> None:
+    mention = {"ticker": "CRYPTO:BTC", "ticker_sentiment_score": "0.2"}
+    story = {"title": "Bitcoin", "time_published": "20261121T080000", "overall_sentiment_score": 0.1}
+    request = {"what": "news", "symbols": ["BTC/USDT", "ETH/USDT"], "interval": "1m", "start": 0, "end": 0}
+    reading = read("alpha_vantage", request, {"feed": [{**story, "ticker_sentiment": [mention]}]})
+    assert [item.symbols for item in reading.news] == [("BTC/USD", "BTC/USDT")]
+
+
 def test_unknown_fields_are_counted_and_missing_ones_named() -> None:
     rows = [finnhub_story(n, "h", mood="up") for n in range(3)]
     del rows[0]["summary"]

@@ -18,6 +18,7 @@ from sparktrends.ops.jobs import Jobs
 from sparktrends.ops.mood import chosen_of
 from sparktrends.ops.settings import Settings
 from sparktrends.sentiment import SHIPPED, Chosen
+from sparktrends.store.scores import Unscored
 from sparktrends.store.session import Session
 
 
@@ -43,6 +44,16 @@ def scored(dsn: str) -> int:
         return score_news(session, score_all)
     finally:
         session.close()
+
+
+def test_what_is_said_of_a_coin_is_said_of_all_its_pairs() -> None:
+    companies = dict.fromkeys(("BTC/USD", "BTC/USDT", "ETH/USD"), "")
+    headline = "Bitcoin soars on record inflows while Ethereum slumps"
+    (found,) = score_all([Unscored("alpha_vantage", "1", headline, "", companies)])
+    assert {symbol: label for symbol, (_, label, _) in found.companies.items()} == {
+        "BTC/USD": "positive", "BTC/USDT": "positive", "ETH/USD": "negative",
+    }  # fmt: skip
+    assert found.companies["BTC/USD"] == found.companies["BTC/USDT"]
 
 
 @pytest.mark.e2e

@@ -22,6 +22,7 @@ from sparktrends.batch.tag import (
     subjects_of,
     tag_day,
     tagged,
+    trades_on,
 )
 from sparktrends.batch.trends import Trend
 from sparktrends.model import DAY
@@ -205,6 +206,13 @@ def test_a_series_that_loses_its_day_loses_its_trend(database: str) -> None:
     ask_rows(database, "DELETE FROM core.provider_bars RETURNING 1")
     assert trends(database) == []
     assert ask_rows(database, "SELECT * FROM core.daily_trends") == []
+
+
+@pytest.mark.parametrize("symbol", ["EUR/USD", "BHP.AX"])
+def test_a_session_that_begins_on_sunday_evening_is_mondays(symbol: str) -> None:
+    sunday = date(2026, 11, 22)
+    days = [trades_on(symbol, sunday + timedelta(days=n)) for n in range(7)]
+    assert days == [False, *[True] * 5, False]
 
 
 @pytest.mark.e2e

@@ -75,10 +75,11 @@ def test_crypto_and_what_is_made_up_have_the_utc_day(key: tuple[str, str]) -> No
     assert session_of(key, utc(3, 6)) == utc(3, 6)
 
 
-def test_currencies_have_days_and_a_weekend() -> None:
+def test_days_of_currencies_change_in_new_york() -> None:
+    """At 22:00 UTC, at 21:00 from Sunday the 9th on; that Sunday's evening is Monday's."""
     session_of = Sessions("1m")
-    days = [session_of(("twelve_data", "EUR/USD"), utc(3, day, 12)) for day in (6, 7, 8, 9, 10)]
-    assert days == [utc(3, 6), utc(3, 7), utc(3, 7), utc(3, 7), utc(3, 10)]
+    begun = [session_of(("twelve_data", "EUR/USD"), utc(3, day, 12)) for day in (6, 7, 8, 9, 10)]
+    assert begun == [utc(3, 5, 22), utc(3, 6, 22), utc(3, 6, 22), utc(3, 6, 22), utc(3, 9, 21)]
 
 
 def test_an_hour_that_holds_the_opening_belongs_to_it_and_a_day_to_itself() -> None:

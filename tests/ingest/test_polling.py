@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparktrends.errors import AccessDenied, NotFound, SparkTrendsError, Unavailable
+from sparktrends.errors import AccessDenied, NotFound, NotInPlan, SparkTrendsError, Unavailable
 from sparktrends.ingest.polling import SHARE, Poller, pace
 from sparktrends.model import DAY, MINUTE, ProviderBar
 from sparktrends.sources import PROVIDERS, make_source
@@ -62,10 +62,17 @@ async def test_the_first_question_begins_where_an_earlier_run_ended(heard: int, 
 
 
 async def test_a_plan_without_minutes_gives_the_day() -> None:
-    one, rest, published = poller(AccessDenied("premium"), [replace(BAR, interval="1d")])
+    one, rest, published = poller(NotInPlan("premium"), [replace(BAR, interval="1d")])
     assert await one._ask(["AAPL"])
     assert [question.interval for question in rest.asked] == ["1m", "1d"]
     assert len(published) == 1
+
+
+async def test_a_refused_key_does_not_give_up_minutes() -> None:
+    one, rest, published = poller(AccessDenied("Invalid Crumb"), [BAR])
+    assert [await one._ask(["AAPL"]) for _ in range(2)] == [False, True]
+    assert [question.interval for question in rest.asked] == ["1m", "1m"]
+    assert published == [BAR]
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), NotFound("no such")])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +19,9 @@ from sparktrends.ingest.dedupe import Door
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.spool import Spool
+from sparktrends.ingest.wanted import Wanted
 from sparktrends.model import Heartbeat
+from sparktrends.sources import make_source
 from sparktrends.telemetry import system_clock
 
 
@@ -45,3 +51,27 @@ def test_a_start_knows_when_what_waits_on_disk_began(broker: Broker, tmp_path: P
             spool.append(run.RAW_TRADES, "AAPL", encode_heartbeat(Heartbeat("finnhub", "AAPL", 5, received=received)))
         outlet = Outlet(Producer(broker.connection), spool, system_clock)
         assert ingest._recall(Publisher(outlet, Door()), outlet).spooled == {("finnhub", "AAPL"): 7}
+
+
+@pytest.mark.anyio
+async def test_the_hours_of_a_symbol_that_is_added_are_not_computed_on_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes seconds, and other sources take in meanwhile."""
+    done: list[tuple[str, bool]] = []
+    loop = threading.get_ident()
+    monkeypatch.setattr(run, "_LOOK_S", 0.01)
+    monkeypatch.setattr(run, "calendar", lambda exchange: done.append((exchange, threading.get_ident() == loop)))
+    ingest = run.Ingest(run.Config(cast(Any, None), tmp_path, []), system_clock, random.Random(1))
+    added = asyncio.Event()
+
+    def add(symbols: list[str]) -> None:
+        done.append((symbols[0], True))
+        added.set()
+
+    ingest.lives = [cast(Any, SimpleNamespace(source=make_source("yahoo"), feeds={"7203.T": None}, add=add))]
+    Wanted(tmp_path / "symbols.json").add(["7203.T", "SAP.DE"])
+    following = asyncio.create_task(ingest._follow())
+    await asyncio.wait_for(added.wait(), 10)
+    following.cancel()
+    assert done[:2] == [("XETR", False), ("SAP.DE", True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 from batch.test_flatten import run as flattened
 from batch.test_score import scored
 from batch.test_tag import NOON_S, YESTERDAY, add_prices, tag_here
-from batch.world import NOW, ask_rows, finnhub_story, news_request, store_payloads
+from batch.world import NOW, Log, ask_rows, finnhub_story, news_request, provider, store_payloads
+from loopback import http_server
 from sparktrends.batch.fetch_run import Job
 from sparktrends.batch.tag import tag_day
 from sparktrends.batch.trends import Trend
@@ -128,6 +130,32 @@ def test_news_that_a_quota_kept_back_are_in_the_trends_and_the_report_of_their_d
         made.report(today)
         assert not page.exists()  # nothing new, nothing to write again
     assert ask_rows(database, "SELECT count(*) FROM core.alerts") == [(1,)]
+
+
+class Quiet(Log):
+    """A log that nobody has to close."""
+
+    def close(self, deadline_s: float = 0.0) -> None:
+        """There is nothing."""
+
+
+@pytest.mark.e2e
+def test_a_run_without_anything_to_ask_says_what_was_refused(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparktrends.ops.jobs.Producer", lambda _: Quiet())
+    where = SimpleNamespace(owner_dsn=database, kafka=None)
+    refusal, answer = (403, {}, b'{"error": "You don\'t have access to this resource."}'), (200, {}, b"[]")
+    answers = [refusal, answer]
+    with (
+        http_server(lambda *_: answers.pop(0)) as (url, _),
+        Jobs(Settings(tmp_path, tmp_path, {}, {}, {}), cast(Endpoints, where), lambda: NOW) as made,
+    ):
+        asked = [(provider("finnhub", url, key="key-of-test"), [Ask("news", ("AAPL",))])]
+        job = Job(asked, YESTERDAY, YESTERDAY + timedelta(days=1))
+        words = [made.fetch(one, 1).words for one in (job, job, replace(job, again=True), job)]
+    none, left = "calls: none was left to make", "; refused, and asked again only with --again: 1"
+    assert words == [f"calls: 1 refused{left}", f"{none}{left}", "calls: 1 done", none]
 
 
 @pytest.mark.e2e

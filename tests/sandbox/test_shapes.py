@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparktrends.errors import AccessDenied, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import AccessDenied, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, HOUR, MINUTE, SECOND, Company, CorporateAction, NewsItem, ProviderBar, Trade
 from sparktrends.sandbox.exchange import Call, Close, Frame, Session, World
 from sparktrends.sandbox.providers import PROVIDERS
@@ -164,10 +164,10 @@ QUOTING = ("finnhub", "twelve_data", "alpha_vantage", "yahoo")
 REFUSALS: list[tuple[str, int, type[SparkTrendsError]]] = [
     ("binance", 429, RateLimited), ("binance", 418, RateLimited), ("binance", 451, AccessDenied),
     ("binance", 403, RateLimited), ("binance", 503, Unavailable), ("finnhub", 429, RateLimited),
-    ("finnhub", 401, AccessDenied), ("finnhub", 403, AccessDenied), ("finnhub", 502, Unavailable),
+    ("finnhub", 401, AccessDenied), ("finnhub", 403, NotInPlan), ("finnhub", 502, Unavailable),
     ("twelve_data", 429, RateLimited), ("twelve_data", 200, RateLimited), ("twelve_data", 401, AccessDenied),
-    ("twelve_data", 403, AccessDenied), ("twelve_data", 500, Unavailable), ("alpha_vantage", 200, RateLimited),
-    ("alpha_vantage", 401, AccessDenied), ("alpha_vantage", 403, AccessDenied), ("alpha_vantage", 503, Unavailable),
+    ("twelve_data", 403, NotInPlan), ("twelve_data", 500, Unavailable), ("alpha_vantage", 200, RateLimited),
+    ("alpha_vantage", 401, AccessDenied), ("alpha_vantage", 403, NotInPlan), ("alpha_vantage", 503, Unavailable),
     ("yahoo", 200, RateLimited), ("yahoo", 429, RateLimited), ("yahoo", 401, AccessDenied), ("yahoo", 503, Unavailable),
 ]  # fmt: skip
 
@@ -179,8 +179,10 @@ def test_refusals_are_understood(provider: str, status: int, error: type[SparkTr
         Ask("bars", ("BTC/USDT" if provider == "binance" else "AAPL",), "1d", START - DAY, START)
     )[0]
     answer = PROVIDERS[provider].refusal(status, call_of(source, request), world)
-    with pytest.raises(error):
+    with pytest.raises(error) as told:
         source.parse_rest(request, Reply(answer.status, answer.body, world.now, answer.headers))
+    # A key that is refused must not pass for a plan: it can be put right.
+    assert isinstance(told.value, NotInPlan) == (error is NotInPlan)
 
 
 @pytest.mark.parametrize("provider", SOURCES)
@@ -196,7 +198,7 @@ def test_a_symbol_that_is_not_there_is_not_found(provider: str) -> None:
 def test_a_free_plan_has_no_premium_bars(provider: str, ask: str) -> None:
     source = make_source(provider)
     request = source.requests(Ask("bars", ("AAPL",), ask, START - DAY, START))[0]
-    with pytest.raises(AccessDenied):
+    with pytest.raises(NotInPlan):
         fetch(source, request, still_world("AAPL", seconds=1), key="free")
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sparktrends.errors import AccessDenied, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import AccessDenied, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, CorporateAction, NewsItem, ProviderBar
 from sparktrends.sources.alpha_vantage import AlphaVantage
 from sparktrends.sources.base import Ask, Reply, Usage
@@ -59,8 +59,8 @@ def test_of_two_currencies_the_markets_own_is_taken() -> None:
     ("key", "words", "error"),
     [
         ("Error Message", "the parameter apikey is invalid or missing. Please claim", AccessDenied),
-        ("Information", "This is a premium endpoint. You may subscribe", AccessDenied),
-        ("Information", "The outputsize=full parameter value is a premium feature for the X endpoint.", AccessDenied),
+        ("Information", "This is a premium endpoint. You may subscribe", NotInPlan),
+        ("Information", "The outputsize=full parameter value is a premium feature for the X endpoint.", NotInPlan),
         (
             "Information",
             "spreading out your free API requests more sparingly, 25 requests per day, premium endpoints",
@@ -103,6 +103,18 @@ def test_news_of_many_symbols_is_one_call_and_only_stories_about_them_are_kept()
         (("BTC/USD",), {"BTC/USD": 0.25}),
     ]
     assert SOURCE.requests(Ask("news", ("BTC/USD",)))[0].params["tickers"] == "CRYPTO:BTC"
+
+
+def test_stories_of_a_coin_are_kept_for_whichever_of_its_pairs_was_asked_for() -> None:
+    feed = [
+        {"title": coin, "time_published": "20241121T143000", "overall_sentiment_score": 0.1,
+         "ticker_sentiment": [{"ticker": f"CRYPTO:{coin}", "ticker_sentiment_score": 0.5}]}
+        for coin in ("BTC", "ETH")
+    ]  # fmt: skip
+    found = answer({"feed": feed}, Ask("news", ("BTC/USDT", "SOL/USDT")))
+    assert [dict(s.symbol_scores) for s in found if isinstance(s, NewsItem)] == [{"BTC/USD": 0.5, "BTC/USDT": 0.5}]
+    both = answer({"feed": feed}, Ask("news", ("BTC/USD", "BTC/EUR", "ETH/BTC")))
+    assert [s.symbols for s in both if isinstance(s, NewsItem)] == [("BTC/USD", "BTC/EUR"), ("ETH/USD", "ETH/BTC")]
 
 
 def test_a_time_without_news_is_an_answer_and_costs_no_second_call() -> None:

@@ -65,6 +65,23 @@ def test_a_day_is_closed_when_its_session_is_over(now: int, closed: bool) -> Non
     assert bars(body, now, "1d") == [(midnight - 86_400, True, "1"), (midnight, closed, "2")]
 
 
+@pytest.mark.parametrize(("symbol", "zone"), [("BTC/USD", "UTC"), ("EUR/USD", "Europe/London")])
+def test_a_pairs_day_is_closed_when_the_day_is_over(symbol: str, zone: str) -> None:
+    midnight = OPEN - OPEN % 86_400
+    body = chart([midnight], [1])
+    regular = {"start": midnight, "end": midnight + 86_340}  # 23:59:00, as it was seen
+    body["chart"]["result"][0]["meta"] = {
+        "exchangeTimezoneName": zone, "currentTradingPeriod": {"regular": regular},
+    }  # fmt: skip
+    request = SOURCE.requests(Ask("bars", (symbol,), "1d", midnight * SECOND, (midnight + 86_400) * SECOND))[0]
+    closed = []
+    for now in (midnight + 86_370, midnight + 86_400):
+        (bar,) = SOURCE.parse_rest(request, Reply(200, json.dumps(body).encode(), now * SECOND)).events
+        assert isinstance(bar, ProviderBar)
+        closed.append(bar.closed)
+    assert closed == [False, True]
+
+
 def test_a_days_live_point_replaces_the_bar_of_the_day() -> None:
     assert [close for _, _, close in bars(chart([OPEN, OPEN + 5000], [1, 2]), OPEN + 5000, "1d")] == ["2"]
 
@@ -123,6 +140,17 @@ def test_bars_are_raw_from_the_last_split_on() -> None:
     split = {"1": {"date": OPEN - 86_400, "numerator": 4, "denominator": 1}}
     assert adjustments(chart(days, [1, 2, 3]), OPEN) == ["raw"] * 3
     assert adjustments(chart(days, [1, 2, 3], events={"splits": split}), OPEN) == ["split", "raw", "raw"]
+
+
+@pytest.mark.parametrize("interval", ["1m", "1d"])
+def test_the_day_of_a_split_is_one_of_the_exchange(interval: str) -> None:
+    # 2024-11-21 10:00 in Sydney is 23:00 UTC of the day before.
+    opened = 1_732_143_600
+    split = {"1": {"date": opened, "numerator": 4, "denominator": 1}}
+    body = chart([opened - 86_400, opened, opened + 3600], [1, 2, 3], events={"splits": split})
+    body["chart"]["result"][0]["meta"] = {"exchangeTimezoneName": "Australia/Sydney"}
+    found = [e for e in answer(body, OPEN, interval).events if isinstance(e, ProviderBar)]
+    assert [e.adjustment for e in found] == (["split", "raw"] if interval == "1d" else ["split", "raw", "raw"])
 
 
 @pytest.mark.parametrize("events", ["?", {"splits": ["?"]}, {"splits": {"1": {"date": "?"}}}])

@@ -38,7 +38,7 @@ OpenAt = Callable[[str, int], bool]
 """Whether the exchange of a symbol trades at a time (microseconds)."""
 
 # What the column `session` of a bar says: a part of the layout, for what a state remembers of it must be of one kind.
-_SESSIONS = "when the session of its exchange began"
+_SESSIONS = "when the session of its exchange began; of currencies at 17:00 in New York"
 # A call over many series costs little more than one over a single series; longer stretches are faster one by one.
 _ROUNDS = 16
 # So many series at once: their states, five kilobytes each, and all that is made of them stay in the processor's cache.

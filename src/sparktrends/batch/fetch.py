@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from sparktrends.batch.plan import Call, Stored
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, Retryable, Terminal
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, RateLimited, Retryable, Terminal
 from sparktrends.model import Payload
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.net.quota import in_words
@@ -42,7 +42,9 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call: ``done``, ``refused`` (it will not be answered), ``failed``, or ``waiting``."""
+    """What became of a call: ``done``, ``refused`` (it will not be answered), ``failed``, or ``waiting``.
+
+    Only what a plan leaves out and what does not exist is refused: a key can be put right, and then it is answered."""
 
     call: Call
     state: str
@@ -62,7 +64,7 @@ class Fetcher:
     backoff: Backoff
     wait: Callable[[float], object] | None = None
     _over: threading.Event = field(default_factory=threading.Event)
-    _denied: dict[tuple[str, str], str] = field(default_factory=dict)
+    _denied: dict[tuple[str, str], AccessDenied] = field(default_factory=dict)
 
     def run(
         self, work: Sequence[tuple[Provider, Sequence[Call]]], stored: Mapping[str, Mapping[str, Stored]]
@@ -120,7 +122,7 @@ class Fetcher:
                     request = self._answer(provider, request, payloads).next
         except _Postponed as wait:
             return Outcome(call, "waiting", str(wait))
-        except (AccessDenied, NotFound) as error:
+        except (NotInPlan, NotFound) as error:
             return Outcome(call, "refused", str(error), tuple(payloads))
         except (Retryable, Terminal) as error:
             return Outcome(call, "failed", str(error), tuple(payloads))
@@ -129,13 +131,14 @@ class Fetcher:
     def _answer(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
         place = (provider.source.name, request.endpoint)
         if place in self._denied:
-            raise AccessDenied(self._denied[place])
+            known = self._denied[place]
+            raise type(known)(str(known))
         for attempt in range(_ATTEMPTS):
             try:
                 return self._call(provider, request, payloads)
             except AccessDenied as error:
-                # A plan that lacks an endpoint lacks it for every symbol, and each further try would cost a call.
-                self._denied[place] = str(error)
+                # What a plan or a key lacks it lacks for every symbol, and each further try would cost a call.
+                self._denied[place] = error
                 raise
             except Retryable as error:
                 wait = self.backoff.wait(attempt, error.delay)

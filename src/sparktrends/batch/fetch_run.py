@@ -19,12 +19,14 @@ from sparktrends.store.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to ask: each provider with the questions of its day; ``symbols`` None means those configured."""
+    """What to ask: each provider with the questions of its day; ``symbols`` None means those configured, ``again``
+    that the calls of the day that were refused are made again."""
 
     providers: Sequence[tuple[Provider, Sequence[Ask]]]
     day: date
     today: date
     symbols: Sequence[str] | None = None
+    again: bool = False
 
     def calls(self) -> dict[str, list[Call]]:
         """The calls of the day by source."""
@@ -81,14 +83,21 @@ def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> I
 
 
 def fetch_stretches(
-    provider: Provider, calls: Sequence[Stretch], session: Session, producer: Producer, fetcher: Fetcher, today: date
+    provider: Provider,
+    calls: Sequence[Stretch],
+    session: Session,
+    producer: Producer,
+    fetcher: Fetcher,
+    today: date,
+    *,
+    again: bool = False,
 ) -> Iterator[Outcome]:
-    """Make those calls of a backfill that were not made before, or only while their last day lasted; each outcome is
-    written down when it comes."""
+    """Make those calls of a backfill that were not made before, or only while their last day lasted (``again``: or were
+    refused); each outcome is written down when it comes."""
     rows = [_row(call) for call in calls]
     with session.transaction() as cursor:
         daily_calls.plan(cursor, rows)
-        left = daily_calls.still_open(cursor, rows)
+        left = daily_calls.still_open(cursor, rows, again=again)
     return _made([(provider, [call for call in calls if call.id in left])], {}, session, producer, fetcher, today)
 
 
@@ -117,9 +126,11 @@ def _open(job: Job, session: Session) -> list[tuple[Provider, list[Call]]]:
             since = job.day - timedelta(days=MEMORY_DAYS)
             over = min(job.day, job.today - timedelta(days=1))
             daily_calls.reopen_early(cursor, provider.source.name, since, over, NOW_ONLY)
+            if job.again:
+                daily_calls.reopen_refused(cursor, provider.source.name, job.day, job.symbols)
             rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
             for row in filter(job.too_late, rows):
-                daily_calls.mark(cursor, row, "refused", "the provider tells only what holds now")
+                daily_calls.mark(cursor, row, "refused", daily_calls.TOO_LATE)
             work.append((provider, [_call(row) for row in rows if not job.too_late(row)]))
     return work
 

@@ -1,4 +1,4 @@
-"""The volume profiles of a day: of every session that began on it, from stored minutes."""
+"""The volume profiles of a day: of every session that ended on it, from stored minutes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sparktrends.store.session import Session
 
 def profile_day(session: Session, day: date) -> int:
     """Make and store them; returns how many. The same minutes give the same profiles, so it may be run again."""
-    begin = day_start(day)
+    begin, end = day_start(day), day_start(day) + DAY
     made: list[Row] = []
     with session.transaction() as cursor:
-        # A session may go on past midnight, but not for another day.
-        for series, _, symbol in profiles.series_traded(cursor, begin, begin + 2 * DAY):
-            found = row_of(series, symbol, begin, profiles.minutes(cursor, series, begin, begin + 2 * DAY))
+        # A session may have begun before midnight, but no whole day before: that of currencies, or Sydney's.
+        for series, _, symbol in profiles.series_traded(cursor, begin - DAY, end):
+            found = row_of(series, symbol, begin, profiles.minutes(cursor, series, begin - DAY, end))
             made += [found] if found else []
         profiles.save(cursor, day, made)
     return len(made)
 
 
 def row_of(series: int, symbol: str, begin: int, minutes: Iterable[Minute]) -> Row | None:
-    """The profile of the session of a symbol that began on the day at ``begin`` (µs UTC); None without a trade in it.
+    """The profile of the session of a symbol that ended on the day from ``begin`` on (µs UTC); None without a trade.
 
     Minutes outside of the exchange's hours belong to no session.
     """
@@ -43,7 +43,8 @@ def row_of(series: int, symbol: str, begin: int, minutes: Iterable[Minute]) -> R
 
 
 def _of_day(span: tuple[int, int], begin: int) -> bool:
-    return begin <= span[0] < begin + DAY
+    # A session that ends at midnight is that of the day before it.
+    return begin < span[1] <= begin + DAY
 
 
 def _span(symbol: str, at: int) -> tuple[int, int] | None:

@@ -44,9 +44,14 @@ def score_all(stories: Iterable[Unscored], chosen: Chosen = SHIPPED) -> Iterator
 
 
 def _scored(scorer: Scores, story: Unscored) -> Scored:
-    opinion = scorer.about(story.headline, {symbol: names_of(symbol, name) for symbol, name in story.companies.items()})
+    names = {symbol: names_of(symbol, name) for symbol, name in story.companies.items()}
+    # Pairs of one coin are called alike (BTC/USD, BTC/USDT): what is said of one of them is said of all.
+    spokesmen = {called: symbol for symbol, called in reversed(names.items())}
+    opinion = scorer.about(story.headline, {symbol: called for called, symbol in spokesmen.items()})
     # What a story says of a symbol that its headline does not name is what it says at all.
-    about = {symbol: _plain(opinion.companies.get(symbol, opinion.sentiment)) for symbol in story.companies}
+    about = {
+        symbol: _plain(opinion.companies.get(spokesmen[called], opinion.sentiment)) for symbol, called in names.items()
+    }
     return Scored(story.source, story.id, _plain(opinion.sentiment), about, list(topics(story.headline, story.summary)))
 
 

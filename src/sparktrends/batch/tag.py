@@ -145,11 +145,12 @@ def ask_again(session: Session, day: date) -> list[tuple[str, str]]:
 
 
 def trades_on(symbol: str, day: date) -> bool:
-    """Whether the exchange of a symbol is open at any time of a UTC day.
+    """Whether a session of the symbol's exchange ends on a UTC day: providers tell a day's bar under that day.
+
+    Sunday evening is Monday's session of currencies, and in Sydney Monday.
 
     >>> [trades_on(symbol, date(2026, 11, 21)) for symbol in ("AAPL", "BTC/USD")]  # a Saturday
     [False, True]
     """
     start = day_start(day)
-    session = calendar(exchange_of(symbol)).at(start)
-    return session.trading or (session.opens is not None and session.opens < start + DAY)
+    return bool(calendar(exchange_of(symbol)).closes(start, start + DAY))

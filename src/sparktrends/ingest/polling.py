@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Retryable
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, NotInPlan, Retryable
 from sparktrends.ingest.rest import Rest
 from sparktrends.model import DAY, INTERVALS, MINUTE, SECOND, ProviderBar
 from sparktrends.sources.base import Ask, Event, Source
@@ -67,7 +67,7 @@ class Poller:
     async def _ask(self, symbols: Sequence[str]) -> bool:
         try:
             came = await self._bars(symbols)
-        except AccessDenied:
+        except NotInPlan:
             # Intraday is what free plans leave out; the day's bar is what they have.
             if self.interval != _FALLBACK:
                 _log.info("%s: polls bars of a day instead of %s", self.rest.source.name, self.interval)
@@ -79,7 +79,7 @@ class Poller:
             # A symbol that does not exist would cost a call of the quota in every round.
             self._unknown.update(symbols)
             came = False
-        except (Retryable, BadRecord, BadSetting) as error:
+        except (Retryable, AccessDenied, BadRecord, BadSetting) as error:
             _log.info("%s: no bars of %s: %s", self.rest.source.name, ", ".join(symbols), error)
             came = False
         self.said(symbols, came)

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -229,9 +229,7 @@ class Ingest:
         async with asyncio.TaskGroup() as group:
             for feeder, live in zip(self._config.feeders, self.lives, strict=True):
                 symbols = self._symbols(feeder)
-                for exchange in {exchange_of(symbol) for symbol in symbols}:
-                    # In a thread: computing a calendar takes seconds, and other sources already run.
-                    await asyncio.to_thread(calendar, exchange)
+                await _know_hours(symbols)
                 # What somebody added and the provider has no room for must not keep all the others from starting.
                 live.start(group, feeder.symbols, symbols)
                 self._told(f"{live.source.name}: {', '.join(live.feeds)}")
@@ -244,16 +242,24 @@ class Ingest:
             await asyncio.sleep(_LOOK_S)
             for live in self.lives:
                 try:
-                    wanted = self._wanted.of(live.source)
+                    await self._take_added(live, seen[live.source.name])
                 except SparkTrendsError as error:
                     _log.warning("%s: %s", live.source.name, error)
-                    continue
-                # What was refused the file still names a second later.
-                fresh = [s for s in wanted if s not in live.feeds and s not in seen[live.source.name]]
-                seen[live.source.name].update(fresh)
-                live.take(fresh)
-                if taken := [symbol for symbol in fresh if symbol in live.feeds]:
-                    self._told(f"{live.source.name}: {', '.join(taken)} as well")
+
+    async def _take_added(self, live: Live, seen: set[str]) -> None:
+        # What was refused the file still names a second later.
+        fresh = [s for s in self._wanted.of(live.source) if s not in live.feeds and s not in seen]
+        seen.update(fresh)
+        await _know_hours(fresh)
+        live.take(fresh)
+        if taken := [symbol for symbol in fresh if symbol in live.feeds]:
+            self._told(f"{live.source.name}: {', '.join(taken)} as well")
+
+
+async def _know_hours(symbols: Iterable[str]) -> None:
+    for exchange in {exchange_of(symbol) for symbol in symbols}:
+        # In a thread: computing a calendar takes seconds, and other sources already run.
+        await asyncio.to_thread(calendar, exchange)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -68,13 +68,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Which bars to fetch again: of the providers' configured symbols, or of those named; both days included."""
+    """Which bars to fetch again: of the providers' configured symbols, or of those named; both days included;
+    ``again``: also what was refused before."""
 
     providers: Sequence[tuple[Provider, Sequence[Ask]]]
     interval: str
     first: date
     last: date
     symbols: Sequence[str] | None = None
+    again: bool = False
 
     def unasked(self) -> list[str]:
         """What nobody can be asked for, in sentences: named symbols, or all when no provider is asked for bars."""
@@ -146,7 +148,14 @@ class Jobs:
         told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
         left = [_words(outcome) for outcome in outcomes if outcome.state != "done"]
         left += [f"nobody can be asked for {symbol} on {job.day}" for symbol in job.nobodys()]
-        return Done(f"calls: {told or 'none was left to make'}", {"day": job.day, **counts}, tuple(left))
+        words = f"calls: {told or 'none was left to make'}{self._refused(job)}"
+        return Done(words, {"day": job.day, **counts}, tuple(left))
+
+    def _refused(self, job: Job) -> str:
+        """What a person who has extended a plan has to know."""
+        with self.session.transaction() as cursor:
+            number = daily_calls.refused(cursor, [provider.source.name for provider, _ in job.providers], job.day)
+        return f"; refused, and asked again only with --again: {number}" if number else ""
 
     def backfill(self, wanted: Backfill, sandbox_port: int = 0, progress: Progress = lambda *_: None) -> Done:
         """Bars of a stretch of time from providers, by way of the log: metrics follow. Goes on where it was stopped.
@@ -158,7 +167,7 @@ class Jobs:
             with composing.http(self.settings, self.clock, sandbox_port) as client:
                 for provider, calls in wanted.calls():
                     asking, today = composing.fetcher(client), day_of(self.clock())
-                    made = fetch_stretches(provider, calls, self.session, producer, asking, today)
+                    made = fetch_stretches(provider, calls, self.session, producer, asking, today, again=wanted.again)
                     for number, outcome in enumerate(made, 1):
                         outcomes.append(outcome)
                         progress(_words(outcome), number, len(calls))
@@ -237,7 +246,7 @@ class Jobs:
         return tag.tag_day(self.session, day, lambda subjects: tag.by_spark(self.spark)(subjects))
 
     def profiles(self, day: date) -> Done:
-        """Make the volume profile of every session that began on the day."""
+        """Make the volume profile of every session that ended on the day."""
         made = profile_day(self.session, day)
         return Done(f"{made} volume profiles of {day}", {"day": day, "made": made})
 

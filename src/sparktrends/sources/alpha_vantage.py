@@ -9,11 +9,23 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import (
+    AccessDenied,
+    BadRecord,
+    BadSetting,
+    NotFound,
+    NotInPlan,
+    RateLimited,
+    SparkTrendsError,
+    Unavailable,
+)
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, NewsItem, ProviderBar, Trade, stable_id
 from sparktrends.sources.base import (
     Allowance,
@@ -122,8 +134,11 @@ class AlphaVantage(Source):
         params = {"sort": "LATEST", "limit": "1000"} | window
         if len(ask.symbols) != 1:
             return params
-        symbol = ask.symbols[0]
-        return params | {"tickers": f"CRYPTO:{self.spell(symbol)}" if pair_of(symbol) else self.spell(symbol)}
+        return params | {"tickers": self._ticker(ask.symbols[0])}
+
+    def _ticker(self, symbol: str) -> str:
+        """What the news call a symbol: of a pair the coin alone, whatever it is paid with."""
+        return f"CRYPTO:{self.spell(symbol)}" if pair_of(symbol) else self.spell(symbol)
 
     def _bars_call(self, ask: Ask, symbol: str) -> Request:
         pair = pair_of(symbol)
@@ -148,7 +163,7 @@ class AlphaVantage(Source):
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
-            return Answer(self._news(as_list(body["feed"]), set(request.ask.symbols)))
+            return Answer(self._news(as_list(body["feed"]), request.ask.symbols))
         if "Symbol" in body:
             return Answer([self._overview(body, reply.received)])
         if "data" in body:
@@ -212,13 +227,26 @@ class AlphaVantage(Source):
             country=maybe_text(found.get("region"), 100),
         )
 
-    def _news(self, feed: list[Any], wanted: set[str]) -> list[Event]:
+    def _news(self, feed: list[Any], asked: Sequence[str]) -> list[Event]:
+        wanted = self._by_told(asked)
+
         def read(row: object) -> NewsItem | None:
             story = self._story(as_object(row))
-            return story if wanted.intersection(story.symbols) else None
+            scores = {name: story.symbol_scores[told] for told in story.symbols for name in wanted.get(told, ())}
+            # Under the names that were asked for as well: whoever asks for BTC/USDT looks for no BTC/USD.
+            both = {**story.symbol_scores, **scores}
+            return replace(story, symbols=tuple(both), symbol_scores=both) if scores else None
 
         stories = collect(feed, read)
         return sorted(stories, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
+
+    def _by_told(self, asked: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """The symbols that were asked for, by the names that the news have for them."""
+        found = defaultdict(list)
+        for symbol in asked:
+            with suppress(BadRecord, BadSetting):  # another producer may have asked for what is no name of ours
+                found[self.name_of(self._ticker(symbol))].append(symbol)
+        return found
 
     def _story(self, row: dict[str, Any]) -> NewsItem:
         title, url = text(row.get("title"), "bad_headline", 1000), maybe_text(row.get("url"), 2000)
@@ -366,7 +394,7 @@ def _refusal(said: str, reply: Reply) -> SparkTrendsError:
     if re.search(r"apikey is (invalid|missing)|demo\W+api key", low):
         return AccessDenied("alpha_vantage refuses the key", hint="set ALPHA_VANTAGE_API_KEY")
     if re.search(r"is a premium (feature|endpoint)\b", low):
-        return AccessDenied("alpha_vantage: your plan does not include this", hint=quote(said))
+        return NotInPlan("alpha_vantage: your plan does not include this", hint=quote(said))
     if (
         re.search(r"per day|daily", low)
         and re.search(r"sparingly|requests|rate limit", low)

@@ -11,8 +11,8 @@ One driver runs them all::
         answer = source.parse_rest(request, reply);  then answer.next, until it is None
 
 A parser raises when the whole payload says one thing: `BadRecord` (quarantine it), `RateLimited` and `Unavailable`
-(later, after ``delay``), `AccessDenied` (remember it for that endpoint: do not ask again), `NotFound` (this symbol).
-A bad row among good ones becomes a `Reject` among the events: the good rows are kept.
+(later, after ``delay``), `AccessDenied` (remember it for that endpoint; `NotInPlan` when the key itself is good),
+`NotFound` (this symbol). A bad row among good ones becomes a `Reject` among the events: the good rows are kept.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, RateLimited, SparkTrendsError
 from sparktrends.model import DAY, INTERVALS, SECOND, Company, NewsItem, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -335,7 +335,7 @@ def _error(said: str, reply: Reply | None) -> SparkTrendsError:
     if "limit" in low or "too many" in low:
         return RateLimited(f"finnhub: {words}", delay=(retry_after(reply) if reply else None) or 60.0)
     if "don't have access" in low or "premium" in low:
-        return AccessDenied("finnhub: your plan does not include this", hint=words)
+        return NotInPlan("finnhub: your plan does not include this", hint=words)
     if "api key" in low or "unauthorized" in low or (reply is not None and reply.status in (401, 403)):
         return AccessDenied("finnhub refuses the key", hint=words)
     if "symbol" in low:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sparktrends.errors import BadRecord, BadSetting
 from sparktrends.model import is_simulated
-from sparktrends.sessions import ALWAYS, STOCKS
+from sparktrends.sessions import ALWAYS, CURRENCIES, STOCKS
 
 FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY", "TRY", "BRL", "INR", "SEK", "NOK"})
 """Currencies of states: a pair of two of them is foreign exchange, any other pair is crypto."""
@@ -60,7 +60,7 @@ def exchange_of(symbol: str) -> str:
         return _told.get(end) or SUFFIXES.get(end, STOCKS)
     if pair_of(symbol) is None:
         return STOCKS
-    return "24/5" if is_exchange_rate(symbol) else ALWAYS
+    return CURRENCIES if is_exchange_rate(symbol) else ALWAYS
 
 
 def use_exchanges(told: Mapping[str, str]) -> None:

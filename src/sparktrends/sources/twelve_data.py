@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -294,10 +294,10 @@ def _error(body: Mapping[str, Any], reply: Reply | None) -> SparkTrendsError:
         return RateLimited(
             "twelve_data: no credits left " + ("for the day" if day else "this minute"), delay=wait / 1e6
         )
-    if code in (401, 403):
-        return AccessDenied(
-            "twelve_data refuses the key" if code == 401 else "twelve_data: not in your plan", hint=said
-        )
+    if code == 401:
+        return AccessDenied("twelve_data refuses the key", hint=said)
+    if code == 403:
+        return NotInPlan("twelve_data: not in your plan", hint=said)
     if code in (400, 404) and said.startswith("No data is available on the specified dates"):
         return _NoBars(words)
     if code == 404 or (code == 400 and "symbol" in said.lower()):

@@ -44,6 +44,7 @@ from sparktrends.sources.decoding import (
     day_micros,
     load_object,
     local_day,
+    local_micros,
     maybe_text,
     micros,
     number,
@@ -174,8 +175,9 @@ class Yahoo(Source):
         if any(len(column) != len(stamps) for column in series):
             raise BadRecord("ragged_arrays")
         interval, length = request.ask.interval, INTERVALS[request.ask.interval]
-        zone = maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
-        session_end = _session_end(meta)
+        zone = _zone(meta)
+        # A pair has no bell: of its day Yahoo tells a session that ends a minute before the day does.
+        session_end = 0 if pair_of(request.ask.symbols[0]) else _session_end(meta)
         starts = _starts(stamps, interval, zone)
         raw_from = self._raw_from(result, meta, request, now)
 
@@ -194,7 +196,10 @@ class Yahoo(Source):
         return _one_per_start(collect(zip(starts, *series, strict=True), read))
 
     def _raw_from(self, result: Mapping[str, Any], meta: Mapping[str, Any], request: Request, now: int) -> int:
-        """Prices are adjusted for every split up to now: from the day of the last one on they are those of the day."""
+        """Prices are adjusted for every split up to now: from the day of the last one on they are those of the day.
+
+        A day of the exchange: in summer Sydney opens at 23:00 UTC of the day before.
+        """
         end = request.ask.end
         if end and end < now - DAY:
             return now  # nobody knows what was split between the end of the answer and now
@@ -205,7 +210,9 @@ class Yahoo(Source):
         if not all(isinstance(action, CorporateAction) for action in actions):
             return now
         splits = [a for a in actions if isinstance(a, CorporateAction) and a.kind == "split"]
-        return max((day_micros(split.day) for split in splits), default=0)
+        # A bar of a day carries the exchange's day as one of UTC.
+        zone = "UTC" if request.ask.interval == "1d" else _zone(meta)
+        return max((local_micros(split.day.isoformat(), zone) for split in splits), default=0)
 
     def _last(self, meta: Mapping[str, Any], symbol: str, received: int) -> Trade:
         ts = micros(meta.get("regularMarketTime"), SECOND)
@@ -213,7 +220,7 @@ class Yahoo(Source):
         return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
 
     def _actions(self, events: Mapping[str, Any], meta: Mapping[str, Any], symbol: str) -> list[Event]:
-        zone = maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
+        zone = _zone(meta)
 
         def read(kind: str, row: object) -> Event:
             told = as_object(row)
@@ -270,6 +277,10 @@ def _one_per_start(events: list[Event]) -> list[Event]:
     # A day's live point carries the same day as its bar: the later row is the newer one.
     bars = {e.start: e for e in events if isinstance(e, ProviderBar)}
     return [*(bars[start] for start in sorted(bars)), *(e for e in events if not isinstance(e, ProviderBar))]
+
+
+def _zone(meta: Mapping[str, Any]) -> str:
+    return maybe_text(meta.get("exchangeTimezoneName"), 64) or "UTC"
 
 
 def _session_end(meta: Mapping[str, Any]) -> int:

@@ -24,6 +24,8 @@ class CallRow(NamedTuple):
 
 EARLY = "asked before the day was over"
 """The reason of a call that was done while its day lasted: there may be more."""
+TOO_LATE = "the provider tells only what holds now"
+"""The reason of a call that was not made in time."""
 
 
 def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
@@ -61,13 +63,37 @@ def reopen_early(cursor: Cursor, source: str, since: date, until: date, but: Col
     )
 
 
-def still_open(cursor: Cursor, rows: Sequence[CallRow]) -> set[str]:
-    """Which of these calls wait, failed, or were asked before their last day was over."""
+def reopen_refused(cursor: Cursor, source: str, day: date, symbols: Sequence[str] | None) -> None:
+    """Let the calls of a day that were refused be made again, of these symbols only when given: plans are extended."""
+    cursor.execute(
+        "UPDATE core.daily_calls SET state = 'waiting', updated_at = now() WHERE source = %s AND day = %s "
+        "AND until IS NULL AND state = 'refused' AND (%s::text[] IS NULL OR symbols <@ %s::text[])",
+        (source, day, *[symbols if symbols is None else list(symbols)] * 2),
+    )
+
+
+def refused(cursor: Cursor, sources: Sequence[str], day: date) -> int:
+    """How many calls of a day these sources refused; those that came too late are none of them."""
+    cursor.execute(
+        "SELECT count(*) FROM core.daily_calls WHERE source = ANY(%s) AND day = %s AND until IS NULL "
+        "AND state = 'refused' AND reason IS DISTINCT FROM %s",
+        (list(sources), day, TOO_LATE),
+    )
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def still_open(cursor: Cursor, rows: Sequence[CallRow], *, again: bool = False) -> set[str]:
+    """Which of these calls wait, failed, or were asked before their last day was over; ``again``: or were refused."""
     cursor.execute(
         "SELECT c.call FROM core.daily_calls c JOIN unnest(%s::date[], %s::text[], %s::text[]) AS k(day, source, call) "
         "ON k.day = c.day AND k.source = c.source AND k.call = c.call "
-        "WHERE c.state IN ('waiting', 'failed') OR c.reason = %s",
-        ([row.day for row in rows], [row.source for row in rows], [row.call for row in rows], EARLY),
+        "WHERE c.state = ANY(%s) OR c.reason = %s",
+        (
+            *([row.day for row in rows], [row.source for row in rows], [row.call for row in rows]),
+            ["waiting", "failed", *(["refused"] if again else [])],
+            EARLY,
+        ),
     )
     return {str(call) for (call,) in cursor}
 

@@ -11,7 +11,7 @@ from sparktrends.batch.retention import Part
 from sparktrends.errors import BadSetting
 from sparktrends.model import INTERVALS
 from sparktrends.ops.commands.context import Context, json_option, pass_context
-from sparktrends.ops.commands.daywork import Day, as_day, finish, job_of, jobs_of, names, ready
+from sparktrends.ops.commands.daywork import Day, again_option, as_day, finish, job_of, jobs_of, names, ready
 from sparktrends.ops.commands.progress import progress_bar
 from sparktrends.ops.jobs import Backfill, Done, Jobs, Progress
 from sparktrends.sources import PROVIDERS
@@ -32,6 +32,7 @@ _DAY = Day()
 )
 @click.option("--interval", type=click.Choice(list(INTERVALS)), help="1d by default; of the archive all.")
 @click.option("--source", "sources", multiple=True, type=click.Choice(sorted(PROVIDERS)), help="Ask only these.")
+@again_option
 @click.option("--sandbox", is_flag=True, help="Ask the offline twin of the running stack.")
 @json_option
 @pass_context
@@ -43,6 +44,7 @@ def backfill(
     via: str,
     interval: str | None,
     sources: tuple[str, ...],
+    again: bool,
     sandbox: bool,
     as_json: bool,
 ) -> None:
@@ -50,8 +52,8 @@ def backfill(
     settings, until = ready(context), as_day(last)
     if first.date() > until:
         raise BadSetting("--from is after --to")
-    if via != "provider" and (sources or sandbox):
-        raise BadSetting(f"--via {via} asks nobody", hint="leave out --source and --sandbox")
+    if via != "provider" and (sources or sandbox or again):
+        raise BadSetting(f"--via {via} asks nobody", hint="leave out --source, --sandbox and --again")
     if via == "log" and interval not in (None, "1m"):
         raise BadSetting(
             "the log holds trades: minutes are made of them, longer bars follow", hint="leave out --interval"
@@ -65,7 +67,7 @@ def backfill(
                 done = _from_log(jobs, names(symbols) or [], first.date(), until, quiet=as_json)
             case _:
                 job, port = job_of(settings, last, symbols, sources, sandbox=sandbox)
-                wanted = Backfill(job.providers, interval or "1d", first.date(), job.day, job.symbols)
+                wanted = Backfill(job.providers, interval or "1d", first.date(), job.day, job.symbols, again)
                 done = jobs.backfill(wanted, port, _bar(quiet=as_json))
     finish(done, as_json=as_json)
 

@@ -19,7 +19,7 @@ from sparktrends.ops import daily as composing
 from sparktrends.ops.channels import all_channels
 from sparktrends.ops.commands.backfilling import backfill
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
-from sparktrends.ops.commands.daywork import as_day, date_option, finish, job_of, jobs_of, names, ready
+from sparktrends.ops.commands.daywork import again_option, as_day, date_option, finish, job_of, jobs_of, names, ready
 from sparktrends.ops.commands.repairing import repair
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
 from sparktrends.ops.endpoints import endpoints
@@ -42,6 +42,7 @@ def batch() -> None:
 def asking(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of the jobs that ask providers."""
     for option in (
+        again_option,
         click.option("--sandbox", is_flag=True, help="Ask the offline twin of the running stack."),
         click.option("--source", "sources", multiple=True, type=click.Choice(sorted(PROVIDERS)), help="Only these."),
         click.option("--symbols", default="", metavar="A,B", help="Only these; all that are configured by default."),
@@ -63,6 +64,7 @@ def fetch(
     symbols: str,
     sources: tuple[str, ...],
     sandbox: bool,
+    again: bool,
     plan: bool,
     if_key: bool,
     as_json: bool,
@@ -77,6 +79,7 @@ def fetch(
             return
         sources = asked
     job, port = job_of(settings, day, symbols, sources, sandbox=sandbox)
+    job = replace(job, again=again)
     if plan:
         with closing(Session(endpoints(settings).owner_dsn, "batch plan")) as session:
             _tell_plan(settings, session, job, port, as_json=as_json)
@@ -153,7 +156,7 @@ def trends(context: Context, day: datetime | None, as_json: bool) -> None:
 @json_option
 @pass_context
 def profiles(context: Context, day: datetime | None, as_json: bool) -> None:
-    """Make the volume profile of every session that began on a day."""
+    """Make the volume profile of every session that ended on a day."""
     with jobs_of(ready(context), as_json=as_json) as jobs:
         finish(jobs.profiles(as_day(day)), as_json=as_json)
 
@@ -173,13 +176,19 @@ def report(context: Context, day: datetime | None, as_json: bool) -> None:
 @json_option
 @pass_context
 def daily(
-    context: Context, day: datetime | None, symbols: str, sources: tuple[str, ...], sandbox: bool, as_json: bool
+    context: Context,
+    day: datetime | None,
+    symbols: str,
+    sources: tuple[str, ...],
+    sandbox: bool,
+    again: bool,
+    as_json: bool,
 ) -> None:
     """The whole run of a day; says what is missing, finishes the rest, and the next run completes it."""
     settings = ready(context)
     job, port = job_of(settings, day, symbols, sources, sandbox=sandbox)
     with jobs_of(settings, as_json=as_json) as jobs:
-        finish(jobs.daily(job, port), as_json=as_json)
+        finish(jobs.daily(replace(job, again=again), port), as_json=as_json)
 
 
 @batch.command()

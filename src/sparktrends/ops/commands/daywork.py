@@ -40,6 +40,12 @@ def date_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--date", "day", type=Day(), help="The day, UTC; yesterday by default.")(command)
 
 
+def again_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--again``: also what a provider refused before, for whoever has extended a plan."""
+    words = "Make calls again that were refused (not in the plan, not found)."
+    return click.option("--again", is_flag=True, help=words)(command)
+
+
 def as_day(given: datetime | None) -> date:
     """The day of the option: yesterday when it is not given."""
     return given.date() if given else date.fromordinal(day_of(system_clock()).toordinal() - 1)
