@@ -69,7 +69,7 @@ async def test_the_hours_of_a_symbol_that_is_added_are_not_computed_on_the_loop(
         done.append((symbols[0], True))
         added.set()
 
-    ingest.lives = [cast(Any, SimpleNamespace(source=make_source("yahoo"), feeds={"7203.T": None}, add=add))]
+    ingest.lives = [cast(Any, SimpleNamespace(source=make_source("yahoo"), feeds={"7203.T": None}, take=add))]
     Wanted(tmp_path / "symbols.json").add(["7203.T", "SAP.DE"])
     following = asyncio.create_task(ingest._follow())
     await asyncio.wait_for(added.wait(), 10)
