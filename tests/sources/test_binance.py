@@ -106,6 +106,11 @@ def test_the_header_tells_the_weight_and_a_ban_tells_its_end() -> None:
     assert SOURCE.usage(Reply(200, b"[]", 0)) == ()
 
 
+def test_no_ban_is_longer_than_the_longest_that_is_documented() -> None:
+    banned = b'{"code":-1003,"msg":"Way too much request weight used; IP banned until 9999999999999."}'
+    assert SOURCE.usage(Reply(418, banned, T * 1000)) == (Usage(60, blocked=3 * 86_400.0),)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "blocked"), [(418, {}, 120.0), (429, {}, 60.0), (429, {"retry-after": "7"}, 7.0)]
 )

@@ -315,7 +315,15 @@ def bar_start(at: int, interval: str) -> int:
 
 def retry_after(reply: Reply) -> float | None:
     """The seconds in ``Retry-After``, at most a day; None when absent or a date."""
-    value = reply.headers.get("retry-after", "")
+    return told_wait(reply.headers.get("retry-after", ""))
+
+
+def told_wait(value: str) -> float | None:
+    """The seconds in the text of a ``Retry-After``, of an answer or of a handshake; at most a day, None for no number.
+
+    >>> told_wait("17"), told_wait("99999999999"), told_wait("Wed, 21 Oct 2026 07:28:00 GMT")
+    (17.0, 86400.0, None)
+    """
     # A day at most: no header of a provider may silence a source for good.
     return min(float(value), 86_400.0) if value.isascii() and value.isdigit() else None
 

@@ -52,6 +52,8 @@ _PAGE = 1000
 _STREAMS_PER_MESSAGE = 100
 _MICROSECONDS_FROM = 10**14  # no time in milliseconds is that large before the year 5138
 _BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
+# The longest that they document. A time beyond it is a mistake, and would silence the source for good.
+_LONGEST_BAN_S = 3 * 86_400.0
 
 
 class Binance(Source):
@@ -285,7 +287,7 @@ def _said(reply: Reply) -> str:
 def _delay(reply: Reply, said: str) -> float:
     banned = _BANNED_UNTIL.search(reply.body.decode("utf-8", "replace"))
     if banned:
-        return max(1.0, int(banned[1]) / 1000 - reply.received / 1e6)
+        return min(_LONGEST_BAN_S, max(1.0, int(banned[1]) / 1000 - reply.received / 1e6))
     return retry_after(reply) or (120.0 if reply.status == 418 or "banned" in said else 60.0)
 
 
