@@ -73,9 +73,10 @@ class TwelveData(Source):
     provider = "twelve_data"
     rest = "https://api.twelvedata.com"
     stream = Stream(
-        # The vendor's own client sends a heartbeat every 10 s; eight symbols are what a trial may hear.
+        # The vendor's own client sends a heartbeat every 10 s; eight symbols are what a trial may hear, and it may
+        # hear them over one connection or over three: more connections are no more symbols.
         "wss://ws.twelvedata.com/v1/quotes/price", idle=30, keepalive='{"action":"heartbeat"}', every=10,
-        auth=Auth("query", "apikey"), max_symbols=8, per_second=1, connections=3,
+        auth=Auth("query", "apikey"), max_symbols=8, per_second=1,
     )  # fmt: skip
     # In the header, where no log of addresses shows it; the socket takes it in the query only.
     auth = Auth("header", "Authorization", "apikey {}")
