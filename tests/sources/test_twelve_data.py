@@ -118,17 +118,36 @@ def test_a_span_without_bars_is_no_failure_alone_or_in_a_batch(status: int) -> N
 
 
 def spent(words: str, received: int = 0) -> Reply:
-    body = {"code": 429, "message": f"You have run out of API credits for {words}.", "status": "error"}
-    return Reply(200, json.dumps(body).encode(), received, {"api-credits-used": "12", "api-credits-left": "0"})
+    return Reply(
+        200, json.dumps(no_credits(words)).encode(), received, {"api-credits-used": "12", "api-credits-left": "0"}
+    )
+
+
+def no_credits(words: str) -> dict[str, object]:
+    counted = "61 API credits were used, with the current limit being 60. Wait for the next minute or consider"
+    said = f"You have run out of API credits for {words}. {counted}"
+    return {"code": 429, "message": said, "status": "error"}
 
 
 def test_credits_of_the_day_are_told_from_those_of_the_minute() -> None:
     request = SOURCE.requests(Ask("quote", ("AAPL",)))[0]
-    for words, window, delay in (("the day", 86_400, 86_390.0), ("the current minute", 60, 50.0)):
+    minute, day = Usage(60, 61, 60, 50.0), Usage(86_400, 61, 60, 86_390.0)
+    for words, delay, told in (("the day", 86_390.0, (Usage(60, 12), day)), ("the current minute", 50.0, (minute,))):
         with pytest.raises(RateLimited) as caught:
             SOURCE.parse_rest(request, spent(words, 10_000_000))
         assert caught.value.delay == delay
-        assert SOURCE.usage(spent(words, 10_000_000)) == (Usage(60, 12, 12), Usage(window, blocked=delay))
+        assert SOURCE.usage(spent(words, 10_000_000)) == told
+
+
+def test_credits_that_run_out_within_a_batch_are_told_as_well() -> None:
+    body = {"AAPL": {"meta": {}, "values": [], "status": "ok"}, "MSFT": no_credits("the day")}
+    reply = Reply(200, json.dumps(body).encode(), 10_000_000, {"api-credits-used": "8", "api-credits-left": "0"})
+    assert SOURCE.usage(reply) == (Usage(60, 8), Usage(86_400, 61, 60, 86_390.0))
+
+
+def test_a_refusal_without_figures_still_says_for_how_long() -> None:
+    body = {"code": 429, "message": "You have run out of API credits for the day.", "status": "error"}
+    assert SOURCE.usage(Reply(200, json.dumps(body).encode(), 10_000_000)) == (Usage(86_400, blocked=86_390.0),)
 
 
 def test_refused_symbols_are_named() -> None:
