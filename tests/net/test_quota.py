@@ -171,6 +171,12 @@ def test_what_a_refusal_counted_holds_until_the_provider_counts_anew() -> None:
     assert (planner.wait(), planner.left()) == (0.0, 700)
 
 
+def test_a_refusal_of_a_window_that_was_not_declared_is_heard_all_the_same() -> None:
+    planner = Planner([Window(1, 1), Window(8, 60)], Time())
+    planner.observe([Said(86_400, used=9, limit=2, blocked=7200.0), Said(3600, limit=1)])
+    assert planner.wait() == 7200.0
+
+
 def test_a_block_holds_until_it_is_over() -> None:
     clock = Time()
     planner = Planner([Window(8, 60)], clock)

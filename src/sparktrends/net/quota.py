@@ -143,12 +143,15 @@ class _Count:
         # A limit of 0 would make every request one that never fits.
         if said.limit is not None and said.limit > 0:
             self.limit = said.limit
-        if said.blocked is not None and said.blocked > 0:
-            # Never shortened: of two refusals the longer one holds.
-            self.blocked_until = max(self.blocked_until, now + int(said.blocked * _SECOND))
+        self.block(said.blocked or 0, now)
         if said.used is not None and said.used >= 0:
             # A refusal says when the provider counts anew, so nothing that it counted now holds for longer.
             self._correct(said.used, now, self.blocked_until - self.length if said.blocked else now)
+
+    def block(self, seconds: float, now: int) -> None:
+        """Let nothing go for so long. Never shortened: of two refusals the longer one holds."""
+        if seconds > 0:
+            self.blocked_until = max(self.blocked_until, now + int(seconds * _SECOND))
 
     def _correct(self, used: int, now: int, since: int) -> None:
         surplus = sum(n for _, n in self.spent) - used
@@ -233,9 +236,13 @@ class Planner:
         with self._lock, self._alone():
             now = self._clock()
             known = {count.seconds: count for count in self._counts}
-            heard = [(known[s.window], s) for s in said if s.window in known]
-            for count, what in heard:
-                count.observe(what, now)
+            heard = [*said]
+            for what in heard:
+                if what.window in known:
+                    known[what.window].observe(what, now)
+                # A limit that a person said there is none of: to be refused all the same is no reason to go on asking.
+                elif known and what.blocked:
+                    known[max(known)].block(what.blocked, now)
             if heard:
                 self._save()
 

@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, Unavailable
@@ -185,6 +186,7 @@ class Memory:
 class Source(ABC):
     """A provider: class attributes declare it, four pure methods read it. See the module's docstring for the driver.
 
+    ``allowances`` are those of the free plan, unless a person says what theirs has.
     ``tape`` is true when the stream carries trades, false when it carries snapshots of a price; ``ids`` when trades
     have contiguous ids, the same live and by REST, so that `missing` finds every gap. ``conditions`` says what the
     provider's sale conditions mean; trades with one of ``volume_only`` never move open, high, low and close.
@@ -196,7 +198,7 @@ class Source(ABC):
     rest: str
     stream: Stream | None = None
     auth: ClassVar[Auth | None] = None
-    allowances: ClassVar[tuple[Allowance, ...]] = ()
+    allowances: tuple[Allowance, ...] = ()
     endpoints: ClassVar[tuple[Endpoint, ...]]
     tape: ClassVar[bool] = False
     ids: ClassVar[bool] = False
@@ -206,12 +208,32 @@ class Source(ABC):
     history: ClassVar[tuple[str, ...]] = ("1m", "1d")
     reach: ClassVar[Mapping[str, int]] = {}
 
-    def __init__(self, *, rest: str = "", stream: str = "", suffix: str = "") -> None:
-        """Take other addresses (the sandbox) and the ``suffix`` that marks its values as made up (``~sim``)."""
+    def __init__(
+        self, *, rest: str = "", stream: str = "", suffix: str = "", calls: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
+        """Take other addresses (the sandbox) and the ``suffix`` that marks its values as made up (``~sim``).
+
+        ``calls`` are the units that a plan has in a window of so many seconds, 0 for one that it does not limit.
+        """
         self.name = self.provider + suffix
         self.rest = rest or type(self).rest
         if stream and self.stream:
             self.stream = replace(self.stream, url=stream)
+        self.allowances = self._planned(calls)
+
+    def _planned(self, calls: Mapping[int, int]) -> tuple[Allowance, ...]:
+        free = type(self).allowances
+        units = {a.window: a.units for a in free} | dict(calls)
+        per = free[0].per if free else "key"
+        planned = tuple(Allowance(n, window, per) for window, n in units.items() if n)
+        most = max(e.weight * e.batch for e in self.endpoints)
+        # Without any limit a source would be asked as fast as it answers; with too low a one, never.
+        if calls and not (planned and all(a.units >= most for a in planned)):
+            raise BadSetting(
+                f"{self.provider} cannot be asked within these calls",
+                hint=f"leave one limit at least, and none below {most}, which is what one request may take",
+            )
+        return planned
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.rest!r})"
