@@ -11,8 +11,9 @@ One driver runs them all::
         answer = source.parse_rest(request, reply);  then answer.next, until it is None
 
 A parser raises when the whole payload says one thing: `BadRecord` (quarantine it), `RateLimited` and `Unavailable`
-(later, after ``delay``), `AccessDenied` (remember it for that endpoint: do not ask again), `NotFound` (this symbol).
-A bad row among good ones becomes a `Reject` among the events: the good rows are kept.
+(later, after ``delay``), `AccessDenied` (remember it: do not ask again), `NotFound` (this symbol).
+A bad row among good ones becomes a `Reject` among the events, a symbol that was refused among others a `Notice`: the
+good ones are kept.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ from sparktrends.sources.decoding import quote
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down."""
+    """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down.
+
+    ``plan``: refused because the plan leaves them out, which asking again does not mend.
+    """
 
     kind: Literal["alive", "subscribed", "refused", "shutdown"]
     symbols: tuple[str, ...] = ()
     message: str = ""
+    plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)

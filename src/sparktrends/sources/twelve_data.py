@@ -179,7 +179,7 @@ class TwelveData(Source):
 
     def _batch(self, body: Mapping[str, Any], request: Request, reply: Reply) -> Answer:
         events: list[Event] = []
-        later: list[str] = []
+        later: dict[str, SparkTrendsError] = {}
         for symbol in request.ask.symbols:
             part = as_object(body.get(self.spell(symbol)))
             if part.get("status") != "error":
@@ -189,14 +189,16 @@ class TwelveData(Source):
             if isinstance(error, _NoBars):
                 continue
             # One symbol's fault must not cost the other seven, whose credits are spent.
-            if isinstance(error, (NotFound, BadRecord)):
-                events.append(Notice("refused", (symbol,), str(error)))
-            elif isinstance(error, RateLimited) and events:
-                later.append(symbol)  # the credits ran out within the batch: what came is kept, the rest asked again
+            if isinstance(error, (NotFound, BadRecord, AccessDenied)):
+                events.append(Notice("refused", (symbol,), str(error), plan=isinstance(error, AccessDenied)))
             else:
-                raise error
-        again = replace(request.ask, symbols=tuple(later))
-        return Answer(events, self._series(again)[0] if later else None)
+                later[symbol] = error
+        if not later:
+            return Answer(events)
+        if not events:
+            raise next(iter(later.values()))
+        # As where the credits ran out within the batch: what came is kept, the rest asked again.
+        return Answer(events, self._series(replace(request.ask, symbols=tuple(later)))[0])
 
     def _bars(self, part: Mapping[str, Any], request: Request, symbol: str, received: int) -> list[Event]:
         interval = request.ask.interval
