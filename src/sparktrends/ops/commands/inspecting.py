@@ -216,20 +216,24 @@ def _check_freshness(context: Context, where: Endpoints) -> str:
 
 
 def _check_keys(context: Context) -> str:
-    """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem."""
+    """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem.
+
+    Neither is a quota that is spent: the calls come out of the same one as everybody's.
+    """
     from sparktrends.net import AddressGuard, Http, Redactor, Secret
     from sparktrends.ops.feeding import allowed_hosts, source_of
-    from sparktrends.ops.keys import probe_all, unset
+    from sparktrends.ops.keys import askable, probe_all, unset
     from sparktrends.sources import PROVIDERS
 
     settings = context.settings
     redact = Redactor(map(Secret, settings.secrets()))
     sources = [source_of(name, settings) for name in PROVIDERS]
+    providers = askable(settings, system_clock, PROVIDERS, Home.open(settings.home).run)
     with Http(system_clock, AddressGuard(allowed_hosts(settings))) as http:
-        found = probe_all(settings, sources, http, lambda f: click.echo(redact(str(f)), err=True))
+        found = probe_all(providers, http, lambda f: click.echo(redact(str(f)), err=True))
     for words in unset(settings, sources):
         click.echo(words, err=True)
-    works = {finding.provider for finding in found if finding.ok}
+    works = {finding.provider for finding in found if finding.ok or not finding.asked}
     return redact("; ".join(str(f) for f in found if f.provider not in works))
 
 
