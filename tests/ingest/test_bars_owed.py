@@ -204,5 +204,5 @@ async def test_what_a_plan_lacks_is_given_up_aloud(
             debts.owe({"AAPL": MINUTE, "MSFT": MINUTE})
             clock.now += MINUTE
             await until(lambda: not len(debts))
-    assert len(paths) == 1
+    assert len(paths) == 2
     assert caplog.text.count("no bars for the gap of AAPL, MSFT") == 1

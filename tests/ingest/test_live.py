@@ -172,9 +172,13 @@ async def test_while_the_quota_is_spent_the_feed_is_called_throttled_and_not_dea
     assert rows(broker)[-1]["status"] == "throttled"
 
 
-async def test_more_symbols_than_a_key_may_have_are_refused(broker: Broker, tmp_path: Path) -> None:
-    async with living(broker, tmp_path, "finnhub", [f"S{i}" for i in range(50)]) as live:
-        with pytest.raises(BadSetting, match="50 symbols at most"):
+@pytest.mark.parametrize(("provider", "most"), [("finnhub", 50), ("twelve_data", 8)])
+async def test_more_symbols_than_a_key_may_have_are_refused(
+    broker: Broker, tmp_path: Path, provider: str, most: int
+) -> None:
+    async with living(broker, tmp_path, provider, [f"S{i}" for i in range(most)]) as live:
+        assert len(live.links) == 1
+        with pytest.raises(BadSetting, match=f"{most} symbols at most"):
             live.add(["ONE"])
 
 

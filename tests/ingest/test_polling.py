@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparktrends.errors import AccessDenied, NotFound, NotInPlan, SparkTrendsError, Unavailable
 from sparktrends.ingest.polling import SHARE, Poller, pace
@@ -27,10 +30,16 @@ class Rest:
     answers: list[list[ProviderBar] | SparkTrendsError]
     asked: list[Ask] = field(default_factory=list)
     source: Any = field(default_factory=lambda: make_source("yahoo"))
+    refused: set[tuple[str, str]] = field(default_factory=set)
+
+    def refuses(self, question: Ask) -> bool:
+        return (question.symbols[0], question.interval) in self.refused
 
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[ProviderBar]]:
         self.asked.append(question)
         answer = self.answers.pop(0)
+        if isinstance(answer, AccessDenied):
+            self.refused |= {(symbol, question.interval) for symbol in question.symbols}
         if isinstance(answer, SparkTrendsError):
             raise answer
         yield answer
@@ -68,11 +77,111 @@ async def test_a_plan_without_minutes_gives_the_day() -> None:
     assert len(published) == 1
 
 
-async def test_a_refused_key_does_not_give_up_minutes() -> None:
-    one, rest, published = poller(AccessDenied("Invalid Crumb"), [BAR])
-    assert [await one._ask(["AAPL"]) for _ in range(2)] == [False, True]
-    assert [question.interval for question in rest.asked] == ["1m", "1m"]
-    assert published == [BAR]
+async def test_who_is_refused_minutes_has_days_until_the_refusal_ends_and_the_others_keep_theirs() -> None:
+    minute, day = replace(BAR, symbol="MSFT"), replace(BAR, interval="1d")
+    one, rest, published = poller([minute], [day], [minute], [], [replace(BAR, start=NOW + MINUTE), minute])
+    rest.refused = {("AAPL", "1m")}
+    heard: list[tuple[list[str], bool]] = []
+    one.said = lambda symbols, came: heard.append((list(symbols), came))
+    assert await one._ask(["AAPL", "MSFT"]) == {"AAPL", "MSFT"}
+    assert await one._ask(["AAPL", "MSFT"]) == {"MSFT"}
+    rest.refused.clear()
+    assert await one._ask(["AAPL", "MSFT"]) == {"AAPL", "MSFT"}
+    asked = [(question.symbols, question.interval) for question in rest.asked]
+    refused = [(("MSFT",), "1m"), (("AAPL",), "1d")]
+    assert asked == [*refused, *refused, (("AAPL", "MSFT"), "1m")]
+    # The day began before the minutes did, and after the day they go on.
+    assert [(bar.symbol, bar.interval) for bar in published] == [("MSFT", "1m"), ("AAPL", "1d"), ("AAPL", "1m")]
+    assert heard == [(["AAPL", "MSFT"], True), (["MSFT"], True), (["AAPL"], False), (["AAPL", "MSFT"], True)]
+
+
+@dataclass
+class Sim:
+    """A poller whose time passes only where it would sleep; ``fate`` says whether its questions are answered."""
+
+    provider: str
+    symbols: list[str]
+    closes: float = float("inf")
+    fate: list[bool] = field(default_factory=lambda: [True])
+    now: float = 0.0
+    calls: list[tuple[float, int]] = field(default_factory=list)
+    published: list[ProviderBar] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = make_source(self.provider)
+        self.poller = Poller(
+            self, lambda: self.symbols, lambda _: self.now < self.closes, self.published.append, self.clock  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def clock(self) -> int:
+        return NOW + round(self.now * 1e6)
+
+    def refuses(self, _question: Ask) -> bool:
+        return False
+
+    async def ask(self, question: Ask, attempts: int) -> AsyncIterator[list[ProviderBar]]:
+        assert attempts == 1
+        at = self.clock()
+        self.calls.append((self.now, len(question.symbols)))
+        if not self.fate[(len(self.calls) - 1) % len(self.fate)]:
+            raise Unavailable("down")
+        newest = min(at, NOW + int(min(self.closes, 1e9) * 1e6) - 1) // MINUTE * MINUTE
+        yield [
+            replace(BAR, symbol=symbol, start=start, closed=start + MINUTE <= at)
+            for symbol in question.symbols
+            for start in range(max(question.start, newest - 2 * MINUTE), newest + 1, MINUTE)
+        ]
+
+    async def _until(self, end: float) -> None:
+        while self.now < end:
+            await self.poller._round(lambda: self.now)
+            look = 5.0 if self.closes < self.now + 86_400 else 86_400.0
+            self.now += min([look, *(w for s in self.symbols if (w := self.poller._turns.wait(s, self.now)))])
+
+    def run(self, seconds: float) -> None:
+        asyncio.run(self._until(seconds))
+
+
+@pytest.mark.parametrize("provider", ["yahoo", "twelve_data"])
+@pytest.mark.parametrize("phase", [-0.5, 0.5, 31.0])
+def test_the_last_minutes_of_a_session_are_fetched_after_it(provider: str, phase: float) -> None:
+    closes = 7 * 3600 + phase
+    sim = Sim(provider, ["AAPL", "MSFT"], closes)
+    sim.run(20 * 3600)
+    last = (NOW + round(closes * 1e6) - 1) // MINUTE * MINUTE
+    for symbol in sim.symbols:
+        assert max(bar.start for bar in sim.published if bar.symbol == symbol and bar.closed) == last
+    assert sum(units for at, units in sim.calls if at >= closes) == 2 * len(sim.symbols)
+
+
+def test_a_night_without_an_answer_is_not_asked_through() -> None:
+    sim = Sim("yahoo", ["AAPL"], closes=600.0, fate=[False])
+    sim.run(20 * 3600)
+    assert 2 <= len([at for at, _ in sim.calls if at >= 600]) <= 12
+
+
+def test_what_failed_is_asked_again_and_nothing_else() -> None:
+    sim = Sim("twelve_data", [f"S{n}" for n in range(10)], fate=[True, False, True, True, True])
+    every = pace(sim.source, 10)
+    sim.run(every + 60)
+    assert [(round(at / 300), units) for at, units in sim.calls[:3]] == [(0, 8), (0, 2), (1, 2)]
+    assert len(sim.calls) == 4
+
+
+@given(
+    st.sampled_from([("alpha_vantage", 1), ("alpha_vantage", 3), ("twelve_data", 8), ("twelve_data", 11)]),
+    st.lists(st.booleans(), min_size=1, max_size=12),
+)
+@settings(max_examples=40)
+def test_whatever_fails_polling_keeps_to_its_share(which: tuple[str, int], fate: list[bool]) -> None:
+    provider, number = which
+    sim = Sim(provider, [f"S{n}" for n in range(number)], fate=fate)
+    sim.run(3 * 86_400)
+    for allowance in sim.source.allowances:
+        for begin, _ in sim.calls:
+            spent = sum(units for at, units in sim.calls if begin <= at < begin + allowance.window)
+            # Two questions for each symbol beyond it: the first, and one that followed a failure early.
+            assert spent <= allowance.units * SHARE + 2 * number
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), NotFound("no such")])

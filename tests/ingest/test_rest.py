@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +26,7 @@ from sparktrends.sources.base import Allowance, Ask
 from sparktrends.telemetry import system_clock
 
 pytestmark = pytest.mark.anyio
+BARS_OF_A_DAY = b'{"s":"ok","t":[1728000000],"o":[1],"h":[1],"l":[1],"c":[1],"v":[1]}'
 BARS = Ask("bars", ("AAPL",), "1d", 86_400_000_000 * 20_000, 86_400_000_000 * 20_005)
 
 
@@ -55,6 +56,64 @@ async def test_a_plan_that_leaves_something_out_is_asked_once(executor: ThreadPo
             with pytest.raises(AccessDenied, match="plan does not include"):
                 await asked(rest, BARS)
     assert len(paths) == 1
+
+
+async def test_a_symbol_that_a_plan_leaves_out_does_not_bar_the_others(executor: ThreadPoolExecutor) -> None:
+    def answer(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        foreign = "symbol=7203.T" in path
+        return (
+            (403, {}, b'{"error":"You don\'t have access to this resource."}') if foreign else (200, {}, BARS_OF_A_DAY)
+        )
+
+    with http_server(answer) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, key="tiger-canary")
+        both = replace(BARS, symbols=("7203.T", "AAPL"))
+        for _ in range(2):
+            assert [e.symbol for e in await asked(rest, both) if isinstance(e, ProviderBar)] == ["AAPL"]
+        with pytest.raises(AccessDenied):
+            await asked(rest, replace(BARS, symbols=("7203.T",)))
+        assert rest.refuses(replace(BARS, symbols=("7203.T",)))
+        assert not rest.refuses(both)
+    assert sum("7203.T" in path for path in paths) == 1
+    (sentence,) = rest.refusals()
+    assert sentence.startswith("stock/candle of 7203.T is not asked for: ")
+
+
+async def test_two_symbols_that_are_refused_where_nobody_was_answered_are_enough(executor: ThreadPoolExecutor) -> None:
+    words = json.dumps({"error": "You don't have access to this resource."}).encode()
+    with http_server(lambda *_: (403, {}, words)) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, key="tiger-canary")
+        with pytest.raises(AccessDenied):
+            await asked(rest, replace(BARS, symbols=("A", "B", "C", "D")))
+    assert len(paths) == 2
+    (sentence,) = rest.refusals()
+    assert sentence.startswith("stock/candle is not asked for: ")
+
+
+async def test_a_refused_symbol_of_a_batch_is_left_out_of_the_next_until_its_denial_ends(
+    executor: ThreadPoolExecutor,
+) -> None:
+    row = {"datetime": "2024-10-04", "open": "5", "high": "6", "low": "4", "close": "5", "volume": "1"}
+    good: object = {"meta": {}, "values": [row], "status": "ok"}
+    refused = {"code": 403, "message": "This symbol is available starting with Grow.", "status": "error"}
+
+    def answer(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        symbols = parse_qs(urlsplit(path).query)["symbol"][0].split(",")
+        parts = {symbol: refused if symbol == "BABA" else good for symbol in symbols}
+        return 200, {}, json.dumps(parts if len(parts) > 1 else good).encode()
+
+    three, now = replace(BARS, symbols=("AAPL", "BABA", "MSFT")), [system_clock()]
+    with http_server(answer) as (url, paths):
+        rest = rest_at(url, "twelve_data", executor, key="tiger-canary")
+        rest.clock = lambda: now[0]
+        for _ in range(2):
+            assert [e.symbol for e in await asked(rest, three) if isinstance(e, ProviderBar)] == ["AAPL", "MSFT"]
+        with pytest.raises(AccessDenied, match="not in your plan"):
+            await asked(rest, replace(BARS, symbols=("BABA",)))
+        now[0] += 86_400_000_000
+        await asked(rest, three)
+    wanted = [parse_qs(urlsplit(path).query)["symbol"][0] for path in paths]
+    assert wanted == ["AAPL,BABA,MSFT", "AAPL,MSFT", "AAPL,BABA,MSFT"]
 
 
 async def test_the_key_is_in_its_header_alone(executor: ThreadPoolExecutor) -> None:

@@ -72,10 +72,10 @@ async def test_symbols_go_in_batches_where_a_provider_takes_them() -> None:
     assert [len(q.symbols) for q in rest.asked] == [8, 2, 8, 2]
 
 
-async def test_what_the_plan_leaves_out_is_asked_once_for_each_interval() -> None:
+async def test_what_the_plan_leaves_out_of_one_interval_or_symbol_does_not_cost_the_others() -> None:
     past, rest, published = history("finnhub", m=AccessDenied("premium"))
     assert await past.fetch(["AAPL", "MSFT"]) == 2
-    assert [q.interval for q in rest.asked] == ["1m", "1d", "1d"]
+    assert [q.interval for q in rest.asked] == ["1m", "1m", "1d", "1d"]
     assert {bar.interval for bar in published} == {"1d"}
 
 

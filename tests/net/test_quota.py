@@ -153,6 +153,30 @@ def test_a_limit_that_the_provider_told_replaces_the_declared_one() -> None:
     assert planner.wait(55) == 0.0
 
 
+def test_a_limit_that_was_told_outlives_the_process_until_a_person_declares_another(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "quota.json")
+    Planner([Window(8, 60)], Time(), file).observe([Said(60, limit=6)])
+    assert Planner([Window(8, 60)], Time(), file).left() == 6
+    assert Planner([Window(55, 60)], Time(), file).left() == 55
+
+
+def test_what_a_refusal_counted_holds_until_the_provider_counts_anew() -> None:
+    clock = Time()
+    planner = Planner([Window(800, 86_400)], clock)
+    spend_all(planner, clock, [100], [0.0])
+    clock.move(80_000)
+    planner.observe([Said(86_400, used=800, limit=800, blocked=3600.0)])
+    assert planner.wait() == 3600.0
+    clock.move(3600)
+    assert (planner.wait(), planner.left()) == (0.0, 700)
+
+
+def test_a_refusal_of_a_window_that_was_not_declared_is_heard_all_the_same() -> None:
+    planner = Planner([Window(1, 1), Window(8, 60)], Time())
+    planner.observe([Said(86_400, used=9, limit=2, blocked=7200.0), Said(3600, limit=1)])
+    assert planner.wait() == 7200.0
+
+
 def test_a_block_holds_until_it_is_over() -> None:
     clock = Time()
     planner = Planner([Window(8, 60)], clock)

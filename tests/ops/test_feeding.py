@@ -12,12 +12,15 @@ from click.testing import CliRunner
 
 from sparktrends import sources
 from sparktrends.errors import BadFile, BadSetting
+from sparktrends.ingest.polling import pace
 from sparktrends.model import SECOND
 from sparktrends.ops.cli import main
 from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, tracks_of
+from sparktrends.ops.daily import provider
 from sparktrends.ops.feeding import DEFAULTS, feeder, source_of, split
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
+from sparktrends.sources.base import Allowance
 
 CANARY = "tiger-canary-1"
 NOW = 1_385_337_600 * SECOND
@@ -94,6 +97,45 @@ def test_an_address_that_cannot_be_meant_is_refused(told: object) -> None:
     with pytest.raises(BadSetting, match=r"\[sources.binance\] in sparktrends.toml") as caught:
         source_of("binance", settings({"sources": {"binance": told}}))
     assert "secret" not in str(caught.value)
+
+
+PAID = {"calls_per_minute": 55, "calls_per_day": 0}
+
+
+def test_a_paying_user_is_not_held_to_the_free_plan() -> None:
+    source = source_of("twelve_data", settings({"sources": {"twelve_data": PAID}}))
+    assert source.allowances == (Allowance(55, 60),)
+    assert source.rest == PROVIDERS["twelve_data"].rest
+    assert round(pace(source, 8)) == 60
+    address = {"binance": {"rest": "https://api1.binance.com", "calls_per_second": 50}}
+    binance = source_of("binance", settings({"sources": address}))
+    assert binance.allowances == (Allowance(6000, 60, "ip"), Allowance(50, 1, "ip"))
+    # The twin's plan is the free one.
+    twin = source_of("twelve_data", settings({"sources": {"twelve_data": PAID}}), 8600)
+    assert twin.allowances == PROVIDERS["twelve_data"].allowances
+
+
+@pytest.mark.parametrize("told", [{"calls_per_minute": 0, "calls_per_day": 0}, {"calls_per_minute": 7}])
+def test_calls_within_which_nothing_can_be_asked_are_refused(told: dict[str, int]) -> None:
+    with pytest.raises(BadSetting, match="within these calls"):
+        source_of("twelve_data", settings({"sources": {"twelve_data": told}}))
+
+
+@pytest.mark.parametrize("told", [-1, 2.5, "55", True, 10**9])
+def test_what_is_no_number_of_calls_is_refused(told: object) -> None:
+    with pytest.raises(BadSetting, match=r"calls_per_day = .* is no number of calls"):
+        source_of("twelve_data", settings({"sources": {"twelve_data": {"calls_per_day": told}}}))
+
+
+def test_settings_of_a_provider_that_there_is_not_are_refused() -> None:
+    with pytest.raises(BadSetting, match=r"\[sources.twelvedata\] .* means nothing.*twelve_data"):
+        source_of("binance", settings({"sources": {"twelvedata": PAID}}))
+
+
+def test_the_daily_run_spends_what_the_plan_has(tmp_path: Path) -> None:
+    told = settings({"sources": {"twelve_data": PAID}}, TWELVE_DATA_API_KEY=CANARY)
+    planner = provider(told, lambda: 0, "twelve_data", tmp_path).planner
+    assert (planner.left(), planner.estimate([8] * 6)) == (55, 0.0)
 
 
 def test_without_encryption_only_to_a_host_that_is_allowed_by_name() -> None:

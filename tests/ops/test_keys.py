@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from sparktrends.net import AddressGuard, Http
-from sparktrends.ops.keys import Finding, probe_all, unset
+from sparktrends.ops.daily import provider
+from sparktrends.ops.keys import Finding, askable, probe_all, unset
 from sparktrends.ops.settings import Settings, load
 from sparktrends.sources import PROVIDERS, make_source
+from sparktrends.sources.base import Usage
 from sparktrends.telemetry import system_clock
 from twin import Running, running_twin
 
@@ -29,9 +31,11 @@ def settings(folder: Path, key: str) -> Settings:
 
 
 def found(twin: Running, folder: Path, key: str) -> dict[str, list[Finding]]:
-    sources = [make_source(name, rest=twin.rest(name)) for name in PROVIDERS]
+    addresses = "".join(f'[sources.{name}]\nrest = "{twin.rest(name)}"\n' for name in PROVIDERS)
+    (folder / "sparktrends.toml").write_text(f'{addresses}[net]\nallow = ["127.0.0.1"]\n')
+    providers = askable(settings(folder, key), system_clock, PROVIDERS, folder)
     with Http(system_clock, AddressGuard(["127.0.0.1"])) as http:
-        findings = probe_all(settings(folder, key), sources, http)
+        findings = probe_all(providers, http)
     return {name: [f for f in findings if f.provider == name] for name in PROVIDERS}
 
 
@@ -48,6 +52,23 @@ def test_a_free_key_works_and_what_its_plan_leaves_out_is_told(twin: Running, tm
     assert refused
     assert all("plan" in f.problem or "access" in f.problem for f in refused)
     assert "twelve_data, key: well; 8 units in 60 seconds" in map(str, findings["twelve_data"])
+    # A second after the first, as its plan wants it: at once, it would have said nothing but that.
+    key, intraday = findings["alpha_vantage"]
+    assert key.ok
+    assert "premium endpoint" in intraday.problem
+
+
+def test_the_calls_come_out_of_the_quota_that_live_sources_and_the_daily_run_share(
+    twin: Running, tmp_path: Path
+) -> None:
+    found(twin, tmp_path, "shared-" + CANARY)
+    vantage = provider(settings(tmp_path, "shared-" + CANARY), system_clock, "alpha_vantage", tmp_path)
+    day = [count for count in vantage.planner._counts if count.seconds == 86_400]
+    assert [count.left(system_clock()) for count in day] == [23]
+    vantage.planner.observe([Usage(86_400, used=25)])
+    findings = found(twin, tmp_path, "shared-" + CANARY)["alpha_vantage"]
+    assert [(f.ok, f.asked) for f in findings] == [(False, False)] * 2
+    assert "not asked, its quota is spent for" in str(findings[0])
 
 
 def test_a_key_that_works_nowhere_is_a_problem_of_each_provider(twin: Running, tmp_path: Path) -> None:

@@ -246,6 +246,23 @@ def test_binance_ends_a_connection_that_talks_too_much() -> None:
     assert [type(m) for m in said] == [Frame] * 5 + [Close]
 
 
+def test_the_symbols_of_a_key_are_counted_over_all_of_its_connections() -> None:
+    world, source, twin = (
+        still_world("AAPL,MSFT,BTC,ETH,SOL", seconds=1),
+        make_source("twelve_data"),
+        PROVIDERS["twelve_data"],
+    )
+    names = ["AAPL", "MSFT", "BTC/USD", "ETH/USD", "SOL/USD"]
+    one, other, somebody = (twin.admit(Call("/", {"apikey": key}), world) for key in (KEY, KEY, KEY + "-2"))
+    assert isinstance(one, Session)
+    assert isinstance(other, Session)
+    assert isinstance(somebody, Session)
+    world.sessions["twelve_data"] = [one, other, somebody]
+    for session in (one, somebody, other):
+        twin.hear(session, source.subscribe(names)[0], world)
+    assert [len(session.topics) for session in (one, somebody, other)] == [5, 5, 3]
+
+
 def test_a_notice_says_what_was_subscribed_and_what_not() -> None:
     world, source, twin = still_world("AAPL", seconds=1), make_source("twelve_data"), PROVIDERS["twelve_data"]
     session = twin.admit(Call("/", {"apikey": KEY}), world)

@@ -106,6 +106,25 @@ def test_the_header_tells_the_weight_and_a_ban_tells_its_end() -> None:
     assert SOURCE.usage(Reply(200, b"[]", 0)) == ()
 
 
+def test_a_refusal_tells_the_limit_of_its_window() -> None:
+    words = "Too much request weight used; current limit is %s. Please use WebSocket Streams."
+    for told, limit in (
+        ("1200 request weight per 1 MINUTE", Usage(60, limit=1200)),
+        ("300 request weight per minute", Usage(60, limit=300)),
+        ("9000 request weight per 5 MINUTE", Usage(300, limit=9000)),
+    ):
+        body = json.dumps({"code": -1003, "msg": words % told}).encode()
+        headers = {"x-mbx-used-weight-1m": "1201"}
+        assert SOURCE.usage(Reply(429, body, 0, headers)) == (Usage(60, 1201), limit, Usage(60, blocked=60.0))
+    requests = json.dumps({"code": -1003, "msg": words % "50 requests per 10 SECOND"}).encode()
+    assert SOURCE.usage(Reply(429, requests, 0)) == (Usage(60, blocked=60.0),)
+
+
+def test_no_ban_is_longer_than_the_longest_that_is_documented() -> None:
+    banned = b'{"code":-1003,"msg":"Way too much request weight used; IP banned until 9999999999999."}'
+    assert SOURCE.usage(Reply(418, banned, T * 1000)) == (Usage(60, blocked=3 * 86_400.0),)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "blocked"), [(418, {}, 120.0), (429, {}, 60.0), (429, {"retry-after": "7"}, 7.0)]
 )

@@ -103,6 +103,35 @@ def test_when_credits_run_out_within_a_batch_what_came_is_kept_and_the_rest_aske
     assert (answer.next.params["symbol"], answer.next.weight) == ("MSFT,JPM", 2)
 
 
+def no_credits(words: str) -> dict[str, object]:
+    counted = "61 API credits were used, with the current limit being 60. Wait for the next minute or consider"
+    said = f"You have run out of API credits for {words}. {counted}"
+    return {"code": 429, "message": said, "status": "error"}
+
+
+PREMIUM = {"code": 403, "message": "This symbol is available starting with Grow.", "status": "error"}
+GOOD = {
+    "meta": {},
+    "values": [{"datetime": "2024-11-21 14:30:00", "open": "5", "high": "6", "low": "4", "close": "5", "volume": "1"}],
+    "status": "ok",
+}
+
+
+@pytest.mark.parametrize(
+    "broken", [{"code": 500, "message": "Try again.", "status": "error"}, no_credits("the current minute")]
+)
+def test_a_symbol_that_fails_costs_the_paid_answers_of_no_other(broken: dict[str, object]) -> None:
+    body = {"BABA": PREMIUM, "JPM": broken, "MSFT": GOOD}
+    request = SOURCE.requests(Ask("bars", ("BABA", "JPM", "MSFT"), "1m", 20_000 * DAY, 20_001 * DAY))[0]
+    answer = SOURCE.parse_rest(request, Reply(200, json.dumps(body).encode(), 0))
+    refused, bar = answer.events
+    assert isinstance(refused, Notice)
+    assert (refused.kind, refused.symbols, refused.plan) == ("refused", ("BABA",), True)
+    assert isinstance(bar, ProviderBar)
+    assert answer.next
+    assert answer.next.ask.symbols == ("JPM",)
+
+
 NO_BARS = {"code": 400, "message": "No data is available on the specified dates. Try others.", "status": "error"}
 
 
@@ -118,17 +147,30 @@ def test_a_span_without_bars_is_no_failure_alone_or_in_a_batch(status: int) -> N
 
 
 def spent(words: str, received: int = 0) -> Reply:
-    body = {"code": 429, "message": f"You have run out of API credits for {words}.", "status": "error"}
-    return Reply(200, json.dumps(body).encode(), received, {"api-credits-used": "12", "api-credits-left": "0"})
+    return Reply(
+        200, json.dumps(no_credits(words)).encode(), received, {"api-credits-used": "12", "api-credits-left": "0"}
+    )
 
 
 def test_credits_of_the_day_are_told_from_those_of_the_minute() -> None:
     request = SOURCE.requests(Ask("quote", ("AAPL",)))[0]
-    for words, window, delay in (("the day", 86_400, 86_390.0), ("the current minute", 60, 50.0)):
+    minute, day = Usage(60, 61, 60, 50.0), Usage(86_400, 61, 60, 86_390.0)
+    for words, delay, told in (("the day", 86_390.0, (Usage(60, 12), day)), ("the current minute", 50.0, (minute,))):
         with pytest.raises(RateLimited) as caught:
             SOURCE.parse_rest(request, spent(words, 10_000_000))
         assert caught.value.delay == delay
-        assert SOURCE.usage(spent(words, 10_000_000)) == (Usage(60, 12, 12), Usage(window, blocked=delay))
+        assert SOURCE.usage(spent(words, 10_000_000)) == told
+
+
+def test_credits_that_run_out_within_a_batch_are_told_as_well() -> None:
+    body = {"AAPL": {"meta": {}, "values": [], "status": "ok"}, "MSFT": no_credits("the day")}
+    reply = Reply(200, json.dumps(body).encode(), 10_000_000, {"api-credits-used": "8", "api-credits-left": "0"})
+    assert SOURCE.usage(reply) == (Usage(60, 8), Usage(86_400, 61, 60, 86_390.0))
+
+
+def test_a_refusal_without_figures_still_says_for_how_long() -> None:
+    body = {"code": 429, "message": "You have run out of API credits for the day.", "status": "error"}
+    assert SOURCE.usage(Reply(200, json.dumps(body).encode(), 10_000_000)) == (Usage(86_400, blocked=86_390.0),)
 
 
 def test_refused_symbols_are_named() -> None:

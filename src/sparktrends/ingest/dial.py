@@ -13,7 +13,7 @@ from websockets.frames import CloseCode
 
 from sparktrends.errors import AccessDenied, BadRecord, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.net import AddressGuard, Secret
-from sparktrends.sources.base import Stream
+from sparktrends.sources.base import Stream, told_wait
 from sparktrends.sources.decoding import MAX_FRAME
 
 logging.getLogger("websockets").setLevel(logging.WARNING)  # its DEBUG lines hold the URL, and with it the key
@@ -80,8 +80,8 @@ def translated(error: Exception, provider: str) -> SparkTrendsError:
         if status in (403, 451):
             return AccessDenied(words)
         if status in (418, 429):
-            after = error.response.headers.get("Retry-After", "")
-            return RateLimited(words, delay=float(after) if after.isdecimal() else 60.0)
+            after = told_wait(error.response.headers.get("Retry-After", ""))
+            return RateLimited(words, delay=60.0 if after is None else after)
         return Unavailable(words)
     if isinstance(error, ConnectionClosed) and error.sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
         return BadRecord("too_large", f"{provider} sent a frame of more than {MAX_FRAME} bytes")

@@ -18,7 +18,7 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rejects import quarantined
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.ingest.trouble import Look, Trouble, named, plain, troubles
+from sparktrends.ingest.trouble import Look, Trouble, named, troubles
 from sparktrends.ingest.wanted import possible
 from sparktrends.ingest.warm import History
 from sparktrends.model import DAY, SECOND, Heartbeat, ProviderBar, Status, Trade
@@ -304,7 +304,7 @@ class Live:
             lambda symbol: calendar(self._exchange(symbol)).at(now),
             failing if self.source.stream else self.rest.trouble,
             self._quota_s,
-            [*(f"{name} is not asked for: {plain(d.why)}" for name, d in self.rest.denied.items()), *self._refused],
+            [*self.rest.refusals(), *self._refused],
             int(self._silence_s * SECOND),
             dict(self._barless),
             self.rest.trouble,

@@ -1,5 +1,8 @@
 """Asks a provider by REST: within its quota, with its key where the provider wants it, and never twice for a refusal.
 
+A refusal is about the symbols that were asked for, as long as others are answered: plans leave out exchanges as they
+leave out endpoints. Two symbols that are refused where none was ever answered tell of the endpoint.
+
 The HTTP client blocks, so a call runs on a worker thread; everything else runs on the loop of the ingest process.
 """
 
@@ -7,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sparktrends.errors import AccessDenied, BadRecord, RateLimited, Retryable, SparkTrendsError, Terminal
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, RateLimited, Retryable, SparkTrendsError, Terminal
+from sparktrends.ingest.trouble import named, plain
 from sparktrends.model import SECOND
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.sources.base import Answer, Ask, Event, Notice, Reject, Reply, Request, Source
@@ -26,7 +31,7 @@ _HELD = gauge("quota_wait_seconds", "how long the quota holds the next call of a
 
 @dataclass(slots=True)
 class Denial:
-    """An endpoint was refused: why, how often in a row, and until when (µs) it is not asked."""
+    """An endpoint was refused to a symbol or to all: why, how often in a row, and until when (µs) it is not asked."""
 
     why: str
     until: int
@@ -38,7 +43,8 @@ class Rest:
     """The REST side of one source.
 
     ``refuse`` takes (reason, payload, message) of every answer, and every row of one, that could not be used.
-    ``trouble`` is why the last call failed, empty when it did not.
+    ``trouble`` is why the last call failed, empty when it did not. ``denied`` is by (endpoint, symbol), and what holds
+    for all of them under the empty name.
     """
 
     source: Source
@@ -49,24 +55,67 @@ class Rest:
     clock: Clock
     key: Secret | None = None
     trouble: str = ""
-    denied: dict[str, Denial] = field(default_factory=dict)
+    denied: dict[tuple[str, str], Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
     _waiting: int = 0
+    _answering: set[str] = field(default_factory=set)
 
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
         """The events of each answer in order, page by page.
 
-        An endpoint that was refused is not asked for a day (AccessDenied at once, in the log the first time only);
-        where no key is involved it is asked again after 5, 10, 20 … seconds, at most an hour. A Retryable error is
-        raised after so many ``attempts``; other errors of the tree at once.
+        What was refused is not asked for a day (in the log the first time only); where no key is involved it is asked
+        again after 5, 10, 20 … seconds, at most an hour. AccessDenied says that nobody was answered, or not all of what
+        was asked of one symbol. A Retryable error is raised after so many ``attempts``; others of the tree at once.
         """
-        for first in self.source.requests(question):
+        refused: AccessDenied | None = None
+        answered = False
+        for first in self._requests(question):
             request: Request | None = first
             while request is not None:
-                self._remember(request)
-                answer = await self._answer(request, attempts)
+                try:
+                    self._remember(request)
+                    answer = await self._answer(request, attempts)
+                # Of one symbol: the others have requests of their own.
+                except AccessDenied as error:
+                    refused = error
+                    break
+                answered = True
                 yield answer.events
                 request = answer.next
+        # Who asks for all of one symbol must not take a part of it for all there is.
+        if refused and (not answered or len(question.symbols) == 1):
+            raise refused
+
+    def refuses(self, question: Ask) -> bool:
+        """Whether it is known that nothing of this would be answered; costs no call."""
+        try:
+            requests = self.source.requests(question)
+        except BadSetting:
+            return False
+        return all(self._denial(r.endpoint, symbol) for r in requests for symbol in r.ask.symbols or ("",))
+
+    def refusals(self) -> list[str]:
+        """What is not asked for and why, in sentences."""
+        groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for (endpoint, symbol), denial in self.denied.items():
+            groups[endpoint, denial.why].append(symbol)
+        return [
+            f"{endpoint}{'' if '' in symbols else f' of {named(symbols)}'} is not asked for: {plain(why)}"
+            for (endpoint, why), symbols in groups.items()
+        ]
+
+    def _requests(self, question: Ask) -> list[Request]:
+        """Its requests, without the refused symbols of a batch: each would cost its units again."""
+        found = []
+        for request in self.source.requests(question):
+            symbols = request.ask.symbols
+            left = tuple(s for s in symbols if not self._denial(request.endpoint, s))
+            if len(left) in (0, len(symbols)):
+                found.append(request)
+                continue
+            narrower = self.source.requests(replace(request.ask, symbols=left))
+            found += [r for r in narrower if r.endpoint == request.endpoint]
+        return found
 
     async def _answer(self, request: Request, attempts: int) -> Answer:
         for attempt in range(attempts):
@@ -84,9 +133,9 @@ class Rest:
                     raise
                 with self._holding(isinstance(error, RateLimited)):
                     await asyncio.sleep(self.backoff.wait(attempt, error.delay))
-            # Remembered by endpoint: a free plan lacks some calls and has others.
             except AccessDenied as error:
-                self._deny(request, error)
+                self._failed(error)
+                self._deny(request.endpoint, self._whose(request), str(error))
                 raise
             except Terminal as error:
                 self._failed(error)
@@ -94,8 +143,7 @@ class Rest:
             else:
                 _CALLS.labels(self.source.name, "ok").inc()
                 self.trouble = ""
-                # A plan may be extended, a firewall opened: how long the next denial lasts is counted anew.
-                self.denied.pop(request.endpoint, None)
+                self._allow(request, answer.events)
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
@@ -113,7 +161,7 @@ class Rest:
         for event in events:
             if isinstance(event, Reject):
                 self.refuse(event.reason, event.payload, f"{request.endpoint}: {event.message}")
-            elif isinstance(event, Notice) and event.kind == "refused":
+            elif isinstance(event, Notice) and event.kind == "refused" and not event.plan:
                 _log.warning("%s refuses %s: %s", self.source.name, ", ".join(event.symbols), event.message)
 
     async def _turn(self, weight: int) -> None:
@@ -140,21 +188,51 @@ class Rest:
         finally:
             self._waiting -= waits
 
+    def _denial(self, endpoint: str, symbol: str) -> Denial | None:
+        """The denial that holds now."""
+        known = (self.denied.get((endpoint, "")), self.denied.get((endpoint, symbol)))
+        return next((denial for denial in known if denial and self.clock() < denial.until), None)
+
     def _remember(self, request: Request) -> None:
-        denial = self.denied.get(request.endpoint)
-        if denial and self.clock() < denial.until:
-            raise AccessDenied(denial.why)
+        denials = [self._denial(request.endpoint, symbol) for symbol in request.ask.symbols or ("",)]
+        if denials[0] and all(denials):
+            raise AccessDenied(denials[0].why)
+
+    def _allow(self, request: Request, events: Iterable[Event]) -> None:
+        """Forget the denials of who was answered: a plan may be extended, a firewall opened, and how long the next one
+        lasts is counted anew. Who was refused among others is denied."""
+        refusals = [e for e in events if isinstance(e, Notice) and e.kind == "refused" and e.plan]
+        refused = {symbol for notice in refusals for symbol in notice.symbols}
+        answered = [symbol for symbol in request.ask.symbols if symbol not in refused]
+        if answered or not refusals:
+            self._answering.add(request.endpoint)
+            for symbol in ("", *answered):
+                self.denied.pop((request.endpoint, symbol), None)
+        for notice in refusals:
+            self._deny(request.endpoint, notice.symbols, notice.message)
+
+    def _whose(self, request: Request) -> tuple[str, ...]:
+        """Whom a refused request is about: its symbols, or everybody, which is the empty name."""
+        symbols = request.ask.symbols
+        if request.endpoint in self._answering:
+            return symbols or ("",)
+        others = any(name == request.endpoint and symbol not in symbols for name, symbol in self.denied)
+        return ("",) if others or len(symbols) != 1 else symbols
 
     def _failed(self, error: SparkTrendsError) -> None:
         _CALLS.labels(self.source.name, type(error).__name__).inc()
         self.trouble = str(error)
 
-    def _deny(self, request: Request, error: AccessDenied) -> None:
-        self._failed(error)
-        before = self.denied.get(request.endpoint)
-        times = before.times + 1 if before else 1
-        # A plan does not change within a day; a country or a firewall in the way may.
-        wait = 86_400 if self.source.auth else min(3600, 5 * 2 ** min(times - 1, 12))
-        self.denied[request.endpoint] = Denial(str(error), self.clock() + wait * SECOND, times)
-        if before is None:
-            _log.warning("%s: %s is not asked for now: %s", self.source.name, request.endpoint, error)
+    def _deny(self, endpoint: str, symbols: Collection[str], why: str) -> None:
+        for symbol in symbols:
+            before = self.denied.get((endpoint, symbol))
+            times = before.times + 1 if before else 1
+            # A plan does not change within a day; a country or a firewall in the way may.
+            wait = 86_400 if self.source.auth else min(3600, 5 * 2 ** min(times - 1, 12))
+            self.denied[endpoint, symbol] = Denial(why, self.clock() + wait * SECOND, times)
+            if before is None:
+                what = f"{endpoint} of {symbol}" if symbol else endpoint
+                _log.warning("%s: %s is not asked for now: %s", self.source.name, what, why)
+        if "" in symbols:
+            # Everybody's denial holds for each of them.
+            self.denied = {k: d for k, d in self.denied.items() if k[0] != endpoint or not k[1]}

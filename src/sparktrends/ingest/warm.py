@@ -65,7 +65,8 @@ class History:
                         self.publish(replace(bar, fill=True))
                     count += len(bars)
             except AccessDenied:
-                break  # not in the plan, said once by `Rest`
+                # Not in the plan, said once by `Rest`, which knows whether that is about others too.
+                continue
             except (Retryable, Terminal) as error:
                 _log.warning("%s: no history of %s: %s", self.rest.source.name, ", ".join(batch), error)
         return count

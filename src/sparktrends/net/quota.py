@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -108,7 +109,7 @@ class _Count:
 
     def __init__(self, units: int, seconds: int) -> None:
         self.seconds = seconds
-        self.limit = units
+        self.declared = self.limit = units
         self.blocked_until = 0
         self.spent: deque[tuple[int, int]] = deque()
         # Requests travel: two that leave a window apart may arrive closer together.
@@ -142,17 +143,21 @@ class _Count:
         # A limit of 0 would make every request one that never fits.
         if said.limit is not None and said.limit > 0:
             self.limit = said.limit
-        if said.blocked is not None and said.blocked > 0:
-            # Never shortened: of two refusals the longer one holds.
-            self.blocked_until = max(self.blocked_until, now + int(said.blocked * _SECOND))
+        self.block(said.blocked or 0, now)
         if said.used is not None and said.used >= 0:
-            self._correct(said.used, now)
+            # A refusal says when the provider counts anew, so nothing that it counted now holds for longer.
+            self._correct(said.used, now, self.blocked_until - self.length if said.blocked else now)
 
-    def _correct(self, used: int, now: int) -> None:
+    def block(self, seconds: float, now: int) -> None:
+        """Let nothing go for so long. Never shortened: of two refusals the longer one holds."""
+        if seconds > 0:
+            self.blocked_until = max(self.blocked_until, now + int(seconds * _SECOND))
+
+    def _correct(self, used: int, now: int, since: int) -> None:
         surplus = sum(n for _, n in self.spent) - used
-        # Somebody else spends the same key; when is not known, so it counts from now, which is the latest it can be.
+        # Somebody else spends the same key; when is not known, so it counts from the latest that it can be.
         if surplus < 0:
-            self.spent.append((now, -surplus))
+            insort(self.spent, (min(since, now), -surplus))
         # What was spent in the last seconds may still be on its way: the provider has not counted it yet.
         while surplus > 0 and self.spent and self.spent[0][0] < now - _IN_FLIGHT:
             at, n = self.spent.popleft()
@@ -161,10 +166,18 @@ class _Count:
             surplus -= n
 
     def state(self) -> dict[str, Any]:
-        return {"limit": self.limit, "blocked_until": self.blocked_until, "spent": list(self.spent)}
+        return {
+            "declared": self.declared,
+            "limit": self.limit,
+            "blocked_until": self.blocked_until,
+            "spent": list(self.spent),
+        }
 
     def restore(self, state: Mapping[str, Any], now: int) -> None:
-        self.limit, self.blocked_until = int(state["limit"]), int(state["blocked_until"])
+        limit, self.blocked_until = int(state["limit"]), int(state["blocked_until"])
+        # What the provider said of the limit holds until a person says otherwise.
+        if state.get("declared") == self.declared:
+            self.limit = limit
         # A clock that was set back must not lock us out for as long as it was wrong.
         self.blocked_until = min(self.blocked_until, now + 86_400 * _SECOND)
         # Nothing was spent in the future: such a time would hold the quota until then.
@@ -223,9 +236,13 @@ class Planner:
         with self._lock, self._alone():
             now = self._clock()
             known = {count.seconds: count for count in self._counts}
-            heard = [(known[s.window], s) for s in said if s.window in known]
-            for count, what in heard:
-                count.observe(what, now)
+            heard = [*said]
+            for what in heard:
+                if what.window in known:
+                    known[what.window].observe(what, now)
+                # A limit that a person said there is none of: to be refused all the same is no reason to go on asking.
+                elif known and what.blocked:
+                    known[max(known)].block(what.blocked, now)
             if heard:
                 self._save()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from sparktrends.errors import BadSetting
@@ -28,6 +29,7 @@ DEFAULTS: Mapping[str, Sequence[str]] = {
 _SANDBOX_KEY = "sandbox"
 # Without encryption only to hosts that are allowed by name.
 _SCHEMES = {"rest": ("https", "http"), "stream": ("wss", "ws")}
+_CALLS = {"calls_per_second": 1, "calls_per_minute": 60, "calls_per_day": 86_400}
 
 
 def key_name(provider: str) -> str:
@@ -52,31 +54,55 @@ def feeder(settings: Settings, provider: str, symbols: Sequence[str], sandbox_po
 
 
 def source_of(provider: str, settings: Settings, sandbox_port: int = 0) -> Source:
-    """The provider at its own addresses or those of ``[sources.<provider>]`` (``rest``, ``stream``).
+    """The provider at its own addresses or those of ``[sources.<provider>]`` (``rest``, ``stream``), with the calls of
+    the free plan or those that are named there (``calls_per_minute``, …).
 
-    With a port its twin in the sandbox, whose values are marked as made up.
+    With a port its twin in the sandbox, whose values are marked as made up and whose plan is the free one.
     """
     real = make_source(provider)
     if not sandbox_port:
-        return make_source(provider, **_own_addresses(settings, provider))
+        told = _own(settings, provider)
+        return make_source(provider, **_addresses(settings, provider, told), calls=_calls(provider, told))
     place = f"{LOOPBACK}:{sandbox_port}/{provider}"
     stream = f"ws://{place}{_path(real.stream.url)}" if real.stream else ""
     # The twin has the paths of the calls below each provider's name, without the base that some put before them.
     return make_source(provider, rest=f"http://{place}", stream=stream, suffix="~sim")
 
 
-def _own_addresses(settings: Settings, provider: str) -> dict[str, str]:
-    """What a person wrote in the place of a provider's addresses: another of its hosts, a gateway of the firm."""
+def _own(settings: Settings, provider: str) -> Mapping[str, Any]:
+    """What a person wrote of a provider."""
+    if unknown := sorted(set(settings.table("sources")) - set(PROVIDERS)):
+        raise BadSetting(
+            f"[sources.{unknown[0]}] in {TOML_FILE} means nothing", hint=f"there are {', '.join(PROVIDERS)}"
+        )
     told = settings.table("sources").get(provider, {})
+    if not isinstance(told, dict) or not set(told) <= {*_SCHEMES, *_CALLS}:
+        raise BadSetting(f"[sources.{provider}] in {TOML_FILE} has other keys than {', '.join((*_SCHEMES, *_CALLS))}")
+    return told
+
+
+def _calls(provider: str, told: Mapping[str, Any]) -> dict[int, int]:
+    """The calls that a person's plan has, by the seconds of their window."""
+    calls = {name: told[name] for name in _CALLS if name in told}
+    for name, units in calls.items():
+        if type(units) is not int or not 0 <= units < 10**9:
+            hint = "give how many, or 0 where the plan sets no such limit"
+            raise BadSetting(
+                f"[sources.{provider}] in {TOML_FILE}: {name} = {units!r} is no number of calls", hint=hint
+            )
+    return {_CALLS[name]: units for name, units in calls.items()}
+
+
+def _addresses(settings: Settings, provider: str, told: Mapping[str, Any]) -> dict[str, str]:
+    """What a person wrote in the place of a provider's addresses: another of its hosts, a gateway of the firm."""
     where = f"[sources.{provider}] in {TOML_FILE}"
-    if not isinstance(told, dict) or not set(told) <= set(_SCHEMES):
-        raise BadSetting(f"{where} has other keys than {' and '.join(_SCHEMES)}")
-    for name, address in told.items():
+    addresses = {name: told[name] for name in _SCHEMES if name in told}
+    for name, address in addresses.items():
         parts = urlsplit(str(address))
         plain = parts.hostname in allowed_hosts(settings)
         if parts.scheme not in _SCHEMES[name][: 1 + plain] or not parts.hostname or parts.username:
             raise BadSetting(f"{where}: {name} is no address", hint=f"write {_SCHEMES[name][0]}://host/path")
-    return {name: str(address).rstrip("/") for name, address in told.items()}
+    return {name: str(address).rstrip("/") for name, address in addresses.items()}
 
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from sparktrends.errors import BadSetting, SparkTrendsError
-from sparktrends.net import Http, Secret
+from sparktrends.batch.fetch import Provider
+from sparktrends.errors import BadSetting, RateLimited, SparkTrendsError
+from sparktrends.net import Http, Planner
 from sparktrends.net.quota import in_words
-from sparktrends.ops.feeding import key_of
+from sparktrends.ops.daily import provider
+from sparktrends.ops.feeding import key_name, key_of
 from sparktrends.ops.settings import Settings
+from sparktrends.sources import PROVIDERS
 from sparktrends.sources.base import Probe, Source
 from sparktrends.sources.transport import call
+from sparktrends.telemetry import Clock
+
+_PATIENCE_S = 65.0
+"""Longest wait for a quota: a minute's. What would have to wait longer is told, and not asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one probe found: ``ok`` when the answer was data, else ``problem`` says what the provider said.
 
-    ``plan`` is how much the answer says may be asked.
+    ``plan`` is how much the answer says may be asked. Without ``asked`` the quota had no room, and nothing is known.
     """
 
     provider: str
@@ -26,26 +35,36 @@ class Finding:
     ok: bool
     problem: str = ""
     plan: str = ""
+    asked: bool = True
 
     def __str__(self) -> str:
         return f"{self.provider}, {self.capability}: {self.problem or 'well'}" + (f"; {self.plan}" if self.plan else "")
 
 
-def probe_all(
-    settings: Settings, sources: Iterable[Source], http: Http, told: Callable[[Finding], None] = lambda _: None
-) -> list[Finding]:
-    """Try every source's probes, one after the other; ``told`` hears each finding at once.
-
-    A source whose key is not set is left out: nobody asked for it.
-    """
+def askable(settings: Settings, clock: Clock, names: Iterable[str], run: Path) -> list[Provider]:
+    """The providers whose key is set or who want none: nobody asked for the others. Quotas lie in ``run``."""
     found = []
-    for source in sources:
+    for name in names:
         try:
-            key = key_of(settings, source)
+            found.append(provider(settings, clock, name, run))
         except BadSetting:
-            continue
-        for probe in source.probes():
-            finding = _try(source, probe, key, http)
+            if not settings.get(key_name(name)) and PROVIDERS[name].auth:
+                continue
+            raise
+    return found
+
+
+def probe_all(
+    providers: Iterable[Provider],
+    http: Http,
+    told: Callable[[Finding], None] = lambda _: None,
+    wait: Callable[[float], object] = time.sleep,
+) -> list[Finding]:
+    """Try every provider's probes, one after the other and within its quota; ``told`` hears each finding at once."""
+    found = []
+    for asked in providers:
+        for probe in asked.source.probes():
+            finding = _try(asked, probe, http, wait)
             told(finding)
             found.append(finding)
     return found
@@ -60,11 +79,31 @@ def unset(settings: Settings, sources: Iterable[Source]) -> Iterator[str]:
             yield str(error)
 
 
-def _try(source: Source, probe: Probe, key: Secret | None, http: Http) -> Finding:
+def _try(asked: Provider, probe: Probe, http: Http, wait: Callable[[float], object]) -> Finding:
+    source = asked.source
+    if held := _held(asked.planner, probe.request.weight, wait):
+        words = f"not asked, its quota is spent for {in_words(held)}"
+        return Finding(source.provider, probe.capability, False, words, asked=False)
     try:
-        reply = call(http, source, probe.request, key)
+        reply = call(http, source, probe.request, asked.key)
+        said = source.usage(reply)
+        asked.planner.observe(said)
         source.parse_rest(probe.request, reply)
     except SparkTrendsError as error:
         return Finding(source.provider, probe.capability, False, str(error))
-    limits = [f"{said.limit} units in {in_words(said.window)}" for said in source.usage(reply) if said.limit]
+    limits = [f"{usage.limit} units in {in_words(usage.window)}" for usage in said if usage.limit]
     return Finding(source.provider, probe.capability, True, plan=", ".join(limits))
+
+
+def _held(planner: Planner, weight: int, wait: Callable[[float], object]) -> float:
+    """Spend what a probe costs, and 0; or how long the quota would hold it back."""
+    while True:
+        held = planner.wait(weight)
+        if held > _PATIENCE_S:
+            return held
+        wait(held)
+        try:
+            planner.spend(weight)
+        except RateLimited:
+            continue  # another process was quicker
+        return 0.0

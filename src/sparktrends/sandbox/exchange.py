@@ -87,7 +87,10 @@ class Session:
 
 @dataclass(slots=True)
 class World:
-    """The state that answers are made from: the market, the time (µs), what was spent, and chance."""
+    """The state that answers are made from: the market, the time (µs), what was spent, who is connected, and chance.
+
+    ``sessions`` are those that are open, by the provider's name.
+    """
 
     tape: Tape
     now: int
@@ -95,6 +98,7 @@ class World:
     random: Random
     seed: int = 7
     hostile: bool = False
+    sessions: dict[str, list[Session]] = field(default_factory=dict)
 
 
 class Provider(ABC):

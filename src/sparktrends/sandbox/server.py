@@ -199,6 +199,7 @@ class Twin:
 
     def _forget(self, entry: _Open, code: int) -> None:
         if self._open.pop(entry.connection, None):
+            self._world.sessions[entry.provider.name].remove(entry.session)
             where = {"provider": entry.provider.name, "connection": entry.session.number}
             self._ledger.write("closed", at=self._world.now, **where, code=code)
 
@@ -217,6 +218,7 @@ class Twin:
         for oldest in same[: max(0, len(same) + 1 - provider.most())]:
             self._close(oldest, 1008, "another connection was opened with this key")
         self._open[connection] = entry
+        self._world.sessions.setdefault(provider.name, []).append(session)
         self._ledger.write("opened", at=self._world.now, provider=provider.name, connection=session.number)
         self._send(entry, self._config.recordings.frames.get(provider.name, ()))
         try:

@@ -133,9 +133,12 @@ class TwelveData(Provider):
 
 def _subscribed(session: Session, wires: list[str], world: World) -> Frame:
     good, bad = [], []
+    # A credit for each symbol of each connection, and the credits are the key's.
+    beside = [s for s in world.sessions.get("twelve_data", ()) if s.key == session.key and s is not session]
+    room = SYMBOLS - sum(len(other.topics) for other in beside)
     for wire in wires:
         series = _listed(wire, world)
-        if series is None or (wire not in session.topics and len(session.topics) >= SYMBOLS):
+        if series is None or (wire not in session.topics and len(session.topics) >= room):
             bad.append({"symbol": wire})
             continue
         session.topics.setdefault(wire, Topic(wire, series, "price", series.end))

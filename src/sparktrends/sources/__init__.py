@@ -7,6 +7,7 @@ To add one: write ``sources/<provider>.py`` (a `base.Source`), add it to `PROVID
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from sparktrends.errors import BadSetting
 from sparktrends.sources.alpha_vantage import AlphaVantage
@@ -22,15 +23,24 @@ PROVIDERS: Mapping[str, type[Source]] = {
 """Every provider by the name that settings, series and recordings use."""
 
 
-def make_source(provider: str, *, rest: str = "", stream: str = "", suffix: str = "") -> Source:
+def make_source(
+    provider: str,
+    *,
+    rest: str = "",
+    stream: str = "",
+    suffix: str = "",
+    calls: Mapping[int, int] = MappingProxyType({}),
+) -> Source:
     """The source of that name; with other addresses and a suffix for the sandbox. BadSetting for an unknown one.
+
+    ``calls`` is what a plan has beyond the free one: units by the seconds of a window, 0 for no limit.
 
     >>> make_source("binance", suffix="~sim").name
     'binance~sim'
     """
     if provider not in PROVIDERS:
         raise BadSetting(f"no source {provider!r}", hint=f"allowed: {', '.join(sorted(PROVIDERS))}")
-    return PROVIDERS[provider](rest=rest, stream=stream, suffix=suffix)
+    return PROVIDERS[provider](rest=rest, stream=stream, suffix=suffix, calls=calls)
 
 
 def spellings(symbol: str) -> dict[str, str]:

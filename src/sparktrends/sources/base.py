@@ -11,8 +11,9 @@ One driver runs them all::
         answer = source.parse_rest(request, reply);  then answer.next, until it is None
 
 A parser raises when the whole payload says one thing: `BadRecord` (quarantine it), `RateLimited` and `Unavailable`
-(later, after ``delay``), `AccessDenied` (remember it for that endpoint; `NotInPlan` when the key itself is good),
-`NotFound` (this symbol). A bad row among good ones becomes a `Reject` among the events: the good rows are kept.
+(later, after ``delay``), `AccessDenied` (remember it: do not ask again; `NotInPlan` when the key itself is good),
+`NotFound` (this symbol). A bad row among good ones becomes a `Reject` among the events, a symbol that was refused among
+others a `Notice`: the good ones are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, Unavailable
@@ -31,11 +33,15 @@ from sparktrends.sources.decoding import quote
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down."""
+    """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down.
+
+    ``plan``: refused because the plan leaves them out, which asking again does not mend.
+    """
 
     kind: Literal["alive", "subscribed", "refused", "shutdown"]
     symbols: tuple[str, ...] = ()
     message: str = ""
+    plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +191,7 @@ class Memory:
 class Source(ABC):
     """A provider: class attributes declare it, four pure methods read it. See the module's docstring for the driver.
 
+    ``allowances`` are those of the free plan, unless a person says what theirs has.
     ``tape`` is true when the stream carries trades, false when it carries snapshots of a price; ``ids`` when trades
     have contiguous ids, the same live and by REST, so that `missing` finds every gap. ``conditions`` says what the
     provider's sale conditions mean; trades with one of ``volume_only`` never move open, high, low and close.
@@ -196,7 +203,7 @@ class Source(ABC):
     rest: str
     stream: Stream | None = None
     auth: ClassVar[Auth | None] = None
-    allowances: ClassVar[tuple[Allowance, ...]] = ()
+    allowances: tuple[Allowance, ...] = ()
     endpoints: ClassVar[tuple[Endpoint, ...]]
     tape: ClassVar[bool] = False
     ids: ClassVar[bool] = False
@@ -206,12 +213,32 @@ class Source(ABC):
     history: ClassVar[tuple[str, ...]] = ("1m", "1d")
     reach: ClassVar[Mapping[str, int]] = {}
 
-    def __init__(self, *, rest: str = "", stream: str = "", suffix: str = "") -> None:
-        """Take other addresses (the sandbox) and the ``suffix`` that marks its values as made up (``~sim``)."""
+    def __init__(
+        self, *, rest: str = "", stream: str = "", suffix: str = "", calls: Mapping[int, int] = MappingProxyType({})
+    ) -> None:
+        """Take other addresses (the sandbox) and the ``suffix`` that marks its values as made up (``~sim``).
+
+        ``calls`` are the units that a plan has in a window of so many seconds, 0 for one that it does not limit.
+        """
         self.name = self.provider + suffix
         self.rest = rest or type(self).rest
         if stream and self.stream:
             self.stream = replace(self.stream, url=stream)
+        self.allowances = self._planned(calls)
+
+    def _planned(self, calls: Mapping[int, int]) -> tuple[Allowance, ...]:
+        free = type(self).allowances
+        units = {a.window: a.units for a in free} | dict(calls)
+        per = free[0].per if free else "key"
+        planned = tuple(Allowance(n, window, per) for window, n in units.items() if n)
+        most = max(e.weight * e.batch for e in self.endpoints)
+        # Without any limit a source would be asked as fast as it answers; with too low a one, never.
+        if calls and not (planned and all(a.units >= most for a in planned)):
+            raise BadSetting(
+                f"{self.provider} cannot be asked within these calls",
+                hint=f"leave one limit at least, and none below {most}, which is what one request may take",
+            )
+        return planned
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.rest!r})"
@@ -315,7 +342,15 @@ def bar_start(at: int, interval: str) -> int:
 
 def retry_after(reply: Reply) -> float | None:
     """The seconds in ``Retry-After``, at most a day; None when absent or a date."""
-    value = reply.headers.get("retry-after", "")
+    return told_wait(reply.headers.get("retry-after", ""))
+
+
+def told_wait(value: str) -> float | None:
+    """The seconds in the text of a ``Retry-After``, of an answer or of a handshake; at most a day, None for no number.
+
+    >>> told_wait("17"), told_wait("99999999999"), told_wait("Wed, 21 Oct 2026 07:28:00 GMT")
+    (17.0, 86400.0, None)
+    """
     # A day at most: no header of a provider may silence a source for good.
     return min(float(value), 86_400.0) if value.isascii() and value.isdigit() else None
 

@@ -52,6 +52,12 @@ _PAGE = 1000
 _STREAMS_PER_MESSAGE = 100
 _MICROSECONDS_FROM = 10**14  # no time in milliseconds is that large before the year 5138
 _BANNED_UNTIL = re.compile(r"banned until ([0-9]{13})")
+_LIMIT = re.compile(
+    r"current limit is ([0-9]{1,9}) request weight per (?:([0-9]{1,3}) )?(SECOND|MINUTE|HOUR|DAY)", re.I
+)
+_UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
+# The longest that they document. A time beyond it is a mistake, and would silence the source for good.
+_LONGEST_BAN_S = 3 * 86_400.0
 
 
 class Binance(Source):
@@ -239,13 +245,13 @@ class Binance(Source):
         return Ask("bars", (symbol,), next((name for name, length in INTERVALS.items() if length == step), "1m"))
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
-        """The weight used in this minute is in every answer's header."""
+        """The weight used in this minute is in every answer's header; the limit, in the words of a refusal."""
         used = reply.headers.get("x-mbx-used-weight-1m", "")
         counted = (Usage(60, int(used)),) if used.isascii() and used.isdigit() else ()
         try:
             _body(reply)
         except RateLimited as error:
-            return (*counted, Usage(60, blocked=error.delay))
+            return (*counted, *_limits(reply), Usage(60, blocked=error.delay))
         except SparkTrendsError:
             return counted  # parse_rest tells the same error to whoever asked
         return counted
@@ -282,10 +288,15 @@ def _said(reply: Reply) -> str:
     return quote(body.get("msg")) if type(body) is dict else ""
 
 
+def _limits(reply: Reply) -> tuple[Usage, ...]:
+    found = _LIMIT.search(_said(reply))
+    return (Usage(int(found[2] or 1) * _UNITS[found[3].upper()], limit=int(found[1])),) if found else ()
+
+
 def _delay(reply: Reply, said: str) -> float:
     banned = _BANNED_UNTIL.search(reply.body.decode("utf-8", "replace"))
     if banned:
-        return max(1.0, int(banned[1]) / 1000 - reply.received / 1e6)
+        return min(_LONGEST_BAN_S, max(1.0, int(banned[1]) / 1000 - reply.received / 1e6))
     return retry_after(reply) or (120.0 if reply.status == 418 or "banned" in said else 60.0)
 
 

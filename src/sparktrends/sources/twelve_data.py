@@ -7,6 +7,7 @@ difference to the one before; bars made of it stand in for bars of trades (origi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -53,6 +54,7 @@ from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
 _INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "1h", "1d": "1day"}
 _ROWS = 5000
 _BATCH = 8
+_CREDITS = re.compile(r"([0-9]{1,9}) API credits were used, with the current limit being ([0-9]{1,9})")
 _OUTCOMES: tuple[tuple[Literal["subscribed", "refused"], str], ...] = (("subscribed", "success"), ("refused", "fails"))
 
 
@@ -73,9 +75,10 @@ class TwelveData(Source):
     provider = "twelve_data"
     rest = "https://api.twelvedata.com"
     stream = Stream(
-        # The vendor's own client sends a heartbeat every 10 s; eight symbols are what a trial may hear.
+        # The vendor's own client sends a heartbeat every 10 s; eight symbols are what a trial may hear, and it may
+        # hear them over one connection or over three: more connections are no more symbols.
         "wss://ws.twelvedata.com/v1/quotes/price", idle=30, keepalive='{"action":"heartbeat"}', every=10,
-        auth=Auth("query", "apikey"), max_symbols=8, per_second=1, connections=3,
+        auth=Auth("query", "apikey"), max_symbols=8, per_second=1,
     )  # fmt: skip
     # In the header, where no log of addresses shows it; the socket takes it in the query only.
     auth = Auth("header", "Authorization", "apikey {}")
@@ -176,7 +179,7 @@ class TwelveData(Source):
 
     def _batch(self, body: Mapping[str, Any], request: Request, reply: Reply) -> Answer:
         events: list[Event] = []
-        later: list[str] = []
+        later: dict[str, SparkTrendsError] = {}
         for symbol in request.ask.symbols:
             part = as_object(body.get(self.spell(symbol)))
             if part.get("status") != "error":
@@ -186,14 +189,16 @@ class TwelveData(Source):
             if isinstance(error, _NoBars):
                 continue
             # One symbol's fault must not cost the other seven, whose credits are spent.
-            if isinstance(error, (NotFound, BadRecord)):
-                events.append(Notice("refused", (symbol,), str(error)))
-            elif isinstance(error, RateLimited) and events:
-                later.append(symbol)  # the credits ran out within the batch: what came is kept, the rest asked again
+            if isinstance(error, (NotFound, BadRecord, AccessDenied)):
+                events.append(Notice("refused", (symbol,), str(error), plan=isinstance(error, AccessDenied)))
             else:
-                raise error
-        again = replace(request.ask, symbols=tuple(later))
-        return Answer(events, self._series(again)[0] if later else None)
+                later[symbol] = error
+        if not later:
+            return Answer(events)
+        if not events:
+            raise next(iter(later.values()))
+        # As where the credits ran out within the batch: what came is kept, the rest asked again.
+        return Answer(events, self._series(replace(request.ask, symbols=tuple(later)))[0])
 
     def _bars(self, part: Mapping[str, Any], request: Request, symbol: str, received: int) -> list[Event]:
         interval = request.ask.interval
@@ -233,18 +238,16 @@ class TwelveData(Source):
         return Ask("quote", (symbol,))
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
-        """Credits used and left this minute, from the headers; what a 429 says, from the body."""
-        used, left = (reply.headers.get(f"api-credits-{word}", "") for word in ("used", "left"))
-        said = used.isascii() and left.isascii() and used.isdecimal() and left.isdecimal()
-        counted = (Usage(60, int(used), int(used) + int(left)),) if said else ()
+        """Credits used and left this minute, from the headers; what a 429 of all or of a symbol says, from the body."""
+        told = _refusals(reply)
         try:
             _body(reply)
         except RateLimited as error:
-            window = 86_400 if "for the day" in str(error) else 60
-            return (*counted, Usage(window, blocked=error.delay))
+            told = told or {60: Usage(60, blocked=error.delay)}
         except SparkTrendsError:
-            return counted  # parse_rest tells the same error to whoever asked
-        return counted
+            pass  # parse_rest tells the same error to whoever asked
+        # The words of a refusal know the limit, which no header does.
+        return (*(count for count in _counted(reply) if count.window not in told), *told.values())
 
     def probes(self) -> list[Probe]:
         """A quote costs one credit."""
@@ -283,17 +286,43 @@ def _body(reply: Reply) -> Any:
     return body
 
 
+def _counted(reply: Reply) -> tuple[Usage, ...]:
+    """What the headers say of the minute."""
+    used, left = (reply.headers.get(f"api-credits-{word}", "") for word in ("used", "left"))
+    if not (used.isascii() and left.isascii() and used.isdecimal() and left.isdecimal()):
+        return ()
+    # With none left the calls that were refused are among those used, and the sum is no limit.
+    return (Usage(60, int(used), int(used) + int(left) if int(left) else None),)
+
+
+def _refusals(reply: Reply) -> dict[int, Usage]:
+    """The windows whose credits ran out, for the whole of a question or within a batch."""
+    try:
+        body = load_json(reply.body)
+    except BadRecord:
+        return {}
+    parts = [part for part in (body, *body.values()) if type(part) is dict] if type(body) is dict else []
+    said = [_spent(part, reply) for part in parts if part.get("status") == "error" and part.get("code") == 429]
+    return {usage.window: usage for usage in said}
+
+
+def _spent(body: Mapping[str, Any], reply: Reply | None) -> Usage:
+    """What a refusal tells of the credits. Its minutes and days end with the clock's."""
+    said = quote(body.get("message") or body.get("messages"))
+    # Of the two texts about credits only the day's has these words.
+    window, period = (86_400, DAY) if "for the day" in said else (60, MINUTE)
+    wait = period - (reply.received % period) if reply else period
+    used, limit = map(int, found.groups()) if (found := _CREDITS.search(said)) else (None, None)
+    return Usage(window, used, limit, wait / 1e6)
+
+
 def _error(body: Mapping[str, Any], reply: Reply | None) -> SparkTrendsError:
     code, said = body.get("code"), quote(body.get("message") or body.get("messages"))
     words = f"twelve_data {code}: {said}"
     if code == 429:
-        # Of the two texts about credits only the day's has these words. Its minutes end with the clock's.
-        day = "for the day" in said
-        period = DAY if day else MINUTE
-        wait = period - (reply.received % period) if reply else period
-        return RateLimited(
-            "twelve_data: no credits left " + ("for the day" if day else "this minute"), delay=wait / 1e6
-        )
+        spent = _spent(body, reply)
+        window = "for the day" if spent.window == 86_400 else "this minute"
+        return RateLimited(f"twelve_data: no credits left {window}", delay=spent.blocked)
     if code == 401:
         return AccessDenied("twelve_data refuses the key", hint=said)
     if code == 403:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan
 from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
 from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
+from sparktrends.net.quota import in_words
 from sparktrends.ops import troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.commands.progress import progress_line
@@ -32,6 +34,7 @@ from sparktrends.telemetry import system_clock
 
 LAG_LIMIT_S = 60
 SILENCE_LIMIT_S = 300
+_SAID_FROM_S = 2.0
 
 
 @click.command()
@@ -216,21 +219,31 @@ def _check_freshness(context: Context, where: Endpoints) -> str:
 
 
 def _check_keys(context: Context) -> str:
-    """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem."""
+    """Asks every provider whose key is set (or needs none); what a plan leaves out is told, and is no problem.
+
+    Neither is a quota that is spent: the calls come out of the same one as everybody's.
+    """
     from sparktrends.net import AddressGuard, Http, Redactor, Secret
     from sparktrends.ops.feeding import allowed_hosts, source_of
-    from sparktrends.ops.keys import probe_all, unset
+    from sparktrends.ops.keys import askable, probe_all, unset
     from sparktrends.sources import PROVIDERS
 
     settings = context.settings
     redact = Redactor(map(Secret, settings.secrets()))
     sources = [source_of(name, settings) for name in PROVIDERS]
+    providers = askable(settings, system_clock, PROVIDERS, Home.open(settings.home).run)
     with Http(system_clock, AddressGuard(allowed_hosts(settings))) as http:
-        found = probe_all(settings, sources, http, lambda f: click.echo(redact(str(f)), err=True))
+        found = probe_all(providers, http, lambda f: click.echo(redact(str(f)), err=True), _wait_for_quota)
     for words in unset(settings, sources):
         click.echo(words, err=True)
-    works = {finding.provider for finding in found if finding.ok}
+    works = {finding.provider for finding in found if finding.ok or not finding.asked}
     return redact("; ".join(str(f) for f in found if f.provider not in works))
+
+
+def _wait_for_quota(seconds: float) -> None:
+    if seconds > _SAID_FROM_S:
+        click.echo(f"waiting {in_words(seconds)} for a quota …", err=True)
+    time.sleep(seconds)
 
 
 def _not_running(context: Context, name: str) -> str:
