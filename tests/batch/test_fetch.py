@@ -62,13 +62,23 @@ def test_a_page_of_html_is_kept_as_text() -> None:
     assert json.loads(encode_payload(outcome.payloads[0]))["payload"] == "<html>sorry</html>"
 
 
-def test_what_the_plan_lacks_is_asked_for_once() -> None:
-    words = json.dumps({"error": "You don't have access to this resource."}).encode()
-    with http_server(lambda *_: (403, {}, words)) as (url, paths):
-        found = asked(provider("finnhub", url, key="key-of-test"), [call("AAPL"), call("MSFT")])
-    assert [o.state for o in found] == ["refused", "refused"]
-    assert len(paths) == 1
+LACKS = json.dumps({"error": "You don't have access to this resource."}).encode()
+
+
+def test_what_the_plan_lacks_for_two_symbols_is_not_asked_for_a_third() -> None:
+    with http_server(lambda *_: (403, {}, LACKS)) as (url, paths):
+        found = asked(provider("finnhub", url, key="key-of-test"), [call(s) for s in ("AAPL", "MSFT", "NVDA")])
+    assert [o.state for o in found] == ["refused"] * 3
+    assert len(paths) == 2
     assert not any(o.payloads for o in found)
+
+
+@pytest.mark.parametrize("order", [("SAP.DE", "AAPL", "SHEL.L", "MSFT"), ("AAPL", "SAP.DE", "SHEL.L", "MSFT")])
+def test_symbols_that_the_plan_lacks_keep_no_others_from_their_answers(order: tuple[str, ...]) -> None:
+    with http_server(lambda path, _: (403, {}, LACKS) if "." in path else (200, {}, GOOD)) as (url, paths):
+        found = asked(provider("finnhub", url, key="key-of-test"), [call(symbol) for symbol in order])
+    assert [o.state for o in found] == ["refused" if "." in symbol else "done" for symbol in order]
+    assert len(paths) == 4
 
 
 @pytest.mark.parametrize(

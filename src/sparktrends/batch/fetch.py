@@ -40,6 +40,10 @@ class Provider:
     key: Secret | None = None
 
 
+_Place = tuple[str, str]
+"""A source and its endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a call: ``done``, ``refused`` (it will not be answered), ``failed``, or ``waiting``.
@@ -64,7 +68,9 @@ class Fetcher:
     backoff: Backoff
     wait: Callable[[float], object] | None = None
     _over: threading.Event = field(default_factory=threading.Event)
-    _denied: dict[tuple[str, str], AccessDenied] = field(default_factory=dict)
+    _denied: dict[_Place, AccessDenied] = field(default_factory=dict)
+    _answering: set[_Place] = field(default_factory=set)
+    _lacking: set[_Place] = field(default_factory=set)
 
     def run(
         self, work: Sequence[tuple[Provider, Sequence[Call]]], stored: Mapping[str, Mapping[str, Stored]]
@@ -135,10 +141,11 @@ class Fetcher:
             raise type(known)(str(known))
         for attempt in range(_ATTEMPTS):
             try:
-                return self._call(provider, request, payloads)
+                answer = self._call(provider, request, payloads)
             except AccessDenied as error:
-                # What a plan or a key lacks it lacks for every symbol, and each further try would cost a call.
-                self._denied[place] = error
+                if self._is_everybodys(place, request, error):
+                    # Each further try would cost a call.
+                    self._denied[place] = error
                 raise
             except Retryable as error:
                 wait = self.backoff.wait(attempt, error.delay)
@@ -147,7 +154,19 @@ class Fetcher:
                 if attempt + 1 == _ATTEMPTS or wait > PATIENCE_S:
                     raise
                 self._pause(wait)
+            else:
+                self._answering.add(place)
+                return answer
         raise AssertionError("the last attempt returns or raises")
+
+    def _is_everybodys(self, place: _Place, request: Request, error: AccessDenied) -> bool:
+        """Whether a refusal is of the endpoint: a plan may lack a foreign share and have all others, a key has none."""
+        if not isinstance(error, NotInPlan) or len(request.ask.symbols) != 1:
+            return True
+        # The second that is refused where nobody was answered tells of all.
+        known = place in self._lacking
+        self._lacking.add(place)
+        return known and place not in self._answering
 
     def _call(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
         self._take_turn(provider.planner, request.weight)
