@@ -286,7 +286,7 @@ class Up:
 def _refusal(process: Process) -> SparkTrendsError:
     """Why a process of ours gave up: its own last sentence and exit code, which say what to do."""
     name, log = process.spec.name, process.spec.output
-    said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(_SENTENCE)]
+    said = [line for line in process.said() if line.startswith(_SENTENCE)]
     if not said:
         return process.failure(f"{name} cannot go on")
     kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
