@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from embedded import free_ports
 from sparktrends.errors import Unavailable
-from sparktrends.ops.endpoints import endpoints, external, record, write_record
+from sparktrends.ops.endpoints import endpoints, external, record, started, write_record
 from sparktrends.ops.home import Home
+from sparktrends.ops.ports import any_free
+from sparktrends.ops.postgres_server import PostgresServer
 from sparktrends.ops.settings import Settings, load
+from sparktrends.ops.supervise import Keeper
 
 EXTERNAL = {"POSTGRES_HOST": "db", "POSTGRES_PASSWORD": "pw", "KAFKA_BOOTSTRAP": "k:9092"}
 
@@ -35,6 +41,33 @@ def test_half_a_record_is_none(tmp_path: Path, text: str) -> None:
 def test_a_stopped_home_says_how_to_start(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="sparktrends up"):
         endpoints(settings(tmp_path))
+
+
+def test_a_home_in_which_nothing_is_stored_is_not_started_to_be_looked_at(tmp_path: Path) -> None:
+    for home in (None, Home.open(tmp_path / "home")):
+        with pytest.raises(Unavailable, match="nothing is stored there"), started(settings(tmp_path)):
+            pytest.fail(f"started {home}")
+
+
+@pytest.mark.e2e
+def test_what_an_older_release_left_is_brought_up_to_date(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A database without any of our tables, as a release before all migrations would have left it.
+    server = PostgresServer(home.postgres, home.logs, any_free(), home.secrets(), os.environ)
+    keeper = Keeper(server)
+    keeper.start()
+    keeper.stop()
+    numbers = free_ports()
+    (tmp_path / "sparktrends.toml").write_text(
+        f"[ports]\npostgres = {numbers['postgres']}\nkafka = {numbers['kafka']}\n"
+    )
+    with started(load(os.environ, tmp_path, home.path)) as where:
+        assert where.database.port == numbers["postgres"]
+        with psycopg.connect(where.owner_dsn) as owner:
+            assert owner.execute("SELECT count(*) FROM core.ledger").fetchone() == (0,)
+        with psycopg.connect(where.reader_dsn) as reader:
+            assert reader.execute("SELECT count(*) FROM market.bars").fetchone() == (0,)
 
 
 def test_a_record_of_a_stack_that_died_is_no_stack(tmp_path: Path) -> None:

@@ -169,6 +169,8 @@ def test_the_databases_user_comes_through_whatever_the_umask(tmp_path: Path, mas
         ("check database", 3),
         ("check stream", 3),
         ("restart stream", 3),
+        ("audit", 3),
+        ("batch repair", 3),
         ("down", 0),
     ],
 )

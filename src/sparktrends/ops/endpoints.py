@@ -12,10 +12,11 @@ from typing import Any
 
 from sparktrends.bus.connection import Connection
 from sparktrends.errors import Unavailable
-from sparktrends.ops import jars, java
+from sparktrends.ops import jars, java, ports
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Database, External, Stack
+from sparktrends.store.migrate import migrate, set_reader_password
 
 RECORD = "stack.json"
 
@@ -93,7 +94,10 @@ def endpoints(settings: Settings) -> Endpoints:
 
 @contextmanager
 def started(settings: Settings) -> Iterator[Endpoints]:
-    """The endpoints, with broker and database started for the time of the block when the home is stopped."""
+    """The endpoints, with broker and database started for the time of the block when the home is stopped.
+
+    Raises Unavailable where nothing is stored: no home is made to be looked at.
+    """
     try:
         found = endpoints(settings)
     except Unavailable:
@@ -101,11 +105,29 @@ def started(settings: Settings) -> Iterator[Endpoints]:
     if found is not None:
         yield found
         return
-    home = Home.open(settings.home)
+    there, home = external(settings), Home.found(settings.home)
+    if home is None or not (there.database or (home.postgres / "data").exists()):
+        raise Unavailable(
+            f"nothing runs in {settings.home}, and nothing is stored there",
+            hint="name the folder of a home with --home, or start one with `sparktrends up`",
+        )
     resolver = jars.Resolver(java.find(settings.env, settings.cache), settings.cache, settings.env)
-    with home.owned(), Stack(home, resolver, external=external(settings)) as stack:
+    wanted = settings.wanted_ports(ports.WANTED)
+    with home.owned(), Stack(home, resolver, external=there, wanted=wanted) as stack:
+        # What others run is brought up to date by `up` and `migrate` alone; ours may be as an older release left it.
+        if "postgres" in stack.keepers:
+            bring_up_to_date(stack.database)
         write_record(home, stack_record(stack))
         yield Endpoints(reached(settings, stack), stack.database)
+
+
+def bring_up_to_date(database: Database) -> list[str]:
+    """Migrate it and give the reader's account its password; the names of what was applied."""
+    applied = migrate(database.dsn())
+    # The role is made by a migration, which knows no password.
+    if database.reader_password:
+        set_reader_password(database.dsn(), database.reader_password)
+    return applied
 
 
 def stack_record(stack: Stack) -> dict[str, Any]:

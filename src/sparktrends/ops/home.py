@@ -65,7 +65,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A home that exists and can be written; make one with `Home.open`."""
+    """A home that exists and can be written; make one with `Home.open`.
+
+    Who only looks may name one that is not there.
+    """
 
     path: Path
 
@@ -189,15 +192,25 @@ class Home:
         fresh.replace(file)
         return made
 
+    @property
+    def free_bytes(self) -> int:
+        """What is free on the disk where the home is, or would be."""
+        return shutil.disk_usage(nearest(self.path)).free
+
     def require_space(self, needed: int | None = None) -> None:
         """Raises DiskFull when fewer than ``needed`` bytes are free: better before a start than in the middle."""
         needed = needed or NEEDED_BYTES
-        free = shutil.disk_usage(self.path).free
+        free = self.free_bytes
         if free < needed:
             raise DiskFull(
                 f"only {free / 1e9:.1f} GB are free on the disk of {self.path}",
                 hint=f"free {needed / 1e9:.1f} GB, or name a folder on another disk with --home",
             )
+
+
+def nearest(path: Path) -> Path:
+    """The path itself where it exists, else the closest above it that does."""
+    return next(found for found in (path, *path.parents) if found.exists())
 
 
 def _make_or_open(folder: Path) -> None:

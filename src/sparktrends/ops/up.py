@@ -22,7 +22,6 @@ from sparktrends.ops.stack import Stack
 from sparktrends.ops.status import Collector, Status
 from sparktrends.ops.supervise import Keeper, Process
 from sparktrends.ops.workers import Worker
-from sparktrends.store.migrate import migrate, set_reader_password
 
 _TICK_S = 0.25
 _LOOK_S = 0.5
@@ -138,11 +137,8 @@ class Up:
             # Ten seconds: nobody starts somebody else's broker while we wait.
             wait_ready(connection, 10)
         Admin(connection).ensure()
-        for name in migrate(stack.database.dsn()):
+        for name in endpoints.bring_up_to_date(stack.database):
             self.say(f"database: {name}")
-        # The role is made by a migration, which knows no password.
-        if stack.database.reader_password:
-            set_reader_password(stack.database.dsn(), stack.database.reader_password)
         self._record(home, stack)
 
     def _start_workers(self, home: Home, stack: Stack, names: Sequence[str]) -> None:
