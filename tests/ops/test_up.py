@@ -43,6 +43,22 @@ def test_a_traceback_is_not_explained_by_an_old_sentence(tmp_path: Path) -> None
     assert "it said: KeyError: 7; see" in str(refusal)
 
 
+def test_processes_are_given_the_addresses_that_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Keeper, "start", lambda *_: None)
+    home = Home.open(tmp_path / "home")
+    settings = load({"KAFKA_BOOTSTRAP": "127.0.0.1:9094", "POSTGRES_HOST": "db", "A": "b"}, tmp_path, home.path)
+    stack = SimpleNamespace(
+        java=SimpleNamespace(home="/java"),
+        ports={},
+        keepers={"kafka": SimpleNamespace(process=None)},
+        kafka="127.0.0.1:9095",
+    )
+    run = Up(settings, Plan(), lambda _: None, lambda _: None, lambda _: None, lambda: False)
+    run._start_workers(home, cast(Stack, stack), ["stream"])
+    env = run.keepers["stream"].server.spec().env
+    assert (env["KAFKA_BOOTSTRAP"], env["POSTGRES_HOST"], env["A"]) == ("127.0.0.1:9095", "db", "b")
+
+
 @dataclass
 class Part:
     """A process as `up` sees it."""

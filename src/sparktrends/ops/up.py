@@ -131,6 +131,8 @@ class Up:
         for port in stack.ports.values():
             if port.replaced:
                 self.say(f"port {port.wanted} is taken: {port.name} listens on {port.number}")
+        for sentence in endpoints.outdated(self.settings, stack):
+            self.say(sentence)
         connection = endpoints.reached(self.settings, stack)
         if "kafka" not in stack.keepers:  # an embedded broker has answered already
             self.say(f"asking the broker at {stack.kafka}")
@@ -144,6 +146,8 @@ class Up:
     def _start_workers(self, home: Home, stack: Stack, names: Sequence[str]) -> None:
         # The Java that was found and tried here, not what each process would find for itself.
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
+        # The environment wins over a `.env`, which may name an address that this home had before.
+        env |= endpoints.addresses_of(stack)
         for name in names:
             arguments = self.plan.arguments(name)
             if name == "sandbox":
