@@ -21,6 +21,7 @@ import pytest
 
 from e2e.product import Command, Product, until
 from sparktrends.ops import jars
+from sparktrends.ops.home import Home
 from sparktrends.sources.replay import DEMO_MEMBER
 
 pytestmark = pytest.mark.e2e
@@ -44,13 +45,27 @@ def first(product: Product) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def command(product: Product, first: dict[str, Any]) -> Iterator[Command]:
-    """The same command in the same home, running on; the port that the database had is somebody else's."""
-    with socket.socket() as squatter:
-        # Connections that the database ended linger on its port for a minute; nobody listens there.
-        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        squatter.bind(("127.0.0.1", product.wanted["postgres"]))
-        squatter.listen()
+    """The same command in the same home, running on; the ports that broker and database had are somebody else's, and a
+    `.env` still names them."""
+    own = {name: product.wanted[name] for name in ("kafka", "postgres")}
+    written = {
+        "KAFKA_BOOTSTRAP": f"127.0.0.1:{own['kafka']}",
+        "POSTGRES_HOST": "127.0.0.1",
+        "POSTGRES_PORT": own["postgres"],
+        "POSTGRES_USER": "sparktrends_reader",
+        "POSTGRES_PASSWORD": Home.open(product.home).secrets().reader,
+    }
+    (product.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in written.items()))
+    (product.folder / ".env").chmod(0o600)
+    with contextlib.ExitStack() as squatting:
+        for number in own.values():
+            squatter = squatting.enter_context(socket.socket())
+            # Connections that a part ended linger on its port for a minute; nobody listens there.
+            squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            squatter.bind(("127.0.0.1", number))
+            squatter.listen()
         made = product.up("--speed", "max")
+        until(lambda: product.pid("stream") and not product.pid("ingest"), 120, lambda: product.log("ingest"))
     yield made
     assert made.stop() == 0
     assert "Traceback" not in made.err
@@ -222,7 +237,13 @@ def test_env_names_the_running_stack(second: Product) -> None:
     assert owner["POSTGRES_PASSWORD"] != values["POSTGRES_PASSWORD"]
 
 
-def test_addresses_of_this_home_in_a_dotenv_are_still_embedded(second: Product) -> None:
+def test_addresses_of_this_home_in_a_dotenv_are_still_embedded(second: Product, command: Command) -> None:
+    moved = second.record["postgres_port"], second.record["kafka"]
+    assert moved[0] != second.wanted["postgres"]
+    assert moved[1] != f"127.0.0.1:{second.wanted['kafka']}"
+    assert f"KAFKA_BOOTSTRAP=127.0.0.1:{second.wanted['kafka']} is where this home's broker was" in command.err
+    assert (second.folder / ".env").exists()
+    assert second.run("status", "--json").json()["trades"] == TRADES
     (second.folder / ".env").write_text(second.run("env").out)
     (second.folder / ".env").chmod(0o600)
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sparktrends.errors import BadFile
-from sparktrends.ingest.wanted import Wanted, possible
+from sparktrends.errors import BadFile, NotFound
+from sparktrends.ingest.wanted import EVERY, Wanted, possible
 from sparktrends.sources import make_source
 
 
@@ -27,6 +27,16 @@ def test_what_is_meant_for_all_goes_to_those_that_can_have_it(tmp_path: Path) ->
     wanted.add(["AAPL", "SOL/USDT"])
     assert wanted.of(make_source("binance")) == ["SOL/USDT"]
     assert wanted.of(make_source("finnhub")) == ["AAPL", "SOL/USDT"]
+
+
+def test_what_is_removed_leaves_no_empty_place(tmp_path: Path) -> None:
+    wanted = Wanted(tmp_path / "symbols.json")
+    wanted.add(["AAPL", "SOL/USDT"])
+    wanted.add(["SOL/USDT"], "binance")
+    assert wanted.remove(["SOL/USDT"]) == wanted.read() == {"*": ["AAPL"]}
+    with pytest.raises(NotFound, match="SOL/USDT was not added"):
+        wanted.remove(["AAPL", "SOL/USDT"])
+    assert wanted.remove(["AAPL"], EVERY) == wanted.read() == {}
 
 
 def test_possible_keeps_the_order() -> None:

@@ -38,6 +38,7 @@ def findings(folder: Path, env: dict[str, str] | None = None, only: str = "") ->
 def test_where_nothing_is_wrong_nothing_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparktrends.ops.home.NEEDED_BYTES", 1)
     assert findings(folder) == []
+    assert not (folder / "home").exists(), "who only looks makes no home"
 
 
 def test_a_taken_port_is_a_notice(folder: Path) -> None:
@@ -77,6 +78,12 @@ def test_passwords_that_others_can_read_are_a_problem(folder: Path) -> None:
     (found,) = findings(folder, only="home")
     assert found.problem
     assert found.do == f"chmod 600 {home.run / 'secrets.json'}"
+
+
+def test_a_home_that_cannot_be_made_is_a_problem(folder: Path) -> None:
+    (folder / "home").write_text("a file where a folder should be")
+    (found,) = findings(folder, only="home")
+    assert (found.problem, found.do) == (True, "name another folder with --home")
 
 
 def test_a_full_disk_is_a_problem(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from sparktrends.errors import BadSetting, DiskFull, Fenced
+from sparktrends.errors import BadSetting, DiskFull, Fenced, Unavailable
 from sparktrends.ops.cli import main
 from sparktrends.ops.home import Home, default_cache, default_home
 
@@ -65,6 +68,16 @@ def test_an_owner_may_come_back(tmp_path: Path) -> None:
     assert home.owner() is None
 
 
+def test_who_looks_at_that_instant_keeps_nobody_from_owning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.open(tmp_path)
+    with open(home.run / "owner", "a") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        # The look is over when the one who waits looks again.
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
+        with home.owned():
+            assert home.owner() == os.getpid()
+
+
 def test_passwords_stay_and_are_nobodys_business(tmp_path: Path) -> None:
     home = Home.open(tmp_path)
     made = home.secrets()
@@ -79,6 +92,23 @@ def test_a_broken_password_file_is_made_anew(junk: str, tmp_path: Path) -> None:
     home = Home.open(tmp_path)
     (home.run / "secrets.json").write_text(junk)
     assert home.secrets() == home.secrets()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_passwords_that_cannot_be_read_now_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    home = Home.open(tmp_path)
+    made = home.secrets()
+    with monkeypatch.context() as patched:
+
+        def fail(_: Path) -> str:
+            raise OSError(number, os.strerror(number))
+
+        patched.setattr(Path, "read_text", fail)
+        with pytest.raises(Unavailable, match=r"secrets\.json cannot be read .*run as the user who owns the home"):
+            home.secrets()
+    assert home.secrets() == made
 
 
 def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:
@@ -113,6 +143,22 @@ def test_a_folder_that_was_there_loses_no_permission(tmp_path: Path) -> None:
     assert stat.S_IMODE(Home.open(tmp_path / "new").path.stat().st_mode) == 0o711
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")
+@pytest.mark.parametrize("mask", [0o027, 0o077])
+def test_the_databases_user_comes_through_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        home = Home.open(tmp_path / "over" / "new")
+    finally:
+        os.umask(before)
+    for folder in (home.path.parent, home.path, home.postgres):
+        assert folder.stat().st_mode & 0o011 == 0o011, folder
+    assert stat.S_IMODE(home.run.stat().st_mode) == 0o700
+    # One that an earlier release made too narrow is opened.
+    home.postgres.chmod(0o700)
+    assert stat.S_IMODE(Home.open(home.path).postgres.stat().st_mode) == 0o711
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
@@ -123,6 +169,8 @@ def test_a_folder_that_was_there_loses_no_permission(tmp_path: Path) -> None:
         ("check database", 3),
         ("check stream", 3),
         ("restart stream", 3),
+        ("audit", 3),
+        ("batch repair", 3),
         ("down", 0),
     ],
 )

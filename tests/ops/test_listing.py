@@ -1,4 +1,4 @@
-"""`symbols add` and `list`: what is wanted is kept in the home, in every provider's spelling."""
+"""`symbols add`, `remove` and `list`: what is wanted is kept in the home, in every provider's spelling."""
 
 from __future__ import annotations
 
@@ -47,3 +47,38 @@ def test_twice_is_once_and_only_who_can_have_it_wants_it(tmp_path: Path) -> None
 def test_what_nobody_has_is_refused_and_nothing_is_kept(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert typed(tmp_path, "add", *words).exit_code == 2
     assert Wanted(tmp_path / "run" / "symbols.json").read() == {}
+
+
+def test_what_is_removed_is_wanted_no_more_and_when_is_said(tmp_path: Path) -> None:
+    typed(tmp_path, "add", "AAPL", "BTC/USDT")
+    typed(tmp_path, "add", "BTC/USDT", "--source", "binance")
+    of_one = typed(tmp_path, "remove", "btc/usdt", "--source", "binance", "--json")
+    assert (of_one.exit_code, json.loads(of_one.stdout)) == (0, {"*": ["AAPL", "BTC/USDT"]})
+    typed(tmp_path, "add", "BTC/USDT", "--source", "binance")
+    everywhere = typed(tmp_path, "remove", "BTC/USDT")
+    assert everywhere.exit_code == 0
+    assert "no longer wanted: BTC/USDT" in everywhere.output
+    assert "until its next start: `sparktrends restart ingest`" in everywhere.output
+    assert Wanted(tmp_path / "run" / "symbols.json").read() == {"*": ["AAPL"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("MSFT", "BTC/USDT"), "MSFT was not added: `sparktrends symbols list` shows what was"),
+        (("BTC/USDT", "--source", "yahoo"), "BTC/USDT was added for all sources: leave --source out"),
+        (("AAPL", "--source", "yahoo"), "AAPL was not added for yahoo"),
+    ],
+)
+def test_what_was_not_added_is_told_and_nothing_is_removed(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    typed(tmp_path, "add", "BTC/USDT")
+    typed(tmp_path, "add", "AAPL", "--source", "finnhub")
+    found = typed(tmp_path, "remove", *words)
+    assert (found.exit_code, said in found.output) == (1, True)
+    assert Wanted(tmp_path / "run" / "symbols.json").read() == {"*": ["BTC/USDT"], "finnhub": ["AAPL"]}
+
+
+@pytest.mark.parametrize(("words", "code"), [(("list",), 0), (("remove", "AAPL"), 1)])
+def test_who_only_looks_makes_no_home(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    assert typed(tmp_path / "new", *words).exit_code == code
+    assert not (tmp_path / "new").exists()

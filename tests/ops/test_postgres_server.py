@@ -130,6 +130,23 @@ def test_a_home_that_the_databases_user_cannot_reach_is_refused(tmp_path: Path) 
         server(Home.open(tmp_path / "home")).prepare()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")
+def test_a_strict_umask_shuts_the_databases_user_out_of_nothing(home: Home) -> None:
+    before = os.umask(0o077)
+    try:
+        # Twice: what the first start wrote must be readable at the second, too.
+        for _ in range(2):
+            keeper = Keeper(found := server(Home.open(home.path / "made" / "here")))
+            keeper.start()
+            try:
+                with connect(found) as connection:
+                    assert connection.execute("SELECT count(*) FROM pg_timezone_names").fetchone() != (0,)
+            finally:
+                keeper.stop()
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root copies the binaries")
 def test_the_copied_binaries_find_their_libraries(home: Home) -> None:
     found = server(home)

@@ -94,6 +94,25 @@ def test_an_early_end_quotes_the_log_and_names_it(tmp_path: Path) -> None:
         process.wait_ready(lambda: False, 10)
 
 
+def test_what_an_earlier_run_said_is_nobodys_reason(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("FATAL: could not bind IPv4 address\nwrite: No space left on device\n")
+    process = Process(shell(tmp_path, "echo 'ERROR: the moon is missing'; exit 7"))
+    with pytest.raises(Unavailable, match=r"it said: ERROR: the moon is missing; see"):
+        process.wait_ready(lambda: False, 10)
+    assert process.said() == ["ERROR: the moon is missing"]
+    silent = Process(shell(tmp_path, "exit 7"))
+    with pytest.raises(Unavailable, match="it said: nothing; see"):
+        silent.wait_ready(lambda: False, 10)
+
+
+def test_a_log_that_was_cut_meanwhile_is_all_new(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old\n" * 100)
+    process = Process(shell(tmp_path, "exec sleep 600"))
+    (tmp_path / "out").write_text("new\n")
+    assert process.said() == ["new"]
+    process.stop()
+
+
 def test_a_slow_start_is_given_up(tmp_path: Path) -> None:
     process = Process(shell(tmp_path, "sleep 600"))
     with pytest.raises(Unavailable, match="did not answer within 0 s"):
@@ -182,3 +201,4 @@ def test_a_large_log_is_rolled_at_the_next_start(tmp_path: Path) -> None:
     process.wait_ready(lambda: "new" in (tmp_path / "out").read_text(), 10)
     process.stop()
     assert (tmp_path / "out.1").stat().st_size == 17 * 1024**2
+    assert process.said() == ["new"]

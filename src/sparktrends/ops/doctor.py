@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import DiskFull, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.ops import jars, java, ports
 from sparktrends.ops.endpoints import endpoints, external, processes, record
-from sparktrends.ops.home import CACHE_ADVICE, Home
+from sparktrends.ops.home import CACHE_ADVICE, Home, nearest
 from sparktrends.ops.secured import is_local
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import collect
@@ -81,11 +82,15 @@ def _jars(settings: Settings, _clock: Clock) -> Iterator[Finding]:
 
 
 def _cache(settings: Settings, _clock: Clock) -> Iterator[Finding]:
-    nearest = next(folder for folder in (settings.cache, *settings.cache.parents) if folder.exists())
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     # That of an image cannot be written, and need not.
-    if not writable and not jars.fetched(settings.cache):
+    if not _can_be_made(settings.cache) and not jars.fetched(settings.cache):
         yield Finding("cache", f"{settings.cache} cannot be written, and the jars are not in it", CACHE_ADVICE)
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and files in it."""
+    there = nearest(folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
@@ -99,13 +104,18 @@ def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
 
 def _disk(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     try:
-        Home.open(settings.home).require_space()
+        Home(settings.home).require_space()
     except DiskFull as error:
         yield Finding("disk", str(error), error.hint)
 
 
 def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
-    home = Home.open(settings.home)
+    # Not opened before it is there: who only looks makes none.
+    home = Home.found(settings.home)
+    if home is None:
+        if not _can_be_made(settings.home):
+            yield Finding("home", f"{settings.home} cannot be made", "name another folder with --home")
+        return
     owner = home.path.stat().st_uid
     if owner != os.geteuid():
         yield Finding(
@@ -160,7 +170,7 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     there = external(settings)
     if not Home.running(settings.home) and not (there.kafka and there.database):
         return  # nothing is meant to run
-    where, home = endpoints(settings), Home.open(settings.home)
+    where, home = endpoints(settings), Home(settings.home)
     wait_ready(where.kafka, _PATIENCE_S)
     with connect(where.owner_dsn, timeout_s=_PATIENCE_S, application="doctor") as connection:
         ahead = (database_clock(connection) - clock()) / SECOND

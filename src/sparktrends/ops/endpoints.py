@@ -12,12 +12,14 @@ from typing import Any
 
 from sparktrends.bus.connection import Connection
 from sparktrends.errors import Unavailable
-from sparktrends.ops import jars, java
+from sparktrends.ops import jars, java, ports
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Database, External, Stack
+from sparktrends.store.migrate import migrate, set_reader_password
 
-RECORD = "stack.json"
+RECORD, USED = "stack.json", "addresses.json"
+_PARTS = ("kafka", "postgres_port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +41,30 @@ class Endpoints:
 
 
 def external(settings: Settings) -> External:
-    """What somebody else runs; an address that this home recorded as its own is embedded all the same."""
-    wished = settings.external()
-    own = record(settings.home)
-    kafka = None if wished.kafka == own.get("kafka") else wished.kafka
+    """What somebody else runs; an address that this home recorded as its own, ever, is embedded all the same."""
+    wished, own = settings.external(), used(settings.home)
+    kafka = None if wished.kafka in own["kafka"] else wished.kafka
     database = wished.database
-    if database and database.host in ("127.0.0.1", "localhost") and database.port == own.get("postgres_port"):
+    if database and database.host in (ports.LOOPBACK, "localhost") and database.port in own["postgres_port"]:
         database = None
     return External(kafka, database)
 
 
+def used(home: Path) -> dict[str, list[Any]]:
+    """Every address at which broker and database of this home ever were: a `.env` may name any of them."""
+    before = _read(home / "run" / USED)
+    known = {part: before.get(part) for part in _PARTS}
+    return _with({part: found if isinstance(found, list) else [] for part, found in known.items()}, record(home))
+
+
+def _with(own: Mapping[str, list[Any]], values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    new = {part: [values[part]] if part in values else [] for part in own}
+    return {part: found + [one for one in new[part] if one not in found] for part, found in own.items()}
+
+
 def record(home: Path) -> Mapping[str, Any]:
     """What the newest `up` of this home wrote down (addresses and process ids, no secret); empty without one."""
-    try:
-        found = json.loads((home / "run" / RECORD).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return _read(home / "run" / RECORD)
 
 
 def processes(home: Path) -> dict[str, int]:
@@ -66,10 +75,26 @@ def processes(home: Path) -> dict[str, int]:
 
 
 def write_record(home: Home, values: Mapping[str, Any]) -> None:
-    """Replace the record in one step, so that nobody reads half of it."""
-    fresh = home.run / f"{RECORD}.new"
+    """Replace the record, and remember its addresses as this home's own for good."""
+    # After a port was replaced, a `.env` with the old one must not turn to whoever listens there now (decision 0210).
+    if (own := _with(used(home.path), values)) != _read(home.run / USED):
+        _write(home.run / USED, own)
+    _write(home.run / RECORD, values)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Path, values: Mapping[str, Any]) -> None:
+    """In one step, so that nobody reads half of it."""
+    fresh = file.with_name(f"{file.name}.new")
     fresh.write_text(json.dumps(values))
-    os.replace(fresh, home.run / RECORD)
+    os.replace(fresh, file)
 
 
 def endpoints(settings: Settings) -> Endpoints:
@@ -82,7 +107,7 @@ def endpoints(settings: Settings) -> Endpoints:
         raise Unavailable(f"nothing runs in {settings.home}", hint="start it with `sparktrends up`")
     secrets = home.secrets()
     embedded = Database(
-        "127.0.0.1",
+        ports.LOOPBACK,
         int(own.get("postgres_port", 0)),
         owner_password=secrets.owner,
         reader_password=secrets.reader,
@@ -93,7 +118,10 @@ def endpoints(settings: Settings) -> Endpoints:
 
 @contextmanager
 def started(settings: Settings) -> Iterator[Endpoints]:
-    """The endpoints, with broker and database started for the time of the block when the home is stopped."""
+    """The endpoints, with broker and database started for the time of the block when the home is stopped.
+
+    Raises Unavailable where nothing is stored: no home is made to be looked at.
+    """
     try:
         found = endpoints(settings)
     except Unavailable:
@@ -101,11 +129,29 @@ def started(settings: Settings) -> Iterator[Endpoints]:
     if found is not None:
         yield found
         return
-    home = Home.open(settings.home)
+    there, home = external(settings), Home.found(settings.home)
+    if home is None or not (there.database or (home.postgres / "data").exists()):
+        raise Unavailable(
+            f"nothing runs in {settings.home}, and nothing is stored there",
+            hint="name the folder of a home with --home, or start one with `sparktrends up`",
+        )
     resolver = jars.Resolver(java.find(settings.env, settings.cache), settings.cache, settings.env)
-    with home.owned(), Stack(home, resolver, external=external(settings)) as stack:
+    wanted = settings.wanted_ports(ports.WANTED)
+    with home.owned(), Stack(home, resolver, external=there, wanted=wanted) as stack:
+        # What others run is brought up to date by `up` and `migrate` alone; ours may be as an older release left it.
+        if "postgres" in stack.keepers:
+            bring_up_to_date(stack.database)
         write_record(home, stack_record(stack))
         yield Endpoints(reached(settings, stack), stack.database)
+
+
+def bring_up_to_date(database: Database) -> list[str]:
+    """Migrate it and give the reader's account its password; the names of what was applied."""
+    applied = migrate(database.dsn())
+    # The role is made by a migration, which knows no password.
+    if database.reader_password:
+        set_reader_password(database.dsn(), database.reader_password)
+    return applied
 
 
 def stack_record(stack: Stack) -> dict[str, Any]:
@@ -118,4 +164,21 @@ def stack_record(stack: Stack) -> dict[str, Any]:
 
 def reached(settings: Settings, stack: Stack) -> Connection:
     """The broker of a running stack, with what an external one asks for."""
-    return Connection(stack.kafka, settings.kafka_security() if external(settings).kafka else {})
+    return Connection(stack.kafka, {} if "kafka" in stack.keepers else settings.kafka_security())
+
+
+def addresses_of(stack: Stack) -> dict[str, str]:
+    """The settings that lead a process of ours to the stack's own parts, whatever a `.env` says of an older address."""
+    own = stack_record(stack)
+    named = {"KAFKA_BOOTSTRAP": "kafka", "POSTGRES_HOST": "postgres_host", "POSTGRES_PORT": "postgres_port"}
+    return {name: str(own[part]) for name, part in named.items() if part in own}
+
+
+def outdated(settings: Settings, stack: Stack) -> Iterator[str]:
+    """A sentence for each address in the settings at which this home's own part was before, and is no more."""
+    wished, own = settings.external(), addresses_of(stack)
+    if wished.kafka and own.get("KAFKA_BOOTSTRAP", wished.kafka) != wished.kafka:
+        yield f"KAFKA_BOOTSTRAP={wished.kafka} is where this home's broker was: `sparktrends env` says where it is"
+    port = str(wished.database.port) if wished.database else ""
+    if port and own.get("POSTGRES_PORT", port) != port:
+        yield f"POSTGRES_PORT={port} is where this home's database was: `sparktrends env` says where it is"

@@ -9,12 +9,14 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from sparktrends.errors import BadSetting, DiskFull, Fenced
+from sparktrends.errors import BadSetting, DiskFull, Fenced, Unavailable
 
 NEEDED_BYTES = 2 * 1024**3
 """Free space that a start asks for: a day of trades of the demo and what the log keeps of it."""
@@ -22,7 +24,8 @@ ARCHIVE, REPORTS = "archive", "reports"
 """Folders that are made when there is something in them."""
 CACHE_ADVICE = "make it yours, or name another folder with XDG_CACHE_HOME"
 """What to do about a cache that cannot be written."""
-_FOLDERS = ("kafka", "postgres", "logs", "run", "scratch")
+_FOLDERS = ("kafka", "logs", "run", "scratch")
+_LOOKS, _LOOK_S = 20, 0.01
 
 
 def default_home(env: Mapping[str, str]) -> Path:
@@ -62,7 +65,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A home that exists and can be written; make one with `Home.open`."""
+    """A home that exists and can be written; make one with `Home.open`.
+
+    Who only looks may name one that is not there.
+    """
 
     path: Path
 
@@ -71,9 +77,10 @@ class Home:
         """Make the folder and its parts where missing; raises BadSetting when they cannot be used."""
         home = cls(path.absolute())
         try:
-            _make_or_open(home.path)
+            for folder in (home.path, home.postgres):
+                _make_or_open(folder)
             for name in _FOLDERS:
-                (home.path / name).mkdir(exist_ok=True, mode=0o711 if name == "postgres" else 0o700)
+                (home.path / name).mkdir(exist_ok=True, mode=0o700)
             os.listdir(home.run)
         except OSError as error:
             raise BadSetting(
@@ -132,13 +139,11 @@ class Home:
         """Own the home; raises Fenced when a running program does. The kernel ends it with the process: never stale."""
         # Not "w": that would empty the file before the lock says whether somebody is named in it.
         with open(self.run / "owner", "a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(handle):
                 raise Fenced(
                     f"{self.path} is in use by process {self.owner() or 'unknown'}",
                     hint="stop it with `sparktrends down`, or name another folder with --home",
-                ) from None
+                )
             handle.truncate(0)
             handle.write(str(os.getpid()))
             handle.flush()
@@ -161,12 +166,20 @@ class Home:
         return None
 
     def secrets(self) -> Secrets:
-        """The passwords, made at the first call and kept in a file that only its owner can read."""
+        """The passwords, made at the first call and kept in a file that only its owner can read.
+
+        A file that holds none is made anew. Raises Unavailable for one that cannot be read: the database may know them.
+        """
         file = self.run / "secrets.json"
         try:
             return Secrets(**json.loads(file.read_text()))
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError):
             return self._new_secrets(file)
+        except OSError as error:
+            raise Unavailable(
+                f"the passwords in {file} cannot be read ({error.strerror})",
+                hint="run as the user who owns the home; see whether its disk is well",
+            ) from error
 
     def _new_secrets(self, file: Path) -> Secrets:
         made = Secrets(*(secrets.token_urlsafe(24) for _ in range(3)))
@@ -179,10 +192,15 @@ class Home:
         fresh.replace(file)
         return made
 
+    @property
+    def free_bytes(self) -> int:
+        """What is free on the disk where the home is, or would be."""
+        return shutil.disk_usage(nearest(self.path)).free
+
     def require_space(self, needed: int | None = None) -> None:
         """Raises DiskFull when fewer than ``needed`` bytes are free: better before a start than in the middle."""
         needed = needed or NEEDED_BYTES
-        free = shutil.disk_usage(self.path).free
+        free = self.free_bytes
         if free < needed:
             raise DiskFull(
                 f"only {free / 1e9:.1f} GB are free on the disk of {self.path}",
@@ -190,12 +208,32 @@ class Home:
             )
 
 
+def nearest(path: Path) -> Path:
+    """The path itself where it exists, else the closest above it that does."""
+    return next(found for found in (path, *path.parents) if found.exists())
+
+
 def _make_or_open(folder: Path) -> None:
     """Others may pass through a home (the database's user must) but not look around; a folder that was there before
     loses no permission: a person may have named /tmp."""
-    made = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    wanted = 0o711 if made else mode | 0o011 if os.geteuid() == 0 else mode
-    if wanted != mode:
-        folder.chmod(wanted)
+    # Afterwards: what is asked for at making, a strict umask takes away.
+    if made:
+        folder.chmod(0o711)
+    for path in made or [folder]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if os.geteuid() == 0 and mode & 0o011 != 0o011:
+            path.chmod(mode | 0o011)
+
+
+def _locked(handle: IO[str]) -> bool:
+    """Whether the lock is ours now. Who looks (`Home.owner`) holds it for an instant: one that stays is an owner's."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_S)
+        else:
+            return True
+    return False

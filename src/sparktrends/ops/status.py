@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -95,7 +94,7 @@ class Collector:
             processes=sum(1 for process in processes if process.get("running")),
             behind=sum(behind.values()),
             published=sum(ends.values()),
-            disk_free_bytes=shutil.disk_usage(self._home.path).free,
+            disk_free_bytes=self._home.free_bytes,
             disk_used_bytes=database_bytes + _taken(self._home.kafka),
             database_bytes=database_bytes,
             process_list=processes,

@@ -28,6 +28,7 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 # A list of what is kept and not of what is left out: nobody has to think of each new secret.
 _KEPT = ("HOME", "JAVA_TOOL_OPTIONS", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _ROLL_BYTES = 16 * 1024**2
+_LOOK_BYTES = 64 * 1024
 _POLL = 0.02
 _TROUBLE = re.compile(r"ERROR|FATAL|PANIC|Exception|Error|error:")
 
@@ -63,6 +64,8 @@ class Process:
         self.spec = spec
         # Only between runs: a program that holds the file goes on writing into the renamed one.
         _roll(spec.output)
+        # Logs are appended to: what earlier runs said stands before.
+        self._before = {log: _size(log) for log in (spec.output, spec.log) if log}
         self._popen = _SPAWNER.submit(_spawn, spec).result()
         self._started = time.monotonic()
 
@@ -108,10 +111,14 @@ class Process:
                 raise self.failure(f"{self.spec.name} did not answer within {timeout:.0f} s")
             time.sleep(_POLL)
 
+    def said(self) -> list[str]:
+        """The lines of its output, the newest 64 KiB of them; not those of earlier runs."""
+        return _lines(self.spec.output, self._before[self.spec.output])
+
     def failure(self, sentence: str) -> SparkTrendsError:
         """The error for it: the sentence, what its log says last, and where the log is."""
         log = self.spec.log if self.spec.log and self.spec.log.exists() else self.spec.output
-        said = tail(log) or tail(self.spec.output)
+        said = tail(log, since=self._before[log]) or tail(self.spec.output, since=self._before[self.spec.output])
         # Told apart from other failures, because a start anew cannot mend it.
         if "No space left on device" in said:
             return DiskFull(f"{self.spec.name} found the disk full", hint=f"free space and start again; see {log}")
@@ -208,6 +215,7 @@ class Keeper:
 def run(spec: Spec, text: str = "", timeout: float = 120.0) -> str:
     """Run ``spec`` to its end with ``text`` as its input; what it said. Raises Unavailable on any other end than 0."""
     _roll(spec.output)
+    before = _size(spec.output)
     try:
         done = subprocess.run(
             tied(spec.argv, spec.death_signal, spec.user),
@@ -226,7 +234,9 @@ def run(spec: Spec, text: str = "", timeout: float = 120.0) -> str:
     if done.returncode != 0:
         if "No space left on device" in said:
             raise DiskFull(f"{spec.name} found the disk full", hint=f"free space and start again; see {spec.output}")
-        raise Unavailable(f"{spec.name} failed", hint=f"it said: {tail(spec.output)}; see {spec.output}")
+        raise Unavailable(
+            f"{spec.name} failed", hint=f"it said: {tail(spec.output, since=before) or 'nothing'}; see {spec.output}"
+        )
     return said
 
 
@@ -264,17 +274,30 @@ def bare_env(env: Mapping[str, str]) -> dict[str, str]:
     return {name: env[name] for name in _KEPT if name in env}
 
 
-def tail(log: Path, lines: int = 3) -> str:
-    """The last telling lines of a log, on one line; empty when there is none."""
-    try:
-        with log.open("rb") as content:
-            content.seek(max(0, log.stat().st_size - 65536))
-            said = [line.strip() for line in content.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
+def tail(log: Path, lines: int = 3, since: int = 0) -> str:
+    """The last telling lines of a log from the byte ``since`` on, on one line; empty when there is none."""
+    said = [line.strip() for line in _lines(log, since) if line.strip()]
     # The last lines of a Java log are often its orderly end: what went wrong stands before.
     telling = [line for line in said if _TROUBLE.search(line)] or said
     return " | ".join(line[:300] for line in telling[-lines:])
+
+
+def _lines(log: Path, since: int) -> list[str]:
+    size = _size(log)
+    try:
+        with log.open("rb") as content:
+            # A log that is shorter now was cut or renamed meanwhile: all of it is new.
+            content.seek(max(since if since <= size else 0, size - _LOOK_BYTES))
+            return content.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
 
 
 def _spawn(spec: Spec) -> subprocess.Popen[bytes]:

@@ -22,9 +22,10 @@ from sparktrends.ops.stack import Stack
 from sparktrends.ops.status import Collector, Status
 from sparktrends.ops.supervise import Keeper, Process
 from sparktrends.ops.workers import Worker
-from sparktrends.store.migrate import migrate, set_reader_password
 
 _TICK_S = 0.25
+_LOOK_S = 0.5
+_SOON_S = 60.0
 _DRAIN_S = 5.0
 _PATIENCE_S = 3.0
 _SLOW_END = {"stream": "ends the batch under way; the first time Java also keeps its classes, up to 20 s"}
@@ -130,22 +131,23 @@ class Up:
         for port in stack.ports.values():
             if port.replaced:
                 self.say(f"port {port.wanted} is taken: {port.name} listens on {port.number}")
+        for sentence in endpoints.outdated(self.settings, stack):
+            self.say(sentence)
         connection = endpoints.reached(self.settings, stack)
         if "kafka" not in stack.keepers:  # an embedded broker has answered already
             self.say(f"asking the broker at {stack.kafka}")
             # Ten seconds: nobody starts somebody else's broker while we wait.
             wait_ready(connection, 10)
         Admin(connection).ensure()
-        for name in migrate(stack.database.dsn()):
+        for name in endpoints.bring_up_to_date(stack.database):
             self.say(f"database: {name}")
-        # The role is made by a migration, which knows no password.
-        if stack.database.reader_password:
-            set_reader_password(stack.database.dsn(), stack.database.reader_password)
         self._record(home, stack)
 
     def _start_workers(self, home: Home, stack: Stack, names: Sequence[str]) -> None:
         # The Java that was found and tried here, not what each process would find for itself.
         env = dict(self.settings.env) | {"JAVA_HOME": str(stack.java.home), **_listening(stack)}
+        # The environment wins over a `.env`, which may name an address that this home had before.
+        env |= endpoints.addresses_of(stack)
         for name in names:
             arguments = self.plan.arguments(name)
             if name == "sandbox":
@@ -161,7 +163,10 @@ class Up:
         self._record(home, stack)
 
     def _drain(self, home: Home, stack: Stack) -> None:
-        """No new data, and a moment for what was taken in to be stored: the figures then say what there is."""
+        """No new data, and a moment for what was taken in to be stored: the figures then say what there is.
+
+        A run that ends when all is stored has waited for that already, however long it took.
+        """
         self._stop("ingest")
         deadline = time.monotonic() + _DRAIN_S
         while time.monotonic() < deadline and (status := self._collect(home, stack)) and status.behind:
@@ -182,22 +187,26 @@ class Up:
             self._stop(name)
 
     def _watch(self, home: Home, stack: Stack, before: Status | None) -> Status:
-        shown, status, began = 0.0, None, time.monotonic()
+        looked, status, began = 0.0, None, time.monotonic()
         others = [part for part in self.plan.parts if part not in _FIRST]
         while True:
             for keeper in self.keepers.values():
                 self._tend(keeper)
             self._serve_restarts(home, stack)
-            if time.monotonic() - shown > 0.5:
-                status = self._collect(home, stack) or status
-                shown = time.monotonic()
+            done = False
+            if time.monotonic() - looked > _LOOK_S:
+                # Asked before the look: only figures taken after the end of ingest hold all that it published.
+                published = self._published()
+                fresh = self._collect(home, stack)
+                status, looked = fresh or status, time.monotonic()
                 if status is not None:
                     tell(status)
                     self.show(status)
+                done = published and fresh is not None and fresh.behind == 0
             if others and (_stored_more(before, status) or time.monotonic() - began > _OTHERS_AFTER_S):
                 self._start_workers(home, stack, others)
                 others = []
-            if self.stopping() or self._over(status):
+            if done or self.stopping() or self._time_is_up():
                 return status or Status()
             time.sleep(_TICK_S)
 
@@ -209,8 +218,7 @@ class Up:
         # Recordings end; everything else is to run until it is stopped.
         if process.exit_code == 0 and keeper.server.name == "ingest":
             return
-        # Soon after its start and by its own word: a setting is wrong, and no restart mends that.
-        if process.exit_code in (1, 2) and process.uptime < 60 and keeper.server.name in ("stream", "ingest"):
+        if keeper.server.name in ("stream", "ingest") and self._is_final(process):
             # At once and with everything stopped: its own sentence says what to do, and restarts would bury it.
             raise _refusal(process)
         restarts = keeper.restarts
@@ -218,14 +226,20 @@ class Up:
         if keeper.restarts != restarts:
             self.say(f"{keeper.server.name} runs again")
 
-    def _over(self, status: Status | None) -> bool:
-        if self.plan.for_s and time.monotonic() - self.began > self.plan.for_s:
-            return True
-        if not self.plan.exit_when_done or status is None:
+    def _is_final(self, process: Process) -> bool:
+        """Whether no restart mends the end of a part: by its own word, and soon after its start a setting is wrong."""
+        if process.exit_code not in (1, 2):
             return False
-        ingest = self.keepers["ingest"].process
-        # Behind counts too: all that was published is to be stored before everything ends.
-        return ingest is not None and ingest.exit_code == 0 and status.behind == 0
+        # Where the end is waited for, what it refuses once it will refuse for ever, and so would the wait last.
+        return process.uptime < _SOON_S or (self.plan.exit_when_done and bool(_sentences(process)))
+
+    def _published(self) -> bool:
+        """Whether the end is waited for, and ingest has ended: nothing more comes into the log."""
+        process = self.keepers["ingest"].process if self.plan.exit_when_done else None
+        return process is not None and process.exit_code == 0
+
+    def _time_is_up(self) -> bool:
+        return bool(self.plan.for_s) and time.monotonic() - self.began > self.plan.for_s
 
     def _collect(self, home: Home, stack: Stack) -> Status | None:
         """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
@@ -286,12 +300,17 @@ class Up:
 def _refusal(process: Process) -> SparkTrendsError:
     """Why a process of ours gave up: its own last sentence and exit code, which say what to do."""
     name, log = process.spec.name, process.spec.output
-    said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(_SENTENCE)]
+    said = _sentences(process)
     if not said:
         return process.failure(f"{name} cannot go on")
     kind = BadSetting if process.exit_code == BadSetting.exit_code else Terminal
     # The exit code is the child's: 2 means that the call was wrong, for whoever called `up` too.
-    return kind(f"{name} cannot go on: {said[-1].removeprefix(_SENTENCE)}", hint=f"see {log}")
+    return kind(f"{name} cannot go on: {said[-1]}", hint=f"see {log}")
+
+
+def _sentences(process: Process) -> list[str]:
+    """What it said of itself, as the command line says an error of ours."""
+    return [line.removeprefix(_SENTENCE) for line in process.said() if line.startswith(_SENTENCE)]
 
 
 def rates_of(before: Status, last: Status, seconds: float) -> dict[str, float]:

@@ -42,7 +42,7 @@ _SAID_FROM_S = 2.0
 @pass_context
 def status(context: Context, as_json: bool) -> None:
     """What runs, how far behind, how fresh each symbol is."""
-    where, home = endpoints(context.settings), Home.open(context.settings.home)
+    where, home = endpoints(context.settings), Home(context.settings.home)
     found = collect(where, home, process_list(processes(home.path)))
     if as_json:
         print_json(found.to_json())
@@ -180,7 +180,7 @@ def _check_database(_context: Context, where: Endpoints) -> str:
 def _check_stream(context: Context, where: Endpoints) -> str:
     if problem := _not_running(context, "stream"):
         return problem
-    found = collect(where, Home.open(context.settings.home), [])
+    found = collect(where, Home(context.settings.home), [])
     if found.lag_s <= LAG_LIMIT_S:
         return ""
     return f"{found.behind:,} records are not committed, the oldest {found.lag_s} s old"
@@ -191,7 +191,7 @@ def _check_ingest(context: Context, where: Endpoints) -> str:
         return problem
     if not _is_ups(context.settings) and (problem := _silent(where)):
         return problem
-    told = troubles.told(Home.open(context.settings.home), system_clock())
+    told = troubles.told(Home(context.settings.home), system_clock())
     return "; ".join(trouble.words for trouble in told if trouble.kind in ALARMING)
 
 

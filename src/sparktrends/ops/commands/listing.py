@@ -1,4 +1,4 @@
-"""Which symbols are taken in: what is wanted beside those of the command line, added while everything runs."""
+"""Which symbols are taken in: what is wanted beside those of the command line, changed while everything runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparktrends.sources import PROVIDERS, make_source, spellings
 
 @click.group()
 def symbols() -> None:
-    """Add symbols to live sources while they run, and see how each provider spells them."""
+    """Add symbols to live sources while they run, remove them again, and see how each provider spells them."""
 
 
 @symbols.command()
@@ -36,12 +36,28 @@ def add(context: Context, names: tuple[str, ...], source: str | None, as_json: b
         click.echo(f"wanted: {', '.join(names)}")
 
 
+@symbols.command()
+@click.argument("names", nargs=-1, required=True, metavar="SYMBOL…")
+@click.option("--source", type=click.Choice(sorted(PROVIDERS)), help="Only what was added for this source.")
+@json_option
+@pass_context
+def remove(context: Context, names: tuple[str, ...], source: str | None, as_json: bool) -> None:
+    """Take these in no longer, as `add` wrote them. A running ingest leaves them out from its next start on."""
+    names = tuple(name.upper() for name in names)
+    left = _wanted(context).remove(names, source or "")
+    if as_json:
+        print_json(left)
+    else:
+        click.echo(f"no longer wanted: {', '.join(names)}")
+        click.echo("an ingest that runs takes them in until its next start: `sparktrends restart ingest`")
+
+
 @symbols.command("list")
 @json_option
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
     """What was added, and each provider's spelling of it."""
-    wanted = Wanted(Home.open(context.settings.home).run / "symbols.json").read()
+    wanted = _wanted(context).read()
     if as_json:
         print_json({source: {name: spellings(name) for name in names} for source, names in wanted.items()})
         return
@@ -51,3 +67,8 @@ def list_(context: Context, as_json: bool) -> None:
             click.echo(f"{'all sources' if source == EVERY else source:<14} {name:<12} {told}")
     if not wanted:
         click.echo("no symbol was added; those of the command line are taken in anyway")
+
+
+def _wanted(context: Context) -> Wanted:
+    # Without opening the home: who only looks makes none.
+    return Wanted(Home(context.settings.home).run / "symbols.json")
