@@ -18,14 +18,20 @@ from sparktrends.ops.stack import Database
 GOOD = "4f1c9d0a2b7e"
 
 
-@pytest.mark.parametrize("password", ["postgres", "PASSWORD", "changeme", "sparktrends", "market"])
-def test_a_password_that_everybody_knows_is_refused_off_this_machine(password: str) -> None:
-    env = {"POSTGRES_HOST": "db.test", "POSTGRES_USER": "market", "POSTGRES_PASSWORD": password}
-    with pytest.raises(BadSetting, match="POSTGRES_PASSWORD") as refused:
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        *(("POSTGRES_PASSWORD", word) for word in ("postgres", "PASSWORD", "changeme", "sparktrends", "market")),
+        *(("POSTGRES_READER_PASSWORD", word) for word in ("password", "Reader", "sparktrends_reader")),
+    ],
+)
+def test_a_password_that_everybody_knows_is_refused_off_this_machine(name: str, password: str) -> None:
+    env = {"POSTGRES_HOST": "db.test", "POSTGRES_USER": "market", "POSTGRES_PASSWORD": GOOD, name: password}
+    with pytest.raises(BadSetting, match=f"^{name} ") as refused:
         load(env, Path("/nonexistent")).external()
     assert f"'{password}'" not in str(refused.value)
     # On this machine nobody else can knock; and who comes with a certificate has no password at all.
-    assert load({**env, "POSTGRES_PASSWORD": ""}, Path("/nonexistent")).external().database
+    assert load({**env, name: ""}, Path("/nonexistent")).external().database
     assert load({**env, "POSTGRES_HOST": "127.0.0.1"}, Path("/nonexistent")).external().database
 
 

@@ -24,6 +24,7 @@ _KNOWN_TO_ALL = frozenset(
         "password",
         "pgadmin",
         "postgres",
+        "reader",
         "root",
         "secret",
         "sparktrends",

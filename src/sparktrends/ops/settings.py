@@ -19,6 +19,7 @@ from sparktrends.errors import BadSetting
 from sparktrends.ops import secured
 from sparktrends.ops.home import default_cache, default_home
 from sparktrends.ops.ports import LOOPBACK
+from sparktrends.ops.postgres_server import READER
 from sparktrends.ops.stack import Database, External
 
 ENV_FILE = ".env"
@@ -145,7 +146,8 @@ class Settings:
         if not host:
             return None
         user = self.get("POSTGRES_USER") or "sparktrends"
-        secured.require_own_secret(host, "POSTGRES_PASSWORD", self.get("POSTGRES_PASSWORD"), user)
+        for name, account in (("POSTGRES_PASSWORD", user), ("POSTGRES_READER_PASSWORD", READER)):
+            secured.require_own_secret(host, name, self.get(name), account)
         return Database(
             host,
             port_number("POSTGRES_PORT", self.get("POSTGRES_PORT") or "5432"),
