@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from sparktrends.errors import BadSetting
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT")
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# librdkafka's options that check a certificate, and the values with which they do; its own default stands first.
+_CHECKED = {
+    "enable.ssl.certificate.verification": ("true", "t", "1"),
+    "ssl.endpoint.identification.algorithm": ("https",),
+}
+_OF_CLIENTS = re.compile(r"password|secret|token|key\.pem|jaas")
+# The address of a channel is a secret too: whoever knows it may send.
+_WITH_SECRETS = {"channels": re.compile(r"password|secret|token|key|url"), "kafka": _OF_CLIENTS, "spark": _OF_CLIENTS}
 _LOCAL = ("localhost", "::1")
 _KNOWN_TO_ALL = frozenset(
     [
@@ -61,23 +72,64 @@ def postgres(values: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in (("sslmode", mode), ("sslrootcert", authority)) if value}
 
 
-def kafka(values: Mapping[str, str]) -> dict[str, str]:
-    """librdkafka's options for TLS and SASL; empty when nothing is said. A password asks for TLS off this machine."""
-    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", ""), values.get("KAFKA_SASL_USERNAME", "")
+def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """librdkafka's options for TLS and SASL: the named settings, then ``own``, those of ``[kafka]``; empty when nothing
+    is said. Whoever said it, a password asks for TLS and for a checked certificate off this machine."""
+    found = _named(values) | dict(own)
+    addresses = ",".join((values.get("KAFKA_BOOTSTRAP", ""), found.get("bootstrap.servers", ""))).strip(",")
+    hosts = [address.rpartition("://")[2].rpartition(":")[0] for address in addresses.split(",")]
+    far = [host for host in hosts if not is_local(host)]
+    protocol = found.get("security.protocol", "").upper()
     if protocol and protocol not in PROTOCOLS:
-        raise BadSetting(f"KAFKA_SECURITY_PROTOCOL = {protocol!r}", hint=f"there are {', '.join(PROTOCOLS)}")
+        raise BadSetting(
+            f"KAFKA_SECURITY_PROTOCOL (or [kafka]) = {protocol!r}", hint=f"there are {', '.join(PROTOCOLS)}"
+        )
+    if protocol == "SASL_PLAINTEXT" and far:
+        raise BadSetting("SASL_PLAINTEXT would send a password's proof in the clear", hint="use SASL_SSL")
+    if protocol.endswith("SSL") and far:
+        _require_checked_certificate(found)
+    if protocol.startswith("SASL"):
+        _require_password(found, hosts)
+    return found
+
+
+def _named(values: Mapping[str, str]) -> dict[str, str]:
+    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", ""), values.get("KAFKA_SASL_USERNAME", "")
     if not protocol and user:
         protocol = "SASL_SSL"
-    hosts = [address.rpartition(":")[0] for address in values.get("KAFKA_BOOTSTRAP", "").split(",")]
-    if protocol == "SASL_PLAINTEXT" and not all(map(is_local, hosts)):
-        raise BadSetting("SASL_PLAINTEXT would send a password's proof in the clear", hint="use SASL_SSL")
     found = {"security.protocol": protocol, "ssl.ca.location": values.get("KAFKA_SSL_CA", "")}
     if protocol.startswith("SASL"):
-        secret = values.get("KAFKA_SASL_PASSWORD", "")
-        if not secret:
-            raise BadSetting("KAFKA_SASL_PASSWORD is not set")
-        for host in hosts:
-            require_own_secret(host, "KAFKA_SASL_PASSWORD", secret, user)
-        mechanism = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512"
+        mechanism, secret = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512", values.get("KAFKA_SASL_PASSWORD", "")
         found |= {"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": secret}
     return {key: value for key, value in found.items() if value}
+
+
+def _require_checked_certificate(found: Mapping[str, str]) -> None:
+    for name, wanted in _CHECKED.items():
+        if found.get(name, wanted[0]).lower() not in wanted:
+            what = f"[kafka] {name} = {found[name]!r} would take any certificate, and the broker is another machine's"
+            raise BadSetting(what, hint="leave it out, and name the authority with KAFKA_SSL_CA")
+
+
+def _require_password(found: Mapping[str, str], hosts: Iterable[str]) -> None:
+    mechanism = found.get("sasl.mechanisms", found.get("sasl.mechanism", ""))
+    secret = found.get("sasl.password", "")
+    # Others prove who they are by a ticket or a token.
+    if not secret and mechanism.startswith(("SCRAM", "PLAIN")):
+        raise BadSetting("KAFKA_SASL_PASSWORD is not set")
+    for host in hosts:
+        require_own_secret(host, "KAFKA_SASL_PASSWORD", secret, found.get("sasl.username", ""))
+
+
+def secrets_in(tables: Mapping[str, Any]) -> list[str]:
+    """What must never be printed of `sparktrends.toml`: addresses, passwords and shared secrets of channels, and those
+    of the clients of Kafka and Spark."""
+    return [value for name in _WITH_SECRETS for value in _secrets(tables.get(name), _WITH_SECRETS[name])]
+
+
+def _secrets(block: Any, words: re.Pattern[str]) -> Iterator[str]:
+    for key, value in block.items() if isinstance(block, dict) else ():
+        if isinstance(value, dict):
+            yield from _secrets(value, words)
+        elif words.search(key.lower()) and str(value):
+            yield str(value)
