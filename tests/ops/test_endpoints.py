@@ -11,7 +11,12 @@ from sparktrends.ops.endpoints import endpoints, external, record, write_record
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings, load
 
-EXTERNAL = {"POSTGRES_HOST": "db", "POSTGRES_PASSWORD": "pw", "KAFKA_BOOTSTRAP": "k:9092"}
+EXTERNAL = {
+    "POSTGRES_HOST": "db",
+    "POSTGRES_PASSWORD": "pw",
+    "POSTGRES_SSLMODE": "require",
+    "KAFKA_BOOTSTRAP": "k:9092",
+}
 
 
 def settings(folder: Path, **env: str) -> Settings:

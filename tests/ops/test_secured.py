@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg.conninfo
 import pytest
@@ -11,13 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.bus.connection import Connection
-from sparktrends.errors import BadSetting
+from sparktrends.errors import AccessDenied, BadSetting
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops import secured
 from sparktrends.ops.settings import load
 from sparktrends.ops.stack import Database
+from sparktrends.store.connect import connect
 
 GOOD = "4f1c9d0a2b7e"
+FAR_DATABASE = {"POSTGRES_HOST": "db.test", "POSTGRES_SSLMODE": "verify-full"}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,7 @@ GOOD = "4f1c9d0a2b7e"
     ],
 )
 def test_a_password_that_everybody_knows_is_refused_off_this_machine(name: str, password: str) -> None:
-    env = {"POSTGRES_HOST": "db.test", "POSTGRES_USER": "market", "POSTGRES_PASSWORD": GOOD, name: password}
+    env = {**FAR_DATABASE, "POSTGRES_USER": "market", "POSTGRES_PASSWORD": GOOD, name: password}
     with pytest.raises(BadSetting, match=f"^{name} ") as refused:
         load(env, Path("/nonexistent")).external()
     assert f"'{password}'" not in str(refused.value)
@@ -45,6 +53,65 @@ def test_a_database_is_entered_by_tls_when_asked_for() -> None:
     assert (said["sslmode"], said["sslrootcert"]) == ("verify-full", "/etc/my ca.pem")
     with pytest.raises(BadSetting, match="verify-full"):
         load({**env, "POSTGRES_SSLMODE": "always"}, Path("/nonexistent")).external()
+
+
+def test_a_database_of_another_machine_wants_a_word_on_tls() -> None:
+    env = {"POSTGRES_HOST": "db.test", "POSTGRES_PASSWORD": GOOD}
+    with pytest.raises(BadSetting, match="POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT"):
+        load(env, Path("/nonexistent")).external()
+    with pytest.raises(BadSetting, match="POSTGRES_SSLMODE"):
+        load({**env, "POSTGRES_HOST": "127.0.0.1,db.test"}, Path("/nonexistent")).external()
+    assert load({**env, "POSTGRES_SSLMODE": "prefer"}, Path("/nonexistent")).external().database
+    for host in ("127.0.0.1", "localhost", "::1", "/run/postgresql"):
+        assert load({**env, "POSTGRES_HOST": host}, Path("/nonexistent")).external().database
+
+
+def said_to_libpq(**values: str) -> dict[str, Any]:
+    database = load({**FAR_DATABASE, **values}, Path("/nonexistent")).external().database
+    assert database
+    return psycopg.conninfo.conninfo_to_dict(database.dsn())
+
+
+def test_a_password_is_proved_and_not_handed_over() -> None:
+    assert said_to_libpq(POSTGRES_PASSWORD=GOOD)["require_auth"] == "scram-sha-256"
+    assert said_to_libpq(POSTGRES_PASSWORD=GOOD, POSTGRES_REQUIRE_AUTH="md5")["require_auth"] == "md5"
+    assert said_to_libpq(POSTGRES_PASSWORD=GOOD, POSTGRES_REQUIRE_AUTH="password")["require_auth"] == "password"
+    # Who comes with a certificate is asked for nothing.
+    assert "require_auth" not in said_to_libpq()
+    for wrong in (
+        {"POSTGRES_REQUIRE_AUTH": "MD4"},
+        {"POSTGRES_REQUIRE_AUTH": "password", "POSTGRES_SSLMODE": "require"},
+    ):
+        with pytest.raises(BadSetting, match="POSTGRES_REQUIRE_AUTH"):
+            said_to_libpq(POSTGRES_PASSWORD=GOOD, **wrong)
+
+
+@contextmanager
+def somebody_in_its_place(heard: list[bytes]) -> Iterator[int]:
+    """Answers like a PostgreSQL without TLS that asks for the password in the clear; its port."""
+
+    def answer() -> None:
+        with server.accept()[0] as client:
+            # Requests for encryption are eight bytes long; the third packet names the account.
+            while len(packet := client.recv(4096)) == 8:
+                client.sendall(b"N")
+            heard.append(packet)
+            client.sendall(b"R" + struct.pack("!ii", 8, 3))
+            heard.append(client.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(60)
+
+
+def test_whoever_asks_for_a_password_in_a_servers_place_gets_none() -> None:
+    heard: list[bytes] = []
+    with somebody_in_its_place(heard) as port, pytest.raises(AccessDenied, match="POSTGRES_REQUIRE_AUTH=md5"):
+        connect(Database("127.0.0.1", port, owner_password=GOOD).dsn())
+    assert b"sparktrends" in heard[0]
+    assert heard[1:] == [b""]
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

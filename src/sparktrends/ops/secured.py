@@ -10,6 +10,8 @@ from typing import Any
 from sparktrends.errors import BadSetting
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT")
+SCRAM = "scram-sha-256"
+AUTHENTICATIONS = (SCRAM, "md5", "password", "none")
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # librdkafka's options that check a certificate, and the values with which they do; its own default stands first.
 _CHECKED = {
@@ -19,7 +21,7 @@ _CHECKED = {
 _OF_CLIENTS = re.compile(r"password|secret|token|key\.pem|jaas")
 # The address of a channel is a secret too: whoever knows it may send.
 _WITH_SECRETS = {"channels": re.compile(r"password|secret|token|key|url"), "kafka": _OF_CLIENTS, "spark": _OF_CLIENTS}
-_LOCAL = ("localhost", "::1")
+_LOCAL = re.compile(r"localhost|::1|127(\.\d{1,3}){1,3}|/.*")
 _KNOWN_TO_ALL = frozenset(
     [
         "123456",
@@ -47,12 +49,12 @@ _KNOWN_TO_ALL = frozenset(
 
 
 def is_local(host: str) -> bool:
-    """Whether a host name or address is this machine.
+    """Whether a host name or address, a socket's folder or a list of such is this machine.
 
-    >>> is_local("127.0.0.1"), is_local("localhost"), is_local("10.0.0.1")
-    (True, True, False)
+    >>> is_local("127.0.0.1"), is_local("localhost,/run/postgresql"), is_local("10.0.0.1"), is_local("127.0.0.1,db")
+    (True, True, False, False)
     """
-    return host.startswith("127.") or host in _LOCAL
+    return all(map(_LOCAL.fullmatch, host.split(",")))
 
 
 def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
@@ -63,13 +65,31 @@ def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
 
 
 def postgres(values: Mapping[str, str]) -> dict[str, str]:
-    """libpq's options for TLS; empty when nothing is said."""
+    """libpq's options for TLS, and for how a server may ask for the password; empty when nothing is said.
+
+    Raises BadSetting for another machine without a word about TLS: libpq would take whatever answers there.
+    """
     mode, authority = values.get("POSTGRES_SSLMODE", ""), values.get("POSTGRES_SSLROOTCERT", "")
+    asked, host = values.get("POSTGRES_REQUIRE_AUTH", ""), values.get("POSTGRES_HOST", "")
     if mode and mode not in SSLMODES:
         raise BadSetting(f"POSTGRES_SSLMODE = {mode!r}", hint=f"there are {', '.join(SSLMODES)}")
+    if asked and not set(asked.split(",")) <= set(AUTHENTICATIONS):
+        raise BadSetting(f"POSTGRES_REQUIRE_AUTH = {asked!r}", hint=f"there are {', '.join(AUTHENTICATIONS)}")
     if authority and not mode:
         mode = "verify-full"
-    return {key: value for key, value in (("sslmode", mode), ("sslrootcert", authority)) if value}
+    if host and not is_local(host):
+        _require_word_on_tls(host, mode, asked)
+    found = {"sslmode": mode, "sslrootcert": authority, "require_auth": asked}
+    return {key: value for key, value in found.items() if value}
+
+
+def _require_word_on_tls(host: str, mode: str, asked: str) -> None:
+    if not mode:
+        hint = "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT, or prefer where the network is yours alone"
+        raise BadSetting(f"POSTGRES_SSLMODE is not set, and {host} is another machine", hint=hint)
+    if "password" in asked.split(",") and mode not in ("verify-ca", "verify-full"):
+        what = "POSTGRES_REQUIRE_AUTH=password would give the password to whoever answers"
+        raise BadSetting(what, hint="set POSTGRES_SSLMODE=verify-full too")
 
 
 def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
