@@ -189,4 +189,6 @@ def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceb
     if error is None or not issubclass(kind, Exception):
         sys.__excepthook__(kind, error or kind(), traceback)
         return
-    logging.getLogger(__name__).critical("nobody caught this", exc_info=(kind, error, traceback))
+    # In the message too: `up` quotes the beginning of the line when a part of it gives up.
+    words = "nobody caught %s: %s"
+    logging.getLogger(__name__).critical(words, kind.__name__, error, exc_info=(kind, error, traceback))
