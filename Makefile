@@ -44,10 +44,12 @@ faults: .venv/.tested
 sbom: .venv/.installed
 	@mkdir -p artefacts && $(BIN)/python -m sparktrends.ops.sbom > artefacts/sbom.json && echo artefacts/sbom.json
 
-# In an environment of its own; asks PyPI's advisory data, so it needs the network.
+# All that is shipped, or run to build or test it. In an environment of its own; asks PyPI's advisory data, so it needs
+# the network. Strict: what could not be looked up is a failure, and not "no known vulnerabilities".
+LOCKS := requirements.txt requirements-build.txt requirements-dev.txt deploy/airflow/requirements.txt
 audit-deps: .venv/bin/python
 	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet pip-audit; }
-	@.venv-audit/bin/pip-audit --require-hashes --disable-pip -r requirements.txt
+	@for lock in $(LOCKS); do echo "$$lock:"; .venv-audit/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock || ill=1; done; test -z "$$ill"
 
 soak-dashboard: .venv/.tested
 	@SPARKTRENDS_SOAK=10x10 $(BIN)/python -m pytest -q -s -m slow tests/serve/dashboard/test_browser.py -k tabs

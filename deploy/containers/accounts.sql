@@ -1,3 +1,4 @@
+SET log_min_error_statement = panic;
 \getenv password INGEST_PASSWORD
 CREATE ROLE sparktrends_ingest LOGIN PASSWORD :'password';
 \getenv password STREAM_PASSWORD

@@ -1,4 +1,6 @@
 -- Run once by the image of PostgreSQL: the account that owns the tables is no superuser.
+-- A statement that fails is logged whole unless told otherwise, and this one holds a password.
+SET log_min_error_statement = panic;
 \getenv owner SPARKTRENDS_USER
 \getenv password SPARKTRENDS_PASSWORD
 \getenv database SPARKTRENDS_DB

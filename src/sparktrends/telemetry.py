@@ -12,10 +12,12 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
@@ -171,10 +173,22 @@ class JsonFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
 
-def configure_logging(redact: Callable[[str], str] = lambda text: text, level: str = "INFO") -> None:
-    """Send every log of this process to standard error as JSON lines, with secrets taken out by ``redact``."""
+def configure_logging(redact: Callable[[str], str], level: str = "INFO") -> None:
+    """Send every log of this process to standard error as JSON lines, with secrets taken out by ``redact``: what nobody
+    caught too, for standard error is a log."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(redact))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("py4j", "numba", "urllib3", "httpcore", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda found: _log_uncaught(found.exc_type, found.exc_value, found.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if error is None or not issubclass(kind, Exception):
+        sys.__excepthook__(kind, error or kind(), traceback)
+        return
+    # In the message too: `up` quotes the beginning of the line when a part of it gives up.
+    words = "nobody caught %s: %s"
+    logging.getLogger(__name__).critical(words, kind.__name__, error, exc_info=(kind, error, traceback))

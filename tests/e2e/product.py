@@ -111,6 +111,7 @@ class Product:
         self.wanted = free_ports()
         wanted = "\n".join(f"{name} = {number}" for name, number in self.wanted.items())
         (self.folder / "sparktrends.toml").write_text(f"[ports]\n{wanted}\n")
+        (self.folder / "sparktrends.toml").chmod(0o600)  # some tests add channels
         self.commands: list[Command] = []
         self.env = {k: v for k, v in os.environ.items() if k not in NAMES} | dict(env or {})
 

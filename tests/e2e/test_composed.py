@@ -30,6 +30,12 @@ def scraped(of: Machine) -> dict[str, str]:
     return {target["labels"]["part"]: target["health"] for target in targets["data"]["activeTargets"]}
 
 
+def showing(of: Machine, metric: str) -> list[str]:
+    """The parts of which Prometheus has a metric."""
+    said = json.loads(of.fetch(f"http://127.0.0.1:9090/api/v1/query?query={metric}") or '{"data": {"result": []}}')
+    return [series["metric"]["part"] for series in said["data"]["result"]]
+
+
 @pytest.mark.parametrize("files", [(BASE,), (BASE, PRODUCTION)], ids=["one machine", "production"])
 def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...], resolver: Resolver) -> None:
     with machine(resolver, told(*files), *files) as of:
@@ -40,6 +46,8 @@ def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...
         until(lambda: int(of.ask(FOLDED).stdout) > 1_000, 240, lambda: of.running["runner"].err[-4000:])
         until(lambda: set(scraped(of).values()) == {"up"}, 60, lambda: scraped(of))
         assert scraped(of).keys() == {"ingest", "stream", "alerts", "batch", "api", "dashboard"}
+        for metric in ("sparktrends_lag_seconds", "sparktrends_disk_free_bytes"):
+            until(lambda: showing(of, metric) == ["alerts"], 60, lambda: showing(of, metric))  # noqa: B023
         assert json.loads(of.fetch("http://spark-master:8081/json/"))["aliveworkers"] == 1
         assert "SIM" in of.fetch("http://127.0.0.1:8000/api/v1/symbols")
         if PRODUCTION in files:

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 
 from sparktrends.errors import BadRecord, BadSetting, SparkTrendsError, Unavailable, UnknownOutcome
 from sparktrends.net.addresses import AddressGuard
-from sparktrends.net.http import Http, Limits
+from sparktrends.net.http import Clients, Http, Limits
 from sparktrends.net.redaction import Secret
 from sparktrends.telemetry import system_clock
 
@@ -234,6 +235,37 @@ def test_the_certificate_must_be_the_names_although_an_address_is_called(
         else:
             with pytest.raises(Unavailable):
                 client.get(f"https://{host}:{tls[0]}/plain")
+
+
+def test_a_connection_that_was_checked_for_one_name_is_not_used_for_another(tls: tuple[str, ssl.SSLContext]) -> None:
+    guard = AddressGuard(allowed={"feed.test", "other.test"}, resolver=lambda host, port: ["127.0.0.1"])
+    with Http(system_clock, guard, trust=tls[1]) as client:
+        assert client.get(f"https://feed.test:{tls[0]}/plain").status == 200
+        with pytest.raises(Unavailable):
+            client.get(f"https://other.test:{tls[0]}/plain")
+        assert client.get(f"https://feed.test:{tls[0]}/plain").status == 200
+
+
+def test_clients_are_kept_for_some_names_and_never_closed_in_use() -> None:
+    made: list[httpx.Client] = []
+
+    def make() -> httpx.Client:
+        made.append(httpx.Client(verify=False))
+        return made[-1]
+
+    clients = Clients(make)
+    with clients.of("held.test") as held:
+        for number in range(100):
+            with clients.of(f"{number}.test"):
+                pass
+        assert not held.is_closed
+        with clients.of("held.test") as again:
+            assert again is held
+    assert sum(not client.is_closed for client in made) == 32
+    with clients.of("99.test") as last:
+        assert last is made[-1]
+    clients.close()
+    assert all(client.is_closed for client in made)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_taken(tls: tuple[str, ssl.SSLContext], http: Http) -> None:

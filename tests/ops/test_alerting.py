@@ -17,6 +17,7 @@ RULE = '[[rule]]\nname = "up"\nwhen = "close > {}"\nchannels = ["console", "page
 def checked(folder: Path, text: str, settings: str = "") -> tuple[int, dict[str, Any]]:
     """Exit code and answer of the check."""
     (folder / "sparktrends.toml").write_text(settings)
+    (folder / "sparktrends.toml").chmod(0o600)
     (folder / "rules.toml").write_text(text)
     line = ["--home", str(folder), "rules", "check", str(folder / "rules.toml"), "--json"]
     with contextlib.chdir(folder):  # settings are looked for where one stands

@@ -7,9 +7,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sparktrends.errors import BadFile, BadSetting, Fenced
 from sparktrends.ops.backups import backup, restore
+from sparktrends.ops.cli import main
 from sparktrends.ops.home import Home
 
 MONTH, REPORT = "archive/bars/1m/2024-01-000.parquet", "reports/2024-01-02.html"
@@ -60,6 +62,59 @@ def test_months_that_are_archived_already_are_not_mixed_with_others(home: Home, 
     (other.archive / "bars").mkdir(parents=True)
     with pytest.raises(BadSetting, match="holds data already"):
         restore(tmp_path / "saved", other)
+
+
+def test_what_was_moved_to_another_disk_is_saved_and_restored(home: Home, tmp_path: Path) -> None:
+    other, again = tmp_path / "other disk", Home.open(tmp_path / "again")
+    other.mkdir()
+    for moved in ("kafka/data", "archive"):
+        (home.path / moved).rename(other / Path(moved).name)
+        (home.path / moved).symlink_to(other / Path(moved).name)
+    (home.kafka / "twice").hardlink_to(home.kafka / "formatted")
+    backup(home, tmp_path / "saved")
+    restore(tmp_path / "saved", again)
+    for name in (*KEPT, "kafka/twice"):
+        assert (again.path / name).read_bytes() == (home.path / name).read_bytes()
+    assert not any(path.is_symlink() for path in again.path.rglob("*"))
+
+
+@pytest.mark.parametrize("moved", ["kafka/data", "archive"])
+def test_a_disk_that_is_not_mounted_is_no_empty_backup(home: Home, tmp_path: Path, moved: str) -> None:
+    (home.path / moved).rename(tmp_path / "elsewhere")
+    (home.path / moved).symlink_to(tmp_path / "not mounted")
+    with pytest.raises(BadSetting, match="leads to nothing"):
+        backup(home, tmp_path / "saved")
+    assert list(tmp_path.glob("saved*")) == []
+
+
+def test_what_a_killed_run_left_open_to_others_is_not_written_into(home: Home, tmp_path: Path) -> None:
+    left = tmp_path / "saved.part"
+    left.touch()
+    left.chmod(0o666)
+    with left.open() as seen_by_others:
+        backup(home, tmp_path / "saved")
+        assert seen_by_others.read() == ""
+    assert (tmp_path / "saved").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"POSTGRES_HOST": "127.0.0.1"}, "the database at 127.0.0.1"),
+        ({"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}, "the log at 127.0.0.1:9092"),
+    ],
+)
+def test_a_database_or_a_log_of_somebody_else_is_not_said_to_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = Home.open(tmp_path / "home")
+    arguments = ["--home", str(home.path), "backup", "saved"]
+    said = CliRunner().invoke(main, arguments, env=values)
+    assert said.exit_code == BadSetting.exit_code
+    assert named in said.stderr
+    assert "pg_dump" in said.stderr
+    assert list(tmp_path.glob("saved*")) == []
 
 
 def test_a_running_home_is_not_saved(home: Home, tmp_path: Path) -> None:

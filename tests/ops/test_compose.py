@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import yaml
 
-from sparktrends.ops import accounts, compose
+from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
 from sparktrends.ops.containers.secured_broker import ADMIN
 from sparktrends.ops.containers.shape import writing
@@ -290,7 +290,7 @@ def test_a_new_project_has_all_that_its_containers_are_given() -> None:
 def test_files_of_the_repository_lie_in_the_wheel_too() -> None:
     put = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     packed = [source for source, to in put["force-include"].items() if to == f"sparktrends/ops/repository/{source}"]
-    for name in (*compose._MOUNTED, "requirements.txt"):
+    for name in (*compose._MOUNTED, *sbom.LOCKS):
         assert compose.beside(name) == (ROOT / name).read_text()
         assert any(name == source or name.startswith(f"{source}/") for source in packed), name
 

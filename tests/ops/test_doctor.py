@@ -117,6 +117,11 @@ CONTRADICTIONS = {
         "need POSTGRES_READER_PASSWORD",
         True,
     ),
+    "a certificate that nobody checks": (
+        {"POSTGRES_HOST": "db.test", "POSTGRES_SSLMODE": "require"},
+        "nobody checks whose certificate",
+        False,
+    ),
     "a way in the clear": ({"KAFKA_BOOTSTRAP": "broker.test:9092"}, "is not encrypted", False),
 }
 

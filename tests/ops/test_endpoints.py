@@ -29,7 +29,12 @@ from sparktrends.ops.settings import Settings, load
 from sparktrends.ops.stack import Database, Stack
 from sparktrends.ops.supervise import Keeper
 
-EXTERNAL = {"POSTGRES_HOST": "db", "POSTGRES_PASSWORD": "pw", "KAFKA_BOOTSTRAP": "k:9092"}
+EXTERNAL = {
+    "POSTGRES_HOST": "db",
+    "POSTGRES_PASSWORD": "pw",
+    "POSTGRES_SSLMODE": "require",
+    "KAFKA_BOOTSTRAP": "k:9092",
+}
 
 
 def settings(folder: Path, **env: str) -> Settings:

@@ -15,9 +15,12 @@ from sparktrends.errors import BadSetting, Unavailable
 from sparktrends.ops import ports
 from sparktrends.ops.home import Home
 from sparktrends.ops.postgres_server import PostgresServer, psql, wheel_folder
+from sparktrends.ops.stack import Database
 from sparktrends.ops.supervise import Keeper
+from sparktrends.store.migrate import set_reader_password
 
 pytestmark = pytest.mark.e2e
+CANARY = "canary-5e1b90"
 
 
 def server(home: Home) -> PostgresServer:
@@ -121,6 +124,25 @@ def test_no_password_in_any_argument_or_log(home: Home) -> None:
     said = " ".join(keeper.server.spec().argv) + (home.logs / "postgres.log").read_text()
     assert not [secret for secret in (found.secrets.superuser, found.secrets.owner) if secret in said]
     assert found.secrets.owner not in repr(found)
+
+
+def test_a_server_that_logs_every_statement_learns_no_password(home: Home) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    try:
+        with connect(found) as connection:
+            connection.execute("CREATE ROLE sparktrends_reader LOGIN")
+        with connect(found, found.secrets.superuser, user="postgres", dbname="postgres") as superuser:
+            superuser.autocommit = True
+            superuser.execute("ALTER SYSTEM SET log_statement = 'all'")
+            superuser.execute("SELECT pg_reload_conf()")
+        set_reader_password(Database("127.0.0.1", found.port, owner_password=found.secrets.owner).dsn(), CANARY)
+        connect(found, CANARY, user="sparktrends_reader").close()
+    finally:
+        keeper.stop()
+    logged = (home.logs / "postgres.log").read_text()
+    assert "ALTER ROLE sparktrends_reader" in logged
+    assert CANARY not in logged
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")

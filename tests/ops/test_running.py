@@ -51,6 +51,7 @@ def test_env_is_one_document_or_lines_that_read_back(tmp_path: Path, monkeypatch
     for name, value in (
         ("KAFKA_BOOTSTRAP", "k.example:9092"),
         ("POSTGRES_HOST", "db"),
+        ("POSTGRES_SSLMODE", "require"),
         ("POSTGRES_PASSWORD", password),
     ):
         monkeypatch.setenv(name, value)

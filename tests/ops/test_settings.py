@@ -14,6 +14,7 @@ from sparktrends.ops.analysing import candlesticks_of
 from sparktrends.ops.checking import require_good_settings
 from sparktrends.ops.settings import Settings, load, port_number, quoted
 
+THEIRS = {"POSTGRES_HOST": "db", "POSTGRES_SSLMODE": "require"}
 PORTS = {"postgres": 5434, "kafka": 9094, "api": 8000}
 
 
@@ -108,7 +109,7 @@ def test_an_alias_stands_behind_the_name(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
-    found = made(tmp_path, POSTGRES_PASSWORD="hush-hush", SLACK_WEBHOOK="https://hooks/hush-hush", POSTGRES_HOST="db")
+    found = made(tmp_path, POSTGRES_PASSWORD="hush-hush", SLACK_WEBHOOK="https://hooks/hush-hush", **THEIRS)
     assert "hush-hush" not in repr(found)
     assert "hush-hush" not in repr(found.external())
     assert set(found.secrets()) == {"hush-hush", "https://hooks/hush-hush"}
@@ -147,7 +148,7 @@ def test_bare_ports_are_wishes(tmp_path: Path) -> None:
 
 
 def test_a_host_means_that_somebody_else_runs_it(tmp_path: Path) -> None:
-    found = made(tmp_path, POSTGRES_HOST="db", POSTGRES_USER="me", KAFKA_BOOTSTRAP="k1:9092,k2:9092")
+    found = made(tmp_path, **THEIRS, POSTGRES_USER="me", KAFKA_BOOTSTRAP="k1:9092,k2:9092")
     database = found.external().database
     assert database is not None
     assert (database.host, database.port, database.name, database.owner) == ("db", 5432, "sparktrends", "me")

@@ -71,7 +71,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(
 
 
 def test_the_addresses_of_what_others_run_are_theirs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    env = {"KAFKA_BOOTSTRAP": "k.example:9092", "POSTGRES_HOST": "db.example", "POSTGRES_PASSWORD": "own-and-long"}
+    env = {"KAFKA_BOOTSTRAP": "k.example:9092", "POSTGRES_HOST": "db.example", "POSTGRES_SSLMODE": "require"}
     live = View(load(env, tmp_path, tmp_path / "home"), live=True)
     with live:
         live.show(STATUS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import ssl
+import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ from sparktrends.telemetry import Clock
 MAX_BODY = 32 * 1024 * 1024
 _SECOND = 1_000_000
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_NAMES = 32  # more than a process calls: the least used one begins a new connection
 _WINDOW_BITS = zlib.MAX_WBITS | 32  # gzip and zlib headers both
 
 Values = Mapping[str, "str | Secret"]
@@ -46,6 +49,49 @@ class Limits:
     body: int = MAX_BODY
 
 
+@dataclass(slots=True, eq=False)
+class _Client:
+    """A client and how many requests are under way with it."""
+
+    client: httpx.Client
+    users: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Clients:
+    """A client for each name that is called, the ``_NAMES`` newest: a pool knows its connections by address alone, and
+    would give a second name at one address the one whose certificate was checked against the first."""
+
+    make: Callable[[], httpx.Client]
+    _kept: dict[str, _Client] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def of(self, host: str) -> Iterator[httpx.Client]:
+        """The client for a name, which is not closed during the block."""
+        with self._lock:
+            mine = self._kept.pop(host, None) or _Client(self.make())
+            self._kept[host] = mine  # the newest stands last
+            mine.users += 1
+            self._drop_oldest()
+        try:
+            yield mine.client
+        finally:
+            with self._lock:
+                mine.users -= 1
+
+    def _drop_oldest(self) -> None:
+        idle = [name for name, one in self._kept.items() if not one.users]
+        for name in idle[: max(0, len(self._kept) - _NAMES)]:
+            self._kept.pop(name).client.close()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        with self._lock:
+            for one in self._kept.values():
+                one.client.close()
+
+
 class Http:
     """One client for one process; safe to use from several threads. Close it, or use it as a context manager."""
 
@@ -62,7 +108,10 @@ class Http:
         self._limits = limits or Limits()
         timeout = httpx.Timeout(self._limits.read, connect=self._limits.connect)
         # trust_env=False: no proxy, netrc or certificate file of the environment changes where a key goes.
-        self._client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, verify=trust or True)
+        trusted = trust or httpx.create_ssl_context(trust_env=False)
+        self._clients = Clients(
+            lambda: httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, verify=trusted)
+        )
 
     def __enter__(self) -> Http:
         return self
@@ -72,7 +121,7 @@ class Http:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._client.close()
+        self._clients.close()
 
     def get(self, url: str, params: Values | None = None, headers: Values | None = None) -> Response:
         """GET; see `send` for the errors."""
@@ -101,25 +150,27 @@ class Http:
         where = f"{target.host}:{_port(target)}"
         # The address that was checked is the one that is called: asked again, a hostile resolver may say another.
         pinned = self._guard.pin(target.host, _port(target))
-        try:
-            request = self._client.build_request(
-                method,
-                target.copy_with(host=pinned),
-                params=httpx.QueryParams(target.params).merge(_revealed(params)),
-                # By hand, because the URL now holds an address; gzip only, for that is what `_decoded` can bound.
-                headers={"Host": _host_header(target), "Accept-Encoding": "gzip", **_revealed(headers)},
-                json=json,
-                # TLS too must see the name: the certificate is checked against it, not against the address.
-                extensions={"sni_hostname": target.host},
-            )
-        except (UnicodeError, ValueError, TypeError):  # its words would show the value, which may be a key
-            raise BadSetting(f"{where} cannot be sent these values", hint="is there a stray letter in a key?") from None
-        return self._exchange(request, where)
+        with self._clients.of(target.host) as client:
+            try:
+                request = client.build_request(
+                    method,
+                    target.copy_with(host=pinned),
+                    params=httpx.QueryParams(target.params).merge(_revealed(params)),
+                    # By hand, because the URL now holds an address; gzip only, for that is what `_decoded` can bound.
+                    headers={"Host": _host_header(target), "Accept-Encoding": "gzip", **_revealed(headers)},
+                    json=json,
+                    # TLS too must see the name: the certificate is checked against it, not against the address.
+                    extensions={"sni_hostname": target.host},
+                )
+            except (UnicodeError, ValueError, TypeError):  # its words would show the value, which may be a key
+                hint = "is there a stray letter in a key?"
+                raise BadSetting(f"{where} cannot be sent these values", hint=hint) from None
+            return self._exchange(client, request, where)
 
-    def _exchange(self, request: httpx.Request, where: str) -> Response:
+    def _exchange(self, client: httpx.Client, request: httpx.Request, where: str) -> Response:
         deadline = self._clock() + int(self._limits.total * _SECOND)
         try:
-            response = self._client.send(request, stream=True)
+            response = client.send(request, stream=True)
             try:
                 body = self._read(response, deadline, where)
             finally:

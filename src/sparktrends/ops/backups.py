@@ -1,7 +1,8 @@
 """A whole home as one file: log, database, passwords, archived months and reports, of one moment.
 
 Only a stopped home is saved: then log and ledger agree to the byte, and nothing needs to be asked. What is made anew at
-every start (scratch, logs, copies of binaries, addresses, locks) stays out. The file holds the passwords: mode 600.
+every start (scratch, logs, copies of binaries, addresses, locks) stays out. What a link leads to is saved as if it lay
+in the home. The file holds the passwords: mode 600.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sparktrends import __version__
 from sparktrends.errors import BadFile, BadSetting, DiskFull
 from sparktrends.ops import kafka_server, postgres_server
 from sparktrends.ops.home import ARCHIVE, REPORTS, Home
+from sparktrends.ops.stack import External
 
 FORMAT = 1
 _BLOCK = 1 << 20
@@ -48,6 +50,18 @@ class Saved:
     size: int
 
 
+def require_embedded(there: External) -> None:
+    """Raises BadSetting when database or log lie elsewhere: a file without them would pass for a backup of them."""
+    elsewhere = [f"the log at {there.kafka}"] if there.kafka else []
+    if there.database:
+        elsewhere.insert(0, f"the database at {there.database.host}")
+    if elsewhere:
+        raise BadSetting(
+            f"a backup of this home would not hold {' and '.join(elsewhere)}",
+            hint="`pg_dump` saves such a database, replicas such a log: see Backups in docs/cluster.md",
+        )
+
+
 def backup(home: Home, file: Path) -> Saved:
     """Save the stopped home; raises Fenced while it runs. The file appears whole or not at all."""
     if file.exists():
@@ -59,12 +73,13 @@ def backup(home: Home, file: Path) -> Saved:
         postgres_server.evict_leftovers(home.postgres)
         try:
             saved = _write(home, fresh)
+            fresh.replace(file)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise DiskFull(
                 f"{file} cannot be written ({error.strerror})", hint="name a file on another disk"
             ) from error
-    fresh.replace(file)
+        finally:
+            fresh.unlink(missing_ok=True)
     return saved
 
 
@@ -96,8 +111,11 @@ def _move(found: Path, to: Path) -> None:
 
 def _write(home: Home, file: Path) -> Saved:
     files, size = 0, 0
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
+    # What a killed run left may be open to others, and would stay so.
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        # No link, soft or hard, would be taken back by `_check`.
+        with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1, dereference=True) as archive:
             said = json.dumps({"format": FORMAT, "version": __version__}).encode()
             first = tarfile.TarInfo(_MANIFEST)
             first.size = len(said)
@@ -111,16 +129,23 @@ def _write(home: Home, file: Path) -> Saved:
 
 
 def _kept(home: Home) -> Iterator[Path]:
-    """Every file and folder, a folder before what is in it."""
+    """Every file and folder, a folder before what is in it; raises BadSetting for a link that leads nowhere."""
     roots = [home.path / root for root in reversed(_ROOTS)]
-    waiting = [root for root in roots if root.exists()]
+    waiting = [root for root in roots if _there(root)]
     while waiting:
         for path in sorted(waiting.pop().iterdir()):
-            if any(fnmatch(path.relative_to(home.path).as_posix(), left) for left in _LEFT_OUT):
+            if any(fnmatch(path.relative_to(home.path).as_posix(), left) for left in _LEFT_OUT) or not _there(path):
                 continue
             yield path
             if path.is_dir():
                 waiting.append(path)
+
+
+def _there(path: Path) -> bool:
+    if path.is_symlink() and not path.exists():
+        # Not simply absent: its disk is not mounted, and the backup would lack what is on it.
+        raise BadSetting(f"{path} leads to nothing", hint="mount the disk that it leads to, or remove the link")
+    return path.exists()
 
 
 def _unpack(file: Path, folder: Path) -> Saved:

@@ -71,8 +71,16 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SparkTrendsError as error:
-            click.echo(f"sparktrends: {error}", err=True)
+            click.echo(f"sparktrends: {_redacted(str(error), ctx.obj)}", err=True)
             ctx.exit(error.exit_code)
+
+
+def _redacted(sentence: str, context: Context | None) -> str:
+    """Without the secrets of the settings: drivers put their words into our errors, and standard error may be a log."""
+    from sparktrends.net.redaction import Redactor, Secret  # only here: every command would wait for it
+
+    known = context.settings.secrets() if context and "settings" in vars(context) else []
+    return Redactor(map(Secret, known))(sentence)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -173,7 +173,8 @@ def _configs() -> dict[str, str]:
     """File → text of what containers are given that is no secret."""
     return {
         "owner.sql": _data("owner.sql"),
-        _ROLES: "".join(map(_role, accounts.NAMES)),
+        # A statement that fails is logged whole unless told otherwise, and these hold passwords.
+        _ROLES: "SET log_min_error_statement = panic;\n" + "".join(map(_role, accounts.NAMES)),
         # The image's own tools come through the socket, once, to make the accounts.
         _HBA: "local all all scram-sha-256\nhostssl all all all scram-sha-256\n",
         "server.properties": _properties(_broker()),

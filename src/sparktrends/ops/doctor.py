@@ -154,9 +154,9 @@ def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if there.database and not there.database.reader_password and not settings.get("SPARKTRENDS_CONTAINER"):
         advice = "set it, then `sparktrends migrate`"
         yield Finding("settings", "API and dashboard need POSTGRES_READER_PASSWORD at an external database", advice)
-    if there.database and not is_local(there.database.host) and "sslmode" not in there.database.tls:
-        advice = "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT"
-        yield Finding("settings", f"the way to {there.database.host} need not be encrypted", advice, problem=False)
+    if there.database and not is_local(there.database.host) and "verify" not in there.database.tls.get("sslmode", ""):
+        what = f"nobody checks whose certificate {there.database.host} shows, if it shows one"
+        yield Finding("settings", what, "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT", problem=False)
     protocol = settings.kafka_security().get("security.protocol", "PLAINTEXT")
     if there.kafka and not is_local(there.kafka.rpartition(":")[0]) and "SSL" not in protocol:
         advice = "KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_CA"

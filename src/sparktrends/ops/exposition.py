@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from sparktrends import telemetry
+from sparktrends.alerts.backlog import Backlog, Offsets
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES, TABLE
+from sparktrends.model import SECOND
+from sparktrends.ops.channels import LIVE
 from sparktrends.ops.endpoints import Endpoints, record
 from sparktrends.ops.ports import METRICS, WANTED
 from sparktrends.ops.settings import Settings, port_number
 from sparktrends.ops.status import Status
 from sparktrends.store import figures
 from sparktrends.store.sessions import Sessions
-from sparktrends.telemetry import Figure
+from sparktrends.telemetry import Clock, Figure, system_clock
 
 _log = logging.getLogger(__name__)
 Ask = Callable[[], Iterable[Figure]]
 PART_RUNNING = telemetry.gauge("part_running", "1 while a part runs, as `up` sees it", ["name"])
 PART_RESTARTS = telemetry.gauge("part_restarts", "times a part was started again since `up` began", ["name"])
-LAG = telemetry.gauge("lag_seconds", "age of the oldest record that is not committed")
-DISK_FREE = telemetry.gauge("disk_free_bytes", "free space where the home lies")
 
 
 def expose(settings: Settings, part: str, asked: Mapping[str, Ask] | None = None, port: int = 0) -> int:
@@ -35,13 +41,35 @@ def expose(settings: Settings, part: str, asked: Mapping[str, Ask] | None = None
     return got
 
 
-def tell(status: Status) -> None:
-    """What `up` sees of everything, as metrics of its own."""
-    for process in status.process_list:
-        PART_RUNNING.labels(process["name"]).set(process["running"])
-        PART_RESTARTS.labels(process["name"]).set(process["restarts"])
-    LAG.set(status.lag_s)
-    DISK_FREE.set(status.disk_free_bytes)
+@dataclass(slots=True)
+class Look:
+    """What `up` saw of everything last. Asked at each scrape, and no gauges: every process that imports this module
+    would show those too, as 0."""
+
+    home: Path
+    _lag_s: int | None = None
+
+    def tell(self, status: Status) -> None:
+        """A new look."""
+        for process in status.process_list:
+            PART_RUNNING.labels(process["name"]).set(process["running"])
+            PART_RESTARTS.labels(process["name"]).set(process["restarts"])
+        self._lag_s = status.lag_s
+
+    def figures(self) -> Iterable[Figure]:
+        """The free space, and after the first look the lag."""
+        yield from _disk_free(self.home)
+        if self._lag_s is not None:
+            yield _lag(self._lag_s)
+
+
+def _lag(seconds: float) -> Figure:
+    return Figure("lag_seconds", "age of the oldest record that is not committed", {(): seconds})
+
+
+def _disk_free(home: Path) -> Iterable[Figure]:
+    with suppress(OSError):  # no answer is none of 0 bytes
+        yield Figure("disk_free_bytes", "free space where the home lies", {(): shutil.disk_usage(home).free})
 
 
 def _wanted(settings: Settings, name: str) -> str:
@@ -60,14 +88,39 @@ def addresses(ports: Mapping[str, int]) -> dict[str, str]:
     return {part: f"http://127.0.0.1:{number}/metrics" for part, number in own.items()}
 
 
-def outsiders(where: Endpoints) -> dict[str, Ask]:
-    """The database and the broker, asked by the process that watches over the rest: alerts."""
+def outsiders(where: Endpoints, settings: Settings) -> dict[str, Ask]:
+    """The database and the broker, asked by the process that watches over the rest: alerts. Where no `up` started it
+    (in containers, on servers) also what `up` would see: the lag of the log and the disk of the home."""
     sessions = Sessions(where.owner_dsn, "metrics", size=2)
     admin = Admin(where.kafka, timeout_s=3)
-    return {
+    asked: dict[str, Ask] = {
         "database": lambda: sessions.read(figures.figures),
         "broker": lambda: broker_figures(admin, sessions.read(figures.next_offsets)),
     }
+    if LIVE in settings.env:
+        return asked
+    log = lag_figures(lambda: sessions.read(figures.next_offsets), lambda: folded_ends(admin), system_clock)
+    return asked | {"log": log, "home": lambda: _disk_free(settings.home)}
+
+
+def lag_figures(stored: Callable[[], Offsets], ends: Callable[[], Offsets], clock: Clock) -> Ask:
+    """The lag by offsets alone, from one scrape to the next: who sends alerts may not read the log itself."""
+    backlog, one_at_a_time = Backlog(), threading.Lock()
+
+    def ask() -> Iterable[Figure]:
+        with one_at_a_time:
+            # In this order: what is stored meanwhile then looks like waiting for a moment, and not like a lost log.
+            done = stored()
+            waits = backlog.look(done, ends(), clock())
+        return [_lag(max(waits.values(), default=0) / SECOND)]
+
+    return ask
+
+
+def folded_ends(admin: Admin) -> Offsets:
+    """The next offset to be written of every partition that is folded."""
+    folded = sorted({RAW_TRADES, RAW_BARS} & admin.names())
+    return {(topic, number): high for topic in folded for number, (_, high) in admin.watermarks(topic).items()}
 
 
 def broker_figures(admin: Admin, stored: Mapping[tuple[str, int], int]) -> Iterable[Figure]:

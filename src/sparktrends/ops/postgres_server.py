@@ -178,7 +178,9 @@ class PostgresServer:
     def _set_passwords(self, data: Path, user: User | None) -> None:
         """Give the roles the passwords of the home: at the first start, and when the file with them was lost."""
         passwords = {SUPERUSER: self.secrets.superuser, OWNER: self.secrets.owner, READER: self.secrets.reader}
-        self._single(data, user, *(_password(role, password) for role, password in passwords.items()))
+        # A statement that fails is logged whole unless told otherwise.
+        quiet = "SET log_min_error_statement = panic"
+        self._single(data, user, quiet, *(_password(role, password) for role, password in passwords.items()))
         self._passwords_known.write_text(_digest(self.secrets))
 
     def _single(self, data: Path, user: User | None, *statements: str) -> None:

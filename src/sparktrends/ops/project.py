@@ -39,7 +39,8 @@ def files(answers: Mapping[str, str]) -> list[File]:
     return [
         File(ENV_FILE, "".join(_settings(answers)), private=True),
         File(f"{ENV_FILE}.example", "".join(_settings({}))),
-        File(TOML_FILE, _TOML),
+        # Channels have secrets, and stand in it.
+        File(TOML_FILE, _TOML, private=True),
         *(File(path, text) for path, text in compose.project().items()),
         *(File(f"{_CALLS}/{name}", text) for name, text in sorted(_questions())),
     ]

@@ -1,6 +1,7 @@
 """The parts list in CycloneDX 1.6, from the locks alone: ``python -m sparktrends.ops.sbom > sbom.json``.
 
-Python packages with the SHA-256 of each of their files, jars and what browsers get with their SHA-512. The same locks
+Python packages with the SHA-256 of each of their files, jars and what browsers get with their SHA-512. A package says
+which lock files name it: what only builds, or runs Airflow, is no part of the product's own environment. The same locks
 give the same bytes.
 """
 
@@ -17,6 +18,8 @@ from sparktrends import __version__
 from sparktrends.ops import jars
 from sparktrends.ops.compose import beside
 
+LOCKS = ("requirements.txt", "requirements-build.txt", "deploy/airflow/requirements.txt")
+"""What is shipped, what makes the packages of it, and the environment of Airflow."""
 _PINNED = re.compile(r"^([\w.\[\],-]+)==([^\s;\\]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -28,17 +31,27 @@ def sbom() -> dict[str, Any]:
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "sparktrends", "version": __version__}},
-        "components": [*_packages(beside("requirements.txt")), *_jars(), *_vendored()],
+        "components": [*_packages(), *_jars(), *_vendored()],
     }
 
 
-def _packages(lock: str) -> Iterator[dict[str, Any]]:
+def _packages() -> Iterator[dict[str, Any]]:
+    """Each version once, whichever locks name it."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for lock in LOCKS:
+        for name, version, hashes in _pins(beside(lock)):
+            purl = f"pkg:pypi/{name}@{version}"
+            listed = found.setdefault((name, version), {**_component(name, version, purl, hashes), "properties": []})
+            listed["properties"].append({"name": "sparktrends:lock", "value": lock})
+    yield from found.values()
+
+
+def _pins(lock: str) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     found = list(_PINNED.finditer(lock))
     ends = [match.start() for match in found[1:]] + [len(lock)]
     for match, end in zip(found, ends, strict=True):
         name = re.sub(r"\[.*\]", "", match[1]).lower()
-        hashes = [("SHA-256", digest) for digest in _HASH.findall(lock[match.start() : end])]
-        yield _component(name, match[2], f"pkg:pypi/{name}@{match[2]}", hashes)
+        yield name, match[2], [("SHA-256", digest) for digest in _HASH.findall(lock[match.start() : end])]
 
 
 def _jars() -> Iterator[dict[str, Any]]:

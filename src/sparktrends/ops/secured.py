@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from sparktrends.errors import BadSetting
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT")
+SCRAM = "scram-sha-256"
+AUTHENTICATIONS = (SCRAM, "md5", "password", "none")
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_LOCAL = ("localhost", "::1")
+# librdkafka's options that check a certificate, and the values with which they do; its own default stands first.
+_CHECKED = {
+    "enable.ssl.certificate.verification": ("true", "t", "1"),
+    "ssl.endpoint.identification.algorithm": ("https",),
+}
+_OF_CLIENTS = re.compile(r"password|secret|token|key\.pem|jaas")
+# The address of a channel is a secret too: whoever knows it may send.
+_WITH_SECRETS = {"channels": re.compile(r"password|secret|token|key|url"), "kafka": _OF_CLIENTS, "spark": _OF_CLIENTS}
+_LOCAL = re.compile(r"localhost|::1|127(\.\d{1,3}){1,3}|/.*")
 _KNOWN_TO_ALL = frozenset(
     [
         "123456",
@@ -24,6 +37,7 @@ _KNOWN_TO_ALL = frozenset(
         "password",
         "pgadmin",
         "postgres",
+        "reader",
         "root",
         "secret",
         "sparktrends",
@@ -35,12 +49,12 @@ _KNOWN_TO_ALL = frozenset(
 
 
 def is_local(host: str) -> bool:
-    """Whether a host name or address is this machine.
+    """Whether a host name or address, a socket's folder or a list of such is this machine.
 
-    >>> is_local("127.0.0.1"), is_local("localhost"), is_local("10.0.0.1")
-    (True, True, False)
+    >>> is_local("127.0.0.1"), is_local("localhost,/run/postgresql"), is_local("10.0.0.1"), is_local("127.0.0.1,db")
+    (True, True, False, False)
     """
-    return host.startswith("127.") or host in _LOCAL
+    return all(map(_LOCAL.fullmatch, host.split(",")))
 
 
 def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
@@ -51,32 +65,91 @@ def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
 
 
 def postgres(values: Mapping[str, str]) -> dict[str, str]:
-    """libpq's options for TLS; empty when nothing is said."""
+    """libpq's options for TLS, and for how a server may ask for the password; empty when nothing is said.
+
+    Raises BadSetting for another machine without a word about TLS: libpq would take whatever answers there.
+    """
     mode, authority = values.get("POSTGRES_SSLMODE", ""), values.get("POSTGRES_SSLROOTCERT", "")
+    asked, host = values.get("POSTGRES_REQUIRE_AUTH", ""), values.get("POSTGRES_HOST", "")
     if mode and mode not in SSLMODES:
         raise BadSetting(f"POSTGRES_SSLMODE = {mode!r}", hint=f"there are {', '.join(SSLMODES)}")
+    if asked and not set(asked.split(",")) <= set(AUTHENTICATIONS):
+        raise BadSetting(f"POSTGRES_REQUIRE_AUTH = {asked!r}", hint=f"there are {', '.join(AUTHENTICATIONS)}")
     if authority and not mode:
         mode = "verify-full"
-    return {key: value for key, value in (("sslmode", mode), ("sslrootcert", authority)) if value}
+    if host and not is_local(host):
+        _require_word_on_tls(host, mode, asked)
+    found = {"sslmode": mode, "sslrootcert": authority, "require_auth": asked}
+    return {key: value for key, value in found.items() if value}
 
 
-def kafka(values: Mapping[str, str]) -> dict[str, str]:
-    """librdkafka's options for TLS and SASL; empty when nothing is said. A password asks for TLS off this machine."""
-    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", ""), values.get("KAFKA_SASL_USERNAME", "")
+def _require_word_on_tls(host: str, mode: str, asked: str) -> None:
+    if not mode:
+        hint = "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT, or prefer where the network is yours alone"
+        raise BadSetting(f"POSTGRES_SSLMODE is not set, and {host} is another machine", hint=hint)
+    if "password" in asked.split(",") and mode not in ("verify-ca", "verify-full"):
+        what = "POSTGRES_REQUIRE_AUTH=password would give the password to whoever answers"
+        raise BadSetting(what, hint="set POSTGRES_SSLMODE=verify-full too")
+
+
+def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """librdkafka's options for TLS and SASL: the named settings, then ``own``, those of ``[kafka]``; empty when nothing
+    is said. Whoever said it, a password asks for TLS and for a checked certificate off this machine."""
+    found = _named(values) | dict(own)
+    addresses = ",".join((values.get("KAFKA_BOOTSTRAP", ""), found.get("bootstrap.servers", ""))).strip(",")
+    hosts = [address.rpartition("://")[2].rpartition(":")[0] for address in addresses.split(",")]
+    far = [host for host in hosts if not is_local(host)]
+    protocol = found.get("security.protocol", "").upper()
     if protocol and protocol not in PROTOCOLS:
-        raise BadSetting(f"KAFKA_SECURITY_PROTOCOL = {protocol!r}", hint=f"there are {', '.join(PROTOCOLS)}")
+        raise BadSetting(
+            f"KAFKA_SECURITY_PROTOCOL (or [kafka]) = {protocol!r}", hint=f"there are {', '.join(PROTOCOLS)}"
+        )
+    if protocol == "SASL_PLAINTEXT" and far:
+        raise BadSetting("SASL_PLAINTEXT would send a password's proof in the clear", hint="use SASL_SSL")
+    if protocol.endswith("SSL") and far:
+        _require_checked_certificate(found)
+    if protocol.startswith("SASL"):
+        _require_password(found, hosts)
+    return found
+
+
+def _named(values: Mapping[str, str]) -> dict[str, str]:
+    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", ""), values.get("KAFKA_SASL_USERNAME", "")
     if not protocol and user:
         protocol = "SASL_SSL"
-    hosts = [address.rpartition(":")[0] for address in values.get("KAFKA_BOOTSTRAP", "").split(",")]
-    if protocol == "SASL_PLAINTEXT" and not all(map(is_local, hosts)):
-        raise BadSetting("SASL_PLAINTEXT would send a password's proof in the clear", hint="use SASL_SSL")
     found = {"security.protocol": protocol, "ssl.ca.location": values.get("KAFKA_SSL_CA", "")}
     if protocol.startswith("SASL"):
-        secret = values.get("KAFKA_SASL_PASSWORD", "")
-        if not secret:
-            raise BadSetting("KAFKA_SASL_PASSWORD is not set")
-        for host in hosts:
-            require_own_secret(host, "KAFKA_SASL_PASSWORD", secret, user)
-        mechanism = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512"
+        mechanism, secret = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512", values.get("KAFKA_SASL_PASSWORD", "")
         found |= {"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": secret}
     return {key: value for key, value in found.items() if value}
+
+
+def _require_checked_certificate(found: Mapping[str, str]) -> None:
+    for name, wanted in _CHECKED.items():
+        if found.get(name, wanted[0]).lower() not in wanted:
+            what = f"[kafka] {name} = {found[name]!r} would take any certificate, and the broker is another machine's"
+            raise BadSetting(what, hint="leave it out, and name the authority with KAFKA_SSL_CA")
+
+
+def _require_password(found: Mapping[str, str], hosts: Iterable[str]) -> None:
+    mechanism = found.get("sasl.mechanisms", found.get("sasl.mechanism", ""))
+    secret = found.get("sasl.password", "")
+    # Others prove who they are by a ticket or a token.
+    if not secret and mechanism.startswith(("SCRAM", "PLAIN")):
+        raise BadSetting("KAFKA_SASL_PASSWORD is not set")
+    for host in hosts:
+        require_own_secret(host, "KAFKA_SASL_PASSWORD", secret, found.get("sasl.username", ""))
+
+
+def secrets_in(tables: Mapping[str, Any]) -> list[str]:
+    """What must never be printed of `sparktrends.toml`: addresses, passwords and shared secrets of channels, and those
+    of the clients of Kafka and Spark."""
+    return [value for name in _WITH_SECRETS for value in _secrets(tables.get(name), _WITH_SECRETS[name])]
+
+
+def _secrets(block: Any, words: re.Pattern[str]) -> Iterator[str]:
+    for key, value in block.items() if isinstance(block, dict) else ():
+        if isinstance(value, dict):
+            yield from _secrets(value, words)
+        elif words.search(key.lower()) and str(value):
+            yield str(value)

@@ -19,6 +19,7 @@ from sparktrends.errors import BadSetting
 from sparktrends.ops import secured
 from sparktrends.ops.home import default_cache, default_home
 from sparktrends.ops.ports import LOOPBACK
+from sparktrends.ops.postgres_server import READER
 from sparktrends.ops.stack import Database, External
 
 ENV_FILE = ".env"
@@ -31,8 +32,9 @@ NAMES: Mapping[str, str] = {
     "POSTGRES_HOST": "host of an external PostgreSQL; without it the embedded one runs",
     "POSTGRES_PORT": "its port",
     "POSTGRES_READER_PASSWORD": "password of sparktrends_reader at an external PostgreSQL",
-    "POSTGRES_SSLMODE": "libpq's sslmode for an external PostgreSQL; verify-full where the network is not yours",
+    "POSTGRES_SSLMODE": "libpq's sslmode; a PostgreSQL of another machine needs it, best verify-full",
     "POSTGRES_SSLROOTCERT": "file with the certificate authority that signed its certificate",
+    "POSTGRES_REQUIRE_AUTH": "how it may ask for the password: scram-sha-256 unless said; md5 for an account of old",
     "KAFKA_BOOTSTRAP": "host:port of an external broker; without a host the embedded one runs",
     "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT, SSL or SASL_SSL",
     "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512 unless said otherwise",
@@ -114,7 +116,8 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """The values that must never be printed."""
-        return [self.values[name] for name in SECRET_NAMES if self.values.get(name)]
+        named = [self.values[name] for name in SECRET_NAMES if self.values.get(name)]
+        return [*named, *secured.secrets_in(self.tables)]
 
     @property
     def spark_master(self) -> str:
@@ -133,8 +136,7 @@ class Settings:
 
     def kafka_security(self) -> dict[str, str]:
         """librdkafka's options for an external broker: the named settings, then the table ``[kafka]``."""
-        own = {str(name): str(value) for name, value in self.table("kafka").items()}
-        return secured.kafka(self.values) | own
+        return secured.kafka(self.values, {str(name): str(value) for name, value in self.table("kafka").items()})
 
     def external(self) -> External:
         """The parts that somebody else runs: only a setting with a host means that."""
@@ -145,7 +147,8 @@ class Settings:
         if not host:
             return None
         user = self.get("POSTGRES_USER") or "sparktrends"
-        secured.require_own_secret(host, "POSTGRES_PASSWORD", self.get("POSTGRES_PASSWORD"), user)
+        for name, account in (("POSTGRES_PASSWORD", user), ("POSTGRES_READER_PASSWORD", READER)):
+            secured.require_own_secret(host, name, self.get(name), account)
         return Database(
             host,
             port_number("POSTGRES_PORT", self.get("POSTGRES_PORT") or "5432"),
@@ -189,12 +192,15 @@ def texts(name: str, value: object) -> list[str]:
 def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path | None = None) -> Settings:
     """Read the settings that hold in ``folder``; ``home`` from the command line wins over all.
 
-    Raises BadSetting for a `.env` that others can read while it holds a secret, and for files that do not parse.
+    Raises BadSetting for a file that others can read while it holds a secret, and for files that do not parse.
     """
     file_values = _read_env_file(folder / ENV_FILE)
     # The environment wins over the file: so a single run can be told something else.
     values = {**_known(file_values), **_known(env)}
     tables = _read_toml(folder / TOML_FILE)
+    # In a container it lies in a volume that nobody else enters, and what copies it there decides its mode.
+    if not values.get("SPARKTRENDS_CONTAINER") and secured.secrets_in(tables):
+        _require_private(folder / TOML_FILE)
     # No shell has read the file: a ~ in it is still one.
     chosen = home or Path(os.path.expanduser(values.get("SPARKTRENDS_HOME") or default_home(env)))
     return Settings(chosen.absolute(), default_cache(env), values, tables, dict(env))
@@ -225,9 +231,14 @@ def _read_env_file(path: Path) -> dict[str, str]:
         return {}
     values = dict(_assignment(path, number, line) for number, line in enumerate(text.splitlines(), 1) if _says(line))
     # Only with a secret in it: a file of bare ports may be read by all.
-    if path.stat().st_mode & 0o004 and any(values.get(name) for name in SECRET_NAMES | ALIASES.keys()):
-        raise BadSetting(f"{path} holds secrets and everybody can read it", hint=f"chmod 600 {path}")
+    if any(values.get(name) for name in SECRET_NAMES | ALIASES.keys()):
+        _require_private(path)
     return values
+
+
+def _require_private(path: Path) -> None:
+    if path.stat().st_mode & 0o004:
+        raise BadSetting(f"{path} holds secrets and everybody can read it", hint=f"chmod 600 {path}")
 
 
 def _says(line: str) -> bool:

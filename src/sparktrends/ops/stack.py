@@ -14,6 +14,7 @@ from sparktrends.ops.home import Home
 from sparktrends.ops.java import Java
 from sparktrends.ops.kafka_server import KafkaServer
 from sparktrends.ops.postgres_server import DATABASE, OWNER, READER, PostgresServer
+from sparktrends.ops.secured import SCRAM
 from sparktrends.ops.supervise import Keeper
 
 # A killed broker answers again after some four seconds: a quarter of one is not noticed in that.
@@ -37,7 +38,9 @@ class Database:
         """The connection string, password included: hand it over, never print it."""
         user, password = (self.reader, self.reader_password) if reader else (self.owner, self.owner_password)
         named = {"host": self.host, "port": str(self.port), "dbname": self.name, "user": user, "password": password}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in {**named, **self.tls}.items())
+        # Whoever listens there in a server's place would be given the password for the asking.
+        proved = {"require_auth": SCRAM} if password else {}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in {**named, **proved, **self.tls}.items())
 
 
 def _quoted(value: str) -> str:

@@ -15,7 +15,7 @@ from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal, Unavailable
 from sparktrends.ops import endpoints, jars, java, ports
 from sparktrends.ops.compiling import Compiling
-from sparktrends.ops.exposition import expose, tell
+from sparktrends.ops.exposition import Look, expose
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Stack
@@ -103,10 +103,11 @@ class Up:
 
     def _work(self, home: Home, stack: Stack) -> Status:
         try:
-            expose(self.settings, "up", port=stack.ports["metrics_up"].number)
+            look = Look(home.path)
+            expose(self.settings, "up", {"home": look.figures}, port=stack.ports["metrics_up"].number)
             self._start_workers(home, stack, [part for part in self.plan.parts if part in _FIRST])
             before, began = self._collect(home, stack), time.monotonic()
-            status = self._watch(home, stack, before)
+            status = self._watch(home, stack, before, look)
             self._drain(home, stack)
             last = self._collect(home, stack) or status
             self.rates = rates_of(before or Status(), last, time.monotonic() - began)
@@ -186,7 +187,7 @@ class Up:
         for name in ("ingest", "batch", "stream", "alerts", "api", "dashboard", "sandbox"):
             self._stop(name)
 
-    def _watch(self, home: Home, stack: Stack, before: Status | None) -> Status:
+    def _watch(self, home: Home, stack: Stack, before: Status | None, look: Look) -> Status:
         looked, status, began = 0.0, None, time.monotonic()
         others = [part for part in self.plan.parts if part not in _FIRST]
         while True:
@@ -200,7 +201,7 @@ class Up:
                 fresh = self._collect(home, stack)
                 status, looked = fresh or status, time.monotonic()
                 if status is not None:
-                    tell(status)
+                    look.tell(status)
                     self.show(status)
                 done = published and fresh is not None and fresh.behind == 0
             if others and (_stored_more(before, status) or time.monotonic() - began > _OTHERS_AFTER_S):

@@ -31,6 +31,8 @@ _RETRYABLE = (
 # Parts of libpq's sentences → what to do.
 # In this order: libpq may try with and without TLS, and whom a server refuses with it does not lack it.
 _REFUSALS = {
+    "authentication method requirement": "give the account its password anew with password_encryption=scram-sha-256, or"
+    " say how the server asks: POSTGRES_REQUIRE_AUTH=md5",
     "password authentication failed": "check POSTGRES_USER and POSTGRES_PASSWORD",
     "no password supplied": "check POSTGRES_USER and POSTGRES_PASSWORD",
     ", SSL encryption": "the server does not know this account from here: ask who runs it",

@@ -67,8 +67,10 @@ def _digest(text: str) -> str:
 def set_reader_password(conninfo: str, password: str) -> None:
     """Give the reader's account its password; it exists since `migrate`."""
     with connect(conninfo, autocommit=True) as connection, translated():
-        # ALTER ROLE takes no parameters: the password has to stand in the statement, quoted.
-        connection.execute(sql.SQL("ALTER ROLE sparktrends_reader PASSWORD {}").format(sql.Literal(password)))
+        # ALTER ROLE takes no parameters: what proves the password stands in the statement, quoted. The password itself
+        # does not, for servers log statements.
+        proof = connection.pgconn.encrypt_password(password.encode(), b"sparktrends_reader", b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE sparktrends_reader PASSWORD {}").format(sql.Literal(proof)))
 
 
 def grant(conninfo: str, statements: str) -> None:

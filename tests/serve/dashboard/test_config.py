@@ -27,7 +27,8 @@ def test_the_lines_of_env_become_a_connection_string() -> None:
     text = "POSTGRES_HOST=h\nPOSTGRES_PORT=1\nPOSTGRES_DB=d\nPOSTGRES_USER=u\nPOSTGRES_PASSWORD=it's \\ p=1\n"
     made = config.from_env(text + "KAFKA_BOOTSTRAP=k:9\n")
     known = psycopg.conninfo.conninfo_to_dict(made.reader)
-    assert known == {"host": "h", "port": "1", "dbname": "d", "user": "u", "password": "it's \\ p=1"}
+    proved = {"require_auth": "scram-sha-256"}
+    assert known == {"host": "h", "port": "1", "dbname": "d", "user": "u", "password": "it's \\ p=1", **proved}
     assert made.kafka is not None
     assert made.kafka.bootstrap == "k:9"
 

@@ -20,7 +20,6 @@ from sparktrends.alerts.operational import Monitor, Thresholds, Watched
 from sparktrends.alerts.rules_watch import RulesWatch
 from sparktrends.alerts.transport import guarded_post
 from sparktrends.bus.admin import Admin
-from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.net.addresses import AddressGuard
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops.analysing import Analysing, names_of
@@ -29,7 +28,7 @@ from sparktrends.ops.commands.backtesting import backtest_
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.raising import raise_, resolve
 from sparktrends.ops.endpoints import endpoints
-from sparktrends.ops.exposition import expose, outsiders
+from sparktrends.ops.exposition import expose, folded_ends, outsiders
 from sparktrends.ops.settings import Settings
 from sparktrends.rules import Rules
 from sparktrends.rules import check as check_rules
@@ -49,7 +48,7 @@ def _run(context: Context) -> None:
     settings, stopping = context.settings, stop_event()
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
     where = endpoints(settings)
-    expose(settings, "alerts", outsiders(where))
+    expose(settings, "alerts", outsiders(where, settings))
     around = Surroundings(
         where.owner_dsn, telemetry.system_clock, random.Random(), f"{os.uname().nodename}-{os.getpid()}"
     )
@@ -69,7 +68,7 @@ def _run(context: Context) -> None:
         told,
         dispatcher.broadcast,
         Thresholds(stale_after_s=stale),
-        Watched([str(settings.home)], {"broker": lambda: _ask(admin)}, lambda: _ends(admin)),
+        Watched([str(settings.home)], {"broker": lambda: _ask(admin)}, lambda: folded_ends(admin)),
     )
     dispatcher.run(stopping, monitor.run, watch.run)
 
@@ -77,12 +76,6 @@ def _run(context: Context) -> None:
 def _ask(admin: Admin) -> None:
     """Raises Unavailable when the broker does not answer."""
     admin.names()
-
-
-def _ends(admin: Admin) -> dict[tuple[str, int], int]:
-    """The next offset to be written of every partition that is folded."""
-    folded = sorted({RAW_TRADES, RAW_BARS} & admin.names())
-    return {(topic, number): high for topic in folded for number, (_, high) in admin.watermarks(topic).items()}
 
 
 def _channels(settings: Settings) -> Sequence[Channel]:

@@ -11,6 +11,7 @@ from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops import backups
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.doctor import Finding, examine
+from sparktrends.ops.endpoints import external
 from sparktrends.ops.home import Home
 from sparktrends.telemetry import system_clock
 
@@ -43,7 +44,11 @@ def _told(redact: Redactor, value: object) -> object:
 @json_option
 @pass_context
 def backup(context: Context, file: Path, as_json: bool) -> None:
-    """Save the stopped home in one file: log, database and passwords. Keep the file as you keep the passwords."""
+    """Save the stopped home in one file: log, database and passwords. Keep the file as you keep the passwords.
+
+    Refused where database or broker are somebody else's: docs/cluster.md says how those are saved.
+    """
+    backups.require_embedded(external(context.settings))
     _tell(backups.backup(Home.open(context.settings.home), file), file, as_json)
 
 

@@ -24,6 +24,7 @@ from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, processes, record, started
 from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
+from sparktrends.ops.secured import SCRAM
 from sparktrends.ops.settings import Settings, quoted
 from sparktrends.ops.status import collect
 from sparktrends.store import queries
@@ -110,9 +111,10 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
-    tls = {f"PG{name.upper()}": value for name, value in database.tls.items()}
+    tls = {f"PG{name.upper().replace('_', '')}": value for name, value in database.tls.items()}
     # The password goes by the environment: arguments can be read by everybody on the machine.
-    os.execve(program, [program, *arguments], {**os.environ, **named, **tls, "PGPASSWORD": password})
+    proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
+    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **tls})
 
 
 def _bundled_psql() -> str:

@@ -56,9 +56,9 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     from sparktrends.streaming.run import Stream, StreamConfig, share_of
     from sparktrends.streaming.scan import warm_scanner
 
-    telemetry.configure_logging()
-    share_of(shard)
     settings, stopping = context.settings, stop_event()
+    telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
+    share_of(shard)
     where, home = endpoints(settings), Home.open(settings.home)
     scratch = home.scratch / f"stream-{shard.replace('/', '-of-')}"
     limits = limits_of(settings)

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from sparktrends import telemetry
+from sparktrends.net import Redactor, Secret
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.ops.exposition import expose
 from sparktrends.sandbox.faults import Plan, load
@@ -78,7 +79,7 @@ def sandbox(
     hostile: bool,
 ) -> None:
     """Serve all five providers on this machine, from a simulated market, with their real shapes and failures."""
-    telemetry.configure_logging()
+    telemetry.configure_logging(Redactor(map(Secret, context.settings.secrets())))
     expose(context.settings, "sandbox")
     recorded = load_recordings(recordings) if recordings else Recordings()
     history = int(min(1800, _MOST_BEFORE / rate))

@@ -239,6 +239,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
     """One of our own processes: ``sparktrends COMMAND``."""
     stores = {
         "POSTGRES_HOST": "postgres",
+        "POSTGRES_SSLMODE": "prefer",  # the network is Compose's own; production checks the certificate
         "POSTGRES_PORT": "5432",
         "POSTGRES_DB": _DATABASE,
         "POSTGRES_USER": "${POSTGRES_USER:-sparktrends}",
@@ -334,5 +335,6 @@ def _entered_as(user: str, role: str, secret: str) -> Service:
         "KAFKA_SASL_PASSWORD": OWN % secret,
         "KAFKA_SSL_CA": _AUTHORITY,
     }
-    database = {"POSTGRES_USER": role, "POSTGRES_PASSWORD": OWN % secret, "POSTGRES_SSLROOTCERT": _AUTHORITY}
-    return {"environment": {**broker, **database}, "volumes": certificates("ca.crt")}
+    database = {"POSTGRES_USER": role, "POSTGRES_PASSWORD": OWN % secret}
+    checked = {"POSTGRES_SSLMODE": "verify-full", "POSTGRES_SSLROOTCERT": _AUTHORITY}
+    return {"environment": {**broker, **database, **checked}, "volumes": certificates("ca.crt")}

@@ -127,8 +127,10 @@ def from_env(text: str) -> DashboardConfig:
     """
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     names = {"host": "HOST", "port": "PORT", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
-    names |= {"sslmode": "SSLMODE", "sslrootcert": "SSLROOTCERT"}
+    names |= {"sslmode": "SSLMODE", "sslrootcert": "SSLROOTCERT", "require_auth": "REQUIRE_AUTH"}
     parts = {key: said.get(f"POSTGRES_{name}", "") for key, name in names.items()}
+    # As every other process of ours: a password is proved, and given to nobody.
+    parts["require_auth"] = parts["require_auth"] or ("scram-sha-256" if parts["password"] else "")
     dsn = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items() if value)
     kafka = said.get("KAFKA_BOOTSTRAP")
     return DashboardConfig(
