@@ -13,6 +13,7 @@ import pytest
 
 from sparktrends.errors import BadSetting, Terminal, Unavailable
 from sparktrends.ops import up as module
+from sparktrends.ops.exposition import Look
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import load
 from sparktrends.ops.stack import Stack
@@ -121,7 +122,7 @@ def watching(
     run = Up(settings, Plan(**plan), lambda _: None, lambda _: None, lambda _: None, lambda: False, began=1000.0)
     run.keepers = {part.name: cast(Keeper, Keeping(part)) for part in parts}
     monkeypatch.setattr(Up, "_collect", lambda *_: looks())
-    return run._watch(home, NOTHING, Status())
+    return run._watch(home, NOTHING, Status(), Look(home.path))
 
 
 def test_only_figures_taken_after_the_end_of_ingest_say_that_all_is_stored(
