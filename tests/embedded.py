@@ -48,8 +48,8 @@ def home() -> Iterator[Home]:
 
 @contextmanager
 def temporary_home() -> Iterator[Home]:
-    """A home below /var/tmp that vanishes."""
-    folder = Path(tempfile.mkdtemp(prefix="sparktrends-", dir="/var/tmp"))
+    """A home below /var/tmp that vanishes; its path has a space and an é, as a person's may."""
+    folder = Path(tempfile.mkdtemp(prefix="sparktrends de josé ", dir="/var/tmp"))
     try:
         yield Home.open(folder)
     finally:

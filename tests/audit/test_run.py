@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sparktrends import audit
+from sparktrends.store.ledger import PartitionLog, open_ledger
 
 pytestmark = pytest.mark.e2e
 
@@ -232,6 +233,28 @@ def test_an_accepted_gap_is_left_out(world: Any) -> None:
     report = run(world)
     assert report.findings == ()
     assert report.spans[1].accepted == 1
+
+
+@pytest.mark.parametrize("end", [6, 4])
+def test_a_lost_end_that_was_accepted_is_no_fault_even_twice(world: Any, end: int) -> None:
+    lost = [PartitionLog("raw.trades", 0, "one", 0, end)]
+    dsn = world.database._conninfo
+    del world.log.records["raw.trades", 0][end:]
+    assert run(world).findings != ()
+    for number in (1, 2):
+        open_ledger(dsn, "1/1", lost, accept_gap=True)
+        report = run(world)
+        assert report.findings == ()
+        assert report.unchecked["rows of former topics"] == number * (1 if end == 6 else 2)
+        assert "raw.trades[0]" in report.notes[0]
+        # The offsets are given out again, folded, and lost again.
+        for table in ("late_trades", "quarantine"):
+            world.connection.execute(f"CREATE TEMPORARY TABLE again AS TABLE core.{table}")
+            world.connection.execute("DELETE FROM again WHERE topic_id <> 'one~lost1'")
+            world.connection.execute("UPDATE again SET topic_id = 'one'")
+            world.connection.execute(f"INSERT INTO core.{table} TABLE again")
+            world.connection.execute("DROP TABLE again")
+        world.connection.execute("UPDATE core.ledger SET next_offset = 10 WHERE topic_id = 'one' AND partition = 0")
 
 
 def test_a_late_trade_that_repair_folded_is_in_its_bar(world: Any) -> None:

@@ -85,6 +85,24 @@ def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: R
     assert ids(emptied) == Counter()
 
 
+def test_a_log_that_lost_its_end_goes_on_where_the_last_run_stood(
+    broker: Broker, recording: Replay, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    places, cut, stop = Places(JsonFile(tmp_path / "places.json")), fresh_broker(), threading.Event()
+
+    def report(progress: Progress) -> None:
+        if progress.lanes and progress.lanes[0].published >= 300:
+            stop.set()
+
+    held, _, _ = play(cut, Track(recording, 60.0), stop=stop, report=report)
+    play(broker, Track(recording, None), places=places)
+    assert 300 <= held.published < 600
+    assert caplog.messages == []
+    again, _, _ = play(cut, Track(recording, None), places=places)
+    assert again.published == 0
+    assert "ends before where the last run stood" in caplog.messages[0]
+
+
 def test_what_is_written_while_it_plays_has_settled(broker: Broker, recording: Replay, tmp_path: Path) -> None:
     places, unsettled = Places(JsonFile(tmp_path / "places.json")), list[int]()
 

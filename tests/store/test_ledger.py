@@ -67,10 +67,34 @@ def test_a_trimmed_gap_can_be_accepted(at_50: str) -> None:
     assert rows(at_50, "SELECT first_offset, records FROM core.ledger") == [(10, 40)]
 
 
-def test_a_lost_end_frees_its_offsets(at_50: str) -> None:
+def test_a_lost_end_frees_its_offsets_and_may_be_lost_again(at_50: str) -> None:
+    rows(
+        at_50,
+        "INSERT INTO core.repeats SELECT 'raw.trades', 'one', 0, n, 1, now() FROM unnest(ARRAY[41, 46]) n",
+    )
     assert open_ledger(at_50, "1/1", log(0, 44), accept_gap=True) == {PLACE: 44}
-    assert rows(at_50, "SELECT topic_id FROM core.late_trades") == [("one~lost",)]
     assert rows(at_50, "SELECT first_offset, next_offset, records FROM core.ledger") == [(44, 44, 0)]
+    rows(at_50, "UPDATE core.ledger SET next_offset = 50, records = 6, trades = 5, late = 1")
+    rows(at_50, "INSERT INTO core.late_trades VALUES ('raw.trades', 'one', 0, 45, 1, 0, 0, 0, 1, 1, '')")
+    assert open_ledger(at_50, "1/1", log(0, 44), accept_gap=True) == {PLACE: 44}
+    lost = [("one~lost1",), ("one~lost2",)]
+    assert rows(at_50, "SELECT topic_id FROM core.late_trades ORDER BY 1") == lost
+    assert rows(at_50, "SELECT topic_id FROM core.log_gaps WHERE to_offset = 50 ORDER BY 1") == lost
+    assert rows(at_50, "SELECT topic_id FROM core.repeats ORDER BY log_offset") == [("one",), ("one~lost1",)]
+
+
+def test_payloads_of_a_lost_end_give_their_places_back(database: str) -> None:
+    place = [PartitionLog("raw.payloads", 0, "two", 0, 10)]
+    open_ledger(database, "payloads", place)
+    rows(database, "UPDATE core.ledger SET next_offset = 10")
+    rows(
+        database,
+        "INSERT INTO raw.payloads (source, endpoint, fetched_at, request, payload, topic_id, log_partition, log_offset)"
+        " SELECT 's', 'e', now(), '{}', '{}', 'two', 0, n FROM unnest(ARRAY[3, 7]) n",
+    )
+    lost = [PartitionLog("raw.payloads", 0, "two", 0, 5)]
+    assert open_ledger(database, "payloads", lost, accept_gap=True) == {("raw.payloads", 0): 5}
+    assert rows(database, "SELECT topic_id FROM raw.payloads ORDER BY log_offset") == [("two",), ("two~lost1",)]
 
 
 def test_another_topic_of_the_name_begins_anew(at_50: str) -> None:

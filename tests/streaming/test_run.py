@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
-from sparktrends.errors import BadSetting
-from sparktrends.streaming.run import Stream, partition_logs
+from sparktrends.errors import BadSetting, Unavailable
+from sparktrends.streaming import run
+from sparktrends.streaming.run import Stream, added, partition_logs
 
 
 class Query:
@@ -57,6 +58,9 @@ class FourPartitions:
     def watermarks(self, _name: str) -> dict[int, tuple[int, int]]:
         return dict.fromkeys(range(4), (0, 10))
 
+    def partitions(self, _name: str) -> list[int]:
+        return [0, 1, 2, 3]
+
 
 ADMIN: Any = FourPartitions()
 
@@ -71,3 +75,41 @@ def test_every_partition_belongs_to_one_shard(shards: int) -> None:
 def test_a_share_of_nothing_is_refused(shard: str) -> None:
     with pytest.raises(BadSetting, match="shard"):
         partition_logs(ADMIN, shard)
+
+
+def test_only_a_partition_of_its_share_is_new_to_a_shard() -> None:
+    read = {(log.topic, log.partition) for log in partition_logs(ADMIN, "1/2")}
+    assert added(ADMIN, "1/2", read) == []
+    assert added(ADMIN, "1/2", read - {(RAW_TRADES, 2)}) == ["raw.trades[2]"]
+    assert added(ADMIN, "2/2", {(RAW_BARS, 1), (RAW_BARS, 3), (RAW_TRADES, 1)}) == ["raw.trades[3]"]
+
+
+def test_while_nobody_answers_nothing_is_new() -> None:
+    def away(_name: str) -> list[int]:
+        raise Unavailable("Kafka does not answer")
+
+    silent: Any = SimpleNamespace(partitions=away)
+    assert added(silent, "1/1", ()) == []
+
+
+class Idle:
+    """A query of which nothing comes, until it is stopped."""
+
+    isActive = True
+
+    def stop(self) -> None:
+        self.isActive = False
+
+
+def test_the_query_ends_when_a_partition_was_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, answers = Idle(), iter([[], [], ["raw.trades[4]"]])
+    monkeypatch.setattr(run, "start_query", lambda *_, **__: query)
+    monkeypatch.setattr(run, "Admin", lambda *_, **__: None)
+    monkeypatch.setattr(run, "_LOOK_S", 0.0)
+    monkeypatch.setattr(run, "added", lambda *_: next(answers))
+    kafka = SimpleNamespace(java_options=dict)
+    config: Any = SimpleNamespace(accept_gap=False, kafka=kafka, shard="1/1", max_records=1, trigger_ms=1)
+    stream: Any = Stream(config, None, threading.Event(), lambda: ())  # type: ignore[arg-type]
+    stream._watch(SimpleNamespace(failed=False, offsets=SimpleNamespace(folder=None), settle=lambda: None), {})
+    assert not query.isActive
+    assert next(answers, None) is None

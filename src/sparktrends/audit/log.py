@@ -15,6 +15,7 @@ from sparktrends.bus.log import LogReader, LogRecord
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE
 from sparktrends.store.audit_queries import LATE_COLUMNS, QUARANTINE_COLUMNS, GapRow, LedgerRow, Row, Snapshot
+from sparktrends.store.ledger import is_lost_end
 
 PLACES = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
 """Where a record can end, named as the ledger's columns are."""
@@ -56,7 +57,9 @@ class LogAudit:
         accepted = [gap for gap in gaps if gap.topic_id == place.topic_id]
         pieces = list(_pieces(start, end, accepted))
         trimmed = _size(list(_pieces(place.first_offset, min(start, place.next_offset), accepted)))
-        walk = _Walk(self, place, stored, start)
+        # Where an end of this log was lost the ledger begins anew behind what was folded before it.
+        anew = any(is_lost_end(gap.topic_id, place.topic_id) for gap in gaps)
+        walk = _Walk(self, place, stored, 0 if anew else place.first_offset, start)
         for first, last in pieces:
             for record in reader.range(place.topic, place.partition, first, last):
                 walk.take(record)
@@ -112,10 +115,10 @@ class LogAudit:
 class _Walk:
     """One partition from its first record to its last."""
 
-    def __init__(self, audit: LogAudit, place: LedgerRow, stored: Snapshot, start: int) -> None:
+    def __init__(self, audit: LogAudit, place: LedgerRow, stored: Snapshot, folded_from: int, start: int) -> None:
         self.name = f"{place.topic}[{place.partition}]"
         self.records = 0
-        self._audit, self._place, self._start = audit, place, start
+        self._audit, self._place, self._folded_from, self._start = audit, place, folded_from, start
         self._findings, self._laws = audit._findings, audit._laws
         self._counts = dict.fromkeys(PLACES, 0)
         self.first_appended: int | None = None
@@ -204,8 +207,8 @@ class _Walk:
             self._findings.add("quarantine", f"{self.name}@{row[0]}", "no such row", f"{row[2]} bytes set aside")
 
     def _is_trimmed(self, offset: int, kind: str) -> bool:
-        """Whether the record lies before what the log holds; then it is counted as unchecked."""
-        trimmed = self._place.first_offset <= offset < self._start
+        """Whether the record lies before what is read of the log; then it is counted as unchecked."""
+        trimmed = self._folded_from <= offset < self._start
         if trimmed:
             self._audit.count_unchecked(kind)
         return trimmed

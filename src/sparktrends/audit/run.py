@@ -11,6 +11,7 @@ from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
 from sparktrends.audit.report import EXAMPLES, CheckedSpan, Findings, Report, place_name
 from sparktrends.bus.log import LogReader
 from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
+from sparktrends.store.ledger import is_lost_end
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how far it is, and how far it goes."""
@@ -60,7 +61,7 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
         repeated_examples=tuple(map(place_name, left[:EXAMPLES])),
         repeats_removed=len(log.removed),
         unchecked=log.unchecked,
-        notes=_notes(places),
+        notes=_notes(places, gaps),
         seconds=time.monotonic() - began,
     )
 
@@ -114,8 +115,17 @@ def _find_strays(stored: Snapshot, gaps: list[GapRow], log: LogAudit, findings: 
             findings.add(kind, f"{topic}[{partition}] of {topic_id}", "a partition of the ledger", f"{count} rows")
 
 
-def _notes(places: list[LedgerRow]) -> tuple[str, ...]:
-    later = [f"{place.topic}[{place.partition}] from {place.first_offset}" for place in places if place.first_offset]
+def _notes(places: list[LedgerRow], gaps: list[GapRow]) -> tuple[str, ...]:
     if not places:
         return ("the ledger is empty: nothing was folded yet",)
-    return (f"records before where the ledger begins were never folded: {', '.join(later)}",) if later else ()
+    later = [place for place in places if place.first_offset]
+    lost = [p for p in later if any(g[:2] == p[:2] and is_lost_end(g.topic_id, p.topic_id) for g in gaps)]
+    words = {
+        "records before where the ledger begins were never folded": [p for p in later if p not in lost],
+        "records before where an end of the log was lost are not checked": lost,
+    }
+    return tuple(
+        f"{what}: {', '.join(f'{p.topic}[{p.partition}] from {p.first_offset}' for p in of)}"
+        for what, of in words.items()
+        if of
+    )

@@ -65,6 +65,10 @@ class Admin:
         high = self._ends(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {partition: (low[partition], high[partition]) for partition in sorted(low)}
 
+    def partitions(self, name: str) -> list[int]:
+        """The numbers of its partitions."""
+        return sorted(partition.id for partition in self._describe([name])[name].partitions)
+
     def apply(self, changes: Iterable[Change]) -> None:
         """Carry out a plan, in order; raises at the first change that the broker refuses."""
         for change in changes:

@@ -9,9 +9,11 @@ from sparktrends.analysis import MinutesChange, advance, described, open_from, s
 from sparktrends.bars import FoldResult, Limits
 from sparktrends.commit.cache import Cache, Minutes
 from sparktrends.commit.fills import filled_minutes, provided
+from sparktrends.commit.parts import cut
 from sparktrends.commit.step import Laws, Step, write_step
 from sparktrends.model import MINUTE, OffsetRange, PartialBar, SeriesMark, SeriesState, Span
 from sparktrends.store import save
+from sparktrends.store.repair_rows import go_by_index
 from sparktrends.store.writer import Request, SeriesKey, Transaction
 
 
@@ -93,18 +95,38 @@ def _keys(result: FoldResult) -> set[SeriesKey]:
 def _merge(
     tx: Transaction, states: Mapping[SeriesKey, SeriesState], result: FoldResult, laws: Laws, cache: Cache, now: int
 ) -> Committed:
-    batch = _by_series(result)
+    commit = bars = 0
+    spans = _spans(tx, _by_series(result), states)
+    for part in cut(result, states, spans):
+        if part is not result:
+            go_by_index(tx)
+        commit, changes = _merge_part(tx, states, part, spans if part is result else None, laws, cache, now)
+        bars += sum(len(change.changed) for change in changes.values())
+        states = {**states, **{key: change.state for key, change in changes.items()}}
+    return Committed(commit, bars, sum(c.records for c in result.counts))
+
+
+def _merge_part(
+    tx: Transaction,
+    states: Mapping[SeriesKey, SeriesState],
+    part: FoldResult,
+    spans: Mapping[int, list[Span]] | None,
+    laws: Laws,
+    cache: Cache,
+    now: int,
+) -> tuple[int, dict[SeriesKey, MinutesChange]]:
+    batch = _by_series(part)
     minutes = _stored_minutes(tx, batch, states, laws.limits, cache)
-    spans = _spans(tx, batch, states)
+    if spans is None:
+        spans = _spans(tx, batch, states)
     settle = laws.limits.settle
     changes = {
         key: advance(states[key], s.mark, s.partials, minutes[key], spans.get(states[key].id, []), settle)
         for key, s in batch.items()
     }
-    brought = provided(result.provider_bars, "1m")
+    brought = provided(part.provider_bars, "1m")
     filled = {key: filled_minutes(changes[key], s.partials, brought.get(key, {})) for key, s in batch.items()}
-    commit = write_step(tx, Step(states, minutes, changes, filled, result.provider_bars), laws, cache, now)
-    return Committed(commit, sum(len(c.changed) for c in changes.values()), sum(c.records for c in result.counts))
+    return write_step(tx, Step(states, minutes, changes, filled, part.provider_bars), laws, cache, now), changes
 
 
 def _start(fold: PartialBar) -> int:

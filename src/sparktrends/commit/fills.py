@@ -61,13 +61,12 @@ def filled_longer(change: LongerChange, lively: Collection[int], brought: Mappin
 def of_fills(change: Changed, alerts: Iterable[Alert]) -> set[str]:
     """Ids of the alerts of one series that fills brought: of the bars they changed, and of those stepped again behind
     them because of nothing else."""
-    lively = change.touched - change.filled
-    first = min(lively, default=None)
+    touched = change.touched
+    first = min(touched - change.filled, default=None)
     return {
         alert.id
         for alert in alerts
-        if alert.start in change.filled
-        or (alert.start not in change.touched and (first is None or first > alert.start))
+        if alert.start in change.filled or (alert.start not in touched and (first is None or first > alert.start))
     }
 
 

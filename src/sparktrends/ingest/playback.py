@@ -6,6 +6,7 @@ full speed does not starve a paced one and a stop is seen within milliseconds. K
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.model import SECOND, Heartbeat, Trade
 from sparktrends.sources.recording import Event, LastSeen, Recording, Series
 from sparktrends.telemetry import Clock
+
+log = logging.getLogger(__name__)
 
 _SLICE = 2_000
 _TICK_S = 0.005
@@ -123,8 +126,8 @@ class _Lane:
 class Playback:
     """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second.
 
-    ``places`` says where a series stood that the log does not hold any more; ``say`` is told once, before the first
-    event, which recordings have nothing left, and which bars are passed over.
+    ``places`` says where a series stood that the log does not hold any more, or not to its end; ``say`` is told once,
+    before the first event, which recordings have nothing left, and which bars are passed over.
     """
 
     tracks: Sequence[Track]
@@ -165,7 +168,12 @@ class Playback:
                 settle(reader, topic)
                 one = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
                 found = Seen({**found.series, **one.series}, {**found.ends, **one.ends})
-        self._stood = {**self.places.read(), **found.series}
+        stood = self.places.read()
+        # A power cut may take the end of the log, which was folded by then: what comes again would count twice.
+        ahead = {key for key, last in found.series.items() if key in stood and stood[key].received > last.received}
+        if ahead:
+            log.warning("the log ends before where the last run stood: %d series go on from there", len(ahead))
+        self._stood = {**stood, **{key: last for key, last in found.series.items() if key not in ahead}}
         return Seen(self._stood, found.ends)
 
     def _stand(self) -> dict[Series, LastSeen]:

@@ -73,7 +73,22 @@ def spark_env(java: Java, env: Mapping[str, str]) -> dict[str, str]:
         "JAVA_HOME": str(java.home),
         "SPARK_LOCAL_IP": env.get("SPARK_LOCAL_IP", "127.0.0.1"),
         "PYSPARK_PYTHON": python,
+        **reading_paths(env),
     }
+
+
+def reading_paths(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which Java decides what the bytes of a path mean, so that it finds what Python finds.
+
+    >>> reading_paths({"LC_ALL": "", "LC_CTYPE": "C", "LANG": "de_DE.UTF-8"})
+    {'LC_ALL': 'C.UTF-8'}
+    >>> reading_paths({"LANG": "de_DE.UTF-8"})
+    {'LANG': 'de_DE.UTF-8'}
+    """
+    said = {name: env[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if env.get(name)}
+    # The first of them holds. Where it is C Python reads UTF-8 all the same; Java would read ASCII and find no é.
+    used = next(iter(said.values()), "C").lower()
+    return said if "utf-8" in used or "utf8" in used else {"LC_ALL": "C.UTF-8"}
 
 
 def probe(executable: Path) -> Java | None:

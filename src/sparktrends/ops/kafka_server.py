@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sparktrends.errors import BadSetting
 from sparktrends.ops.classes import KeptClasses
-from sparktrends.ops.java import Java
+from sparktrends.ops.java import Java, reading_paths
 from sparktrends.ops.ports import LOOPBACK, any_free
 from sparktrends.ops.supervise import Spec, bare_env, evict, run
 
@@ -173,8 +173,7 @@ class KafkaServer:
         self._formatted.touch()
 
     def _env(self) -> dict[str, str]:
-        # By these Java decides what the bytes of a path mean: as this process did, or it finds no folder with an é.
-        return bare_env(self.env) | {name: self.env[name] for name in ("LC_ALL", "LC_CTYPE") if name in self.env}
+        return bare_env(self.env) | reading_paths(self.env)
 
     @property
     def _config(self) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sparktrends.errors import LogGap
 from sparktrends.store.connect import Connection, connect, translated
 
+_LOST = "~lost"
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionLog:
@@ -31,6 +33,15 @@ class Gap:
     why: str
 
 
+def is_lost_end(name: str, topic_id: str) -> bool:
+    """Whether a gap of this name is an end of the topic that was lost when it had been folded.
+
+    >>> is_lost_end("one~lost2", "one"), is_lost_end("one", "one")
+    (True, False)
+    """
+    return name.startswith(f"{topic_id}{_LOST}")
+
+
 def open_ledger(
     conninfo: str, shard: str, logs: Sequence[PartitionLog], *, accept_gap: bool = False
 ) -> dict[tuple[str, int], int]:
@@ -44,9 +55,7 @@ def open_ledger(
             connection.execute(_OPEN, (log.topic, log.partition, log.topic_id, log.low, log.low, shard))
         gaps = [gap for log in logs if (gap := _gap(connection, log)) is not None]
         if gaps and not accept_gap:
-            raise LogGap(
-                "; ".join(gap.why for gap in gaps), hint="start again with --accept-gap to record the loss and go on"
-            )
+            raise LogGap("; ".join(gap.why for gap in gaps), hint=_hint(gaps))
         for gap in gaps:
             _accept(connection, gap)
         # Shards may be cut anew between two starts: whoever reads a partition owns its row from now on.
@@ -85,25 +94,36 @@ def _gap(connection: Connection, log: PartitionLog) -> Gap | None:
     return None
 
 
+def _hint(gaps: Sequence[Gap]) -> str:
+    hint = "start again with --accept-gap to record the loss and go on"
+    if any(_is_lost_end(gap) for gap in gaps):
+        hint += "; bars keep what was folded of a lost end, and count again what a source still sends of that time"
+    return hint
+
+
+def _is_lost_end(gap: Gap) -> bool:
+    """Whether the ledger stands behind the end of its own log: after a power cut, or with an older copy of it."""
+    return gap.old_topic_id == gap.log.topic_id and gap.start == gap.log.high
+
+
 def _accept(connection: Connection, gap: Gap) -> None:
     log = gap.log
+    lost_end = _is_lost_end(gap)
+    name = _set_aside(connection, gap) if lost_end else gap.old_topic_id
     connection.execute(
         "INSERT INTO core.log_gaps (topic, partition, topic_id, from_offset, to_offset) VALUES (%s, %s, %s, %s, %s) "
         "ON CONFLICT DO NOTHING",
-        (log.topic, log.partition, gap.old_topic_id, gap.start, gap.end),
+        (log.topic, log.partition, name, gap.start, gap.end),
     )
     # Trimmed: the same log goes on where it begins now, and what was counted of it stays true.
-    if gap.old_topic_id == log.topic_id and gap.end == log.low:
+    if gap.old_topic_id == log.topic_id and not lost_end:
         connection.execute(
             "UPDATE core.ledger SET next_offset = %s WHERE topic = %s AND partition = %s",
             (log.low, log.topic, log.partition),
         )
         return
-    lost_tail = gap.old_topic_id == log.topic_id
-    if lost_tail:
-        _set_aside(connection, gap)
     # Another log from here on: its counts begin anew, or they could never agree with what can be read.
-    begin = log.high if lost_tail else log.low
+    begin = log.high if lost_end else log.low
     connection.execute(
         "UPDATE core.ledger SET topic_id = %s, first_offset = %s, next_offset = %s, records = 0, trades = 0, "
         "prices = 0, heartbeats = 0, bars = 0, late = 0, quarantined = 0 WHERE topic = %s AND partition = %s",
@@ -111,12 +131,31 @@ def _accept(connection: Connection, gap: Gap) -> None:
     )
 
 
-def _set_aside(connection: Connection, gap: Gap) -> None:
-    """The offsets of the lost end will be given out again: what was stored under them needs another name."""
-    for statement in (
-        "UPDATE core.late_trades SET topic_id = topic_id || '~lost' "
-        "WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s",
-        "UPDATE core.quarantine SET topic_id = topic_id || '~lost' "
-        "WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s",
-    ):
-        connection.execute(statement, (gap.log.topic, gap.log.partition, gap.old_topic_id, gap.start))
+def _set_aside(connection: Connection, gap: Gap) -> str:
+    """The offsets of the lost end will be given out again: what was stored under them needs another name, returned."""
+    log = gap.log
+    row = connection.execute(
+        "SELECT count(*) FROM core.log_gaps WHERE topic = %s AND partition = %s AND starts_with(topic_id, %s)",
+        (log.topic, log.partition, f"{log.topic_id}{_LOST}"),
+    ).fetchone()
+    assert row is not None
+    # By number: the same offsets may be lost again, up to the same end.
+    name = f"{log.topic_id}{_LOST}{row[0] + 1}"
+    for statement in _RENAMES:
+        connection.execute(statement, (name, log.topic, log.partition, log.topic_id, gap.start))
+    if log.topic == "raw.payloads":
+        connection.execute(_RENAME_PAYLOADS, (name, log.partition, log.topic_id, gap.start))
+    return name
+
+
+_RENAMES = (
+    """UPDATE core.late_trades SET topic_id = %s
+    WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s""",
+    """UPDATE core.quarantine SET topic_id = %s
+    WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s""",
+    """UPDATE core.repeats SET topic_id = %s
+    WHERE topic = %s AND partition = %s AND topic_id = %s AND log_offset >= %s""",
+)
+_RENAME_PAYLOADS = """
+UPDATE raw.payloads SET topic_id = %s WHERE log_partition = %s AND topic_id = %s AND log_offset >= %s
+"""

@@ -71,14 +71,19 @@ def late_trades(tx: Transaction, key: SeriesKey, since: int, until: int, *, fold
 def mark_folded(tx: Transaction, late: Iterable[LateTrade], now: int) -> None:
     """Note that these are in their bars now."""
     tx.cursor.executemany(
-        "UPDATE core.late_trades SET folded_at = core.at(%s) WHERE topic = %s AND partition = %s AND log_offset = %s",
-        [(now, item.at.topic, item.at.partition, item.at.offset) for item in late],
+        # By the time too: another topic of this name, or a lost end of this one, had the same offsets.
+        "UPDATE core.late_trades SET folded_at = core.at(%s) "
+        "WHERE topic = %s AND partition = %s AND log_offset = %s AND appended = %s",
+        [(now, item.at.topic, item.at.partition, item.at.offset, item.at.appended) for item in late],
     )
 
 
 def removed(tx: Transaction) -> set[Place]:
-    """Every record that repair left out because it repeats an id."""
-    tx.cursor.execute("SELECT topic, partition, log_offset FROM core.repeats")
+    """Every record of the present log that repair left out because it repeats an id."""
+    tx.cursor.execute(
+        "SELECT r.topic, r.partition, r.log_offset FROM core.repeats r JOIN core.ledger l USING (topic, partition) "
+        "WHERE r.topic_id = l.topic_id"
+    )
     return {(topic, partition, offset) for topic, partition, offset in tx.cursor.fetchall()}
 
 

@@ -44,10 +44,13 @@ ON CONFLICT (series, interval, start) DO UPDATE SET
     close_partition = excluded.close_partition, close_offset = excluded.close_offset, updated_at = excluded.updated_at
 """
 EMPTY_BARS = "DELETE FROM new_bars"
+TRUNCATE_BARS = "TRUNCATE new_bars"
+# The same series may come again in this transaction.
 UPDATE_STATES = """
+WITH n AS (DELETE FROM new_states RETURNING *)
 UPDATE core.series_state s SET version = n.version, clock = n.clock, first_minute = n.first_minute,
     last_minute = n.last_minute, updated_at = now()
-FROM new_states n WHERE n.series = s.series
+FROM n WHERE n.series = s.series
 """
 # Two writers may meet a new symbol in the same moment: the second finds what the first has made.
 NEW_SERIES = """

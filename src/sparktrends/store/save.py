@@ -13,6 +13,7 @@ TopicIds = Mapping[str, str]
 """The id of each topic of the batch, by name."""
 CHANNEL = "sparktrends_changes"
 """Who listens here is told ``shard:commit`` of every commit."""
+_MANY = 10_000
 
 
 def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]], interval: str = "1m") -> None:
@@ -23,7 +24,9 @@ def bars(tx: Transaction, changed: Sequence[tuple[int, Bar, int | None]], interv
     with tx.cursor.copy("COPY new_bars FROM STDIN") as copy:
         copy.write("".join(rows.bar_line(*item) for item in changed))
     tx.cursor.execute(rows.UPSERT_BARS, (interval,))
-    tx.cursor.execute(rows.EMPTY_BARS)  # the next interval of this transaction comes through the same table
+    # What comes next in this transaction comes through the same table. Deleted rows are read again by each of the next
+    # statements, and another file for the table is work for the catalogue.
+    tx.cursor.execute(rows.EMPTY_BARS if len(changed) < _MANY else rows.TRUNCATE_BARS)
 
 
 def deleted_bars(tx: Transaction, deleted: Sequence[tuple[int, int]], interval: str = "1m") -> None:

@@ -23,6 +23,9 @@ from sparktrends.store.connect import Connection, Cursor, connect, translate, tr
 SeriesKey = tuple[str, str]
 """(source, symbol)"""
 _LOCK_PATIENCE_S = 2
+# A batch that ends long silences writes 50,000 rows a statement: seconds, but more on a busy machine. What was cut off
+# would be tried again, and be as long again.
+_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,9 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             # The lock is the session's: whoever loses the connection has lost it, and has to win it again.
-            connection = connect(self._conninfo, autocommit=True, application=f"writer {self.shard}")
+            connection = connect(
+                self._conninfo, autocommit=True, timeout_s=_TIMEOUT_S, application=f"writer {self.shard}"
+            )
             try:
                 _take_lock(connection, self.shard)
                 with translated():

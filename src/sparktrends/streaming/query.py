@@ -60,7 +60,8 @@ def start_query(
     )
     return (
         frame.writeStream.foreachBatch(process)
-        .option("checkpointLocation", checkpoint.as_uri())
+        # Hadoop takes the text as it stands: escaped, a home with a space or an é would be another folder.
+        .option("checkpointLocation", f"file://{checkpoint}")
         .trigger(processingTime=f"{trigger_ms} milliseconds")
         .queryName("sparktrends")
         .start()

@@ -6,7 +6,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESTARTS = telemetry.counter("stream_restarts", "Times the query had to begin anew from the ledger")
+# One query for both: their offsets advance in the same transaction.
+_TOPICS = (RAW_BARS, RAW_TRADES)
 _LONGEST_WAIT_S = 10.0
+# How long a partition that is added may wait: producers find it within half a minute.
+_LOOK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,33 @@ def share_of(shard: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
+def shared(partitions: Iterable[int], shard: str) -> list[int]:
+    """Those of a topic's partitions that a shard reads.
+
+    >>> shared(range(5), "1/2")
+    [0, 2, 4]
+    """
+    part, parts = share_of(shard)
+    # Shards do not know each other: whose a partition is follows from numbers alone.
+    return [partition for partition in partitions if partition % parts == part - 1]
+
+
+def added(admin: Admin, shard: str, read: Collection[tuple[str, int]]) -> list[str]:
+    """What of a shard's partitions is not among those that are read, in words; nothing while nobody answers."""
+    try:
+        found = [(topic, part) for topic in _TOPICS for part in shared(admin.partitions(topic), shard)]
+    except SparkTrendsError:
+        return []
+    return [f"{topic}[{part}]" for topic, part in found if (topic, part) not in read]
+
+
 def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
     """What the broker holds of the partitions that a shard reads; raises BadSetting when there is none for it."""
-    part, parts = share_of(shard)
     logs: list[PartitionLog] = []
-    # One query for both: their offsets advance in the same transaction.
-    for topic in (RAW_BARS, RAW_TRADES):
+    for topic in _TOPICS:
         topic_id = str(admin.topic_id(topic))
-        for partition, (low, high) in sorted(admin.watermarks(topic).items()):
-            # Shards do not know each other: whose a partition is follows from numbers alone.
-            if partition % parts == part - 1:
-                logs.append(PartitionLog(topic, partition, topic_id, low, high))
+        marks = admin.watermarks(topic)
+        logs += [PartitionLog(topic, part, topic_id, *marks[part]) for part in shared(sorted(marks), shard)]
     if not logs:
         hint = "start no more streams than raw.trades has partitions, or give it more"
         raise BadSetting(f"shard {shard} has no partition to read", hint=hint)
@@ -165,9 +185,17 @@ class Stream:
             max_records=self._config.max_records,
             trigger_ms=self._config.trigger_ms,
         )
+        admin, looked = Admin(self._config.kafka, timeout_s=2.0), time.monotonic()
         while query.isActive and not self._stopping.is_set() and not sink.failed:
             # Asked, not awaited: `awaitTermination` hears neither `stopping` nor a commit that failed in its thread.
             self._stopping.wait(0.2)
+            if time.monotonic() - looked < _LOOK_S:
+                continue
+            looked = time.monotonic()
+            # The query reads what it was told at its start, and no other partition.
+            if new := added(admin, self._config.shard, start):
+                log.warning("there are new partitions, the stream begins anew with them: %s", ", ".join(new))
+                break
         self._end(query, sink)
 
     def _guarded(self, sink: Sink) -> Callable[[DataFrame, int], None]:

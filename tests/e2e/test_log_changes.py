@@ -1,0 +1,79 @@
+"""The log changes under the stream: its end is lost as after a power cut, or it gets more partitions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+
+import pytest
+
+from e2e.product import TRADES, Product, services, until
+from e2e.test_bad_input import START, changed, good, send, stopped_at_a_gap
+from sparktrends.bus.admin import Admin
+from sparktrends.bus.kafka import Producer
+from sparktrends.bus.topics import AddPartitions
+from sparktrends.ops import jars
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def fold(product: Product, values: Iterable[bytes | None]) -> None:
+    """Publish, and fold with a stream that is stopped then."""
+    send(product, list(values))
+    command = product.start("stream")
+    product.wait_folded()
+    assert command.stop() == 0, command.err[-3000:]
+
+
+@pytest.mark.timeout(900)
+def test_a_lost_end_may_be_accepted_twice_and_the_audit_is_clean(resolver: jars.Resolver) -> None:
+    """An older copy of the log under the ledger: what a disk holds that had not written all."""
+    late = changed(received=START + 16 * 60_000_000)
+    with Product.fresh() as product:
+        with services(product, resolver):
+            fold(product, [*map(good, range(10)), late, b"{"])
+        log, copy = product.home / "kafka", product.home / "copy"
+        shutil.copytree(log, copy)
+        for number in (1, 2):
+            first = number * 10_000
+            with services(product, resolver):
+                fold(product, [*map(good, range(first, first + 10)), late, b"{"])
+                assert product.audit()["ok"]
+            shutil.rmtree(log)
+            shutil.copytree(copy, log)
+            with services(product, resolver):
+                said = stopped_at_a_gap(product)
+                assert "the ledger stands at" in said
+                assert "count again what a source still sends" in said
+                command = product.start("stream", "--accept-gap")
+                # Before anybody writes: what is written until then takes the places of what was lost.
+                gaps = "SELECT count(*) FROM core.log_gaps"
+                until(lambda gaps=gaps, number=number: product.sql(gaps) == [(number,)], 90, "nothing is accepted")
+                send(product, [good(first + 5_000)])
+                product.wait_folded()
+                assert command.stop() == 0, command.err[-3000:]
+                report = product.audit()
+                assert report["ok"], report
+                assert report["unchecked"]["rows of former topics"] == 2 * number
+
+
+def test_a_partition_that_is_added_is_read_without_a_restart(resolver: jars.Resolver) -> None:
+    with Product.fresh() as product, services(product, resolver):
+        command = product.start("stream")
+        send(product, [good(1)])
+        product.wait_folded()
+        admin = Admin(product.where().kafka)
+        before = admin.partitions(TRADES)
+        admin.apply([AddPartitions(TRADES, len(before) + 1)])
+        producer = Producer(product.where().kafka)
+        for number in range(50):
+            producer.send(
+                TRADES, f"S{number}", json.dumps({**json.loads(good(number)), "symbol": f"S{number}"}).encode()
+            )
+        producer.close()
+        assert admin.watermarks(TRADES)[len(before)][1] > 0
+        product.wait_folded()
+        assert command.process.poll() is None
+        assert product.audit()["ok"]
+        assert command.stop() == 0, command.err[-3000:]
