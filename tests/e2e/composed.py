@@ -36,7 +36,12 @@ BASE, PRODUCTION = "docker-compose.yml", "docker-compose.prod.yml"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 Service = dict[str, Any]
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}|\$\$")
-_APART = 'mount --bind "$1" /etc/hosts; mount -t tmpfs -o mode=1777,noexec,nosuid,nodev tmpfs /tmp; shift; exec "$@"'
+_APART = """
+mount --bind "$1" /etc/hosts
+mount -t tmpfs -o "$2,noexec,nosuid,nodev" tmpfs /tmp
+shift 2
+exec "$@"
+"""
 _PROGRAMS = ("unshare", "nsenter", "ip", "setpriv", "wget", "pg_isready", "prometheus")
 _INITDB = "/docker-entrypoint-initdb.d"
 _BUILTIN = re.compile(r"LOCALE_PROVIDER builtin BUILTIN_LOCALE '\S+' ")
@@ -62,7 +67,7 @@ def _merged(base: Service, over: Service) -> Service:
     both = {**base, **over}
     for key in ("environment", "depends_on"):
         both[key] = {**base.get(key, {}), **over.get(key, {})}
-    for key in ("volumes", "configs"):
+    for key in ("volumes", "configs", "tmpfs"):
         both[key] = [*base.get(key, ()), *over.get(key, ())]
     return both
 
@@ -88,6 +93,8 @@ class Machine:
     def __init__(self, folder: Path, of: Mapping[str, Service], resolver: Resolver) -> None:
         self.of, self.folder = of, folder
         self.running: dict[str, Command] = {}
+        builds = {service["image"]: service.get("build", {}).get("dockerfile") for service in of.values()}
+        self._dockerfiles = {image: ROOT / file for image, file in builds.items() if file}
         self._programs, self._user = tls_postgres(), postgres_server.runner()
         self._hosts = folder / "hosts"
         self._hosts.write_text("".join(f"127.0.0.1 {name}\n" for name in ("localhost", socket.gethostname(), *of)))
@@ -137,7 +144,7 @@ class Machine:
         """What its health check says."""
         kind, *words = self.of[name]["healthcheck"]["test"]
         assert kind == "CMD"
-        argv = [*self._apart(), *self._placed(name, words)]
+        argv = [*self._apart(name), *self._placed(name, words)]
         return subprocess.run(argv, capture_output=True, timeout=30).returncode == 0
 
     def wait_healthy(self, name: str) -> None:
@@ -152,8 +159,19 @@ class Machine:
 
     def run(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
         """A command in another container of this service."""
-        argv = [*self._apart(), *self._placed(name, ["/opt/venv/bin/sparktrends", *words])]
+        argv = [*self._apart(name), *self._placed(name, ["/opt/venv/bin/sparktrends", *words])]
         return subprocess.run(argv, env=self._env(name), cwd=self.folder, capture_output=True, text=True, timeout=240)
+
+    def enter(self, name: str, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        """A command in the running container, as `docker compose exec` has it, which is told ``said``."""
+        inside = [_program("nsenter"), f"--mount=/proc/{self.running[name].process.pid}/ns/mnt"]
+        argv = [*self._network(), *inside, *self._placed(name, words)]
+        env = self._env(name)
+        return subprocess.run(argv, env=env, cwd="/", input=said, capture_output=True, text=True, timeout=120)
+
+    def inside(self, name: str, pattern: str) -> list[Path]:
+        """Files of its own /tmp."""
+        return sorted(Path(f"/proc/{self.running[name].process.pid}/root/tmp").glob(pattern))
 
     def fetch(self, url: str) -> str:
         """What a page says, asked from inside."""
@@ -188,10 +206,12 @@ class Machine:
     def _process(self, name: str, words: Sequence[str]) -> Command:
         folder = self.folder / "said" / name
         folder.mkdir(parents=True)
-        return Command([*self._apart(), *self._placed(name, words)], folder, self._env(name))
+        return Command([*self._apart(name), *self._placed(name, words)], folder, self._env(name))
 
-    def _apart(self) -> list[str]:
-        return [*self._network(), "unshare", "--mount", "sh", "-euc", _APART, "sh", str(self._hosts)]
+    def _apart(self, name: str | None = None) -> list[str]:
+        folders = dict(folder.split(":") for folder in self.of[name]["tmpfs"]) if name else {}
+        options = folders.get("/tmp", "mode=1777")
+        return [*self._network(), "unshare", "--mount", "sh", "-euc", _APART, "sh", str(self._hosts), options]
 
     def _network(self) -> list[str]:
         return [_program("nsenter"), f"--net=/proc/{self._holder.pid}/ns/net"]
@@ -200,8 +220,8 @@ class Machine:
         env = {**bare_env(os.environ), **{key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}}
         env["PATH"] = f"{Path(sys.prefix) / 'bin'}:{env['PATH']}"
         own = self.of[name]
-        if file := own.get("build", {}).get("dockerfile"):
-            env |= _of_image(ROOT / file)
+        if file := self._dockerfiles.get(own["image"]):
+            env |= _of_image(file)
         # A list: where each value ends is not to be guessed.
         keys, values = zip(*(env | own["environment"]).items(), strict=True)
         return dict(zip(keys, self._placed(name, values), strict=True))
@@ -250,13 +270,20 @@ class Machine:
             os.chown(place, *self._user)
 
     def _scripts(self, resolver: Resolver) -> Path:
-        """Kafka's own two scripts, as far as they matter here: the images have them."""
+        """Kafka's own scripts, as far as they matter here: the images have them."""
         folder = self.folder / "kafka-bin"
         folder.mkdir()
         path = ":".join(map(str, resolver.ensure([BROKER])[BROKER]))
-        java = f'"{resolver.java.executable}" $KAFKA_HEAP_OPTS -XX:+UseSerialGC -cp "{path}"'
-        for script, main in (("kafka-storage.sh", "kafka.tools.StorageTool"), ("kafka-server-start.sh", "kafka.Kafka")):
-            (folder / script).write_text(f'#!/bin/sh\nexec {java} {main} "$@"\n')
+        # A file of the collector, beside the scripts, is the broker's alone; all of them take what is told.
+        collector = ': "${KAFKA_GC_LOG_OPTS:=-Xlog:gc*:file=${LOG_DIR:-/usr/lib/kafka/logs}/kafkaServer-gc.log}"'
+        options = "$KAFKA_HEAP_OPTS $KAFKA_GC_LOG_OPTS $KAFKA_LOG4J_OPTS -XX:+UseSerialGC"
+        for script, (main, first) in {
+            "kafka-storage.sh": ("kafka.tools.StorageTool", ""),
+            "kafka-configs.sh": ("kafka.admin.ConfigCommand", ""),
+            "kafka-server-start.sh": ("kafka.Kafka", collector),
+        }.items():
+            run = f'exec "{resolver.java.executable}" {options} -cp "{path}" {main} "$@"'
+            (folder / script).write_text(f"#!/bin/sh\n{first}\n{run}\n")
             (folder / script).chmod(0o755)
         return folder
 

@@ -21,7 +21,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE, APP, SPARK = (f"localhost/{name}:latest" for name in ("base", "sparktrends", "sparktrends-spark"))
+BASE, APP, SPARK, OWNED = (
+    f"localhost/{name}:latest" for name in ("base", "sparktrends", "sparktrends-spark", "sparktrends-owned")
+)
+DATA, OWNER = "/var/lib/kafka/data", "65532:65532"
 HOME = Path("/var/lib/sparktrends")
 _PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
 _TRUST = Path("/etc/ssl/certs")
@@ -64,7 +67,7 @@ class Images:
         return self.folder / "home"
 
     def build_all(self) -> None:
-        """A base as Debian makes it, and on it both images, with the arguments that Compose gives them."""
+        """A base as Debian makes it, and on it all but Airflow's, with the arguments that Compose gives them."""
         self.home.mkdir(exist_ok=True)
         os.chown(self.home, 65532, 65532)
         (self.folder / "pip.conf").write_text("".join(_pip_settings()))
@@ -72,9 +75,11 @@ class Images:
         if BASE not in there:
             self._make_base()
         if APP not in there:
-            self._build(APP, "app", BUILD_BASE=BASE, RUN_BASE=BASE)
+            self._build(APP, "app", {}, BUILD_BASE=BASE, RUN_BASE=BASE)
         if SPARK not in there:
-            self._build(SPARK, "spark", APP=APP, RUN_BASE=BASE)
+            self._build(SPARK, "spark", {"app": APP}, RUN_BASE=BASE)
+        if OWNED not in there:
+            self._build(OWNED, "owned", {}, IMAGE=BASE, FOLDER=DATA, OWNER=OWNER)
 
     def run(self, image: str, *words: str, seconds: float = 300.0) -> str:
         """What a command says in the container of ``image``, as its user; it must end well."""
@@ -122,8 +127,10 @@ class Images:
         self._buildah("umount", container)
         self._buildah("commit", "--rm", container, BASE)
 
-    def _build(self, image: str, file: str, **arguments: str) -> None:
+    def _build(self, image: str, file: str, on: Mapping[str, str], **arguments: str) -> None:
         given = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+        # As Compose names the image of another service.
+        given += [word for name, of in on.items() for word in ("--build-context", f"{name}=container-image://{of}")]
         # How this machine reaches packages is its own affair: mounted while building, never in an image.
         given += ["--volume", f"{_TRUST}:{_TRUST}:ro", "--volume", f"{self.folder / 'pip.conf'}:/etc/pip.conf:ro"]
         made = ["bud", "--isolation", "chroot", "--pull-never", *given, "--tag", image]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import signal
 
 import pytest
 
-from e2e.composed import BASE, CLUSTER, PRODUCTION, Machine, asked, machine
+from e2e.composed import BASE, CLUSTER, PRODUCTION, ROOT, Machine, asked, machine
 from e2e.product import until
 from sparktrends.ops.jars import Resolver
 
@@ -41,7 +42,7 @@ def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...
     with machine(resolver, told(*files), *files) as of:
         for name in (*OURS, "spark-worker", "prometheus"):
             of.start(name)
-        for name in (*OURS, "prometheus"):
+        for name in (*OURS, "spark-worker", "prometheus"):
             of.wait_healthy(name)
         until(lambda: int(of.ask(FOLDED).stdout) > 1_000, 240, lambda: of.running["runner"].err[-4000:])
         until(lambda: set(scraped(of).values()) == {"up"}, 60, lambda: scraped(of))
@@ -50,8 +51,13 @@ def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...
             until(lambda: showing(of, metric) == ["alerts"], 60, lambda: showing(of, metric))  # noqa: B023
         assert json.loads(of.fetch("http://spark-master:8081/json/"))["aliveworkers"] == 1
         assert "SIM" in of.fetch("http://127.0.0.1:8000/api/v1/symbols")
+        executors_keep_quiet(of)
+        assert not of.inside("kafka", "**/*gc.log*")
         if PRODUCTION in files:
             only_with_tls(of)
+            assert "Kafka Server started" in of.running["kafka"].out
+            assert not of.inside("kafka", "logs/*")
+            a_password_is_changed(of)
         audit = of.run("setup", "audit", "--json")
         assert json.loads(audit.stdout)["ok"], audit.stdout + audit.stderr
         for name in OURS:
@@ -59,6 +65,33 @@ def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...
             grace = float(of.of[name]["stop_grace_period"].removesuffix("s"))
             assert of.running[name].stop(signal.SIGTERM, grace) == 0, of.running[name].err[-4000:]
             assert not of.healthy(name)
+
+
+def executors_keep_quiet(of: Machine) -> None:
+    """What they log lies in memory: they tell how they began, and nothing of each batch."""
+    folded = int(of.ask(FOLDED).stdout)
+    said = [file.stat().st_size for file in of.inside("spark-worker", "work/*/*/stderr")]
+    assert said
+    until(lambda: int(of.ask(FOLDED).stdout) > folded + 1_000, 60, "nothing is folded")
+    files = of.inside("spark-worker", "work/*/*/stderr")
+    assert [file.stat().st_size for file in files] == said, [file.read_text()[-3000:] for file in files]
+
+
+def a_password_is_changed(of: Machine) -> None:
+    """As docs/cluster.md says it, for one account of the broker: the new one opens it, the old one does not."""
+    written = re.search(r"exec -T kafka sh -euc '(.+?)' sh", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL)
+    assert written
+    told = of.of["ingest"]["environment"]
+    old, new = told["KAFKA_SASL_PASSWORD"], secrets.token_hex(24)
+    done = of.enter("kafka", "sh", "-euc", written[1], "sh", "ingest", said=f"{new}\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = of.run("ingest", "check", "kafka")
+    assert "does not accept this account" in refused.stdout + refused.stderr, refused.stdout + refused.stderr
+    assert old not in refused.stdout + refused.stderr
+    told["KAFKA_SASL_PASSWORD"] = new
+    # Once inside, it is told which topics there are; those that this account may not see are missing to it.
+    entered = of.run("ingest", "check", "kafka")
+    assert "out.bars" in entered.stdout, entered.stdout + entered.stderr
 
 
 def only_with_tls(of: Machine) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.images import APP, HOME, SPARK, Images, built
+from e2e.images import APP, DATA, HOME, OWNED, OWNER, SPARK, Images, built
 from e2e.product import Product, services, until
 from sparktrends import __version__
 from sparktrends.ops import ports
@@ -50,6 +50,17 @@ def test_the_application_plays_the_demo(images: Images) -> None:
 def test_nothing_of_this_machine_is_in_an_image(images: Images) -> None:
     for image in (APP, SPARK):
         assert images.run(image, "/bin/sh", "-c", "cat /etc/pip.conf 2>/dev/null; ls -A /root /src 2>/dev/null") == ""
+
+
+def test_somebody_elses_image_is_given_the_folder_of_its_user(images: Images) -> None:
+    assert images.run(OWNED, "/usr/bin/stat", "-c", "%u:%g", DATA) == OWNER
+    assert images.run(OWNED, "/usr/bin/id", "-u") == OWNER.partition(":")[0]
+
+
+def test_what_spark_runs_is_what_a_start_checks(images: Images) -> None:
+    links = images.run(SPARK, "/bin/sh", "-c", "find /opt/spark/jars/ -type l -name '*kafka*' -exec readlink -e {} +")
+    assert "spark-sql-kafka" in links
+    assert all(place.startswith("/opt/cache/") for place in links.splitlines())
 
 
 @contextmanager

@@ -16,7 +16,9 @@ import pytest
 
 from e2e.product import Command, Product, log_of, services, until
 from fault_seed import SEED
+from sparktrends.bus.admin import Admin
 from sparktrends.bus.kafka import Producer
+from sparktrends.errors import SparkTrendsError
 from sparktrends.ops import jars
 
 pytestmark = pytest.mark.e2e
@@ -25,6 +27,8 @@ LOAD = ("--source", "simulator", "--symbols", "50", "--rate", "2000")
 KILLS = 24
 RUBBISH = b"rubbish"
 """The key of what a test itself writes into the log."""
+BACK_S = {"kafka": 5.0, "stream": 30.0, "postgres": 15.0}
+"""Within this time of its kill a part works again: it leads its partitions, or a transaction is committed again."""
 START_S = 150.0  # a Spark session on a machine that does other things too
 
 
@@ -41,6 +45,26 @@ def kill_and_see_it_go_on(product: Product, *names: str, seconds: float = 150.0)
     # What the ledger says now, not before the kill: a batch that was under way may have come through.
     stands: int = until(product.folded, seconds, "the database does not answer")
     until(lambda: product.folded() > stands, seconds, lambda: f"after {names}: {product.log('stream')[-2000:]}")
+
+
+def works(product: Product, part: str, stands: int) -> bool:
+    """Whether the broker leads its partitions, or what is committed to the database is more than it was."""
+    if part != "kafka":
+        return product.folded() > stands
+    try:
+        return bool(Admin(product.where().kafka, timeout_s=0.5).watermarks("raw.trades"))
+    except SparkTrendsError:
+        return False
+
+
+def seconds_back(product: Product, part: str) -> float:
+    """Kill a part; from the kill on, how long until another process has its name and it works again."""
+    # Nothing that was on its way before the kill may look like work after it.
+    before, began = product.kill(part), time.monotonic()
+    until(lambda: product.pid(part) not in (None, before), START_S, f"{part} stays away")
+    stands: int = until(product.folded, START_S, "the database does not answer")
+    until(lambda: works(product, part, stands), START_S, lambda: f"{part}: {product.log('stream')[-2000:]}")
+    return time.monotonic() - began
 
 
 def settle(product: Product) -> None:
@@ -90,6 +114,22 @@ def test_three_kills_under_load_lose_and_double_nothing(product: Product) -> Non
     settle(product)
     check_nothing_lost_or_doubled(product)
     end(product, up)
+
+
+@pytest.mark.slow
+def test_a_killed_part_works_again_within_its_time(product: Product) -> None:
+    up = product.up(*LOAD)
+    until(lambda: product.folded() > 2_000, START_S, lambda: product.log("stream")[-2000:])
+    took = {}
+    for part in BACK_S:
+        # The one before must have caught up: a stream that is still starting is no measure of a database.
+        stands = product.folded()
+        until(lambda stands=stands: product.folded() > stands + 10_000, START_S, lambda: product.log("stream")[-2000:])
+        took[part] = round(seconds_back(product, part), 1)
+    settle(product)
+    check_nothing_lost_or_doubled(product)
+    end(product, up)
+    assert {part: s for part, s in took.items() if s > BACK_S[part]} == {}, f"seconds {took}, wanted {BACK_S}"
 
 
 @pytest.mark.slow

@@ -19,11 +19,16 @@ import yaml
 
 from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
+from sparktrends.ops.containers import install
 from sparktrends.ops.containers.secured_broker import ADMIN
+from sparktrends.ops.containers.services import BUILDERS
 from sparktrends.ops.containers.shape import writing
+from sparktrends.ops.jars import Resolver
+from sparktrends.ops.java import Java
 from sparktrends.ops.postgres_server import psql
 from sparktrends.ops.settings import NAMES
 from sparktrends.ops.up import PARTS
+from sparktrends.spark import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "tests" / "deploy" / "compose-spec.json"
@@ -72,7 +77,7 @@ def test_a_container_may_do_nothing_it_need_not(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
     assert service["deploy"]["resources"]["limits"].keys() == {"memory", "cpus", "pids"}
-    assert name in ("setup", "spark-worker") or "healthcheck" in service
+    assert name == "setup" or "healthcheck" in service
     volumes = {volume.split(":")[0] for volume in service.get("volumes", ())}
     assert {name for name in volumes if not name.startswith("./")} <= compose.base()["volumes"].keys()
     assert all((ROOT / name).exists() for name in volumes if name.startswith("./"))
@@ -125,10 +130,18 @@ def test_what_has_to_be_set_stands_in_the_example() -> None:
 
 def test_production_takes_every_image_by_a_digest_that_a_person_pins() -> None:
     overlay = services(compose.production())
-    images = [service["image"] for service in overlay.values() if "image" in service and "build" not in service]
-    pinned = [*images, *(value for service in overlay.values() for value in _arguments(service))]
-    assert len(pinned) >= 12
-    assert all(re.fullmatch(r"\$\{[A-Z_]+_IMAGE:\?.*sha256.*\}", value) for value in pinned)
+    begun = {
+        value: name
+        for service in overlay.values()
+        for name, value in service.get("build", {}).get("args", {}).items()
+        if name.endswith(("BASE", "IMAGE"))
+    }
+    assert {VARIABLE.sub(r"\1", value) for value in begun} == {
+        f"{name}_IMAGE" for name in ("PYTHON", "PYTHON_DEV", "POSTGRES", "KAFKA")
+    }
+    assert all(re.fullmatch(r"\$\{[A-Z_]+_IMAGE:\?.*sha256.*\}", value) for value in begun)
+    # Whatever else runs there is built here.
+    assert {service["image"] for service in overlay.values() if "image" in service} <= built(compose.production())
     assert overlay.keys() - {"kafka-format", "accounts"} <= services(compose.base()).keys()
 
 
@@ -179,9 +192,9 @@ def secrets_of(service: dict[str, Any]) -> set[str]:
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A service of both files, as Compose merges them: variables by name, the rest by what the overlay says."""
-    environment = {**base.get("environment", {}), **over.get("environment", {})}
-    return {**base, **over, **({"environment": environment} if environment else {})}
+    """A service of both files, as Compose merges them: variables and builds by name, the rest is the overlay's."""
+    both = {key: {**base.get(key, {}), **over.get(key, {})} for key in ("environment", "build")}
+    return {**base, **over, **{key: values for key, values in both.items() if values}}
 
 
 def test_a_service_is_given_the_secrets_that_it_needs_and_no_other() -> None:
@@ -222,8 +235,130 @@ def test_production_enters_the_database_by_a_certificate_that_it_checks_and_nobo
     assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume.split(":")[1] for volume in pgadmin["volumes"]}
 
 
-def _arguments(service: dict[str, Any]) -> list[str]:
-    return list(service.get("build", {}).get("args", {}).values())
+def built(overlay: dict[str, Any] | None = None) -> set[str]:
+    """The images that are built from this repository, each by one service."""
+    both = services(compose.base()) | {
+        name: merged(services(compose.base()).get(name, {}), more)
+        for name, more in (services(overlay) if overlay else {}).items()
+    }
+    made = [service["image"] for service in both.values() if "dockerfile" in service.get("build", {})]
+    assert len(set(made)) == len(made)
+    return set(made)
+
+
+def test_an_image_is_built_once_and_after_the_one_that_it_begins_from() -> None:
+    # Compose builds all at once and reads no Dockerfile: what one begins from is said in the file, or is not there yet.
+    assert built() == set(BUILDERS)
+    base = services(compose.base())
+    for service in base.values():
+        if build := service.get("build"):
+            text = (ROOT / build["dockerfile"]).read_text()
+            contexts = build.get("additional_contexts", {})
+            named = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))
+            assert {name for name in named if not name.startswith("$")} == contexts.keys()
+            assert {"build" in base[of.removeprefix("service:")] for of in contexts.values()} <= {True}
+            # A default that is an image of ours would be looked for at Docker Hub.
+            assert "sparktrends" not in "".join(re.findall(r"^ARG .*$", text, re.MULTILINE))
+    # The overlay gives arguments to who builds, and makes no second builder.
+    assert built(compose.production()) >= built()
+
+
+def test_production_keeps_its_data_apart_and_in_folders_of_their_users() -> None:
+    base, overlay = compose.base(), compose.production()
+    assert overlay["volumes"].keys() == base["volumes"].keys()
+    assert all(volume["name"] == f"market-production-{name}" for name, volume in overlay["volumes"].items())
+    for name, of in (("postgres", "postgres"), ("kafka", "kafka-format")):
+        arguments = services(overlay)[of]["build"]["args"]
+        (place,) = (
+            target
+            for source, target in (volume.split(":")[:2] for volume in services(base)[name]["volumes"])
+            if source == name
+        )
+        assert arguments["FOLDER"] == place
+        assert arguments["OWNER"] == services(overlay)[name]["user"] == services(overlay)[of]["user"]
+        assert services(overlay)[name]["image"] == services(overlay)[of]["image"]
+    assert services(overlay)["postgres"]["environment"]["PGDATA"].startswith(
+        services(base)["postgres"]["volumes"][0].split(":")[1] + "/"
+    )
+
+
+SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+SIZE = re.compile(r"(\d+)([kmg]?)")
+
+
+def size(text: str) -> int:
+    found = SIZE.fullmatch(text)
+    assert found, text
+    return int(found[1]) * SIZES[found[2]]
+
+
+def heaps(name: str, service: dict[str, Any]) -> int:
+    """What the Java programs of a container may take, and PostgreSQL's own memory."""
+    told = service.get("environment", {})
+    found = re.findall(r"-Xmx(\w+)", " ".join(str(told.get(key, "")) for key in ("KAFKA_HEAP_OPTS", "JAVA_OPTS")))
+    found += [told[key] for key in ("SPARK_DAEMON_MEMORY",) if key in told]
+    words = service.get("command", [])
+    found += [words[words.index("--memory") + 1]] if "--memory" in words else []
+    # A driver, its jobs' too; shared_buffers as PostgreSQL has it.
+    found += {"runner": [Settings.memory], "airflow": [Settings.memory], "postgres": ["128m"]}.get(name, [])
+    return sum(map(size, found))
+
+
+@pytest.mark.parametrize("files", [1, 2], ids=["one machine", "production"])
+def test_what_lies_in_memory_leaves_a_quarter_of_it_beside_the_heap(files: int) -> None:
+    base, overlay = services(compose.base()), services(compose.production()) if files == 2 else {}
+    for name in base.keys() | overlay.keys():
+        service = merged(base.get(name, {}), overlay.get(name, {}))
+        folders = [*base.get(name, {}).get("tmpfs", ()), *overlay.get(name, {}).get("tmpfs", ())]
+        sizes = {
+            folder: re.findall(r"\bsize=(\w+)", options) for folder, options in (one.split(":") for one in folders)
+        }
+        assert all(len(found) == 1 for found in sizes.values()), (name, sizes)
+        taken = sum(size(found) for (found,) in sizes.values()) + size(service.get("shm_size", "0"))
+        limit = size(service["deploy"]["resources"]["limits"]["memory"])
+        assert taken + heaps(name, service) <= limit * 3 // 4, name
+        if "spark" in service["image"] and "SPARK_CONF_DIR" in service.get("environment", {}):
+            said = dict(line.split(maxsplit=1) for line in service["environment"]["FILE_1"].splitlines())
+            kept = int(said["spark.executor.logs.rolling.maxSize"]) * (
+                1 + int(said["spark.executor.logs.rolling.maxRetainedFiles"])
+            )
+            assert "rootLogger.level = warn\n" in service["environment"]["FILE_2"]
+            # Two streams of words, of the executor that runs and of the one before it.
+            assert 4 * kept < size("128m")
+
+
+def test_the_broker_writes_no_log_into_its_root_and_none_that_grows() -> None:
+    base, overlay = services(compose.base())["kafka"], services(compose.production())
+    for service in (base, merged(base, overlay["kafka"]), overlay["kafka-format"]):
+        assert service["environment"]["LOG_DIR"].startswith("/tmp/")
+        assert service["environment"]["KAFKA_GC_LOG_OPTS"] == " ", "its script takes an empty one for none"
+    (given,) = overlay["kafka"]["configs"]
+    assert overlay["kafka"]["environment"]["KAFKA_LOG4J_OPTS"] == f"-Dlog4j2.configurationFile={given['target']}"
+    assert "File" not in compose.files()[f"deploy/containers/{given['source']}"].replace("Files", "")
+
+
+def test_a_source_that_ends_need_not_begin_again() -> None:
+    restart = services(compose.base())["ingest"]["restart"]
+    assert restart == "${SPARKTRENDS_INGEST_RESTART:-unless-stopped}"
+    lines = compose.files()[".env.example"].splitlines()
+    assert lines[lines.index("#SPARKTRENDS_SOURCE=demo") + 1] == "#SPARKTRENDS_INGEST_RESTART=on-failure"
+    (offered,) = (line for line in lines if line.startswith("# What to take in:"))
+    assert "demo" not in offered
+
+
+def test_what_spark_runs_in_its_image_is_what_a_start_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, spark = tmp_path / "cache", tmp_path / "pyspark"
+    (spark / "jars").mkdir(parents=True)
+    cache.mkdir()
+    jar = cache / "connector.jar"
+    jar.write_bytes(b"as jars.lock has it")
+    monkeypatch.setattr("sparktrends.ops.java.find", lambda *_: Java(tmp_path / "java", 17))
+    monkeypatch.setattr(Resolver, "ensure", lambda *_: {"connector": (jar,)})
+    monkeypatch.setattr(install, "spark_folder", lambda: spark)
+    (tmp_path / "opt").mkdir()
+    install.install(tmp_path / "opt")
+    jar.write_bytes(b"one byte differs")
+    assert (tmp_path / "opt" / "spark" / "jars" / "connector.jar").read_bytes() == b"one byte differs"
 
 
 def ours() -> list[str]:

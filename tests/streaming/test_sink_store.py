@@ -18,7 +18,7 @@ from commit.stored import everything, recomputed
 from commit.world import LAWS, Road, T, chain, random_log, rows
 from sparktrends.bars import fold_records
 from sparktrends.commit import Analysis, Laws
-from sparktrends.errors import LogGap
+from sparktrends.errors import AccessDenied, LogGap
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.writer import Writer
 from sparktrends.streaming.sink import OffsetLog, Sink
@@ -99,6 +99,30 @@ def test_a_database_that_is_away_is_waited_for(feed: Feed, migrated_database: An
     whole.all()
     whole.close()
     assert everything(feed.road.dsn) == everything(whole.dsn)
+
+
+def test_a_password_that_is_changed_under_it_is_one_sentence(database: str, tmp_path: Path) -> None:
+    own = psycopg.conninfo.make_conninfo(database, user="of_a_sink", password="old-secret")
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("CREATE ROLE of_a_sink SUPERUSER LOGIN PASSWORD 'old-secret'")
+        road = Road(own, random_log(1))
+        road.close()
+        feed = Feed(road, tmp_path)
+        feed.give(10)
+        feed.sink.settle()
+        other.execute("ALTER ROLE of_a_sink PASSWORD 'new-secret'")
+        # Whoever is in stays in.
+        feed.give(10)
+        feed.sink.settle()
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'of_a_sink'")
+        feed.give(10)
+        with pytest.raises(AccessDenied, match="password authentication failed") as told:
+            feed.sink.settle()
+        feed.close()
+        assert "secret" not in f"{told.value} {told.value.hint}"
+        other.execute("REASSIGN OWNED BY of_a_sink TO postgres")
+        other.execute("DROP OWNED BY of_a_sink")
+        other.execute("DROP ROLE of_a_sink")
 
 
 def test_what_a_failed_transaction_taught_is_forgotten(feed: Feed) -> None:

@@ -17,8 +17,15 @@ import yaml
 from sparktrends.ops import accounts, kafka_server
 from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, format_arguments
 from sparktrends.ops.containers.services import (
+    BUILDERS,
     CERTIFICATES,
     HBA,
+    KAFKA,
+    KAFKA_CONFIG,
+    KAFKA_DATA,
+    POSTGRES,
+    POSTGRES_DATA,
+    SPARK,
     certificates,
     kafka_of,
     parts,
@@ -29,7 +36,7 @@ from sparktrends.ops.containers.services import (
     tools,
     watchers,
 )
-from sparktrends.ops.containers.shape import OWN, pinned, with_environment, writing
+from sparktrends.ops.containers.shape import OWN, building, in_memory, pinned, with_environment, writing
 from sparktrends.ops.ports import METRICS, WANTED
 
 _NOTE = "# Made by `python -m sparktrends.ops.compose`: change that, not this. How to use it: docs/cluster.md.\n"
@@ -40,7 +47,7 @@ _HOSTS = {"stream": "runner", "batch": "follow"}
 
 def files() -> Mapping[str, str]:
     """Path in the repository → text, of every container file."""
-    images = {f"deploy/images/{name}.Dockerfile": _data(f"{name}.Dockerfile") for name in ("app", "spark", "airflow")}
+    images = {f"deploy/images/{name}.Dockerfile": _data(f"{name}.Dockerfile") for name in _IMAGES}
     return {
         "docker-compose.yml": _NOTE + _yaml(base()),
         "docker-compose.prod.yml": _NOTE + _yaml(production()),
@@ -74,35 +81,37 @@ def base() -> dict[str, Any]:
     return {
         "name": "market",
         "services": {**stores(), **tools(), **spark(), **parts(), **watchers()},
-        "volumes": {name: {} for name in ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")},
-        "configs": {name: _mounted(name) for name in _configs() if name not in (_ROLES, _HBA)},
+        "volumes": {name: {} for name in _VOLUMES},
+        "configs": {name: _mounted(name) for name in _configs() if name not in _OF_PRODUCTION},
     }
 
 
 def production() -> dict[str, Any]:
     """`docker-compose.prod.yml`, over the other: images by digest, which a person has to pin; TLS, SCRAM and ACLs."""
     python, python_dev = pinned("PYTHON_IMAGE"), pinned("PYTHON_DEV_IMAGE")
-    app = {"build": {"args": {"BUILD_BASE": python_dev, "RUN_BASE": python}}}
-    of_spark = {"build": {"args": {"RUN_BASE": python_dev}}}
-    kafka = kafka_of(pinned("KAFKA_IMAGE"))
+    bases = {"setup": {"BUILD_BASE": python_dev, "RUN_BASE": python}, BUILDERS[SPARK]: {"RUN_BASE": python_dev}}
+    ours = {name: dict(more) for name, more in secured().items()}
+    for name, arguments in bases.items():
+        ours.setdefault(name, {})["build"] = {"args": arguments}
+    user = f"{_KAFKA}:{_KAFKA}"
+    kafka = kafka_of(KAFKA, user)
+    logging = {"KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_LOGGING}"}
     keys = certificates("kafka.pem", "ca.crt")
     broker = {_PROPERTIES: _properties(_secured_broker())}
     format_ = {**broker, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
-    ours: dict[str, dict[str, Any]] = {
-        **{name: dict(of_spark) for name in ("spark-master", "spark-worker", "runner")},
-        **{name: dict(app) for name in ("setup", "accounts", "ingest", "alerts", "follow", "api", "dashboard")},
-    }
-    for name, more in secured().items():
-        build = {**more.get("build", {}), **ours.get(name, {}).get("build", {})}
-        ours[name] = {**more, **({"build": build} if build else {})}
     return {
         "services": {
             "postgres": {
-                "image": pinned("POSTGRES_IMAGE"),
+                "image": POSTGRES,
+                **_owned("POSTGRES_IMAGE", POSTGRES_DATA, _POSTGRES),
                 "user": f"{_POSTGRES}:{_POSTGRES}",
                 # Beside the base's, which belongs to the user of its image; of one folder the last word counts.
-                "tmpfs": [f"/var/run/postgresql:uid={_POSTGRES},gid={_POSTGRES},mode=0755"],
-                "environment": {name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
+                "tmpfs": [in_memory("/var/run/postgresql", _POSTGRES)],
+                "environment": {
+                    # A folder that no image names: where one declares a volume of its own, Docker puts an unnamed one.
+                    "PGDATA": f"{POSTGRES_DATA}/cluster",
+                    **{name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
+                },
                 **secured_database(),
                 "configs": [
                     {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
@@ -111,21 +120,37 @@ def production() -> dict[str, Any]:
             },
             "kafka-format": {
                 **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
+                **_owned("KAFKA_IMAGE", KAFKA_DATA, _KAFKA),
                 "volumes": [*kafka["volumes"], *keys],
                 "restart": "no",
             },
             "kafka": {
-                "image": pinned("KAFKA_IMAGE"),
-                **writing(broker, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES]),
+                "image": KAFKA,
+                "user": user,
+                "tmpfs": [in_memory(KAFKA_CONFIG, _KAFKA)],
+                **with_environment(
+                    {"environment": logging},
+                    writing(broker, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES]),
+                ),
+                "configs": [{"source": _LOG4J, "target": _LOGGING}],
                 "volumes": keys,
                 "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
             },
             **ours,
         },
-        "configs": {name: _mounted(name) for name in (_ROLES, _HBA)},
+        # What one machine's own services wrote is not for these: a log without accounts, a database of another user.
+        "volumes": {name: {"name": f"market-production-{name}"} for name in _VOLUMES},
+        "configs": {name: _mounted(name) for name in _OF_PRODUCTION},
     }
 
 
+def _owned(image: str, folder: str, user: int) -> dict[str, Any]:
+    """How somebody else's image is given the folder of its data: a volume has the owner of what it finds there."""
+    return building("owned", IMAGE=pinned(image), FOLDER=folder, OWNER=f"{user}:{user}")
+
+
+_IMAGES = ("app", "spark", "airflow", "owned")
+_VOLUMES = ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")
 _MOUNTED = (
     "deploy/prometheus/alerts.yml",
     "deploy/grafana/dashboards/sparktrends.json",
@@ -134,11 +159,12 @@ _MOUNTED = (
 """What containers read of the repository as it is."""
 _FOLDER = "deploy/containers"
 """Where the files lie that containers are given: Compose mounts them, and may not write them."""
-_ROLES, _HBA = "accounts.sql", "pg_hba.conf"
-"""What production alone gives its database."""
-_POSTGRES = 70
-"""The user of Chainguard's PostgreSQL."""
+_ROLES, _HBA, _LOG4J = _OF_PRODUCTION = ("accounts.sql", "pg_hba.conf", "log4j2.properties")
+"""What production alone gives its database and its broker."""
+_POSTGRES, _KAFKA = 70, 65532
+"""The users of Chainguard's PostgreSQL and Kafka."""
 _PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
+_LOGGING = "/etc/kafka/log4j2.properties"
 
 
 def _users() -> dict[str, str]:
@@ -177,6 +203,7 @@ def _configs() -> dict[str, str]:
         _ROLES: "SET log_min_error_statement = panic;\n" + "".join(map(_role, accounts.NAMES)),
         # The image's own tools come through the socket, once, to make the accounts.
         _HBA: "local all all scram-sha-256\nhostssl all all all scram-sha-256\n",
+        _LOG4J: _data("log4j2.properties"),
         "server.properties": _properties(_broker()),
         "pgadmin.conf": _data("pgadmin.conf"),
         "prometheus.yml": _yaml(_scraping()),

@@ -1,14 +1,13 @@
 # Airflow beside the product, each in an environment of its own: the DAGs know the product by its commands only.
-ARG SPARK=sparktrends-spark:latest
-
-FROM ${SPARK} AS build
+# `spark` is Spark's image: Compose names it, others do by --build-context spark=docker-image://sparktrends-spark:latest.
+FROM spark AS build
 USER root
 WORKDIR /src
 RUN mkdir /empty && python -m venv /opt/airflow
 COPY deploy/airflow/requirements.txt ./
 RUN ["/opt/airflow/bin/pip", "install", "--no-cache-dir", "--require-hashes", "-r", "requirements.txt"]
 
-FROM ${SPARK}
+FROM spark
 COPY --from=build /opt/airflow /opt/airflow
 COPY --from=build --chown=65532:65532 /empty /var/lib/airflow
 COPY deploy/airflow/dags /opt/dags

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -24,7 +23,8 @@ def install(folder: Path) -> None:
     found = jars.Resolver(runtime, cache, os.environ).ensure([jars.CONNECTOR, jars.JDBC])
     spark = spark_folder()
     for jar in (jar for paths in found.values() for jar in paths):
-        shutil.copy2(jar, spark / "jars" / jar.name)
+        # Not a copy: what runs is what every start compares with the lock.
+        (spark / "jars" / jar.name).symlink_to(jar)
     (folder / "java").symlink_to(runtime.home)
     (folder / "spark").symlink_to(spark)
 

@@ -12,9 +12,10 @@ from sparktrends.ops.containers.shape import (
     Service,
     after,
     answers,
-    built,
+    building,
     confined,
     health,
+    image_of,
     limits,
     measured,
     optional,
@@ -27,11 +28,44 @@ from sparktrends.ops.ports import LOOPBACK, WANTED
 _HOME = "/var/lib/sparktrends"
 _SPARKTRENDS = "/opt/venv/bin/sparktrends"
 _MASTER = "spark://spark-master:7077"
-_APP_IMAGE = "${SPARKTRENDS_IMAGE:-sparktrends:latest}"
+APP, SPARK, AIRFLOW, KAFKA, POSTGRES = (
+    image_of(f"sparktrends{name}") for name in ("", "-spark", "-airflow", "-kafka", "-postgres")
+)
+"""The images that are built here; the last two for production alone."""
+BUILDERS = {APP: "setup", SPARK: "spark-master", AIRFLOW: "airflow"}
+"""Image → the service that builds it."""
 _PGPASS, _SERVERS = "/tmp/pgpass", "/tmp/servers.json"
 _DATABASE = "${POSTGRES_DB:-sparktrends}"
 _SPARK_CONF = "/tmp/spark-conf"
-_SPARK_IMAGE = "${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"
+_SPARK_DEFAULTS = {
+    "spark.authenticate": "true",
+    "spark.authenticate.secret": OWN % "SPARK_SECRET",
+    # What executors say goes into files, which lie in memory here: old words make room for new ones.
+    "spark.executor.logs.rolling.strategy": "size",
+    "spark.executor.logs.rolling.maxSize": str(8 * 2**20),
+    "spark.executor.logs.rolling.maxRetainedFiles": "2",
+    # A job that was started again has a new folder, with its jars in it; those of ended ones go after ten minutes.
+    "spark.worker.cleanup.enabled": "true",
+    "spark.worker.cleanup.interval": "600",
+    "spark.worker.cleanup.appDataTtl": "600",
+}
+"""What master, worker and driver are told alike."""
+KAFKA_DATA, KAFKA_CONFIG, POSTGRES_DATA = "/var/lib/kafka/data", "/opt/kafka/config", "/var/lib/postgresql"
+# Not by `spark.executor.syncLogLevel.enabled`: tried with 4.0.5, executors told of each task all the same.
+_SPARK_LOGGING = """\
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+logger.deploy.name = org.apache.spark.deploy
+logger.deploy.level = info
+"""
+"""Spark's own default has executors tell of each task."""
+_WORKER_PAGE = 8082
+"""Not the 8081 of the master: where all names mean one machine, a check must not ask the other."""
 
 
 SERVER: Service = {
@@ -68,14 +102,15 @@ def stores() -> dict[str, Service]:
                 **{f"SPARKTRENDS_{name}": value for name, value in owner.items()},
             },
             "ports": published(WANTED["postgres"], 5432),
-            "volumes": ["postgres:/var/lib/postgresql"],
+            "volumes": [f"postgres:{POSTGRES_DATA}"],
             "configs": [{"source": "owner.sql", "target": "/docker-entrypoint-initdb.d/10-owner.sql"}],
             "shm_size": "256m",
             **limits("1g", 2.0),
             **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", "postgres"], start_s=30),
         },
         "kafka": {
-            **kafka_of("apache/kafka:4.3.0"),
+            # Where this image writes its configuration.
+            **kafka_of("apache/kafka:4.3.0", scratch={KAFKA_CONFIG: 1000}),
             "ports": published(WANTED["kafka"]),
             **health(["CMD", "bash", "-c", "</dev/tcp/127.0.0.1/9092"], start_s=30),
         },
@@ -86,11 +121,17 @@ def _postgres(settings: Mapping[str, str]) -> list[str]:
     return ["postgres", *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))]
 
 
-def kafka_of(image: str) -> Service:
+def kafka_of(name: str, user: str | None = None, scratch: Mapping[str, int] | None = None) -> Service:
     return {
-        **confined(image, None, {"/opt/kafka/config": 1000, "/opt/kafka/logs": 1000}),
-        "environment": {"KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m"},
-        "volumes": ["kafka:/var/lib/kafka/data"],
+        **confined(name, user, scratch),
+        "environment": {
+            "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
+            # Else beside the scripts, which nobody may write; and no log of the collector, ten files of 100 MB: its
+            # script asks only whether this is empty.
+            "LOG_DIR": "/tmp/logs",
+            "KAFKA_GC_LOG_OPTS": " ",
+        },
+        "volumes": [f"kafka:{KAFKA_DATA}"],
         "configs": [{"source": "server.properties", "target": "/mnt/shared/config/server.properties"}],
         "stop_grace_period": "30s",
         **limits("1g", 2.0),
@@ -146,22 +187,31 @@ def _shown(server: Mapping[str, object]) -> str:
 
 
 def spark() -> dict[str, Service]:
-    master = _daemon("spark-master", "master.Master", "--host spark-master --port 7077 --webui-port 8081")
-    worker = _daemon("spark-worker", "worker.Worker", f"--cores 2 --memory 1g --work-dir /tmp/work {_MASTER}")
+    page = WANTED["spark_ui"]
+    master = _daemon("spark-master", "master.Master", f"--host spark-master --port 7077 --webui-port {page}", "512m")
+    words = f"--cores 2 --memory 1g --work-dir /tmp/work --webui-port {_WORKER_PAGE} {_MASTER}"
+    # What executors unpack, spill and log lies in /tmp.
+    worker = _daemon("spark-worker", "worker.Worker", words, "256m", tmp="512m")
     return {
         "spark-master": {
             **master,
-            "ports": published(7077) + published(WANTED["spark_ui"]),
+            **building("spark", on={"app": BUILDERS[APP]}),
+            "ports": published(7077) + published(page),
             **limits("1g", 1.0),
-            **health(answers("http://spark-master:8081/json/"), start_s=30),
+            **health(answers(f"http://spark-master:{page}/json/"), start_s=30),
         },
-        "spark-worker": {**worker, **limits("2g", 2.0), **after(**{"spark-master": "service_healthy"})},
+        "spark-worker": {
+            **worker,
+            **limits("3g", 2.0),
+            **after(**{"spark-master": "service_healthy"}),
+            **health(answers(f"http://spark-worker:{_WORKER_PAGE}/json/"), start_s=30),
+        },
     }
 
 
-def _daemon(name: str, main: str, arguments: str) -> Service:
+def _daemon(name: str, main: str, arguments: str, heap: str, tmp: str = "64m") -> Service:
     started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
-    return {**_of_spark(name, {}, started), "command": arguments.split()}
+    return {**_of_spark(name, {"SPARK_DAEMON_MEMORY": heap}, started, tmp), "command": arguments.split()}
 
 
 def parts() -> dict[str, Service]:
@@ -173,11 +223,16 @@ def parts() -> dict[str, Service]:
     # Of ours, only those that enter as the reader, and who gives it its password.
     reader = {"POSTGRES_READER_PASSWORD": OWN % "POSTGRES_READER_PASSWORD"}
     return {
-        "setup": {**_part(["migrate"], reader), "restart": "no", **limits("512m", 1.0), **after(**stores)},
-        "ingest": {**_part(["ingest", "--source", "${SPARKTRENDS_SOURCE:-simulator}"], keys), **limits("1g", 1.0),
+        "setup": {**_part(["migrate"], reader), **building("app"), "restart": "no", **limits("512m", 1.0),
+                  **after(**stores)},
+        # A source that comes to an end must not begin again for ever. `on-failure` for all would leave the others out
+        # when the machine starts again: they ended well when they were asked to.
+        "ingest": {**_part(["ingest", "--source", "${SPARKTRENDS_SOURCE:-simulator}"], keys),
+                   "restart": "${SPARKTRENDS_INGEST_RESTART:-unless-stopped}", **limits("1g", 1.0),
                    **after(**ready), **health(measured("ingest"), start_s=60)},
-        "runner": {**runner, **_of_spark("runner", runner["environment"], [_SPARKTRENDS]), **limits("3g", 2.0),
-                   **after(**ready, **{"spark-master": "service_healthy"}), **health(measured("stream"), start_s=180)},
+        "runner": {**runner, **_of_spark("runner", runner["environment"], [_SPARKTRENDS], tmp="256m"),
+                   **limits("3g", 2.0), **after(**ready, **{"spark-master": "service_healthy"}),
+                   **health(measured("stream"), start_s=180)},
         "alerts": {**_part(["alerts"], optional("SLACK_WEBHOOK")), **limits("512m", 1.0), **after(**ready),
                    **health(measured("alerts"), start_s=60)},
         "follow": {**_part(["batch", "follow"]), **limits("1g", 1.0), **after(**ready),
@@ -197,7 +252,8 @@ def watchers() -> dict[str, Service]:
     airflow = {
         # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
         **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4", "SPARKTRENDS_FOLDER": _HOME}),
-        **built("sparktrends-airflow", "airflow", SPARK="${SPARKTRENDS_SPARK_IMAGE:-sparktrends-spark:latest}"),
+        **confined(AIRFLOW, tmp="256m"),
+        **building("airflow", on={"spark": BUILDERS[SPARK]}),
         "entrypoint": ["bash", "-c", begin],
         "ports": published(8080),
         "volumes": ["home:" + _HOME, "airflow:/var/lib/airflow"],
@@ -248,7 +304,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
         "SPARKTRENDS_CONTAINER": "1",
     }
     return {
-        **built("sparktrends", "app"),
+        **confined(APP),
         "command": command,
         "environment": {**stores, **(more or {})},
         "volumes": ["home:" + _HOME],
@@ -256,7 +312,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
     }
 
 
-def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str]) -> Service:
+def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str], tmp: str) -> Service:
     # Each listens on, and is called by, the name that the others know it by.
     own = {
         "SPARK_LOCAL_IP": name,
@@ -265,12 +321,13 @@ def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str]) 
         "SPARK_CONF_DIR": _SPARK_CONF,
     }
     shaped = {
-        **built("sparktrends-spark", "spark", APP=_APP_IMAGE),
+        **confined(SPARK, tmp=tmp),
         "hostname": name,
         "environment": {**environment, **own},
     }
-    secret = f"spark.authenticate true\nspark.authenticate.secret {OWN % 'SPARK_SECRET'}\n"
-    return with_environment(shaped, writing({f"{_SPARK_CONF}/spark-defaults.conf": secret}, entrypoint))
+    defaults = "".join(f"{key} {value}\n" for key, value in _SPARK_DEFAULTS.items())
+    files = {"spark-defaults.conf": defaults, "log4j2.properties": _SPARK_LOGGING}
+    return with_environment(shaped, writing({f"{_SPARK_CONF}/{file}": files[file] for file in files}, entrypoint))
 
 
 CERTIFICATES = "/certificates"

@@ -14,27 +14,49 @@ OWN = "${%s:?set it in .env}"
 _PYTHON = "/opt/venv/bin/python"
 
 
-def built(name: str, file: str, **arguments: str) -> Service:
-    variable = name.upper().replace("-", "_")
+def image_of(name: str) -> str:
+    """What an image of ours is called, unless `.env` names another."""
+    return f"${{{name.upper().replace('-', '_')}_IMAGE:-{name}:latest}}"
+
+
+def building(file: str, *, on: Mapping[str, str] | None = None, **arguments: str) -> Service:
+    """How an image of ours is built, in one service for each image: two that build one tag would race for it.
+
+    ``on`` are images of ours that it begins from: the name in the Dockerfile → the service that builds it. Compose
+    reads no Dockerfile: without this it builds both at once, and the second looks for the first at Docker Hub.
+    """
     build: Service = {"context": ".", "dockerfile": f"deploy/images/{file}.Dockerfile"}
+    if on:
+        build["additional_contexts"] = {name: f"service:{service}" for name, service in on.items()}
     if arguments:
         build["args"] = arguments
-    return {**confined(f"${{{variable}_IMAGE:-{name}:latest}}"), "build": build}
+    return {"build": build}
 
 
-def confined(image: str, user: str | None = None, scratch: Mapping[str, int] | None = None) -> Service:
-    """What every container has; ``scratch`` are folders in memory besides /tmp, with the user who owns them."""
-    folders = [f"{folder}:uid={owner},gid={owner},mode=0755" for folder, owner in (scratch or {}).items()]
+def confined(
+    image: str, user: str | None = None, scratch: Mapping[str, int] | None = None, tmp: str = "64m"
+) -> Service:
+    """What every container has; ``scratch`` are folders in memory besides /tmp, with the user who owns them.
+
+    Such a folder counts as memory of its container, so each has a size: one that is full is an error in a log, a
+    container without memory is killed.
+    """
+    folders = [in_memory(folder, owner) for folder, owner in (scratch or {}).items()]
     return {
         "image": image,
         **({"user": user} if user else {}),
         "restart": "unless-stopped",
         "read_only": True,
-        "tmpfs": ["/tmp:mode=1777", *folders],
+        "tmpfs": [f"/tmp:size={tmp},mode=1777", *folders],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "init": True,
     }
+
+
+def in_memory(folder: str, owner: int) -> str:
+    """A small folder that vanishes with its container."""
+    return f"{folder}:size=16m,uid={owner},gid={owner},mode=0755"
 
 
 def limits(memory: str, cpus: float) -> Service:
