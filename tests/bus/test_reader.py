@@ -65,9 +65,9 @@ def test_an_unknown_topic_is_not_found(broker: Broker) -> None:
 def test_a_partition_without_a_leader_is_waited_for(broker: Broker, place: tuple[str, int]) -> None:
     # The client says the same of a partition that is not there, which is what this broker can show.
     began = time.monotonic()
-    with Reader(broker.connection, patience_s=0.5) as reader, pytest.raises(Unavailable, match="Unknown partition"):
+    with Reader(broker.connection, patience_s=2) as reader, pytest.raises(Unavailable, match="Unknown partition"):
         reader.watermarks(place[0], 77)
-    assert time.monotonic() - began > 0.5
+    assert time.monotonic() - began > 2
 
 
 def test_a_topic_that_still_grows_is_waited_for(broker: Broker) -> None:
