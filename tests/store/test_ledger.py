@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from sparktrends.errors import LogGap
-from sparktrends.store.ledger import PartitionLog, open_ledger
+from sparktrends.store.ledger import PartitionLog, Standing, open_ledger, standings
 
 pytestmark = pytest.mark.e2e
 
@@ -35,6 +35,12 @@ def at_50(database: str) -> str:
     return database
 
 
+def test_where_it_stands_is_told_once_something_is_stored(at_50: str) -> None:
+    assert standings(at_50) == {}
+    rows(at_50, "UPDATE core.ledger SET appended_at = '2024-05-01 00:00:00.123Z'")
+    assert standings(at_50) == {PLACE: Standing("one", 50, 1_714_521_600_123_000)}
+
+
 def test_a_new_partition_begins_where_the_log_does(database: str) -> None:
     assert open_ledger(database, "1/1", log(10, 50)) == {PLACE: 10}
     assert rows(database, "SELECT first_offset, next_offset, shard FROM core.ledger") == [(10, 10, "1/1")]
@@ -50,7 +56,7 @@ def test_it_goes_on_where_it_stands(at_50: str, low: int, high: int) -> None:
     ("found", "said"),
     [
         (log(55, 60), r"raw.trades\[0\]: records 50 to 54 are no longer in the log"),
-        (log(0, 47), "stands at 50, but the log ends at 47"),
+        (log(0, 47), "stands at 50, but the log that it folded ends at 47"),
         (log(0, 60, "two"), "another topic than the ledger's"),
     ],
 )

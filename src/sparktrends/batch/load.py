@@ -15,10 +15,11 @@ from sparktrends.bus.codec import decode
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.reader import Reader, Record
 from sparktrends.bus.topics import RAW_PAYLOADS
+from sparktrends.commit.lost_end import without_other_records
 from sparktrends.errors import BadRecord
 from sparktrends.model import Coordinates, OffsetRange, PartitionCounts, Quarantined, check_name
 from sparktrends.store import payloads, save
-from sparktrends.store.ledger import PartitionLog, open_ledger
+from sparktrends.store.ledger import PartitionLog, open_ledger, standings
 from sparktrends.store.payloads import PayloadRow
 from sparktrends.store.writer import Transaction, Writer
 
@@ -72,9 +73,9 @@ class Loader:
         total = Loaded()
         with self._writer.transaction():
             pass  # the lock first: what another loader commits until then must be seen
-        logs = self._logs()
-        start = open_ledger(self._dsn, self.shard, logs, accept_gap=self._accept_gap)
         with Reader(self._kafka) as reader:
+            logs = without_other_records(self._logs(), standings(self._dsn), reader)
+            start = open_ledger(self._dsn, self.shard, logs, accept_gap=self._accept_gap)
             for log in logs:
                 for begin in range(start[log.topic, log.partition], log.high, _CHUNK):
                     end = min(begin + _CHUNK, log.high)

@@ -23,6 +23,15 @@ class PartitionLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the ledger stands in the topic with this id; ``appended`` (µs UTC) is of the newest record it stored."""
+
+    topic_id: str
+    next_offset: int
+    appended: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Records that the ledger wants and the log does not hold; ``why`` is a sentence."""
 
@@ -40,6 +49,16 @@ def is_lost_end(name: str, topic_id: str) -> bool:
     (True, False)
     """
     return name.startswith(f"{topic_id}{_LOST}")
+
+
+def standings(conninfo: str) -> dict[tuple[str, int], Standing]:
+    """Where the ledger stands in each (topic, partition) of which it has stored anything."""
+    with connect(conninfo, application="ledger") as connection, translated():
+        rows = connection.execute(
+            "SELECT topic, partition, topic_id, next_offset, (extract(epoch FROM appended_at) * 1000000)::bigint "
+            "FROM core.ledger WHERE appended_at IS NOT NULL"
+        ).fetchall()
+    return {(topic, partition): Standing(*rest) for topic, partition, *rest in rows}
 
 
 def open_ledger(
@@ -89,7 +108,7 @@ def _gap(connection: Connection, log: PartitionLog) -> Gap | None:
         why = f"{name}: records {wanted} to {log.low - 1} are no longer in the log"
         return Gap(log, topic_id, wanted, log.low, why)
     if wanted > log.high:
-        why = f"{name}: the ledger stands at {wanted}, but the log ends at {log.high}"
+        why = f"{name}: the ledger stands at {wanted}, but the log that it folded ends at {log.high}"
         return Gap(log, topic_id, log.high, wanted, why)
     return None
 

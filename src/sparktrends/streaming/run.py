@@ -15,11 +15,13 @@ from sparktrends import telemetry
 from sparktrends.bars import Limits
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection
+from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.commit import Analysis, Committed, Laws
+from sparktrends.commit.lost_end import without_other_records
 from sparktrends.errors import BadSetting, Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
-from sparktrends.store.ledger import PartitionLog, open_ledger
+from sparktrends.store.ledger import PartitionLog, open_ledger, standings
 from sparktrends.store.writer import Writer
 from sparktrends.streaming.query import start_query
 from sparktrends.streaming.sink import OffsetLog, Sink
@@ -155,6 +157,8 @@ class Stream:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():
                 pass
+            with Reader(config.kafka) as reader:
+                logs = without_other_records(logs, standings(config.database), reader)
             start = open_ledger(config.database, config.shard, logs, accept_gap=self._accept_gap)
             self._accept_gap = False
             topic_ids = {item.topic: item.topic_id for item in logs}
