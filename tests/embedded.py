@@ -47,13 +47,17 @@ def home() -> Iterator[Home]:
 
 
 @contextmanager
-def temporary_home() -> Iterator[Home]:
+def temporary_home(prefix: str = "sparktrends de josé ") -> Iterator[Home]:
     """A home below /var/tmp that vanishes; its path has a space and an é, as a person's may."""
-    folder = Path(tempfile.mkdtemp(prefix="sparktrends de josé ", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/var/tmp"))
     try:
         yield Home.open(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+PLAIN = "sparktrends-"
+"""The beginning of a home for what others run: their scripts and options know no spaces."""
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyspark
 
-from embedded import free_ports, temporary_home
+from embedded import PLAIN, free_ports, temporary_home
 from sparktrends.ops import java, ports
 from sparktrends.ops.jars import BROKER, Resolver
 from sparktrends.ops.kafka_server import SETTINGS, KafkaServer
@@ -129,7 +129,7 @@ class Cluster:
 def cluster(resolver: Resolver) -> Iterator[tuple[Cluster, Mapping[str, str]]]:
     """A running cluster, and the settings that lead to it."""
     with ExitStack() as open_:
-        home = open_.enter_context(temporary_home())
+        home = open_.enter_context(temporary_home(PLAIN))
         made = Cluster(home.path / "cluster", resolver)
         made.folder.mkdir()
         open_.callback(made.stop)

@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from e2e.product import Command, until
-from embedded import temporary_home
+from embedded import PLAIN, temporary_home
 from ops.encrypted import Authority, tls_postgres
 from sparktrends.ops import postgres_server
 from sparktrends.ops.containers.install import spark_folder
@@ -349,7 +349,7 @@ def machine(resolver: Resolver, told: Mapping[str, str], *files: str) -> Iterato
         pytest.skip("only root can make a network of its own")
     if absent := [name for name in _PROGRAMS if not shutil.which(name)]:
         pytest.skip(f"not installed: {', '.join(absent)}")
-    with temporary_home() as home:
+    with temporary_home(PLAIN) as home:
         certificates = home.path / "certificates"
         certificates.mkdir()
         authority = Authority(certificates)
