@@ -94,7 +94,8 @@ def test_all_external_starts_nothing(home: Home, resolver: Resolver) -> None:
     elsewhere = External(kafka="k:1", database=Database("h", 5432, owner_password="p"))
     with Stack(home, resolver, external=elsewhere, wanted=free_ports()) as it:
         assert not it.keepers
-        assert it.database.dsn() == "host=h port=5432 dbname=sparktrends user=sparktrends password=p require_auth=scram-sha-256"
+        account = "user=sparktrends password=p require_auth=scram-sha-256"
+        assert it.database.dsn() == f"host=h port=5432 dbname=sparktrends {account}"
         assert "user=sparktrends_reader" in it.database.dsn(reader=True)
 
 
