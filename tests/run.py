@@ -28,8 +28,8 @@ LINT = {
     "imports": [BIN / "lint-imports", "--no-cache"],
 }
 IN_A_BROWSER = [f"serve/dashboard/test_{name}.py" for name in ("browser", "hands", "missing")]
-WHOLE = ("e2e", "faults", "ingest", "ops", "streaming", *IN_A_BROWSER)
-"""What starts Spark, a browser or processes of ours."""
+WHOLE = ("e2e", "faults", "ingest", "ops/test_bench.py", *IN_A_BROWSER)
+"""What starts the whole platform or a browser, or measures how soon something is noticed."""
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{room}" for room in WHOLE)]
 ONE_BY_ONE = [f"tests/{room}" for room in WHOLE]
 COMPILING = [[BIN / "sparktrends", "prepare", *parts] for parts in (["kernel"], ["detectors", "scanner"])]

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from embedded import temporary_home
+from embedded import PLAIN, temporary_home
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ops import ports, postgres_server
@@ -124,7 +124,7 @@ class SecureBroker(KafkaServer):
 def secure_broker(resolver: Resolver) -> Iterator[SecureBroker]:
     """A running one."""
     with ExitStack() as open_:
-        folder = open_.enter_context(temporary_home()).path / "broker"
+        folder = open_.enter_context(temporary_home(PLAIN)).path / "broker"
         folder.mkdir()
         authority = Authority(folder)
         (folder / "broker.pem").write_text("".join(file.read_text() for file in authority.sign(NAME)))
@@ -185,7 +185,7 @@ def tls_postgres() -> Path:
 def secure_database() -> Iterator[SecureDatabase]:
     """A running one, with an owner that is no superuser."""
     programs, user = tls_postgres(), postgres_server.runner()
-    with temporary_home() as home:
+    with temporary_home(PLAIN) as home:
         authority, number, data = Authority(home.path), ports.any_free(), home.path / "data"
         _initialise(programs, home.path, user)
         for file, name in zip(authority.sign(NAME), ("server.key", "server.crt"), strict=True):
