@@ -93,54 +93,59 @@ def production() -> dict[str, Any]:
     ours = {name: dict(more) for name, more in secured().items()}
     for name, arguments in bases.items():
         ours.setdefault(name, {})["build"] = {"args": arguments}
-    user = f"{_KAFKA}:{_KAFKA}"
-    kafka = kafka_of(KAFKA, user)
-    logging = {"KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_LOGGING}"}
-    keys = certificates("kafka.pem", "ca.crt")
-    broker = {_PROPERTIES: _properties(_secured_broker())}
-    format_ = {**broker, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     return {
-        "services": {
-            "postgres": {
-                "image": POSTGRES,
-                **_owned("POSTGRES_IMAGE", POSTGRES_DATA, _POSTGRES),
-                "user": f"{_POSTGRES}:{_POSTGRES}",
-                # Beside the base's, which belongs to the user of its image; of one folder the last word counts.
-                "tmpfs": [in_memory("/var/run/postgresql", _POSTGRES)],
-                "environment": {
-                    # A folder that no image names: where one declares a volume of its own, Docker puts an unnamed one.
-                    "PGDATA": f"{POSTGRES_DATA}/cluster",
-                    **{name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
-                },
-                **secured_database(),
-                "configs": [
-                    {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
-                    {"source": _HBA, "target": HBA},
-                ],
-            },
-            "kafka-format": {
-                **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
-                **_owned("KAFKA_IMAGE", KAFKA_DATA, _KAFKA),
-                "volumes": [*kafka["volumes"], *keys],
-                "restart": "no",
-            },
-            "kafka": {
-                "image": KAFKA,
-                "user": user,
-                "tmpfs": [in_memory(KAFKA_CONFIG, _KAFKA)],
-                **with_environment(
-                    {"environment": logging},
-                    writing(broker, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES]),
-                ),
-                "configs": [{"source": _LOG4J, "target": _LOGGING}],
-                "volumes": keys,
-                "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
-            },
-            **ours,
-        },
+        "services": {"postgres": _database(), **_formatted_broker(), **ours},
         # What one machine's own services wrote is not for these: a log without accounts, a database of another user.
         "volumes": {name: {"name": f"market-production-{name}"} for name in _VOLUMES},
         "configs": {name: _mounted(name) for name in _OF_PRODUCTION},
+    }
+
+
+def _database() -> dict[str, Any]:
+    return {
+        "image": POSTGRES,
+        **_owned("POSTGRES_IMAGE", POSTGRES_DATA, _POSTGRES),
+        "user": f"{_POSTGRES}:{_POSTGRES}",
+        # Beside the base's, which belongs to the user of its image; of one folder the last word counts.
+        "tmpfs": [in_memory("/var/run/postgresql", _POSTGRES)],
+        "environment": {
+            # A folder that no image names: where one declares a volume of its own, Docker puts an unnamed one.
+            "PGDATA": f"{POSTGRES_DATA}/cluster",
+            **{name: OWN % name for name in map(accounts.secret_of, accounts.NAMES)},
+        },
+        **secured_database(),
+        "configs": [
+            {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
+            {"source": _HBA, "target": HBA},
+        ],
+    }
+
+
+def _formatted_broker() -> dict[str, Any]:
+    """The broker, and what formats its log before it starts."""
+    user = f"{_KAFKA}:{_KAFKA}"
+    kafka = kafka_of(KAFKA, user)
+    keys = certificates("kafka.pem", "ca.crt")
+    settings = {_PROPERTIES: _properties(_secured_broker())}
+    format_ = {**settings, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
+    logging = {"environment": {"KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_LOGGING}"}}
+    start = writing(settings, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES])
+    return {
+        "kafka-format": {
+            **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
+            **_owned("KAFKA_IMAGE", KAFKA_DATA, _KAFKA),
+            "volumes": [*kafka["volumes"], *keys],
+            "restart": "no",
+        },
+        "kafka": {
+            "image": KAFKA,
+            "user": user,
+            "tmpfs": [in_memory(KAFKA_CONFIG, _KAFKA)],
+            **with_environment(logging, start),
+            "configs": [{"source": _LOG4J, "target": _LOGGING}],
+            "volumes": keys,
+            "depends_on": {"kafka-format": {"condition": "service_completed_successfully"}},
+        },
     }
 
 
