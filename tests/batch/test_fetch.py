@@ -62,6 +62,18 @@ def test_a_page_of_html_is_kept_as_text() -> None:
     assert json.loads(encode_payload(outcome.payloads[0]))["payload"] == "<html>sorry</html>"
 
 
+def test_a_symbol_that_was_refused_in_a_batch_is_told_with_the_answers_of_the_others() -> None:
+    bar = {"datetime": "2026-11-19", "open": "1", "high": "2", "low": "1", "close": "2", "volume": "5"}
+    good = {"meta": {"symbol": "AAPL", "interval": "1day", "exchange_timezone": "America/New_York"}, "values": [bar]}
+    bad = {"code": 404, "message": "no such symbol", "status": "error"}
+    body = json.dumps({"AAPL": good, "NOSUCH": bad}).encode()
+    with http_server(lambda *_: (200, {}, body)) as (url, paths):
+        asking = Call(DAY, "twelve_data~sim", "bars", "time_series", "1d", ("AAPL", "NOSUCH"))
+        (outcome,) = asked(provider("twelve_data", url, key="key-of-test"), [asking])
+    assert (outcome.state, len(paths), len(outcome.payloads)) == ("done", 1, 1)
+    assert (outcome.reason or "").startswith("NOSUCH refused: ")
+
+
 LACKS = json.dumps({"error": "You don't have access to this resource."}).encode()
 
 

@@ -117,6 +117,23 @@ def test_stories_of_a_coin_are_kept_for_whichever_of_its_pairs_was_asked_for() -
     assert [s.symbols for s in both if isinstance(s, NewsItem)] == [("BTC/USD", "BTC/EUR"), ("ETH/USD", "ETH/BTC")]
 
 
+def test_stories_of_a_currency_are_kept_for_the_rates_that_were_asked_for() -> None:
+    assert [SOURCE.requests(Ask("news", (s,)))[0].params["tickers"] for s in ("EUR/USD", "USD/JPY")] == [
+        "FOREX:EUR",
+        "FOREX:JPY",
+    ]
+    feed = [
+        {"title": code, "time_published": "20241121T143000", "overall_sentiment_score": 0.1,
+         "ticker_sentiment": [{"ticker": f"FOREX:{code}", "ticker_sentiment_score": 0.5}]}
+        for code in ("EUR", "JPY", "USD")
+    ]  # fmt: skip
+    found = answer({"feed": feed}, Ask("news", ("EUR/USD", "EUR/GBP", "USD/JPY")))
+    assert [s.symbols for s in found if isinstance(s, NewsItem)] == [("EUR/USD", "EUR/GBP"), ("USD/JPY",)]
+    # A coin of that name is no currency.
+    coin = {**feed[0], "ticker_sentiment": [{"ticker": "CRYPTO:EUR", "ticker_sentiment_score": 0.5}]}
+    assert answer({"feed": [coin]}, Ask("news", ("EUR/USD",))) == []
+
+
 def test_a_time_without_news_is_an_answer_and_costs_no_second_call() -> None:
     said = "No articles found. Please adjust the time range or refer to the API documentation and try again."
     assert answer({"Information": said}, Ask("news", ("AAPL",))) == []

@@ -21,7 +21,7 @@ from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, Rat
 from sparktrends.model import Payload
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.net.quota import in_words
-from sparktrends.sources.base import Answer, Reply, Request, Source
+from sparktrends.sources.base import Answer, Notice, Reply, Request, Source
 from sparktrends.sources.transport import call as call_provider
 from sparktrends.telemetry import counter
 
@@ -48,6 +48,7 @@ _Place = tuple[str, str]
 class Outcome:
     """What became of a call: ``done``, ``refused`` (it will not be answered), ``failed``, or ``waiting``.
 
+    A call of several symbols is done when any was answered; ``reason`` then names those that were refused.
     Only what a plan leaves out and what does not exist is refused: a key can be put right, and then it is answered."""
 
     call: Call
@@ -121,18 +122,21 @@ class Fetcher:
 
     def _ask(self, provider: Provider, call: Call, stored: Mapping[str, Stored]) -> Outcome:
         payloads: list[Payload] = []
+        refused: list[str] = []
         try:
             for first in call.requests(provider.source, stored):
                 request: Request | None = first
                 while request is not None:
-                    request = self._answer(provider, request, payloads).next
+                    answer = self._answer(provider, request, payloads)
+                    refused += _refusals(answer)
+                    request = answer.next
         except _Postponed as wait:
             return Outcome(call, "waiting", str(wait))
         except (NotInPlan, NotFound) as error:
             return Outcome(call, "refused", str(error), tuple(payloads))
         except (Retryable, Terminal) as error:
             return Outcome(call, "failed", str(error), tuple(payloads))
-        return Outcome(call, "done", None, tuple(payloads))
+        return Outcome(call, "done", "; ".join(refused) or None, tuple(payloads))
 
     def _answer(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
         place = (provider.source.name, request.endpoint)
@@ -190,6 +194,11 @@ class Fetcher:
 
     def _pause(self, seconds: float) -> object:
         return (self.wait or self._over.wait)(seconds)
+
+
+def _refusals(answer: Answer) -> list[str]:
+    refused = [event for event in answer.events if isinstance(event, Notice) and event.kind == "refused"]
+    return [f"{', '.join(notice.symbols)} refused: {notice.message}" for notice in refused]
 
 
 def payload_of(provider: Provider, request: Request, reply: Reply) -> Payload:

@@ -9,24 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from sparktrends.errors import (
     AccessDenied,
     BadRecord,
-    BadSetting,
     NotFound,
     NotInPlan,
     RateLimited,
     SparkTrendsError,
     Unavailable,
 )
-from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, NewsItem, ProviderBar, Trade, stable_id
+from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, ProviderBar, Trade
+from sparktrends.sources.alpha_vantage_news import news_ticker, stories, symbol_of
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -56,7 +52,6 @@ from sparktrends.sources.decoding import (
     moment,
     number,
     quote,
-    score,
     text,
 )
 from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
@@ -106,13 +101,7 @@ class AlphaVantage(Source):
 
     def name_of(self, wire: str) -> str:
         """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""
-        kind, found, code = wire.partition(":")
-        name = f"{code}/USD"
-        if not found:
-            return ticker_name(wire)
-        if kind != "CRYPTO" or not pair_of(name):
-            raise BadRecord("unknown_symbol")
-        return name
+        return symbol_of(wire)
 
     def requests(self, ask: Ask) -> list[Request]:
         """One call per symbol; news of all symbols in one call, since a day has 25."""
@@ -129,16 +118,12 @@ class AlphaVantage(Source):
 
     def _news_of(self, ask: Ask) -> dict[str, str]:
         # Several tickers ask for stories that mention all of them together, which hardly any does: so several
-        # symbols are asked for by asking for everything of the time, and `_news` keeps what mentions one of them.
+        # symbols are asked for by asking for everything of the time, and `stories` keeps what mentions one of them.
         window = {k: f"{moment(at):%Y%m%dT%H%M}" for k, at in (("time_from", ask.start), ("time_to", ask.end)) if at}
         params = {"sort": "LATEST", "limit": "1000"} | window
         if len(ask.symbols) != 1:
             return params
-        return params | {"tickers": self._ticker(ask.symbols[0])}
-
-    def _ticker(self, symbol: str) -> str:
-        """What the news call a symbol: of a pair the coin alone, whatever it is paid with."""
-        return f"CRYPTO:{self.spell(symbol)}" if pair_of(symbol) else self.spell(symbol)
+        return params | {"tickers": news_ticker(ask.symbols[0])}
 
     def _bars_call(self, ask: Ask, symbol: str) -> Request:
         pair = pair_of(symbol)
@@ -163,7 +148,7 @@ class AlphaVantage(Source):
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
-            return Answer(self._news(as_list(body["feed"]), request.ask.symbols))
+            return Answer(stories(as_list(body["feed"]), request.ask.symbols, self.name))
         if "Symbol" in body:
             return Answer([self._overview(body, reply.received)])
         if "data" in body:
@@ -226,56 +211,6 @@ class AlphaVantage(Source):
             currency=maybe_text(found.get("currency"), 10),
             country=maybe_text(found.get("region"), 100),
         )
-
-    def _news(self, feed: list[Any], asked: Sequence[str]) -> list[Event]:
-        wanted = self._by_told(asked)
-
-        def read(row: object) -> NewsItem | None:
-            story = self._story(as_object(row))
-            scores = {name: story.symbol_scores[told] for told in story.symbols for name in wanted.get(told, ())}
-            # Under the names that were asked for as well: whoever asks for BTC/USDT looks for no BTC/USD.
-            both = {**story.symbol_scores, **scores}
-            return replace(story, symbols=tuple(both), symbol_scores=both) if scores else None
-
-        stories = collect(feed, read)
-        return sorted(stories, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
-
-    def _by_told(self, asked: Iterable[str]) -> Mapping[str, Sequence[str]]:
-        """The symbols that were asked for, by the names that the news have for them."""
-        found = defaultdict(list)
-        for symbol in asked:
-            with suppress(BadRecord, BadSetting):  # another producer may have asked for what is no name of ours
-                found[self.name_of(self._ticker(symbol))].append(symbol)
-        return found
-
-    def _story(self, row: dict[str, Any]) -> NewsItem:
-        title, url = text(row.get("title"), "bad_headline", 1000), maybe_text(row.get("url"), 2000)
-        if not title.strip():
-            raise BadRecord("bad_headline")
-        scores = dict(filter(None, map(self._mention, as_list(row.get("ticker_sentiment") or []))))
-        return NewsItem(
-            self.name,
-            # The provider gives stories no id.
-            stable_id(url or title),
-            _published(row.get("time_published")),
-            title,
-            maybe_text(row.get("summary")),
-            url,
-            maybe_text(row.get("source"), 200),
-            tuple(scores),
-            score(row.get("overall_sentiment_score")),
-            # Both spellings occur.
-            maybe_text(row.get("overall_sentiment_label"), 40).replace("_", "-"),
-            scores,
-        )
-
-    def _mention(self, row: object) -> tuple[str, float] | None:
-        told = as_object(row)
-        try:
-            name = self.name_of(text(told.get("ticker"), "bad_symbol", 64))
-        except BadRecord:
-            return None  # FOREX:USD and the like are no symbols of ours; the story still is one
-        return name, score(told.get("ticker_sentiment_score"))
 
     def _overview(self, body: Mapping[str, Any], received: int) -> Company:
         exchange, currency, sector, industry, country = (
@@ -355,15 +290,6 @@ def _ordered(events: list[Event]) -> list[Event]:
         return event.start if isinstance(event, ProviderBar) else event.ts if isinstance(event, Trade) else 0
 
     return sorted(events, key=at)
-
-
-def _published(stamp: object) -> datetime:
-    if type(stamp) is not str or not re.fullmatch(r"[0-9]{8}T[0-9]{4}(?:[0-9]{2})?", stamp):
-        raise BadRecord("bad_time")
-    try:
-        return datetime.strptime(stamp.ljust(15, "0"), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        raise BadRecord("bad_time") from None
 
 
 def _body(reply: Reply) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""Alpha Vantage's news: how they call a symbol, and whom a story is about."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from sparktrends.errors import BadRecord, BadSetting
+from sparktrends.model import NewsItem, stable_id
+from sparktrends.sources.base import Event, collect
+from sparktrends.sources.decoding import as_list, as_object, maybe_text, score, text
+from sparktrends.sources.symbols import is_exchange_rate, pair_of, ticker_name, ticker_of
+
+
+def news_ticker(symbol: str) -> str:
+    """What the news call a symbol; BadSetting for what they cannot have.
+
+    Of a coin's pair the coin alone, whatever it is paid with. Of an exchange rate one currency, the other than the
+    dollar: stories about the dollar are about everything.
+
+    >>> news_ticker("AAPL"), news_ticker("BTC/USDT"), news_ticker("EUR/GBP"), news_ticker("USD/JPY")
+    ('AAPL', 'CRYPTO:BTC', 'FOREX:EUR', 'FOREX:JPY')
+    """
+    pair = pair_of(symbol)
+    if pair is None:
+        return ticker_of(symbol, "alpha_vantage")
+    if not is_exchange_rate(symbol):
+        return f"CRYPTO:{pair[0]}"
+    return f"FOREX:{pair[1] if pair[0] == 'USD' else pair[0]}"
+
+
+def symbol_of(ticker: str) -> str:
+    """Our name of a ticker of the news: of a coin its pair with the dollar; BadRecord ``unknown_symbol``.
+
+    A currency is in many rates: its stories are those of the rates that were asked for, and of no other.
+    """
+    kind, found, code = ticker.partition(":")
+    name = f"{code}/USD"
+    if not found:
+        return ticker_name(ticker)
+    if kind != "CRYPTO" or not pair_of(name):
+        raise BadRecord("unknown_symbol")
+    return name
+
+
+def stories(feed: Iterable[object], asked: Iterable[str], source: str) -> list[Event]:
+    """The stories of ``feed`` that mention one of ``asked``, oldest first, and a Reject of each that cannot be read."""
+    wanted = _by_ticker(asked)
+    found = collect(feed, lambda row: _story(as_object(row), wanted, source))
+    return sorted(found, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
+
+
+def _by_ticker(asked: Iterable[str]) -> Mapping[str, list[str]]:
+    found = defaultdict(list)
+    for symbol in asked:
+        with suppress(BadSetting):  # another producer may have asked for what is no name of ours
+            found[news_ticker(symbol)].append(symbol)
+    return found
+
+
+def _story(row: dict[str, Any], wanted: Mapping[str, list[str]], source: str) -> NewsItem | None:
+    title, url = text(row.get("title"), "bad_headline", 1000), maybe_text(row.get("url"), 2000)
+    if not title.strip():
+        raise BadRecord("bad_headline")
+    mentions = dict(filter(None, map(_mention, as_list(row.get("ticker_sentiment") or []))))
+    asked_for = {name: value for ticker, value in mentions.items() for name in wanted.get(ticker, ())}
+    # Under the names that were asked for as well: whoever asks for BTC/USDT looks for no BTC/USD.
+    scores = {**_ours(mentions), **asked_for}
+    story = NewsItem(
+        source,
+        # The provider gives stories no id.
+        stable_id(url or title),
+        _published(row.get("time_published")),
+        title,
+        maybe_text(row.get("summary")),
+        url,
+        maybe_text(row.get("source"), 200),
+        tuple(scores),
+        score(row.get("overall_sentiment_score")),
+        # Both spellings occur.
+        maybe_text(row.get("overall_sentiment_label"), 40).replace("_", "-"),
+        scores,
+    )
+    return story if asked_for else None
+
+
+def _mention(row: object) -> tuple[str, float] | None:
+    told = as_object(row)
+    ticker = told.get("ticker")
+    return (ticker, score(told.get("ticker_sentiment_score"))) if type(ticker) is str else None
+
+
+def _ours(mentions: Mapping[str, float]) -> dict[str, float]:
+    named = {}
+    for ticker, value in mentions.items():
+        with suppress(BadRecord):  # FOREX:USD and the like are no symbols of ours; the story still is one
+            named[symbol_of(ticker)] = value
+    return named
+
+
+def _published(stamp: object) -> datetime:
+    if type(stamp) is not str or not re.fullmatch(r"[0-9]{8}T[0-9]{4}(?:[0-9]{2})?", stamp):
+        raise BadRecord("bad_time")
+    try:
+        return datetime.strptime(stamp.ljust(15, "0"), "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise BadRecord("bad_time") from None
