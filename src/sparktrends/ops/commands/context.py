@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -52,11 +53,34 @@ def stop_event(event: threading.Event | None = None) -> threading.Event:
 
     Give the event again after something (Spark does) has taken Ctrl-C for itself.
     """
-    event = event or threading.Event()
+    if event is None:
+        event = threading.Event()
+        threading.Thread(target=_hear, args=(event, _signal_numbers()), name="signals", daemon=True).start()
 
     def ask(_signum: int, _frame: FrameType | None) -> None:
         event.set()
 
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
+    for number in _ENDING:
+        signal.signal(number, ask)
     return event
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def _signal_numbers() -> int:
+    """A pipe's end that tells the numbers of signals, a byte each, whatever the main thread does.
+
+    Python calls a handler in the main thread only, between two of its instructions: a signal that comes while that
+    thread is about to wait without an end is heard when the wait is over.
+    """
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    return told
+
+
+def _hear(event: threading.Event, told: int) -> None:
+    while not event.is_set():
+        if any(number in _ENDING for number in os.read(told, 64)):
+            event.set()
