@@ -171,7 +171,9 @@ def series_of(source: str, symbols: str = "", beside: Sequence[str] = ()) -> tup
 def test_the_symbol_of_a_file_is_the_one_that_was_named_and_no_list_or_number(tmp_path: Path) -> None:
     file = str(file_of_trades(tmp_path / "week.csv"))
     assert series_of(file) == ("week~replay", "WEEK")
-    assert series_of(file, "btc/usd") == ("week~replay", "btc/usd")
+    # As for a live source, whatever stands round the word.
+    for words in ("BTC/USD", "btc/usd", " btc/usd ", "BTC/USD,", ", BTC/USD"):
+        assert series_of(file, words) == ("week~replay", "BTC/USD")
     assert series_of(file, "AAPL,MSFT", ["finnhub"]) == ("week~replay", "WEEK")
     assert series_of(file, "50", ["simulator"]) == ("week~replay", "WEEK")
 

@@ -87,7 +87,7 @@ class Choice:
 
     @property
     def named(self) -> list[str]:
-        """The symbols for live sources; a number is how many symbols the simulator has and says nothing to them."""
+        """The symbols, as live sources write them; a number is how many symbols the simulator has and names none."""
         return [] if self.symbols.isdecimal() else [s.strip().upper() for s in self.symbols.split(",") if s.strip()]
 
     def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
@@ -165,7 +165,7 @@ def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: 
         allowed = ", ".join([*PROVIDERS, DEMO, SIMULATOR])
         raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, or one of {allowed}")
     # Several are those of live sources, a number is how many the simulator has: neither is the name of a file's one.
-    symbol = choice.symbols.strip() if len(choice.named) == 1 else None
+    symbol = choice.named[0] if len(choice.named) == 1 else None
     limits = limits_of(settings)
     # The stream would refuse what is later, and by the clock that it sets everything after it.
     latest = clock() + limits.future
