@@ -17,7 +17,7 @@ from sparktrends.ingest.playback import Playback, Progress, Summary, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.model import MINUTE, SECOND
 from sparktrends.net import JsonFile
-from sparktrends.sources.recording import Recording
+from sparktrends.sources.recording import LastSeen, Recording
 from sparktrends.sources.replay import Replay
 from sparktrends.sources.simulated import Simulated
 
@@ -62,6 +62,12 @@ def ids(broker: Broker) -> Counter[str]:
     return Counter(f"{row['symbol']} {row['id']}" for row in rows if "id" in row)
 
 
+def ends(broker: Broker) -> dict[tuple[str, int], int]:
+    with Reader(broker.connection) as reader:
+        places = [(topic, p) for topic in ("raw.trades", "raw.bars") for p in reader.partitions(topic)]
+        return {place: reader.watermarks(*place)[1] for place in places}
+
+
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 600 + 16 * 60), (60.0, 26), (600.0, 2.6)])
 def test_a_recording_takes_its_time(broker: Broker, recording: Replay, speed: float, seconds: float) -> None:
     summary, _, time = play(broker, Track(recording, speed))
@@ -83,6 +89,19 @@ def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: R
     again, _, _ = play(emptied, Track(recording, None), places=places)
     assert (done.published, again.published) == (600, 0)
     assert ids(emptied) == Counter()
+
+
+def test_places_that_an_earlier_release_wrote_are_read(broker: Broker, recording: Replay, tmp_path: Path) -> None:
+    store = JsonFile(tmp_path / "places.json")
+    end, id_ = (T0 + 599) * SECOND, f"{recording.file_id}-600"
+    store.save({"series": [["tape~replay", "A", id_, "1599.5", end], ["bars~replay", "A", "", "", end]]})
+    places = Places(store)
+    trades, bars = ("raw.trades", "tape~replay", "A"), ("raw.bars", "bars~replay", "A")
+    assert places.read() == {trades: LastSeen(id_, "1599.5", end), bars: LastSeen("", "", end)}
+    again, _, _ = play(broker, Track(recording, None), places=places)
+    assert again.published == 0
+    # What others wrote stays.
+    assert (places.read()[trades].id, places.read()[bars]) == (id_, LastSeen("", "", end))
 
 
 def test_a_log_that_lost_its_end_goes_on_where_the_last_run_stood(
@@ -194,6 +213,42 @@ def test_bars_go_to_their_own_topic(broker: Broker, tmp_path: Path) -> None:
     (words,) = said
     assert words.startswith("bars~replay: nothing of 10 bars is left to publish: ")
     assert words.endswith("another version of the file needs another name, --source NAME=FILE")
+
+
+def bars_of(path: Path, starts: range) -> Replay:
+    """Bars of an hour each at these hours, of the name and symbol of `recording`."""
+    rows = "".join(f"{T0 + i * 3600},5,6,4,5,1\n" for i in starts)
+    path.write_text("start,open,high,low,close,volume\n" + rows)
+    return Replay(path, source="tape", symbol="A")
+
+
+@pytest.mark.parametrize("order", ["trades first", "bars first", "together"])
+def test_trades_and_bars_of_one_name_do_not_take_each_others_places(
+    broker: Broker, recording: Replay, tmp_path: Path, order: str
+) -> None:
+    places, bars, said = Places(JsonFile(tmp_path / "places.json")), bars_of(tmp_path / "bars.csv", range(-2, 3)), []
+    broker.topic("raw.bars")
+    one, other = Track(recording, None), Track(bars, None)
+    runs = {"trades first": [(one,), (other,)], "bars first": [(other,), (one,)], "together": [(one, other)]}[order]
+    first = [play(broker, *tracks, places=places, say=said.extend)[0] for tracks in runs]
+    assert (sum(run.published for run in first), said) == (605, [])
+    # The last bar comes again, of the trades nothing.
+    assert [play(broker, *tracks, places=places)[0].published for tracks in [(one, other), (one,)]] == [1, 0]
+    assert set(ids(broker).values()) == {1}
+    # Ten minutes and the closing ones, as beside no bars.
+    assert sum(end for (topic, _), end in ends(broker).items() if topic == "raw.trades") == 600 + 10 + 17
+
+
+def test_each_kind_goes_on_from_its_own_place_where_the_log_was_trimmed(
+    broker: Broker, recording: Replay, tmp_path: Path
+) -> None:
+    places, emptied = Places(JsonFile(tmp_path / "places.json")), fresh_broker()
+    bars = bars_of(tmp_path / "bars.csv", range(5))
+    for each in (broker, emptied):
+        each.topic("raw.bars")
+    play(broker, Track(recording, None), Track(bars, None), places=places)
+    again, _, _ = play(emptied, Track(recording, None), Track(bars, None), places=places)
+    assert (again.published, ids(emptied)) == (1, Counter())
 
 
 def test_bars_that_are_passed_over_are_told(broker: Broker, tmp_path: Path) -> None:

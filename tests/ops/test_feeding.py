@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from sparktrends import sources
 from sparktrends.errors import BadFile, BadSetting
 from sparktrends.ingest.polling import pace
-from sparktrends.model import SECOND
+from sparktrends.model import MINUTE, SECOND
 from sparktrends.ops.cli import main
 from sparktrends.ops.commands.sources import Choice, daily_arguments, require_usable, tracks_of
 from sparktrends.ops.daily import provider
@@ -170,9 +171,41 @@ def series_of(source: str, symbols: str = "", beside: Sequence[str] = ()) -> tup
 def test_the_symbol_of_a_file_is_the_one_that_was_named_and_no_list_or_number(tmp_path: Path) -> None:
     file = str(file_of_trades(tmp_path / "week.csv"))
     assert series_of(file) == ("week~replay", "WEEK")
-    assert series_of(file, "btc/usd") == ("week~replay", "btc/usd")
+    # As for a live source, whatever stands round the word.
+    for words in ("BTC/USD", "btc/usd", " btc/usd ", "BTC/USD,", ", BTC/USD"):
+        assert series_of(file, words) == ("week~replay", "BTC/USD")
     assert series_of(file, "AAPL,MSFT", ["finnhub"]) == ("week~replay", "WEEK")
     assert series_of(file, "50", ["simulator"]) == ("week~replay", "WEEK")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jan/week.csv", "feb/week.csv"),
+        ("jan/week.csv", "jan/../jan/week.csv"),
+        ("jan/week.csv", "jan/week.csv.gz"),
+        ("jan/week.csv", "WEEK~replay=jan/other.csv", "week=feb/other.csv"),
+    ],
+)
+def test_two_recordings_of_one_series_are_refused_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("jan", "feb"):
+        Path(folder).mkdir()
+        file_of_trades(Path(folder, "week.csv"))
+        Path(folder, "other.csv").write_text("ts,symbol,price,size\n1385337600,A,1,2\n1385337600,WEEK,1,2\n")
+    Path("jan/week.csv.gz").write_bytes(gzip.compress(Path("jan/week.csv").read_bytes()))
+    with pytest.raises(BadSetting, match=f"{words[0]} and {words[-1]} are both week~replay WEEK") as refused:
+        require_usable(settings(), lambda: NOW, Choice(words))
+    assert refused.value.hint == "give one another name with --source NAME=FILE, or put both into one file"
+
+
+def test_trades_and_bars_of_one_name_are_two_series(tmp_path: Path) -> None:
+    trades, bars = file_of_trades(tmp_path / "week.csv"), tmp_path / "bars.csv"
+    bars.write_text("start,open,high,low,close,volume,interval\n1385337600,1,2,1,2,5,1m\n")
+    choice = Choice((f"week={trades}", f"week={bars}", str(bars)), symbols="BTC/USD")
+    assert require_usable(settings(), lambda: NOW + MINUTE, choice) == []
 
 
 def test_a_file_may_have_an_equals_sign_in_its_name_and_a_tilde_behind_one(

@@ -119,9 +119,17 @@ def test_after_any_stop_exactly_the_rest_follows(
     assert list(recording.events(seen_in(done))) == events[len(done) :]
 
 
+days_strategy = st.lists(
+    # Minutes and half minutes: rows of one moment, on the very minute and within one, with holes of days between them.
+    st.tuples(st.integers(0, 5 * 24 * 60 * 2).map(lambda t: T0 + t * MINUTE // 2), st.sampled_from(["A", "B", "C"])),
+    min_size=1,
+    max_size=12,
+)
+
+
 @settings(max_examples=60, deadline=None)
-@given(rows=rows_strategy, data=st.data())
-def test_partitions_that_stopped_at_different_points_lose_and_repeat_no_trade(
+@given(rows=days_strategy, data=st.data())
+def test_partitions_that_stopped_at_different_points_lose_and_repeat_nothing(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], data: st.DataObject
 ) -> None:
     recording = Replay(write(tmp_path_factory.mktemp("r") / "x.csv", rows))
@@ -130,8 +138,19 @@ def test_partitions_that_stopped_at_different_points_lose_and_repeat_no_trade(
     for symbol in ("A", "B", "C"):
         own = [e for e in events if e.symbol == symbol]
         done += own[: data.draw(st.integers(0, len(own)))]
-    again = trades(done) + trades(list(recording.events(seen_in(done))))
-    assert Counter(t.id for t in again) == Counter(t.id for t in trades(events))
+    assert Counter([*done, *recording.events(seen_in(done))]) == Counter(events)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_partition_that_stopped_before_a_hole_does_not_fill_it(tmp_path: Path, lost: bool) -> None:
+    rows = [(T0 + day * DAY + i * MINUTE, symbol) for day in (0, 3) for i in range(390) for symbol in "AB"]
+    recording = Replay(write(tmp_path / "x.csv", rows))
+    events = list(recording.events({}))
+    end = {"A": 0 if lost else T0 + 2 * DAY, "B": T0 + 3 * DAY + 5 * MINUTE}
+    done = [e for e in events if (e.received or 0) <= end[e.symbol]]
+    found = [*done, *recording.events(seen_in(done))]
+    assert Counter(found) == Counter(events)
+    assert sum(e.symbol == "A" for e in beats(found)) == 797
 
 
 @settings(max_examples=60, deadline=None)
@@ -281,10 +300,14 @@ def test_whatever_a_file_may_hold_is_judged_to_be_good(tmp_path: Path) -> None:
     assert sum(isinstance(one, LateTrade) for one in judged) == 1
 
 
-def test_a_hole_of_more_than_a_day_has_no_heartbeats(tmp_path: Path) -> None:
-    rows = [(T0, "A"), (T0 + 2 * DAY, "A"), (T0 + 2 * DAY + 5 * MINUTE, "A")]
+@pytest.mark.parametrize(("minutes", "beaten"), [(DAY // MINUTE, True), (DAY // MINUTE + 1, False)])
+def test_a_hole_of_more_than_a_day_has_no_heartbeats(tmp_path: Path, minutes: int, beaten: bool) -> None:
+    # As the stream measures one (decision 0004): by the whole minutes in which nothing was recorded.
+    before, after = T0 + MINUTE - 1, T0 + MINUTE + minutes * MINUTE
+    rows = [(T0, "A"), (before, "A"), (after, "A"), (after + 5 * MINUTE, "A")]
     ok = [b.ts for b in beats(list(Replay(write(tmp_path / "x.csv", rows)).events({}))) if b.status is Status.OK]
-    assert ok == [T0, *(T0 + 2 * DAY + i * MINUTE for i in range(6))]
+    inside = [T0 + MINUTE + i * MINUTE for i in range(minutes if beaten else 0)]
+    assert ok == [T0, *inside, *(after + i * MINUTE for i in range(6))]
 
 
 @pytest.mark.parametrize(

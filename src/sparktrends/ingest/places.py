@@ -8,30 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.net import JsonFile
-from sparktrends.sources.recording import LastSeen, Series
+from sparktrends.sources.recording import LastSeen
+
+Place = tuple[str, str, str]
+"""(topic, source, symbol): trades and bars of one name are two series, of which each stands where it stands."""
 
 
 class Places:
-    """The last place of each series, kept in ``store``; without one nothing is kept.
+    """The last event of each place, kept in ``store``; without one nothing is kept.
 
     >>> import tempfile
     >>> from pathlib import Path
     >>> places = Places(JsonFile(Path(tempfile.mkdtemp()) / "places.json"))
-    >>> places.write({("demo", "A"): LastSeen("7", "1.5", 5)})
+    >>> places.write({("raw.trades", "demo", "A"): LastSeen("7", "1.5", 5)})
     >>> places.read()
-    {('demo', 'A'): LastSeen(id='7', price='1.5', received=5)}
+    {('raw.trades', 'demo', 'A'): LastSeen(id='7', price='1.5', received=5)}
     """
 
     def __init__(self, store: JsonFile | None = None) -> None:
         self._store = store
 
-    def read(self) -> dict[Series, LastSeen]:
+    def read(self) -> dict[Place, LastSeen]:
         """What was written last; nothing where there is no such file, or one that nobody can read."""
-        rows = (self._store.load() or {}).get("series", []) if self._store else []
-        return {(source, symbol): LastSeen(id_, price, received) for source, symbol, id_, price, received in rows}
+        found = (self._store.load() or {}) if self._store else {}
+        # As an earlier release wrote them, for trades and bars alike; only trades have ids.
+        old = [[RAW_TRADES if row[2] else RAW_BARS, *row] for row in found.get("series", [])]
+        rows = [*old, *found.get("places", [])]
+        return {(topic, source, symbol): LastSeen(*last) for topic, source, symbol, *last in rows}
 
-    def write(self, places: Mapping[Series, LastSeen]) -> None:
+    def write(self, places: Mapping[Place, LastSeen]) -> None:
         """Replace what was written."""
         if self._store:
-            self._store.save({"series": [[*series, *last] for series, last in places.items()]})
+            self._store.save({"places": [[*place, *last] for place, last in places.items()]})

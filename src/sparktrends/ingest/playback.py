@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparktrends.bus.kafka import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.errors import Unavailable
-from sparktrends.ingest.dedupe import Seen, last_seen, settle
-from sparktrends.ingest.places import Places
+from sparktrends.ingest.dedupe import last_seen, settle
+from sparktrends.ingest.places import Place, Places
 from sparktrends.ingest.publish import Publisher
 from sparktrends.model import SECOND, Heartbeat, Trade
 from sparktrends.sources.recording import Event, LastSeen, Recording, Series
@@ -36,6 +36,16 @@ class Track:
 
     recording: Recording
     speed: float | None = 1.0
+
+    @property
+    def topic(self) -> str:
+        """Where its trades or bars go."""
+        return RAW_BARS if self.recording.bars else RAW_TRADES
+
+    @property
+    def places(self) -> dict[Series, Place]:
+        """What the places of its series are called in the log."""
+        return {series: (self.topic, *series) for series in self.recording.series}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class _Lane:
     began: int = 0
     published: int = 0
     position: int | None = None
-    places: dict[Series, LastSeen] = field(default_factory=dict)
+    stands: dict[Series, LastSeen] = field(default_factory=dict)
 
     def begin(self, now: int) -> None:
         self.next = next(self.events, None)
@@ -113,9 +123,9 @@ class _Lane:
     def _stands_at(self, event: Event) -> None:
         series, received = (event.source, event.symbol), event.received or 0
         if isinstance(event, Trade) and event.id:
-            self.places[series] = LastSeen(event.id, str(event.price), received)
+            self.stands[series] = LastSeen(event.id, str(event.price), received)
         else:
-            self.places[series] = self.places.get(series, _NOWHERE)._replace(received=received)
+            self.stands[series] = self.stands.get(series, _NOWHERE)._replace(received=received)
 
     def progress(self) -> LaneProgress:
         total = self.track.recording.total
@@ -138,7 +148,7 @@ class Playback:
     say: Callable[[Sequence[str]], None] = lambda _: None
     sleep: Callable[[float], object] | None = None
     places: Places = field(default_factory=Places)
-    _stood: dict[Series, LastSeen] = field(default_factory=dict)
+    _stood: dict[Place, LastSeen] = field(default_factory=dict)
     _written: int = 0
     _lanes: list[_Lane] = field(default_factory=list)
     _events: int = 0
@@ -146,9 +156,9 @@ class Playback:
 
     def run(self, reader: Reader, deadline_s: float = 30.0) -> Summary:
         """Play to the end and wait until all of it is acknowledged (at most ``deadline_s``, else Unavailable)."""
-        seen = self._look_up(reader)
+        ends = self._look_up(reader)
         began = self.clock()
-        self._lanes = [_lane(track, seen) for track in self.tracks]
+        self._lanes = [_lane(track, self._stood) for track in self.tracks]
         self.say([words for lane in self._lanes if (words := _passed_over(lane))])
         for lane in self._lanes:
             lane.begin(began)
@@ -157,27 +167,30 @@ class Playback:
         self.publisher.flush(deadline_s)
         self._tell(self.clock(), "")
         self.places.write(self._stand())
-        return self._summary(seen, began)
+        return self._summary(ends, began)
 
-    def _look_up(self, reader: Reader) -> Seen:
-        found = Seen()
-        for topic, bars in ((RAW_TRADES, False), (RAW_BARS, True)):
-            wanted = {series for t in self.tracks if t.recording.bars == bars for series in t.recording.series}
+    def _look_up(self, reader: Reader) -> dict[tuple[str, int], int]:
+        """Find where every series stood; returns the end of each (topic, partition)."""
+        found, ends = dict[Place, LastSeen](), dict[tuple[str, int], int]()
+        for topic in (RAW_TRADES, RAW_BARS):
+            wanted = {series for t in self.tracks if t.topic == topic for series in t.recording.series}
             if wanted:
                 # What a killed run had sent, and the broker writes a moment later, would be published again.
                 settle(reader, topic)
-                one = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
-                found = Seen({**found.series, **one.series}, {**found.ends, **one.ends})
+                seen = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
+                found.update({(topic, *series): last for series, last in seen.series.items()})
+                ends.update(seen.ends)
         stood = self.places.read()
         # A power cut may take the end of the log, which was folded by then: what comes again would count twice.
-        ahead = {key for key, last in found.series.items() if key in stood and stood[key].received > last.received}
+        ahead = {place for place, last in found.items() if place in stood and stood[place].received > last.received}
         if ahead:
             log.warning("the log ends before where the last run stood: %d series go on from there", len(ahead))
-        self._stood = {**stood, **{key: last for key, last in found.series.items() if key not in ahead}}
-        return Seen(self._stood, found.ends)
+        self._stood = {**stood, **{place: last for place, last in found.items() if place not in ahead}}
+        return ends
 
-    def _stand(self) -> dict[Series, LastSeen]:
-        return {**self._stood, **{series: last for lane in self._lanes for series, last in lane.places.items()}}
+    def _stand(self) -> dict[Place, LastSeen]:
+        lanes = [(lane.track.places, lane.stands) for lane in self._lanes]
+        return {**self._stood, **{names[series]: last for names, stands in lanes for series, last in stands.items()}}
 
     def _note_places(self, now: int) -> None:
         if now - self._written >= _SETTLED:
@@ -215,10 +228,10 @@ class Playback:
         self.publisher.report()
         self.report(Progress(tuple(lane.progress() for lane in self._lanes), rate, waiting))
 
-    def _summary(self, seen: Seen, began: int) -> Summary:
+    def _summary(self, ends: Mapping[tuple[str, int], int], began: int) -> Summary:
         published = sum(lane.published for lane in self._lanes)
         # Where this run wrote nothing, what earlier runs wrote is what must be reached.
-        positions = {**seen.ends, **self.publisher.producer.positions}
+        positions = {**ends, **self.publisher.producer.positions}
         done = all(lane.next is None for lane in self._lanes)
         return Summary(published, (self.clock() - began) / SECOND, positions, done)
 
@@ -226,18 +239,18 @@ class Playback:
 _NOWHERE = LastSeen("", "", 0)
 
 
-def _lane(track: Track, seen: Seen) -> _Lane:
+def _lane(track: Track, stood: Mapping[Place, LastSeen]) -> _Lane:
     recording = track.recording
-    own = {series: seen.series[series] for series in recording.series if series in seen.series}
+    own = {series: stood[place] for series, place in track.places.items() if place in stood}
     sources = tuple(dict.fromkeys(source for source, _ in recording.series))
-    # A copy: the events may look again at what was seen, while places move on.
-    return _Lane(track, recording.events(own), sources, places=dict(own))
+    # A copy: the events may look again at what was seen, while the lane moves on.
+    return _Lane(track, recording.events(own), sources, stands=dict(own))
 
 
 def _passed_over(lane: _Lane) -> str:
     """What a person should know of a recording that does not begin at its beginning; empty when there is nothing."""
     recording, name = lane.track.recording, ", ".join(lane.sources)
-    left, total = recording.left(lane.places), recording.total
+    left, total = recording.left(lane.stands), recording.total
     if left is None or total is None or left == total:
         return ""
     if not recording.bars:

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -134,7 +135,9 @@ class Replay:
                 yield _bar(row)
 
     def _trade_events(self, frame: pl.DataFrame, arrived: Mapping[Series, int]) -> Iterator[Event]:
-        beats = _Beats({series: arrived[series] for series in self.series if series in arrived})
+        # Of the whole recording: one series may have stopped before a hole that lies behind another.
+        holes = _holes(self._frame["received"])
+        beats = _Beats({series: arrived[series] for series in self.series if series in arrived}, holes)
         prefix = f"{self.file_id}-"
         for chunk in frame.iter_slices(_CHUNK):
             for source, symbol, row, ts, received, price, size in chunk.iter_rows():
@@ -146,42 +149,75 @@ class Replay:
 
 
 class _Beats:
-    """The heartbeats of a recording: which are due when a row of a series has been received."""
+    """The heartbeats of a recording: which are due when a row of a series has been received.
 
-    def __init__(self, arrived: Mapping[Series, int]) -> None:
+    They are those of the whole recording, without the minutes of ``holes``; each series gets what comes after its own
+    end in the log. So it has the same ones wherever a run stopped, and if others stopped elsewhere.
+    """
+
+    def __init__(self, arrived: Mapping[Series, int], holes: Sequence[tuple[int, int]]) -> None:
         self.started: dict[Series, int] = dict(arrived)
-        self._last = max(arrived.values(), default=0)
+        self._holes = holes
         # The whole minute after the earliest end, so that no series misses one that another already has.
-        self.due = min(arrived.values(), default=0) // MINUTE * MINUTE + MINUTE if arrived else 0
+        self.due = min(map(_next_minute, arrived.values()), default=_NEVER)
 
     def until(self, received: int, series: Series) -> Iterator[Heartbeat]:
         if received >= self.due:
-            # A longer hole is a span (decision 0004): heartbeats in it would make rows of it.
-            first = self.due if received - self._last <= DAY else received // MINUTE * MINUTE
-            for ts in range(first, received + 1, MINUTE) if self.started else ():
-                yield from self._all(ts, Status.OK)
-            self.due = received // MINUTE * MINUTE + MINUTE
-        self._last = received
+            yield from self._ok(received + 1)
+            self.due = _next_minute(received)
         if series not in self.started:
             self.started[series] = received
+            # Others may be far ahead: what was published of this one was lost with its partition.
+            self.due = min(self.due, _next_minute(received))
             status = Status.START if received % MINUTE else Status.OK
             yield Heartbeat(*series, received, status, received)
 
     def ending(self, last: int, grace: int, latest: int | None) -> Iterator[Heartbeat]:
-        end = last // MINUTE * MINUTE + MINUTE
-        for ts in range(min(self.due, end), end, MINUTE):
-            yield from self._all(ts, Status.OK)
+        end = _next_minute(last)
+        yield from self._ok(end)
         # One past the grace (law 3), so that the last minutes are settled; `closed` ones make no rows.
         past = end + grace + MINUTE
         # Of a recording that ends now, the rest comes with a later run: what is in the future the stream refuses.
         for ts in range(end, min(past, past if latest is None else latest) + 1, MINUTE):
             yield from self._all(ts, Status.CLOSED)
 
+    def _ok(self, before: int) -> Iterator[Heartbeat]:
+        ts = self._out_of_hole(self.due)
+        while ts < before:
+            yield from self._all(ts, Status.OK)
+            ts = self._out_of_hole(ts + MINUTE)
+
+    def _out_of_hole(self, ts: int) -> int:
+        """This minute, or if it lies in a hole, the one after it."""
+        at = bisect_right(self._holes, (ts, _NEVER))
+        return max(ts, self._holes[at - 1][1]) if at else ts
+
     def _all(self, ts: int, status: Status) -> Iterator[Heartbeat]:
         for (source, symbol), arrived in self.started.items():
             # Not before its first row: a heartbeat there would claim a minute that was not recorded.
             if ts > arrived:
                 yield Heartbeat(source, symbol, ts, status, ts)
+
+
+_NEVER = 2**63
+
+
+def _next_minute(ts: int) -> int:
+    return ts // MINUTE * MINUTE + MINUTE
+
+
+def _holes(received: pl.Series) -> list[tuple[int, int]]:
+    """Minutes [first, after) of more than a day in which nothing was received; ``received`` never falls.
+
+    They are spans (decision 0004): heartbeats in them would make rows of them.
+    """
+    # The few wide steps first: whole columns of minutes would take the memory of a second recording.
+    at = (received.diff() > DAY).arg_true()
+    found = [
+        (_next_minute(before), after // MINUTE * MINUTE)
+        for before, after in zip(received.gather(at - 1), received.gather(at), strict=True)
+    ]
+    return [(first, after) for first, after in found if after - first > DAY]
 
 
 def replayed(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from sparktrends.errors import BadSetting
+from sparktrends.ingest.places import Place
 from sparktrends.ingest.playback import Track
 from sparktrends.ingest.run import Feeder
 from sparktrends.ops import feeding, jars, java
@@ -86,7 +87,7 @@ class Choice:
 
     @property
     def named(self) -> list[str]:
-        """The symbols for live sources; a number is how many symbols the simulator has and says nothing to them."""
+        """The symbols, as live sources write them; a number is how many symbols the simulator has and names none."""
         return [] if self.symbols.isdecimal() else [s.strip().upper() for s in self.symbols.split(",") if s.strip()]
 
     def feeders(self, settings: Settings, sandbox_port: int = 0) -> list[Feeder]:
@@ -120,9 +121,11 @@ def ending(choice: Choice) -> Choice:
 
 
 def tracks_of(settings: Settings, clock: Clock, choice: Choice) -> list[Track]:
-    """What to play; raises BadSetting or BadFile."""
+    """What to play; raises BadSetting, also for two recordings of one series, or BadFile."""
     pace = _speed(choice.speed)
-    return [_track(settings, clock, source, choice, pace) for source in feeding.split(choice.wanted)[1]]
+    tracks = {source: _track(settings, clock, source, choice, pace) for source in feeding.split(choice.wanted)[1]}
+    _require_distinct(tracks)
+    return list(tracks.values())
 
 
 def require_usable(settings: Settings, clock: Clock, choice: Choice) -> list[str]:
@@ -135,6 +138,17 @@ def require_usable(settings: Settings, clock: Clock, choice: Choice) -> list[str
     named = tuple(source for source in feeding.split(choice.wanted)[1] if source != DEMO)
     tracks = tracks_of(settings, clock, replace(choice, sources=named)) if named else []
     return [words for track in tracks for words in track.recording.remarks]
+
+
+def _require_distinct(tracks: Mapping[str, Track]) -> None:
+    """The log says of a series where one recording of it stopped: of two, trades would be doubled or left out."""
+    owners = dict[Place, str]()
+    for source, track in tracks.items():
+        for place in track.places.values():
+            owner = owners.setdefault(place, source)
+            if owner != source:
+                hint = "give one another name with --source NAME=FILE, or put both into one file"
+                raise BadSetting(f"{owner} and {source} are both {' '.join(place[1:])}", hint=hint)
 
 
 def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: float | None) -> Track:
@@ -151,7 +165,7 @@ def _track(settings: Settings, clock: Clock, source: str, choice: Choice, pace: 
         allowed = ", ".join([*PROVIDERS, DEMO, SIMULATOR])
         raise BadSetting(f"there is no source and no file {source!r}", hint=f"give a file, or one of {allowed}")
     # Several are those of live sources, a number is how many the simulator has: neither is the name of a file's one.
-    symbol = choice.symbols.strip() if len(choice.named) == 1 else None
+    symbol = choice.named[0] if len(choice.named) == 1 else None
     limits = limits_of(settings)
     # The stream would refuse what is later, and by the clock that it sets everything after it.
     latest = clock() + limits.future
