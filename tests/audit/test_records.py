@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparktrends.audit.numbers import scaled
-from sparktrends.audit.records import Laws, read_bar, read_event
+from sparktrends.audit.records import Laws, printable, read_bar, read_event
 from sparktrends.bars import Limits, judge
 from sparktrends.errors import BadRecord
-from sparktrends.model import MINUTE, Coordinates
+from sparktrends.model import MINUTE, Coordinates, is_printable
 
 NOW = 1_704_067_200_000_000
 LAWS = Laws(graces={"slow": MINUTE})
@@ -139,6 +140,86 @@ def test_broken_bytes_are_judged_alike(at: int, piece: bytes, cut: int) -> None:
 )
 def test_extremes_are_judged_alike(value: bytes | None) -> None:
     agree_on_event(value)
+
+
+def judged_text(code: int) -> bool:
+    """Whether a trade may have an id of this code point; both readings answer the same."""
+    value = json.dumps({**PLAIN, "id": chr(code), "conditions": [chr(code)]}).encode()
+    agree_on_event(value)
+    agree_on_event(json.dumps({**PLAIN, "symbol": chr(code)}).encode())
+    return type(theirs(value, "raw.trades")).__name__ == "Accepted"
+
+
+# Python's own tables are those of another Unicode in each of its versions: what is in a bar must not depend on that.
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(0x0CF3, 0x11F00, 0x13440, 0x1D2C0, 0x1E4D0, 0x1FAE8, 0x31350),  # Unicode 15.0, Python 3.12
+        *(0x2FFC, 0x31EF, 0x2EBF0),  # 15.1, Python 3.13
+        *(0x0897, 0x1C89, 0x105C0, 0x10D40, 0x1CC00, 0x1FAE9),  # 16.0, Python 3.14
+        *(0x0378, 0x2FE0, 0x30000 + 0xF000, 0xDFFFD),  # none yet
+    ],
+)
+def test_a_character_that_this_python_may_not_know_is_accepted(code: int) -> None:
+    assert judged_text(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(
+            0x00,
+            0x0A,
+            0x1F,
+            0x7F,
+            0x85,
+            0x9F,
+            0xA0,
+            0xAD,
+            0x061C,
+            0x1680,
+            0x180E,
+            0x2000,
+            0x200B,
+            0x200E,
+            0x2028,
+            0x202E,
+        ),
+        *(
+            0x202F,
+            0x205F,
+            0x2060,
+            0x2065,
+            0x2069,
+            0x3000,
+            0xD800,
+            0xDFFF,
+            0xE000,
+            0xF8FF,
+            0xFDD0,
+            0xFDEF,
+            0xFEFF,
+            0xFFF0,
+        ),
+        *(0xFFF9, 0xFFFE, 0xFFFF, 0x13430, 0x13439, 0x1343F, 0x1FFFE, 0xDFFFF, 0xE0001, 0xE007F, 0xE0080, 0xE01F0),
+        *(0xF0000, 0xFFFFD, 0x100000, 0x10FFFD, 0x10FFFF),
+    ],
+)
+def test_a_character_that_nobody_sees_is_refused(code: int) -> None:
+    assert not judged_text(code)
+
+
+def test_what_is_printable_is_the_same_in_both_readings_and_what_it_was() -> None:
+    for code in range(0x110000):
+        letter = chr(code)
+        assert is_printable(letter) == printable(letter), hex(code)
+        if unicodedata.category(letter) != "Cn":  # Python calls nothing printable that its Unicode does not know
+            assert is_printable(letter) == letter.isprintable(), hex(code)
+
+
+@pytest.mark.parametrize("text", ["", "BTC/USD", "a b", "Ω€🫨", "a\u200bb", "Ω\n", "\n", "🫨\u00ad"])
+def test_a_text_is_printable_when_each_character_is(text: str) -> None:
+    assert is_printable(text) == printable(text) == all(map(is_printable, text))
 
 
 @settings(max_examples=400, deadline=None)

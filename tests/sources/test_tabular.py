@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tempfile
 import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +25,7 @@ from sparktrends.sources.tabular import Table, read_table
 
 def table(**columns: list[str]) -> Table:
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    return Table(Path("t.csv"), frame, {name: name for name in columns}, b"", 2)
+    return Table(Path("t.csv"), frame, {name: name for name in columns}, b"header\n" + b"row\n" * frame.height)
 
 
 @pytest.mark.parametrize(
@@ -221,14 +223,127 @@ def test_a_line_with_too_many_cells_is_named(tmp_path: Path) -> None:
         read_table(path)
 
 
+def zipped(
+    kind: int = zipfile.ZIP_STORED, *, flags: int = 0, method: int | None = None, spoiled: slice = slice(0)
+) -> bytes:
+    """An archive of one table, whose two headers are then given these flags and this method; some bytes are 255."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", kind) as archive:
+        archive.writestr("a.csv", "ts,price\n" + "1,2.50\n" * 50)
+    content = bytearray(packed.getvalue())
+    for header in (4, content.index(b"PK\x01\x02") + 6):
+        content[header + 2] |= flags
+        content[header + 4] = content[header + 4] if method is None else method
+    content[spoiled] = b"\xff" * len(content[spoiled])
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "content",
-    [gzip.compress(b"a,b\n" * 99, mtime=0)[:-9], b"\x1f\x8bjunk", b"PK\x03\x04junk", b"PAR1junk", b"", b"\xff\xfe\x00"],
+    [
+        *(
+            gzip.compress(b"a,b\n" * 99, mtime=0)[:-9],
+            b"\x1f\x8bjunk",
+            b"PK\x03\x04junk",
+            b"PAR1junk",
+            b"",
+            b"\xff\xfe\x00",
+        ),
+        zipped(flags=1),  # encrypted
+        zipped(method=9),  # Deflate64, as Windows packs what is large
+        zipped(zipfile.ZIP_LZMA, spoiled=slice(50, 60)),
+        zipped(flags=1, method=99),
+        b"PK\x05\x06" + b"\0" * 18,  # an archive of nothing
+    ],
 )
 def test_a_damaged_file_is_a_bad_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     with pytest.raises(BadFile, match=str(path)):
+        read_table(path)
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_wrong_byte_is_read_or_is_a_bad_file(tmp_path: Path, kind: int) -> None:
+    path, chance, good, refused = tmp_path / "x.zip", Random(1), zipped(kind), 0
+    for _ in range(500):
+        spoiled = bytearray(good)
+        for _ in range(3):
+            spoiled[chance.randrange(4, len(good))] = chance.randrange(256)
+        path.write_bytes(spoiled)
+        try:
+            read_table(path)
+        except BadFile:
+            refused += 1
+    assert refused > 200
+
+
+def test_a_table_whose_first_column_is_called_as_an_archive_begins(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("PK,price\n1,2.50\n")
+    assert read_table(path).column(["pk"]).to_list() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'ts,size,note\n1,1,"two\nlines"\n2,xx,z\n', 4),
+        (b'ts,size,note\n1,1,"two\r\n\r\nlines, ""quoted"""\r\n2,xx,"a\nb"\r\n', 5),
+        (b'ts,size,"no\nte"\n1,xx,z\n', 3),
+        (b"\n\r\n\nts,size\n1,1\n2,xx\n", 6),
+        (b"\xef\xbb\xbf\nts,size\n1,xx\n", 3),
+        (b"ts,size\n1,1\n\n2,xx\n", 3),  # a blank line among the rows is one without a size
+    ],
+)
+def test_the_line_is_that_of_the_file(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadFile, match=f"x.csv, line {line}: size is"):
+        read_table(path).decimals(["size"], positive=False)
+
+
+_CELLS = st.text('ab,;"\n\r ', max_size=6)
+
+
+@given(st.lists(st.tuples(_CELLS, _CELLS), min_size=1, max_size=8), st.integers(0, 3))
+def test_every_row_has_the_line_on_which_it_was_written(rows: list[tuple[str, str]], blank: int) -> None:
+    text, lines = "\n" * blank + "a,b\n", []
+    for row in rows:
+        lines.append(text.count("\n") + 1)
+        text += ",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.csv")
+        path.write_bytes(text.encode())
+        found = read_table(path)
+    assert [found.line(index) for index in range(found.height)] == lines
+
+
+def test_a_row_of_parquet_is_told_by_its_number(tmp_path: Path) -> None:
+    pl.DataFrame({"size": ["1", "xx"]}).write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(BadFile, match="line 2: size is 'xx'"):
+        read_table(tmp_path / "x.parquet").decimals(["size"], positive=False)
+
+
+def test_a_bad_cell_is_told_by_the_name_of_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("Date , Amount\nsoon,xx\n")
+    found = read_table(path)
+    with pytest.raises(BadFile, match="line 2: Amount is 'xx'; nothing"):
+        found.decimals(["size", "amount"], positive=False)
+    with pytest.raises(BadFile, match=r"line 2: Date is 'soon'; nothing was published$"):
+        found.times(["ts", "date"])
+
+
+@pytest.mark.parametrize("clock", ["09:30:00", "9:30", "09:30:00.123"])
+def test_a_time_without_its_date_is_told_so(clock: str) -> None:
+    with pytest.raises(BadFile, match=rf"line 2: time is '{clock}'; .*: date and time must stand in one column"):
+        table(date=["2024-01-02"], time=[clock]).times(["time", "date"])
+
+
+def test_a_line_of_too_many_cells_is_named_wherever_the_header_stands(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("\n\na,b\n1\n1,2,3\n")
+    with pytest.raises(BadFile, match="line 5 has 3 cells, not 2"):
         read_table(path)
 
 

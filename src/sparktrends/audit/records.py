@@ -7,6 +7,7 @@ the same fault is more exact, and only *that* a record is in quarantine is compa
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +25,14 @@ TAPE = frozenset("BW4CNRHV7PZU")
 """The letters of the United States tapes for trades that are no price of the moment."""
 # Python refuses more than 4300 digits by default.
 _DIGITS_PYTHON_TAKES = 4000
+# What nobody sees begins at every other number, and what is seen at those between: without the last two of each plane.
+_BORDERS = (
+    0x0000, 0x0020, 0x007F, 0x00A1, 0x00AD, 0x00AE, 0x0600, 0x0606, 0x061C, 0x061D, 0x06DD, 0x06DE, 0x070F, 0x0710,
+    0x0890, 0x0892, 0x08E2, 0x08E3, 0x1680, 0x1681, 0x180E, 0x180F, 0x2000, 0x2010, 0x2028, 0x2030, 0x205F, 0x2070,
+    0x3000, 0x3001, 0xD800, 0xF900, 0xFDD0, 0xFDF0, 0xFEFF, 0xFF00, 0xFFF0, 0xFFFC, 0x110BD, 0x110BE, 0x110CD,
+    0x110CE, 0x13430, 0x13440, 0x1BCA0, 0x1BCA4, 0x1D173, 0x1D17B, 0xE0000, 0xE0100, 0xE01F0, 0xE1000, 0xF0000,
+    0x110000,
+)  # fmt: skip
 _STATUSES = frozenset(("ok", "stale", "throttled", "closed", "start"))
 
 
@@ -215,7 +224,17 @@ def _name(value: Any) -> str:
 # The same few names stand in every record.
 @lru_cache(maxsize=1 << 14)
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= 64 and text.isprintable() and text == text.strip()
+    return 0 < len(text) <= 64 and printable(text) and text == text.strip(" ")
+
+
+def printable(text: str) -> bool:
+    """Whether each character is one that is seen, or may be in some Unicode to come."""
+    # Its own `isprintable` would be another law in each Python.
+    return text.isprintable() if text.isascii() else all(map(_is_seen, map(ord, text)))
+
+
+def _is_seen(code: int) -> bool:
+    return bisect_right(_BORDERS, code) % 2 == 0 and code & 0xFFFE != 0xFFFE
 
 
 def _id(value: Any) -> str:
@@ -228,7 +247,7 @@ def _id(value: Any) -> str:
 
 
 def _words(value: Any) -> str:
-    if type(value) is not str or len(value) > 128 or not value.isprintable():
+    if type(value) is not str or len(value) > 128 or not printable(value):
         raise BadRecord("text")
     return value
 

@@ -3,8 +3,8 @@
 A verdict depends on the record's bytes, its coordinates and the limits alone: never on other records, on where a
 batch ends, or on a clock. What each field may be:
 
-- ``source``, ``symbol``: strings, 1 to 64 printable characters, no blank at either end (so no NUL, control
-  character or lone surrogate): else ``bad_source``, ``bad_symbol``.
+- ``source``, ``symbol``: strings, 1 to 64 printable characters (`model.is_printable`: no control character, lone
+  surrogate or the like), no blank at either end: else ``bad_source``, ``bad_symbol``.
 - ``kind``: absent, ``trade``, ``price`` or ``heartbeat``: else ``bad_kind``.
 - ``ts``, ``received``: JSON integers, microseconds since 1970 UTC (not ``1.0``, not a string, not a boolean, at most
   20 characters): else ``bad_ts``, ``bad_received``; then the bounds of `record.check_times`.

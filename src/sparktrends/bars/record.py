@@ -15,7 +15,7 @@ from typing import NoReturn
 from sparktrends.bars.limits import PAYLOAD_BYTES, Limits
 from sparktrends.bars.numbers import FRACTION_DIGITS, INTEGER_DIGITS, Number, integer_of, units_of
 from sparktrends.errors import BadRecord
-from sparktrends.model import Coordinates, check_name
+from sparktrends.model import Coordinates, check_name, is_printable
 
 MAX_BYTES = PAYLOAD_BYTES
 """A longer record is never looked into, so that readers may cut it to what quarantine keeps."""
@@ -111,7 +111,7 @@ def text(data: Fields, name: str) -> str:
 
 
 def _printable(value: object, name: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not is_printable(value):
         raise BadRecord(f"bad_{name}")
     return value
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sparktrends.batch.minutes import Span, minutes_of
+from sparktrends.batch.told import told_by
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
@@ -135,7 +136,8 @@ def _tally(cursor: Cursor, reader: Reader, span: Span, known: Iterable[rows.Seri
     for partition in partitions:
         low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
         for record in reader.range(RAW_TRADES, partition, max(low, high - _MOST // len(partitions)), high):
-            _add(tally, partition, record.value)
+            # One that says nothing is in quarantine, which is counted by itself.
+            tally.add(partition, told_by(record.value))
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
     spelled = _spelled(known)
@@ -155,13 +157,6 @@ def _spelled(series: Iterable[rows.SeriesRow]) -> Mapping[str, Mapping[str, str]
             if provider in PROVIDERS:
                 found[one.source][make_source(provider).spell(one.symbol)] = one.symbol
     return found
-
-
-def _add(tally: Tally, partition: int, value: bytes | None) -> None:
-    try:
-        tally.add(partition, decode(value))
-    except BadRecord:
-        return  # it is in quarantine, which is counted by itself
 
 
 def _accused(source: str, payload: bytes, spelled: Mapping[str, str]) -> Iterable[tuple[str, str]]:

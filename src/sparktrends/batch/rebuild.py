@@ -20,7 +20,8 @@ from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import merge_bars, place_of
 from sparktrends.batch.plan import day_of, day_start
 from sparktrends.batch.repair import Wanted, held, horizon
-from sparktrends.batch.repeats import Range, Read, fields_of, records
+from sparktrends.batch.repeats import Range, Read, records
+from sparktrends.batch.told import told_by
 from sparktrends.bus.connection import Connection
 from sparktrends.bus.log import LogReader
 from sparktrends.bus.reader import Reader
@@ -117,7 +118,7 @@ def fold_ranges(
     """The bars of what is wanted: what each worker does, and what is done under the lock of a series."""
     fold = Fold(limits)
     for partition, record in records(read, ranges):
-        told = fields_of(record)
+        told = told_by(record.value)
         at = Coordinates(RAW_TRADES, partition, record.offset, record.appended)
         if wanted.covers(told.get("symbol"), told.get("ts")) and place_of(at) not in removed:
             fold.add(record.value, at)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sparktrends.bars import RAW_TRADES, Limits, judge
 from sparktrends.bars.judge import Accepted, Judged, PriceUpdate
-from sparktrends.bus.codec import decode
+from sparktrends.batch.told import told_by
 from sparktrends.bus.log import LogRecord
-from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE, Coordinates, LateTrade
 from sparktrends.store.repair_rows import Place
 
@@ -65,12 +64,13 @@ def records_of(
     """All records of the wanted minutes of series, in the order of the ranges."""
     found = []
     for partition, record in records(read, ranges):
-        fields = fields_of(record)
-        key = (fields.get("source"), fields.get("symbol"))
-        ts = fields.get("ts")
-        if key in wanted and isinstance(ts, int) and ts - ts % MINUTE in wanted[key]:  # type: ignore[index]
+        told = told_by(record.value)
+        if not told:
+            continue
+        key = (told["source"], told["symbol"])
+        if told["ts"] - told["ts"] % MINUTE in wanted.get(key, ()):
             at = Coordinates(RAW_TRADES, partition, record.offset, record.appended)
-            found.append(((str(key[0]), str(key[1])), (record.value or b"", at)))
+            found.append((key, (record.value or b"", at)))
     return found
 
 
@@ -84,17 +84,9 @@ def records(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRec
 def _named(read: Read, ranges: Collection[Range]) -> Iterator[tuple[int, LogRecord, tuple[str, str, str]]]:
     """Records with an id, and whose it seems to be."""
     for partition, record in records(read, ranges):
-        fields = fields_of(record)
-        if fields.get("id") not in (None, ""):
-            yield partition, record, (str(fields.get("source")), str(fields.get("symbol")), str(fields["id"]))
-
-
-def fields_of(record: LogRecord) -> Mapping[str, Any]:
-    """What a record says of itself; nothing where it is no document."""
-    try:
-        return decode(record.value)
-    except BadRecord:
-        return {}
+        told = told_by(record.value)
+        if told.get("id") not in (None, ""):
+            yield partition, record, (told["source"], told["symbol"], str(told["id"]))
 
 
 def _repeat(verdict: Judged, at: Coordinates, seen: set[tuple[str, ...]]) -> Repeat | None:

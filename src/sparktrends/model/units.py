@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from enum import IntFlag, StrEnum
 from functools import lru_cache
@@ -22,6 +23,17 @@ MAX_NAME = 64
 """Longest source or symbol, in characters."""
 INTERVALS: Mapping[str, int] = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": DAY}
 """The intervals of `market.bars` and their lengths in microseconds."""
+_UNSEEN = (
+    *((0x0000, 0x001F), (0x007F, 0x00A0), (0x00AD, 0x00AD), (0x0600, 0x0605), (0x061C, 0x061C), (0x06DD, 0x06DD)),
+    *((0x070F, 0x070F), (0x0890, 0x0891), (0x08E2, 0x08E2), (0x1680, 0x1680), (0x180E, 0x180E), (0x2000, 0x200F)),
+    *((0x2028, 0x202F), (0x205F, 0x206F), (0x3000, 0x3000), (0xD800, 0xF8FF), (0xFDD0, 0xFDEF), (0xFEFF, 0xFEFF)),
+    *((0xFFF0, 0xFFFB), (0xFFFE, 0xFFFF), (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F)),
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE00FF), (0xE01F0, 0xE0FFF), (0xF0000, 0x10FFFF)),
+    *((plane + 0xFFFE, plane + 0xFFFF) for plane in range(0x10000, 0xF0000, 0x10000)),
+)
+"""Controls, format characters and the places that are kept for more of them, blanks but the space, surrogates, private
+use, and what is no character."""
+_UNSEEN_IN = re.compile("[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _UNSEEN) + "]")
 
 
 class Status(StrEnum):
@@ -62,7 +74,7 @@ class Origin(StrEnum):
 
 
 def check_name(value: object, what: str) -> str:
-    """A source or symbol: 1 to 64 printable characters without surrounding blanks.
+    """A source or symbol: 1 to 64 printable characters (`is_printable`) without surrounding blanks.
 
     >>> check_name("BTC/USD", "symbol")
     'BTC/USD'
@@ -75,7 +87,16 @@ def check_name(value: object, what: str) -> str:
 # Every event names its source and symbol, of which there are few.
 @lru_cache(maxsize=16_384)
 def _is_name(value: str) -> bool:
-    return value.isprintable() and value == value.strip()
+    return is_printable(value) and value == value.strip(" ")
+
+
+def is_printable(text: str) -> bool:
+    """Whether all of it can be seen: fixed ranges, for `str.isprintable` goes by the Unicode of each Python.
+
+    >>> is_printable("€ 5 🫨"), is_printable("a\\u200bb")
+    (True, False)
+    """
+    return text.isprintable() if text.isascii() else _UNSEEN_IN.search(text) is None
 
 
 # Every event names its series, of which there are few; what raises is not remembered.

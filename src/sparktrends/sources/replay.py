@@ -296,7 +296,8 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
     for index, row in enumerate(frame.iter_rows(named=True)):
         # As the stream judges it: what it would refuse is refused here, before anything is published.
         if row["start"] % MINUTE:
-            raise table.bad_row(index, "start (not that of a minute)", table.column(("start", *_TIME))[index])
+            texts = table.column(("start", *_TIME))
+            raise table.bad_row(index, f"{texts.name} (not that of a minute)", texts[index])
         try:
             _bar(row)
         except BadRecord as error:
@@ -309,8 +310,8 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
 def _refuse_later(table: Table, column: Sequence[str], what: str, times: pl.Series, latest: int | None) -> None:
     """Raise BadFile for the first row later than ``latest``: the stream would refuse it, and after it everything."""
     if latest is not None and (later := times > latest).any():
-        index = later.arg_max() or 0
-        raise table.bad_row(index, f"{column[0]} ({what})", table.column(column)[index])
+        index, texts = later.arg_max() or 0, table.column(column)
+        raise table.bad_row(index, f"{texts.name} ({what})", texts[index])
 
 
 def _in_order(frame: pl.DataFrame) -> pl.DataFrame:
@@ -349,7 +350,7 @@ def _timely(table: Table, frame: pl.DataFrame, grace: int) -> tuple[pl.DataFrame
     frame = frame.drop("line")
     if late.is_empty():
         return frame, ()
-    line = table.first_line + int(late["line"].min()) - 1  # type: ignore[arg-type]
+    line = table.line(int(late["line"].min()) - 1)  # type: ignore[arg-type]
     behind = f"more than {grace / MINUTE:g} minutes behind a row before them"
     return frame, (
         f"{table.path}: {late.height:,} of {frame.height:,} rows stand {behind}, the first in line {line:,}: "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -27,6 +29,10 @@ ZERO = r"^[0.]*$"
 _ODD = re.compile(r"\+?(-?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE]\+?[0-9]+)?")
 _DAY = re.compile(r"(19|20)[0-9]{6}")
+_CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}")
+_ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
+# An archive that is encrypted, packed in a way that Python does not know, or damaged ends in any of these.
+_UNPACKING = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _NO_TEXT = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Duration, pl.Object)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100
@@ -43,7 +49,6 @@ class Table:
     frame: pl.DataFrame
     names: dict[str, str]
     content: bytes
-    first_line: int
 
     @property
     def height(self) -> int:
@@ -51,17 +56,22 @@ class Table:
         return self.frame.height
 
     def column(self, wanted: Sequence[str]) -> pl.Series:
-        """The first of ``wanted`` that is there; BadFile names what was found and wanted."""
+        """The first of ``wanted`` that is there, named as in the file; BadFile names what was found and wanted."""
         for name in wanted:
             if name in self.names:
-                return self.frame[self.names[name]].str.strip_chars()
+                return self.frame[self.names[name]].str.strip_chars().alias(self.names[name].strip())
         found = ", ".join(self.frame.columns)[:300]
         hint = "trades need a time, price and size; bars a start, open, high, low, close and volume"
         raise BadFile(f"{self.path} has the columns {found}, but none named {' or '.join(wanted)}", hint=hint)
 
-    def bad_row(self, index: int, what: str, value: object) -> BadFile:
+    def line(self, index: int) -> int:
+        """The line of the file, from 1, on which row ``index`` (from 0) begins; of Parquet the number of the row."""
+        return index + 1 if _is_parquet(self.content) else _line(self.content, index + 1)
+
+    def bad_row(self, index: int, what: str, value: object, hint: str = "") -> BadFile:
         """The error for row ``index`` (from 0): says the line of the file, and what stands there."""
-        return BadFile(f"{self.path}, line {self.first_line + index}: {what} is {value!r}; nothing was published")
+        where = f"{self.path}, line {self.line(index)}"
+        return BadFile(f"{where}: {what} is {value!r}; nothing was published", hint=hint)
 
     def decimals(self, wanted: Sequence[str], *, positive: bool) -> pl.Series:
         """A column of numbers as plain text with every digit kept; above 0 where ``positive``, else at least 0."""
@@ -69,7 +79,7 @@ class Table:
         fine = texts.str.contains(_PLAIN).fill_null(False)
         if positive:
             fine &= ~texts.str.contains(ZERO).fill_null(True)
-        return self._mend(wanted[0], texts, fine, lambda text: _decimal(text, positive))
+        return self._mend(texts, fine, lambda text: _decimal(text, positive))
 
     def times(self, wanted: Sequence[str]) -> pl.Series:
         """A column of times as microseconds since 1970 UTC, between 1970 and 2100."""
@@ -77,26 +87,27 @@ class Table:
         numbers = texts.drop_nulls().head(1).to_list()
         # 20240102 is a day, as many exchanges write it; as seconds it would be one of August 1970.
         if not numbers or not _NUMBER.fullmatch(numbers[0]) or _DAY.fullmatch(numbers[0]):
-            return self._parsed(wanted[0], texts, _iso)
+            return self._parsed(texts, _iso)
         # The median: one wrong cell must not change the unit of all others.
         values = texts.cast(pl.Float64, strict=False).fill_nan(None).clip(0, _LARGEST)
         middle = Decimal(values.median() or 0)  # type: ignore[arg-type]
         factor = next(factor for bound, factor in _UNITS if middle < bound)
-        return self._parsed(wanted[0], texts, lambda text: _moment(text, factor))
+        return self._parsed(texts, lambda text: _moment(text, factor))
 
-    def _parsed(self, name: str, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
+    def _parsed(self, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
         values: list[int] = []
         for index, text in enumerate(texts):
             try:
                 value = parse(text)
             except (ValueError, TypeError, ArithmeticError) as error:
-                raise self.bad_row(index, name, text) from error
+                hint = "date and time must stand in one column" if _CLOCK.match(text or "") else ""
+                raise self.bad_row(index, texts.name, text, hint) from error
             if not 0 <= value < _LATEST:
-                raise self.bad_row(index, name, text)
+                raise self.bad_row(index, texts.name, text)
             values.append(value)
         return pl.Series(values, dtype=pl.Int64)
 
-    def _mend(self, name: str, texts: pl.Series, fine: pl.Series, parse: Callable[[str], str]) -> pl.Series:
+    def _mend(self, texts: pl.Series, fine: pl.Series, parse: Callable[[str], str]) -> pl.Series:
         # Nearly all rows are plain and are never touched in Python; the odd ones (exponents, signs) one by one.
         odd = (~fine).arg_true().to_list()
         mended = texts.to_list() if odd else []
@@ -104,23 +115,21 @@ class Table:
             try:
                 mended[index] = parse(mended[index])
             except (ValueError, TypeError) as error:
-                raise self.bad_row(index, name, mended[index]) from error
+                raise self.bad_row(index, texts.name, mended[index]) from error
         return pl.Series(mended, dtype=pl.String) if odd else texts
 
 
 def read_table(path: Path, member: str | None = None) -> Table:
     """The table in a file; ``member`` names the CSV inside a zip or jar. Raises NotFound and BadFile."""
     content = _content(path, member)
-    # By contents: people rename files.
-    parquet = content[:4] == b"PAR1"
+    parquet = _is_parquet(content)
     try:
         frame = _as_text(pl.read_parquet(io.BytesIO(content))) if parquet else _read_csv(content)
     # A panic of Polars is no Exception; some damaged Parquet files end in one.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
         where = "" if parquet else _ragged(content)
         raise BadFile(f"{path} cannot be read as a table{where}: {str(error).splitlines()[0]}") from error
-    first_line = 1 if parquet else 2
-    return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content, first_line)
+    return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content)
 
 
 def _content(path: Path, member: str | None) -> bytes:
@@ -133,11 +142,16 @@ def _content(path: Path, member: str | None) -> bytes:
     try:
         if content[:2] == b"\x1f\x8b":
             return gzip.decompress(content)
-        if content[:2] == b"PK":
+        if content[:4] in _ARCHIVE:
             return _member(path, content, member)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise BadFile(f"{path} is damaged: {error}") from error
+    except _UNPACKING as error:
+        raise BadFile(f"{path} cannot be unpacked: {str(error) or 'it ends too early'}") from error
     return content
+
+
+def _is_parquet(content: bytes) -> bool:
+    # By contents: people rename files.
+    return content[:4] == b"PAR1"
 
 
 def _member(path: Path, content: bytes, member: str | None) -> bytes:
@@ -175,12 +189,25 @@ def _zone(frame: pl.DataFrame, name: str) -> str | None:
     return kind.time_zone if isinstance(kind, pl.Datetime) else None
 
 
+def _line(content: bytes, record: int) -> int:
+    """The line on which a record of a CSV begins (the header is record 0), as Polars parts them: blank lines before
+    the header are none, and one within quotes goes on."""
+    found, quotes = -1, 0
+    for at, line in enumerate(io.BytesIO(content), 1):
+        if quotes % 2 == 0 and (found >= 0 or line.removeprefix(codecs.BOM_UTF8) not in (b"\n", b"\r\n")):
+            found += 1
+            if found == record:
+                return at
+        quotes += line.count(b'"')
+    return record + 1  # parted by Polars in some other way: near it, and no traceback
+
+
 def _ragged(content: bytes) -> str:
-    """Where the first line with another number of cells than the header is, as words."""
+    """Where the first line with more cells than the header is, as words."""
     try:
         rows = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""), delimiter=_separator(content))
-        width = len(next(rows, []))
-        odd = (f" (line {rows.line_num} has {len(row)} cells, not {width})" for row in rows if len(row) != width)
+        width = len(next(filter(None, rows), []))  # blank lines before the header are none
+        odd = (f" (line {rows.line_num} has {len(row)} cells, not {width})" for row in rows if len(row) > width)
         return next(odd, "")
     except (csv.Error, UnicodeDecodeError):  # not of text at all: Polars has said so
         return ""
