@@ -124,6 +124,8 @@ def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     secrets = home.run / "secrets.json"
     if secrets.exists() and secrets.stat().st_mode & 0o077:
         yield Finding("home", f"others can read {secrets}", f"chmod 600 {secrets}")
+    if home.owner() is None:
+        yield from _half_restored(home)
     if record(home.path) and home.owner() is None:
         pids = processes(home.path)
         left = [f"{name} ({pid})" for name, pid in pids.items() if works_in(pid, home.path)]
@@ -133,9 +135,18 @@ def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
             )
 
 
+def _half_restored(home: Home) -> Iterator[Finding]:
+    if home.restored.exists():
+        what = f"a restore into {home.path} was ended while its files moved in"
+        yield Finding("home", what, "the next `up` moves the rest", problem=False)
+    if home.restoring.exists():
+        advice = f"`sparktrends restore` again, or remove {home.restoring}: until then `up` refuses this home"
+        yield Finding("home", f"a restore into {home.path} did not come to its end", advice)
+
+
 def _data(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     home = Home.found(settings.home)
-    if home is None:
+    if home is None or home.restored.exists():
         return
     lost = "`sparktrends restore` of a backup into another --home brings back what was saved"
     postgres, kafka = home.postgres / "data", home.kafka / "data"
@@ -145,7 +156,7 @@ def _data(settings: Settings, _clock: Clock) -> Iterator[Finding]:
             yield Finding("data", f"{mark.parent} is damaged: {mark.name} is not there", lost)
 
 
-def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+def _settings(settings: Settings, clock: Clock) -> Iterator[Finding]:
     there = external(settings)
     if settings.get("POSTGRES_PASSWORD") and not settings.get("POSTGRES_HOST"):
         advice = "set POSTGRES_HOST too if somebody else runs it; the embedded database has a password of its own"
