@@ -161,6 +161,12 @@ def test_spark_runs_here_unless_told(tmp_path: Path) -> None:
     assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_master == "spark://m:7077"
 
 
+def test_spark_listens_on_loopback_unless_a_cluster_must_call_it(tmp_path: Path) -> None:
+    assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_local_ip == "127.0.0.1"
+    assert made(tmp_path, SPARK_LOCAL_IP="10.0.0.7").spark_local_ip == "127.0.0.1"
+    assert made(tmp_path, "SPARK_LOCAL_IP=10.0.0.7\n", SPARK_MASTER="spark://m:7077").spark_local_ip == "10.0.0.7"
+
+
 def test_the_home_is_that_of_the_command_line_then_of_the_settings(tmp_path: Path) -> None:
     env = {"SPARKTRENDS_HOME": str(tmp_path / "b")}
     assert load(env, tmp_path, tmp_path / "a").home == tmp_path / "a"
