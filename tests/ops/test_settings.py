@@ -87,6 +87,16 @@ def test_a_file_in_another_encoding_is_one_sentence(tmp_path: Path, name: str) -
         "[alerts]\nchannel = 'slack'",
         "[daily]\ncall = 'x'",
         "[channels.webhok]\nurl = 'https://a.example'",
+        "[api]\nrates = 5",
+        "[api]\nrate = 0",
+        "[api]\nport = 'http'",
+        "[api]\norigins = 'https://a.example'",
+        "[sentiment]\nwords = 5",
+        "[sources.binanse]\nrest = 'https://a.example'",
+        "[spark]\nmemmory = '2g'",
+        "[spark.conf]\n'executor.memory' = '2g'",
+        "[sandbox]\nrate = 'fast'",
+        "[sandbox]\nport = 5",
     ],
 )
 def test_a_setting_that_would_not_hold_is_refused_before_anything_starts(tmp_path: Path, toml: str) -> None:
@@ -94,6 +104,13 @@ def test_a_setting_that_would_not_hold_is_refused_before_anything_starts(tmp_pat
         require_good_settings(made(tmp_path, toml=toml), lambda: 0)
     (tmp_path / "sparktrends.toml").unlink()
     require_good_settings(made(tmp_path), lambda: 0)
+
+
+def test_how_a_broker_is_entered_is_refused_before_anything_starts_where_one_is_entered(tmp_path: Path) -> None:
+    toml = "[kafka]\n'security.protocol' = 'TLS'"
+    require_good_settings(made(tmp_path, toml=toml), lambda: 0)
+    with pytest.raises(BadSetting, match="SASL_SSL"):
+        require_good_settings(made(tmp_path, KAFKA_BOOTSTRAP="broker.test:9092"), lambda: 0)
 
 
 @pytest.mark.parametrize("toml", ["signals = 1", "signals = '1d'", "intervals = ['1d']"])
