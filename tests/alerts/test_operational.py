@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +15,7 @@ from sparktrends.alerts.channels import Message
 from sparktrends.alerts.operational import Monitor, Outage, Thresholds, Watched
 from sparktrends.errors import Unavailable
 from sparktrends.model import DAY, HOUR, SECOND
-from sparktrends.store.conditions import Condition
+from sparktrends.store.conditions import Condition, Conditions
 
 STALE = Thresholds(stale_after_s={"binance": 60})
 
@@ -257,6 +259,55 @@ class Flaky:
         if self.away:
             raise Unavailable("PostgreSQL does not answer")
         return getattr(self._inner, name)
+
+
+class Quiet:
+    """Conditions of which none holds but those of disks; ``firing`` are those that were told."""
+
+    def __init__(self) -> None:
+        self.told: set[tuple[str, str]] = set()
+
+    def firing(self) -> set[tuple[str, str]]:
+        return set(self.told)
+
+    def fire(self, condition: Condition, *_: object) -> None:
+        self.told.add((condition.rule, condition.subject))
+
+    def resolve(self, rule: str, subject: str, _now: int) -> None:
+        self.told.remove((rule, subject))
+
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        return {}
+
+    def daily_work(self, _now: int) -> Any:
+        return SimpleNamespace(problems=[])
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_: []
+
+
+def test_a_folder_that_is_not_there_has_no_disk_that_is_full(tmp_path: Path) -> None:
+    quiet = Quiet()
+    watched = Watched([str(tmp_path / "no home yet")])
+    Monitor(cast(Conditions, quiet), lambda: 0, [], lambda *_: [], None, watched).step()
+    assert quiet.told == set()
+
+
+def test_a_disk_that_gives_no_answer_is_as_it_was(tmp_path: Path) -> None:
+    quiet, answers = Quiet(), iter([(100, 99, 1), OSError("stale file handle"), (100, 50, 50)])
+
+    def usage(_folder: str) -> tuple[int, int, int]:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monitor = Monitor(cast(Conditions, quiet), lambda: 0, [], lambda *_: [], None, Watched(["/data"], usage=usage))
+    seen = []
+    for _ in range(3):
+        monitor.step()
+        seen.append(set(quiet.told))
+    assert seen == [{("ops.disk", "/data")}, {("ops.disk", "/data")}, set()]
 
 
 def test_a_short_outage_is_not_told() -> None:

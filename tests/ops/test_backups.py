@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,19 +17,29 @@ from click.testing import CliRunner
 from sparktrends.errors import BadFile, BadSetting, Fenced
 from sparktrends.ops.backups import backup, restore
 from sparktrends.ops.cli import main
+from sparktrends.ops.doctor import CHECKS
 from sparktrends.ops.home import Home
+from sparktrends.ops.settings import load
+from sparktrends.telemetry import system_clock
 
 MONTH, REPORT = "archive/bars/1m/2024-01-000.parquet", "reports/2024-01-02.html"
-KEPT = ("kafka/data/ownership-0/0.log", "kafka/formatted", "run/gaps-a.json", MONTH, REPORT)
+BARE = ("kafka/data/ownership-0/0.log", "kafka/formatted", "postgres/data/PG_VERSION", "run/gaps-a.json")
+KEPT = (*BARE, MONTH, REPORT)
+
+
+def filled(folder: Path, names: Iterable[str]) -> Home:
+    """A home that holds its passwords and these files."""
+    made = Home.open(folder)
+    made.secrets()
+    for name in names:
+        (made.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (made.path / name).write_bytes(name.encode() * 1000)
+    return made
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    made = Home.open(tmp_path / "home")
-    made.secrets()
-    for name in (*KEPT, "kafka/server.properties"):
-        (made.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (made.path / name).write_bytes(name.encode() * 1000)
+    made = filled(tmp_path / "home", (*KEPT, "kafka/server.properties"))
     unfinished = MONTH.replace("parquet", "new")
     for name in ("scratch/x", "logs/x.log", "postgres/binaries-1/bin", "run/stack.json", unfinished):
         (made.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -48,20 +63,143 @@ def test_what_is_restored_is_what_was_saved(home: Home, tmp_path: Path) -> None:
 
 
 def test_a_home_that_archived_nothing_has_no_archive_afterwards(tmp_path: Path) -> None:
-    empty, again = Home.open(tmp_path / "empty"), Home.open(tmp_path / "again")
-    empty.secrets()
-    backup(empty, tmp_path / "saved")
+    again = Home.open(tmp_path / "again")
+    backup(filled(tmp_path / "young", BARE), tmp_path / "saved")
     restore(tmp_path / "saved", again)
     assert not again.archive.exists()
     assert not again.reports.exists()
 
 
-def test_months_that_are_archived_already_are_not_mixed_with_others(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["archive/bars", "reports/2024-01-02.html"])
+def test_what_is_kept_already_is_not_mixed_with_others(home: Home, tmp_path: Path, there: str) -> None:
     backup(home, tmp_path / "saved")
     other = Home.open(tmp_path / "other")
-    (other.archive / "bars").mkdir(parents=True)
+    (other.path / there).mkdir(parents=True)
     with pytest.raises(BadSetting, match="holds data already"):
         restore(tmp_path / "saved", other)
+    assert list(other.kafka.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["run/gaps-a.json/x", "kafka/topics/x"])
+def test_no_folder_is_written_over(home: Home, tmp_path: Path, there: str) -> None:
+    (home.kafka / "topics").mkdir()
+    backup(home, tmp_path / "saved")
+    other = Home.open(tmp_path / "other")
+    (other.path / there).mkdir(parents=True)
+    with pytest.raises(BadSetting, match=rf"holds data already \({there.removesuffix('/x')}\)"):
+        restore(tmp_path / "saved", other)
+    assert (other.path / there).is_dir()
+    assert not (other.kafka / "data").exists()
+    assert not other.restoring.exists()
+
+
+@pytest.mark.parametrize("lost", ["kafka/data", "postgres/data", ""])
+def test_a_home_without_data_is_no_backup(tmp_path: Path, lost: str) -> None:
+    names = [name for name in BARE if lost and not name.startswith(lost)]
+    folder = filled(tmp_path / "home", names).path if lost else tmp_path / "no home"
+    arguments = ["--home", str(folder), "backup", str(tmp_path / "saved")]
+    said = CliRunner().invoke(main, arguments)
+    assert said.exit_code == BadSetting.exit_code
+    assert f"nothing is stored in {folder}" in said.stderr
+    assert list(tmp_path.glob("saved*")) == []
+    assert folder.exists() == bool(lost), "who only looks makes no folders"
+
+
+def test_a_backup_without_data_is_not_restored(tmp_path: Path) -> None:
+    file, again = tmp_path / "saved", Home.open(tmp_path / "again")
+    with tarfile.open(file, "w:gz") as archive:
+        put(archive, "sparktrends-backup.json", b'{"format": 1}')
+        put(archive, "run/secrets.json", b"{}")
+    with pytest.raises(BadFile, match="holds no postgres/data"):
+        restore(file, again)
+    assert not (again.run / "secrets.json").exists()
+    assert not again.restoring.exists()
+
+
+# What a kill leaves: the process ends itself at the N-th rename, as if somebody had.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sparktrends.ops.backups import restore
+from sparktrends.ops.home import Home
+left, rename = int(sys.argv[3]), Path.replace
+def replace(self, target):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.replace = replace
+restore(Path(sys.argv[1]), Home.open(Path(sys.argv[2])))
+"""
+
+
+def killed(file: Path, folder: Path, rename: int) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(file), str(folder), str(rename)], env=os.environ)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def told(folder: Path) -> list[tuple[bool, str]]:
+    """Whether each finding of the doctor about a home is a problem, and what it is."""
+    settings = load({"HOME": str(folder), "XDG_CACHE_HOME": str(folder.parent / "cache")}, folder.parent, folder)
+    checks = (CHECKS[name](settings, system_clock) for name in ("home", "data"))
+    return [(found.problem, found.what) for check in checks for found in check]
+
+
+@pytest.mark.parametrize("rename", range(2, 9))
+def test_a_restore_that_was_killed_while_files_moved_in_is_ended_by_whoever_owns_the_home_next(
+    home: Home, tmp_path: Path, rename: int
+) -> None:
+    file, again = tmp_path / "saved", tmp_path / "again"
+    backup(home, file)
+    killed(file, again, rename)
+    assert told(again) == [(False, f"a restore into {again} was ended while its files moved in")]
+    with Home(again).owned():
+        pass
+    for name in (*KEPT, "run/secrets.json"):
+        assert (again / name).read_bytes() == (home.path / name).read_bytes()
+    assert not Home(again).restored.exists()
+    assert told(again) == [(True, f"{again / 'kafka/data'} is damaged: meta.properties is not there")]  # as the first
+
+
+def test_a_second_restore_says_that_the_first_is_whole(home: Home, tmp_path: Path) -> None:
+    file, again = tmp_path / "saved", tmp_path / "again"
+    backup(home, file)
+    killed(file, again, 3)
+    with pytest.raises(BadSetting, match="holds what an earlier restore had read"):
+        restore(file, Home(again))
+    assert Home(again).secrets() == home.secrets()
+    with pytest.raises(BadSetting, match="holds data already"):
+        restore(file, Home(again))
+
+
+def test_a_restore_that_was_killed_while_it_read_is_begun_again_and_nothing_else_runs_there(
+    home: Home, tmp_path: Path
+) -> None:
+    file, again = tmp_path / "saved", tmp_path / "again"
+    backup(home, file)
+    killed(file, again, 1)
+    assert told(again) == [(True, f"a restore into {again} did not come to its end")]
+    with pytest.raises(BadSetting, match="`sparktrends restore`"), Home(again).owned():
+        pass
+    restore(file, Home(again))
+    assert Home(again).secrets() == home.secrets()
+    assert not Home(again).restoring.exists()
+
+
+def test_a_file_that_cannot_move_in_is_one_sentence_until_it_can(home: Home, tmp_path: Path) -> None:
+    file, again = tmp_path / "saved", tmp_path / "again"
+    backup(home, file)
+    killed(file, again, 2)
+    for there in ("kafka/data", "kafka/formatted"):  # whichever is still to move
+        (again / there / "in the way").mkdir(parents=True)
+    with pytest.raises(BadSetting, match=r"restored/kafka/\w+ cannot be moved to"), Home(again).owned():
+        pass
+    for there in ("kafka/data", "kafka/formatted"):
+        (again / there / "in the way").rmdir()
+    (again / "kafka/formatted").rmdir()
+    with Home(again).owned():
+        assert (again / KEPT[0]).read_bytes() == (home.path / KEPT[0]).read_bytes()
 
 
 def test_what_was_moved_to_another_disk_is_saved_and_restored(home: Home, tmp_path: Path) -> None:
@@ -146,10 +284,18 @@ def test_a_damaged_file_restores_nothing(home: Home, tmp_path: Path, harm: str) 
     assert list((again.path / "kafka").iterdir()) == []
 
 
+def put(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """A file into an archive."""
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
 HOSTILE = {
     "outside": ("../outside", tarfile.REGTYPE),
     "elsewhere": ("logs/x", tarfile.REGTYPE),
     "absolute": ("/etc/x", tarfile.REGTYPE),
+    "lock": ("run/owner", tarfile.REGTYPE),
     "link": ("run/link", tarfile.SYMTYPE),
     "device": ("run/device", tarfile.CHRTYPE),
 }
@@ -160,9 +306,7 @@ def test_a_hostile_file_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     path, kind = HOSTILE[name]
     file, again = tmp_path / "saved", Home.open(tmp_path / "again")
     with tarfile.open(file, "w:gz") as archive:
-        manifest = tarfile.TarInfo("sparktrends-backup.json")
-        manifest.size = len(b'{"format": 1}')
-        archive.addfile(manifest, io.BytesIO(b'{"format": 1}'))
+        put(archive, "sparktrends-backup.json", b'{"format": 1}')
         member = tarfile.TarInfo(path)
         member.type, member.linkname = kind, "/etc/passwd"
         archive.addfile(member)

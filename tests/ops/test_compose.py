@@ -59,6 +59,16 @@ def test_compose_files_keep_to_the_specification(path: str) -> None:
     rules.validate(yaml.safe_load((ROOT / path).read_text()))
 
 
+def test_documents_name_volumes_that_are_there_and_productions_beside_them() -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    named = re.findall(r"`market_(\w+)`", text)
+    pairs = re.findall(r"`market_(\w+)`[^`]{1,40}`market-production-(\w+)`", text)
+    assert pairs == [(name, name) for name in named]
+    for name in named:
+        assert (compose.base()["name"], name in compose.base()["volumes"]) == ("market", True)
+        assert compose.production()["volumes"][name]["name"] == f"market-production-{name}"
+
+
 def test_services_and_ports_are_those_that_people_know() -> None:
     found = {
         name: {int(port.split(":")[1]) for port in service.get("ports", ())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -16,7 +17,7 @@ from sparktrends.ops.cli import main
 from sparktrends.ops.doctor import Finding, examine
 from sparktrends.ops.home import Home
 from sparktrends.ops.jars import LOCK, _place, damaged, read_lock
-from sparktrends.ops.settings import load
+from sparktrends.ops.settings import TABLES, load
 from sparktrends.telemetry import system_clock
 
 
@@ -123,6 +124,7 @@ CONTRADICTIONS = {
         False,
     ),
     "a way in the clear": ({"KAFKA_BOOTSTRAP": "broker.test:9092"}, "is not encrypted", False),
+    "one of two ways in the clear": ({"KAFKA_BOOTSTRAP": "127.0.0.1:9092,b.test:9092"}, "is not encrypted", False),
 }
 
 
@@ -131,6 +133,76 @@ def test_settings_that_contradict_are_told(folder: Path, name: str) -> None:
     env, what, problem = CONTRADICTIONS[name]
     found = [f for f in findings(folder, env, "settings") if what in f.what]
     assert [f.problem for f in found] == [problem]
+
+
+WRONG = {
+    "alerts": "operational = 'yes'",
+    "api": "rates = 5",
+    "candlesticks": "signals = '1d'",
+    "channels": "slack = {url = 'ftp://x'}",
+    "daily": "call = 'x'",
+    "detectors": "no_such = {threshold = 3}",
+    "exchanges": "'7203.T' = 5",
+    "indicators": "sma = [-1]",
+    "kafka": "'security.protocol' = 'TLS'",
+    "limits": "foo = 1",
+    "net": "allow = 'x'",
+    "ports": "foo = 1",
+    "retention": "x = 1",
+    "rules": "file = 'not-there.toml'",
+    "sandbox": "rate = 'fast'",
+    "sentiment": "words = 5",
+    "sources": "foo = {rest = 'https://x'}",
+    "spark": "foo = 1",
+    "stale_after_s": "a = 'b'",
+    "tags": "AAPL = 5",
+}
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_what_no_process_would_start_with_is_a_problem_and_told_once(folder: Path, table: str) -> None:
+    with (folder / "sparktrends.toml").open("a") as toml:
+        toml.write("" if table == "ports" else f"[{table}]\n")
+        toml.write(f"{WRONG[table]}\n")
+    (folder / "sparktrends.toml").chmod(0o600)
+    (found,) = [f for f in findings(folder) if f.check != "disk"]
+    assert (found.check, found.problem) == ("settings", True)
+
+
+def test_the_port_of_a_database_or_broker_of_somebody_else_is_theirs_to_take(folder: Path) -> None:
+    text = (folder / "sparktrends.toml").read_text()
+    env = {"POSTGRES_HOST": "localhost", "KAFKA_BOOTSTRAP": "localhost:9094", "POSTGRES_READER_PASSWORD": "x1y2z3"}
+    with contextlib.ExitStack() as squatters:
+        for name in ("postgres", "kafka"):
+            squatter = squatters.enter_context(socket.socket())
+            squatter.bind(("127.0.0.1", int(text.split(f"{name} = ")[1].split()[0])))
+            squatter.listen()
+        assert len(findings(folder, only="ports")) == 2
+        assert findings(folder, env, "ports") == []
+
+
+@pytest.mark.parametrize(
+    ("env", "conf", "reached"),
+    [
+        ({}, "", False),
+        ({"SPARK_LOCAL_IP": "127.0.0.1"}, "", False),
+        ({"SPARK_LOCAL_IP": "10.0.0.7"}, "", True),
+        ({}, "'spark.driver.host' = 'here.test'", True),
+        ({"SPARK_MASTER": "spark://127.0.0.1:7077,localhost:7078"}, "", True),
+    ],
+)
+def test_a_cluster_that_cannot_call_this_machine_is_a_problem(
+    folder: Path, env: dict[str, str], conf: str, reached: bool
+) -> None:
+    with (folder / "sparktrends.toml").open("a") as toml:
+        toml.write(f"[spark.conf]\n{conf}\n")
+    env = {"SPARK_MASTER": "spark://m1.test:7077,m2.test:7077", "KAFKA_BOOTSTRAP": "127.0.0.1:9092", **env}
+    found = [f for f in findings(folder, env, "settings") if "SPARK_LOCAL_IP" in f.do]
+    assert [f.problem for f in found] == ([] if reached else [True])
+
+
+def test_brokers_of_this_machine_need_no_encryption(folder: Path) -> None:
+    assert findings(folder, {"KAFKA_BOOTSTRAP": "127.0.0.1:9092,127.0.0.1:9093"}, "settings") == []
 
 
 def test_a_container_lacks_nothing_that_its_part_does_not_need(folder: Path) -> None:

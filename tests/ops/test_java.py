@@ -111,6 +111,7 @@ def test_spark_gets_java_loopback_and_this_python() -> None:
     env = java.spark_env(java.Java(Path("/j"), 17), {})
     assert env["JAVA_HOME"] == "/j"
     assert env["SPARK_LOCAL_IP"] == "127.0.0.1"
+    assert java.spark_env(java.Java(Path("/j"), 17), {}, "10.0.0.7")["SPARK_LOCAL_IP"] == "10.0.0.7"
     assert java.spark_env(java.Java(Path("/j"), 17), {"PYSPARK_PYTHON": "p"})["PYSPARK_PYTHON"] == "p"
 
 

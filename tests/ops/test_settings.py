@@ -87,6 +87,16 @@ def test_a_file_in_another_encoding_is_one_sentence(tmp_path: Path, name: str) -
         "[alerts]\nchannel = 'slack'",
         "[daily]\ncall = 'x'",
         "[channels.webhok]\nurl = 'https://a.example'",
+        "[api]\nrates = 5",
+        "[api]\nrate = 0",
+        "[api]\nport = 'http'",
+        "[api]\norigins = 'https://a.example'",
+        "[sentiment]\nwords = 5",
+        "[sources.binanse]\nrest = 'https://a.example'",
+        "[spark]\nmemmory = '2g'",
+        "[spark.conf]\n'executor.memory' = '2g'",
+        "[sandbox]\nrate = 'fast'",
+        "[sandbox]\nport = 5",
     ],
 )
 def test_a_setting_that_would_not_hold_is_refused_before_anything_starts(tmp_path: Path, toml: str) -> None:
@@ -94,6 +104,13 @@ def test_a_setting_that_would_not_hold_is_refused_before_anything_starts(tmp_pat
         require_good_settings(made(tmp_path, toml=toml), lambda: 0)
     (tmp_path / "sparktrends.toml").unlink()
     require_good_settings(made(tmp_path), lambda: 0)
+
+
+def test_how_a_broker_is_entered_is_refused_before_anything_starts_where_one_is_entered(tmp_path: Path) -> None:
+    toml = "[kafka]\n'security.protocol' = 'TLS'"
+    require_good_settings(made(tmp_path, toml=toml), lambda: 0)
+    with pytest.raises(BadSetting, match="SASL_SSL"):
+        require_good_settings(made(tmp_path, KAFKA_BOOTSTRAP="broker.test:9092"), lambda: 0)
 
 
 @pytest.mark.parametrize("toml", ["signals = 1", "signals = '1d'", "intervals = ['1d']"])
@@ -159,6 +176,12 @@ def test_a_host_means_that_somebody_else_runs_it(tmp_path: Path) -> None:
 def test_spark_runs_here_unless_told(tmp_path: Path) -> None:
     assert made(tmp_path).spark_master == "local[*]"
     assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_master == "spark://m:7077"
+
+
+def test_spark_listens_on_loopback_unless_a_cluster_must_call_it(tmp_path: Path) -> None:
+    assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_local_ip == "127.0.0.1"
+    assert made(tmp_path, SPARK_LOCAL_IP="10.0.0.7").spark_local_ip == "127.0.0.1"
+    assert made(tmp_path, "SPARK_LOCAL_IP=10.0.0.7\n", SPARK_MASTER="spark://m:7077").spark_local_ip == "10.0.0.7"
 
 
 def test_the_home_is_that_of_the_command_line_then_of_the_settings(tmp_path: Path) -> None:

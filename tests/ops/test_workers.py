@@ -22,3 +22,8 @@ def test_a_worker_is_our_own_command_with_its_home(tmp_path: Path) -> None:
     assert list(spec.argv[3:]) == ["--home", str(tmp_path), "stream", "--shard", "1/2"]
     assert spec.env["A"] == "b"
     assert spec.output == tmp_path / "logs" / "stream.log"
+
+
+def test_a_worker_keeps_the_address_at_which_a_cluster_calls_it(tmp_path: Path) -> None:
+    spec = Worker("stream", ["stream"], Home(tmp_path), {"SPARK_LOCAL_IP": "10.0.0.7"}, tmp_path).spec()
+    assert spec.env["SPARK_LOCAL_IP"] == "10.0.0.7"

@@ -156,9 +156,15 @@ class Monitor:
 
     def _full(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         for folder in self._watched.disks:
-            total, _, free = self._watched.usage(folder)
-            limit = self._thresholds.disk_free * (1.5 if ("ops.disk", folder) in firing else 1.0)
-            if free < limit * total:
+            fires = ("ops.disk", folder) in firing
+            try:
+                total, _, free = self._watched.usage(folder)
+            except OSError:
+                # No such folder yet, or a disk that is away. Nobody knows: what was full before still is.
+                if fires:
+                    yield Condition("ops.disk", folder, "", now)
+                continue
+            if free < self._thresholds.disk_free * (1.5 if fires else 1.0) * total:
                 title = f"{folder}: {free / 2**30:.1f} GiB free of {total / 2**30:.1f}"
                 values = {"free_share": free / total, "needed_share": self._thresholds.disk_free}
                 yield Condition("ops.disk", folder, title, now, "critical", values=values)

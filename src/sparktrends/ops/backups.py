@@ -30,13 +30,15 @@ _BLOCK = 1 << 20
 _MANIFEST = "sparktrends-backup.json"
 # What retention has archived is nowhere else any more.
 _ROOTS = ("kafka", "postgres", "run", ARCHIVE, REPORTS)
+_DATA = ("postgres/data", "kafka/data")
+_LOCK = "run/owner"
 _LEFT_OUT = (
     f"{ARCHIVE}/*.new",
     "kafka/server.properties",
     "kafka/log4j2.properties",
     "postgres/binaries-*",
     "postgres/data/postmaster.pid",
-    "run/owner",
+    _LOCK,
     "run/restart-*",
     "run/stack.json",
 )
@@ -62,6 +64,15 @@ def require_embedded(there: External) -> None:
         )
 
 
+def stored_in(folder: Path) -> Home:
+    """The home in a folder; raises BadSetting without a database and a log in it: nothing would be saved."""
+    home = Home.found(folder)
+    # What a killed restore had read is put in place before anything is saved.
+    if home is None or not (home.restored.exists() or all(_there(home.path / part) for part in _DATA)):
+        raise BadSetting(f"nothing is stored in {folder}", hint="name the folder of a home with --home")
+    return home
+
+
 def backup(home: Home, file: Path) -> Saved:
     """Save the stopped home; raises Fenced while it runs. The file appears whole or not at all."""
     if file.exists():
@@ -84,29 +95,43 @@ def backup(home: Home, file: Path) -> Saved:
 
 
 def restore(file: Path, home: Home) -> Saved:
-    """Put what a backup holds into a home that holds nothing yet; raises BadSetting, BadFile or DiskFull."""
-    with home.owned():
-        for there in (home.kafka / "data", home.postgres / "data", home.run / "secrets.json", home.archive):
-            if there.exists():
-                raise BadSetting(f"{home.path} holds data already", hint="name another folder with --home")
+    """Put what a backup holds into a home that holds nothing yet; raises BadSetting, BadFile or DiskFull.
+
+    A kill leaves the home empty, or what was read to its end, which whoever owns the home next puts in place.
+    """
+    with home.locked():
+        if home.finish_restore():
+            raise BadSetting(
+                f"{home.path} holds what an earlier restore had read: it is whole now",
+                hint="`sparktrends up` goes on with it; restore other backups into another --home",
+            )
+        for part in (*_DATA, "run/secrets.json", ARCHIVE, REPORTS):
+            _require_free(home, part)
         # In the home, so on its disk: what was read to its last byte moves in, and nothing is copied again.
-        fresh = home.path / "restoring"
+        fresh = home.restoring
         shutil.rmtree(fresh, ignore_errors=True)
         try:
             saved = _unpack(file, fresh)
+            for part in _DATA:
+                if not (fresh / part).exists():
+                    raise BadFile(f"{file} holds no {part}")
             _admit(fresh / "postgres" / "data")
-            for root in _ROOTS:
-                _move(fresh / root, home.path / root)
+            for found in fresh.glob("*/*"):
+                # One file may take another's place.
+                if found.is_dir() or (home.path / found.relative_to(fresh)).is_dir():
+                    _require_free(home, found.relative_to(fresh).as_posix())
+            # From here on it is restored, however this process ends.
+            fresh.replace(home.restored)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        home.finish_restore()
     return saved
 
 
-def _move(found: Path, to: Path) -> None:
-    """What is in one folder into another, which is made when there is something."""
-    for item in found.iterdir():
-        to.mkdir(exist_ok=True)
-        item.replace(to / item.name)
+def _require_free(home: Home, part: str) -> None:
+    # A link that leads nowhere is there too: its disk is not mounted.
+    if os.path.lexists(home.path / part):
+        raise BadSetting(f"{home.path} holds data already ({part})", hint="name another folder with --home")
 
 
 def _write(home: Home, file: Path) -> Saved:
@@ -150,9 +175,9 @@ def _there(path: Path) -> bool:
 
 def _unpack(file: Path, folder: Path) -> Saved:
     files, size = 0, 0
-    for root in _ROOTS:
-        (folder / root).mkdir(parents=True)
     try:
+        for root in _ROOTS:
+            (folder / root).mkdir(parents=True)
         with gzip.open(file) as content, tarfile.open(fileobj=content, mode="r:") as archive:
             _check_manifest(archive, file)
             for member in archive:
@@ -182,7 +207,8 @@ def _check(member: tarfile.TarInfo, file: Path) -> None:
     if member.name == _MANIFEST:
         return
     path = PurePosixPath(member.name)
-    if not (member.isfile() or member.isdir()) or path.parts[0] not in _ROOTS or ".." in path.parts:
+    ours = path.parts[0] in _ROOTS and ".." not in path.parts and member.name != _LOCK
+    if not ours or not (member.isfile() or member.isdir()):
         raise BadFile(f"{file} holds {member.name}, which no backup of ours does")
 
 

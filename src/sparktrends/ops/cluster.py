@@ -22,23 +22,26 @@ def spark_settings(
     ui_port: int | None = None,
     java_options: Sequence[str] = (),
 ) -> SparkSettings:
-    """``archives`` and ``py_files`` take our package to executors, ``conf`` is Spark's own; raises BadSetting."""
+    """How the session of a process is made; raises BadSetting as `spark_table`."""
     from sparktrends.spark import Settings as SparkSettings
 
-    table = settings.table("spark")
-    if unknown := set(table) - set(_KNOWN):
-        raise BadSetting(f"[spark] {', '.join(sorted(unknown))}", hint=f"there are {', '.join(_KNOWN)}")
     return SparkSettings(
-        settings.spark_master,
-        jars,
-        scratch,
-        ui_port,
-        memory=str(table.get("memory", "1g")),
-        py_files=_texts(table, "py_files"),
-        archives=_texts(table, "archives"),
-        java_options=java_options,
-        more=_conf(table),
+        settings.spark_master, jars, scratch, ui_port, java_options=java_options, **spark_table(settings)
     )
+
+
+def spark_table(settings: Settings) -> dict[str, Any]:
+    """``[spark]`` as `sparktrends.spark.Settings` names it; raises BadSetting.
+
+    ``archives`` and ``py_files`` take our package to executors, ``conf`` (``more``) is Spark's own.
+    """
+    table = settings.only("spark", *_KNOWN)
+    return {
+        "memory": str(table.get("memory", "1g")),
+        "py_files": _texts(table, "py_files"),
+        "archives": _texts(table, "archives"),
+        "more": _conf(table),
+    }
 
 
 def _texts(table: Any, name: str) -> list[str]:

@@ -12,9 +12,10 @@ from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import DiskFull, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.ops import jars, java, ports
+from sparktrends.ops.cluster import spark_table
 from sparktrends.ops.endpoints import endpoints, external, processes, record
 from sparktrends.ops.home import CACHE_ADVICE, Home, nearest
-from sparktrends.ops.secured import is_local
+from sparktrends.ops.secured import hosts_of, is_local
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import collect
 from sparktrends.ops.supervise import works_in
@@ -51,11 +52,15 @@ Check = Callable[[Settings, Clock], Iterable[Finding]]
 
 def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     """Every finding; a check that fails is one itself."""
+    told: set[str] = set()
     for name, check in CHECKS.items():
         try:
             yield from check(settings, clock)
         except SparkTrendsError as error:
-            yield Finding(name, str(error), error.hint or "see the logs in the home")
+            # Several checks may need the same wrong setting.
+            if str(error) not in told:
+                told.add(str(error))
+                yield Finding(name, str(error), error.hint or "see the logs in the home")
         except OSError as error:
             yield Finding(name, str(error), "see who owns it, and whether the disk is well")
 
@@ -96,8 +101,10 @@ def _can_be_made(folder: Path) -> bool:
 def _ports(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     if Home.running(settings.home):
         return
+    there = external(settings)
+    others = {"postgres": there.database, "kafka": there.kafka}
     for name, number in settings.wanted_ports(ports.WANTED).items():
-        if not ports.is_free(number):
+        if not others.get(name) and not ports.is_free(number):
             advice = f"stop what listens there, or set another under [ports] {name}: `up` takes the next free one"
             yield Finding("ports", f"{number} of {name} is taken", advice, problem=False)
 
@@ -124,6 +131,8 @@ def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     secrets = home.run / "secrets.json"
     if secrets.exists() and secrets.stat().st_mode & 0o077:
         yield Finding("home", f"others can read {secrets}", f"chmod 600 {secrets}")
+    if home.owner() is None:
+        yield from _half_restored(home)
     if record(home.path) and home.owner() is None:
         pids = processes(home.path)
         left = [f"{name} ({pid})" for name, pid in pids.items() if works_in(pid, home.path)]
@@ -133,9 +142,18 @@ def _home(settings: Settings, _clock: Clock) -> Iterator[Finding]:
             )
 
 
+def _half_restored(home: Home) -> Iterator[Finding]:
+    if home.restored.exists():
+        what = f"a restore into {home.path} was ended while its files moved in"
+        yield Finding("home", what, "the next `up` moves the rest", problem=False)
+    if home.restoring.exists():
+        advice = f"`sparktrends restore` again, or remove {home.restoring}: until then `up` refuses this home"
+        yield Finding("home", f"a restore into {home.path} did not come to its end", advice)
+
+
 def _data(settings: Settings, _clock: Clock) -> Iterator[Finding]:
     home = Home.found(settings.home)
-    if home is None:
+    if home is None or home.restored.exists():
         return
     lost = "`sparktrends restore` of a backup into another --home brings back what was saved"
     postgres, kafka = home.postgres / "data", home.kafka / "data"
@@ -145,7 +163,7 @@ def _data(settings: Settings, _clock: Clock) -> Iterator[Finding]:
             yield Finding("data", f"{mark.parent} is damaged: {mark.name} is not there", lost)
 
 
-def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
+def _settings(settings: Settings, clock: Clock) -> Iterator[Finding]:
     there = external(settings)
     if settings.get("POSTGRES_PASSWORD") and not settings.get("POSTGRES_HOST"):
         advice = "set POSTGRES_HOST too if somebody else runs it; the embedded database has a password of its own"
@@ -158,12 +176,30 @@ def _settings(settings: Settings, _clock: Clock) -> Iterator[Finding]:
         what = f"nobody checks whose certificate {there.database.host} shows, if it shows one"
         yield Finding("settings", what, "POSTGRES_SSLMODE=verify-full with POSTGRES_SSLROOTCERT", problem=False)
     protocol = settings.kafka_security().get("security.protocol", "PLAINTEXT")
-    if there.kafka and not is_local(there.kafka.rpartition(":")[0]) and "SSL" not in protocol:
+    if there.kafka and not all(map(is_local, hosts_of(there.kafka))) and "SSL" not in protocol:
         advice = "KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_CA"
         yield Finding("settings", f"the way to {there.kafka} is not encrypted", advice, problem=False)
     if settings.spark_master.startswith("spark://") and not there.kafka:
         advice = "set KAFKA_BOOTSTRAP to a broker that the workers reach too"
         yield Finding("settings", "SPARK_MASTER is a cluster, but the broker listens on loopback only", advice)
+    yield from _callable_by_executors(settings)
+    # Here: they load the analysis and every provider, and `backup` beside this command needs neither.
+    from sparktrends.ops.analysing import Analysing
+    from sparktrends.ops.checking import require_good_settings
+
+    require_good_settings(settings, clock)
+    # `up` leaves these to the stream, which refuses them soon after its start.
+    Analysing(settings)
+
+
+def _callable_by_executors(settings: Settings) -> Iterator[Finding]:
+    master = settings.spark_master
+    if not master.startswith("spark://") or all(map(is_local, hosts_of(master))):
+        return
+    here = spark_table(settings)["more"].get("spark.driver.host") or settings.spark_local_ip
+    if is_local(here):
+        what = f"the executors of {master} cannot call the stream: it listens on {here}"
+        yield Finding("settings", what, "set SPARK_LOCAL_IP to an address of this machine that they can call")
 
 
 def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
@@ -196,7 +232,7 @@ CHECKS: dict[str, Check] = {
     "disk": _disk,
     "home": _home,
     "data": _data,
-    "ports": _ports,
     "settings": _settings,
+    "ports": _ports,
     "services": _services,
 }

@@ -134,9 +134,52 @@ class Home:
         """The daily reports."""
         return self.path / REPORTS
 
+    @property
+    def restoring(self) -> Path:
+        """What a restore reads, until it has all of it: only scratch."""
+        return self.path / "restoring"
+
+    @property
+    def restored(self) -> Path:
+        """What a restore has read to its end and not put in place yet: as good as in the home (`finish_restore`)."""
+        return self.path / "restored"
+
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Own the home; raises Fenced when a running program does. The kernel ends it with the process: never stale."""
+        """Own the home, whole; raises Fenced as `locked`, and BadSetting where a restore has not come to its end."""
+        with self.locked():
+            self.finish_restore()
+            if self.restoring.exists():
+                # What was to be here is not, and a start would make something new in its place.
+                raise BadSetting(
+                    f"a restore into {self.path} did not come to its end",
+                    hint=f"`sparktrends restore` again, or remove {self.restoring} and begin without it",
+                )
+            yield
+
+    def finish_restore(self) -> bool:
+        """Put what a killed restore had read to its end in its place; whether there was any. The home must be locked.
+
+        Raises BadSetting for what cannot be moved: nobody may take half of it for the home.
+        """
+        if not self.restored.exists():
+            return False
+        for found in list(self.restored.glob("*/*")):
+            place = self.path / found.relative_to(self.restored)
+            try:
+                place.parent.mkdir(exist_ok=True)
+                found.replace(place)
+            except OSError as error:
+                raise BadSetting(
+                    f"{found} cannot be moved to {place} ({error.strerror})",
+                    hint="move it there yourself, and see who owns both and whether they lie on one disk",
+                ) from error
+        shutil.rmtree(self.restored, ignore_errors=True)
+        return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others out; raises Fenced when a program runs here. The kernel ends it with the process: never stale."""
         # Not "w": that would empty the file before the lock says whether somebody is named in it.
         with open(self.run / "owner", "a+") as handle:
             if not _locked(handle):

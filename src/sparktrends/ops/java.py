@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sparktrends.errors import NotFound
 from sparktrends.ops.home import written
+from sparktrends.ops.ports import LOOPBACK
 
 VERSIONS = (17, 21)
 """The Java versions that Spark 4.0 and Kafka 4.3 both support."""
@@ -65,13 +66,16 @@ def find(env: Mapping[str, str], cache: Path) -> Java:
     return bundled(env, cache)
 
 
-def spark_env(java: Java, env: Mapping[str, str]) -> dict[str, str]:
-    """What a process that starts Spark must have in its environment beside ``env``; see `sparktrends.spark`."""
+def spark_env(java: Java, env: Mapping[str, str], local_ip: str = LOOPBACK) -> dict[str, str]:
+    """What a process that starts Spark must have in its environment beside ``env``; see `sparktrends.spark`.
+
+    ``local_ip`` is where Spark listens: without it on the machine's outer address.
+    """
     # Workers run in the driver's Python unless somebody chose another; "python3" of PATH has none of our packages.
     python = env.get("PYSPARK_PYTHON") or sys.executable
     return {
         "JAVA_HOME": str(java.home),
-        "SPARK_LOCAL_IP": env.get("SPARK_LOCAL_IP", "127.0.0.1"),
+        "SPARK_LOCAL_IP": local_ip,
         "PYSPARK_PYTHON": python,
         **reading_paths(env),
     }

@@ -128,7 +128,7 @@ class Jobs:
         from sparktrends import spark
 
         home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
-        os.environ.update(java.spark_env(found, self.settings.env))
+        os.environ.update(java.spark_env(found, self.settings.env, self.settings.spark_local_ip))
         made = spark.session("sparktrends batch", spark_settings(self.settings, (), home.scratch / "batch"))
         self._open.callback(made.stop)
         return made

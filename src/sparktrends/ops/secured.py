@@ -57,6 +57,15 @@ def is_local(host: str) -> bool:
     return all(map(_LOCAL.fullmatch, host.split(",")))
 
 
+def hosts_of(addresses: str) -> list[str]:
+    """The host of each address in a list of brokers or of Spark's masters.
+
+    >>> hosts_of("k1:9092,SSL://k2:9093"), hosts_of("spark://m1:7077,m2:7077")
+    (['k1', 'k2'], ['m1', 'm2'])
+    """
+    return [address.rpartition("://")[2].rpartition(":")[0] for address in addresses.split(",")]
+
+
 def require_own_secret(host: str, name: str, secret: str, user: str) -> None:
     """Raises BadSetting for a well-known password at another machine; none at all may be right (a certificate)."""
     if secret and not is_local(host) and secret.lower() in _KNOWN_TO_ALL | {user.lower()}:
@@ -97,7 +106,7 @@ def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({
     is said. Whoever said it, a password asks for TLS and for a checked certificate off this machine."""
     found = _named(values) | dict(own)
     addresses = ",".join((values.get("KAFKA_BOOTSTRAP", ""), found.get("bootstrap.servers", ""))).strip(",")
-    hosts = [address.rpartition("://")[2].rpartition(":")[0] for address in addresses.split(",")]
+    hosts = hosts_of(addresses)
     far = [host for host in hosts if not is_local(host)]
     protocol = found.get("security.protocol", "").upper()
     if protocol and protocol not in PROTOCOLS:

@@ -42,6 +42,7 @@ NAMES: Mapping[str, str] = {
     "KAFKA_SASL_PASSWORD": "its password",
     "KAFKA_SSL_CA": "file with the certificate authority that signed the broker's certificate",
     "SPARK_MASTER": "spark://… of a cluster; without it Spark runs in the streaming process",
+    "SPARK_LOCAL_IP": "address of this machine that the executors of a cluster can call",
     "FINNHUB_API_KEY": "key for Finnhub",
     "TWELVE_DATA_API_KEY": "key for Twelve Data",
     "ALPHA_VANTAGE_API_KEY": "key for Alpha Vantage",
@@ -123,6 +124,11 @@ class Settings:
     def spark_master(self) -> str:
         """Where Spark runs."""
         return self.get("SPARK_MASTER") or "local[*]"
+
+    @property
+    def spark_local_ip(self) -> str:
+        """The address on which Spark listens here: loopback, unless executors elsewhere must call it."""
+        return (not self.spark_master.startswith("local") and self.get("SPARK_LOCAL_IP")) or LOOPBACK
 
     @property
     def listen(self) -> str:

@@ -34,9 +34,8 @@ class Worker:
             name=self.name,
             argv=[sys.executable, "-m", "sparktrends.ops.cli", "--home", str(self.home.path), *self.command],
             output=self.home.logs / f"{self.name}.log",
-            # Unbuffered: what a process said before it died is in its log. Loopback: Spark listens outside unless it is
-            # told.
-            env={**keeping_bytecode(self.env), "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONUNBUFFERED": "1"},
+            # Unbuffered: what a process said before it died is in its log.
+            env={**keeping_bytecode(self.env), "PYTHONUNBUFFERED": "1"},
             # Where `up` was called: `.env` and `sparktrends.toml` lie there, and paths are meant from there.
             cwd=self.folder,
             grace=self.grace,

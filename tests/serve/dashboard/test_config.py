@@ -54,6 +54,11 @@ def test_who_starts_the_script_by_hand_can_try_the_rules(monkeypatch: pytest.Mon
     assert isinstance(config.discover().backtest, config.Backtests)
 
 
+def test_a_home_that_is_not_there_has_no_disk_to_tell_of(tmp_path: Path) -> None:
+    assert machine.disk(str(tmp_path / "no home yet")) is None
+    assert machine.disk(str(tmp_path)) is not None
+
+
 def test_the_password_does_not_show() -> None:
     assert "secret" not in repr(config.from_env("POSTGRES_PASSWORD=secret"))
 

@@ -23,7 +23,7 @@ _MINUTE = 60_000_000
 
 def run(settings: Settings, bars: int) -> dict[str, Any]:
     """The figures for so many bars, a year of minutes a series; the metrics are counted before they go."""
-    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env))
+    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env, settings.spark_local_ip))
     with temporary_home() as home:
         work = _write(home.scratch / "bars", home.scratch / "metrics", bars)
         session = spark.session("bench history", spark.Settings(settings.spark_master, (), home.scratch / "spark"))

@@ -38,7 +38,7 @@ _REASONS = ("on strong demand", "amid weak sales", "after record profit", "as co
 
 def run(settings: Settings, news: int, now: int) -> dict[str, Any]:
     """The figures for so many stories, 50 a payload, all different."""
-    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env))
+    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env, settings.spark_local_ip))
     with lab(settings, external=NOWHERE) as found, closing(Session(found.dsn, "bench", 600)) as session:
         _fill(session, news, now)
         sparks = spark.session("bench news", spark.Settings(settings.spark_master, (), found.home.scratch / "spark"))

@@ -49,7 +49,7 @@ def backup(context: Context, file: Path, as_json: bool) -> None:
     Refused where database or broker are somebody else's: docs/cluster.md says how those are saved.
     """
     backups.require_embedded(external(context.settings))
-    _tell(backups.backup(Home.open(context.settings.home), file), file, as_json)
+    _tell(backups.backup(backups.stored_in(context.settings.home), file), file, as_json)
 
 
 @click.command()

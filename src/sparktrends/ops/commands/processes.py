@@ -98,7 +98,7 @@ def prepare(context: Context, parts: tuple[str, ...]) -> None:
 
 def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
     found = java.find(settings.env, settings.cache)
-    os.environ.update(java.spark_env(found, settings.env))
+    os.environ.update(java.spark_env(found, settings.env, settings.spark_local_ip))
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
     options: list[str] = []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from sparktrends import telemetry
 from sparktrends.errors import BadSetting
 from sparktrends.net.redaction import Redactor, Secret
+from sparktrends.ops.answering import api_table
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.endpoints import endpoints, record
 from sparktrends.ops.exposition import expose
@@ -54,43 +54,12 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
     """What the API runs with: command line, then ``[api]`` of sparktrends.toml, then defaults."""
     from sparktrends.serve.api import ApiConfig
 
-    where, own = endpoints(settings), record(settings.home).get("ports", {})
-    table = dict(settings.table("api"))
-    given = settings.env.get("SPARKTRENDS_PORT_API", "") or str(table.pop("port", "") or own.get("api", WANTED["api"]))
-    origins = table.pop("origins", None)
-    chosen = host or str(table.pop("host", settings.listen))
-    table.pop("host", None)
-    limits = _limits(table)
-    return ApiConfig(
-        where.reader_dsn,
-        where.owner_dsn,
-        host=chosen,
-        port=port or port_number("[api] port", given),
-        origins=_origins(origins),
-        contained=bool(settings.get("SPARKTRENDS_CONTAINER")),
-        **limits,
-    )
-
-
-def _origins(given: object) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    if not isinstance(given, list):
-        raise BadSetting(f"[api] origins = {given!r}", hint='give a list, such as ["https://pages.example.org"]')
-    return tuple(map(str, given))
-
-
-def _limits(table: Mapping[str, Any]) -> dict[str, Any]:
-    kinds: Mapping[str, type] = {"rate": float, "burst": float, "threads": int, "listeners": int}
-    table = {name: value for name, value in table.items() if name != "port"}
-    for name, value in table.items():
-        if name not in kinds:
-            raise BadSetting(f"[api] {name} is no setting", hint=f"there are host, port, origins, {', '.join(kinds)}")
-        # A count is cut to a whole number below: half a thread would be none.
-        least = 1 if kinds[name] is int else math.ulp(0)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
-            raise BadSetting(f"[api] {name} = {value!r}", hint="give a number above 0")
-    return {name: kinds[name](value) for name, value in table.items()}
+    where, told = endpoints(settings), api_table(settings)
+    own = record(settings.home).get("ports", {}).get("api", WANTED["api"])
+    given = port_number("SPARKTRENDS_PORT_API", settings.env.get("SPARKTRENDS_PORT_API") or str(told.get("port", own)))
+    chosen = {"host": host or told.get("host", settings.listen), "port": port or given}
+    contained = bool(settings.get("SPARKTRENDS_CONTAINER"))
+    return ApiConfig(where.reader_dsn, where.owner_dsn, contained=contained, **{**told, **chosen})
 
 
 @click.group()

@@ -13,9 +13,11 @@ import click
 from click.core import ParameterSource
 
 from sparktrends import telemetry
+from sparktrends.errors import BadSetting
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops.commands.context import Context, pass_context
 from sparktrends.ops.exposition import expose
+from sparktrends.ops.settings import Settings
 from sparktrends.sandbox.faults import Plan, load
 from sparktrends.sandbox.instruments import chosen
 from sparktrends.sandbox.providers import PROVIDERS
@@ -87,6 +89,16 @@ def sandbox(
         chosen(symbols), port, seed, rate, _plan(faults, seed), ledger, history, hostile=hostile, recordings=recorded
     )
     asyncio.run(_run(config, _announce(port_file)))
+
+
+def require_table(settings: Settings) -> None:
+    """Raises BadSetting for what ``[sandbox]`` says and no option of the sandbox takes."""
+    taken = {str(option.name): option for option in sandbox.params if option.callback is from_settings}
+    for name, value in settings.only("sandbox", *taken).items():
+        try:
+            taken[name].type.convert(value, taken[name], None)
+        except click.BadParameter as error:
+            raise BadSetting(f"[sandbox] {name} = {value!r}: {error.message}") from error
 
 
 def _plan(faults: str, seed: int) -> Plan:

@@ -74,9 +74,12 @@ def samples(addresses: Mapping[str, str]) -> Samples:
     return found
 
 
-def disk(folder: str) -> tuple[int, int]:
-    """(free, all) bytes of the disk that holds a folder."""
-    usage = shutil.disk_usage(folder or "/")
+def disk(folder: str) -> tuple[int, int] | None:
+    """(free, all) bytes of the disk that holds a folder; None where it gives no answer, as on a server without it."""
+    try:
+        usage = shutil.disk_usage(folder or "/")
+    except OSError:
+        return None
     return usage.free, usage.total
 
 

@@ -46,7 +46,6 @@ def _top() -> None:
         progress, commits = ask(board_health.progress), ask(board_health.commits)
         records = sum(row["records"] for row in progress)
         ages = [row["commit_age_s"] for row in progress if row["commit_age_s"] is not None]
-        free, all_bytes = machine.disk(current().disk)
         values = {
             "Records a second": f"{_rate(records):,.0f}",
             "Records stored": f"{records:,}",
@@ -54,7 +53,7 @@ def _top() -> None:
             "Waiting in Kafka": _behind(progress),
             "Late": f"{sum(row['late'] for row in progress):,}",
             "Quarantined": f"{sum(row['quarantined'] for row in progress):,}",
-            "Disk free": f"{words.size(free)} ({free / all_bytes:.0%})",
+            "Disk free": _disk_free(),
         }
         for column, (name, value) in zip(st.columns(len(values)), values.items(), strict=True):
             column.metric(name, value)
@@ -86,6 +85,12 @@ def _behind(progress: Rows) -> str:
         return f"{machine.behind(progress, _asked_topics(connection)):,}"
     except SparkTrendsError:
         return "no broker"
+
+
+def _disk_free() -> str:
+    """Of the home's disk."""
+    found = machine.disk(current().disk)
+    return f"{words.size(found[0])} ({found[0] / found[1]:.0%})" if found else "–"
 
 
 @st.cache_data(ttl=2.0, max_entries=4, show_spinner=False, hash_funcs={Connection: lambda one: one.bootstrap})
