@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
     ResourceType,
 )
 
-from sparktrends.bus.connection import Connection, Refusals
+from sparktrends.bus.connection import Connection, Refusals, made
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
 from sparktrends.errors import NotFound, Unavailable
 
@@ -33,7 +33,7 @@ class Admin:
 
     def __init__(self, connection: Connection, timeout_s: float = 15.0) -> None:
         self._refusals = Refusals(connection)
-        self._client = AdminClient(connection.options(self._refusals))
+        self._client = made(AdminClient, connection.options(self._refusals))
         self._timeout = timeout_s
 
     def names(self) -> set[str]:
