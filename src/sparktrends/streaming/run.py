@@ -98,7 +98,7 @@ def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
         marks = admin.watermarks(topic)
         logs += [PartitionLog(topic, part, topic_id, *marks[part]) for part in shared(sorted(marks), shard)]
     if not logs:
-        hint = "start no more streams than raw.trades has partitions, or give it more"
+        hint = "start fewer streams, or `sparktrends topics --apply --partitions N`: raw.trades needs one for each"
         raise BadSetting(f"shard {shard} has no partition to read", hint=hint)
     return logs
 

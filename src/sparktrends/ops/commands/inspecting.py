@@ -13,8 +13,8 @@ import psutil
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
-from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan
-from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
+from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan, wanted
+from sparktrends.errors import BadSetting, NotFound, SparkTrendsError, Unavailable
 from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
 from sparktrends.net.quota import in_words
@@ -128,12 +128,17 @@ def _bundled_psql() -> str:
 
 @click.command()
 @click.option("--apply", "apply_", is_flag=True, help="Carry the changes out.")
+@click.option("--partitions", type=click.IntRange(1), help="How many raw.trades shall have: one per stream, or more.")
 @json_option
 @pass_context
-def topics(context: Context, apply_: bool, as_json: bool) -> None:
+def topics(context: Context, apply_: bool, partitions: int | None, as_json: bool) -> None:
     """Compare the broker's topics with the table, and bring them to it."""
     admin = Admin(endpoints(context.settings).kafka)
-    changes = plan(admin.existing([topic.name for topic in TABLE]))
+    existing = admin.existing([topic.name for topic in TABLE])
+    if partitions and RAW_TRADES in existing and partitions < existing[RAW_TRADES].partitions:
+        what = f"{RAW_TRADES} has {existing[RAW_TRADES].partitions} partitions"
+        raise BadSetting(what, hint="Kafka takes none away: give --partitions that or more")
+    changes = plan(existing, wanted(partitions) if partitions else TABLE)
     if apply_:
         admin.apply(changes)
     if as_json:
