@@ -152,7 +152,8 @@ class Stream:
     def _run_query(self) -> None:
         config = self._config
         logs = partition_logs(Admin(config.kafka), config.shard)
-        writer = Writer(config.database, config.shard, [TEMPORARY_METRICS])
+        places = [(item.topic, item.partition) for item in logs]
+        writer = Writer(config.database, config.shard, [TEMPORARY_METRICS], places)
         try:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():
