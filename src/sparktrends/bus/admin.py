@@ -105,11 +105,6 @@ class Admin:
                 raise
         self._until(lambda: topic.name in self.names(), f"creating {topic.name}")
 
-    def delete_topic(self, name: str) -> None:
-        """Remove a topic and all its records."""
-        self._wait(self._client.delete_topics([name])[name], f"deleting {name}")
-        self._until(lambda: name not in self.names(), f"deleting {name}")
-
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Trim partitions: records below the offset given for each are gone."""
         places = [TopicPartition(name, partition, offset) for partition, offset in before.items()]

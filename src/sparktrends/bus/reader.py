@@ -179,9 +179,3 @@ def _record(message: Message, place: TopicPartition) -> Record:
     assert offset is not None
     # Kafka counts in milliseconds.
     return Record(offset, message.timestamp()[1] * 1000, message.key(), message.value())
-
-
-def read_range(connection: Connection, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-    """`Reader.range` for one range, with a connection of its own."""
-    with Reader(connection) as reader:
-        yield from reader.range(topic, partition, start, end)

