@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient
 
+from sparktrends.bus.connection import Connection
 from sparktrends.ops import java, ports
 from sparktrends.ops.home import Home, default_cache
 from sparktrends.ops.jars import Resolver
@@ -84,3 +87,14 @@ def superuser_of(stack: Stack) -> str:
 def free_ports() -> dict[str, int]:
     """Ports that do not disturb a stack which a person runs beside the tests."""
     return {name: ports.any_free() for name in ports.WANTED}
+
+
+def delete_topic(connection: Connection, name: str) -> None:
+    """Remove a topic with all its records: no code of ours can."""
+    client = AdminClient(connection.options())
+    client.delete_topics([name])[name].result(timeout=15)
+    # The controller says yes before the brokers' own picture of the topics has changed.
+    end = time.monotonic() + 15
+    while name in client.list_topics(timeout=15).topics:
+        assert time.monotonic() < end, f"{name} is still there"
+        time.sleep(0.02)

@@ -5,22 +5,17 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparktrends.bars.intervals import end_of, merge_spans, minute_of, start_of
-from sparktrends.model import INTERVALS
+from sparktrends.bars.intervals import end_of, merge_spans, minute_of
+from sparktrends.model import MINUTE
 
 spans = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 10)).map(lambda s: (s[0], s[0] + s[1])), max_size=8)
 
 
-@given(st.integers(0, 2**60), st.sampled_from(sorted(INTERVALS)))
-def test_every_moment_lies_in_its_bar(ts, interval):
-    start = start_of(ts, interval)
-    assert start <= ts < end_of(start, interval)
-    assert start % INTERVALS[interval] == 0
-
-
 @given(st.integers(0, 2**60))
-def test_a_minute_is_the_shortest_bar(ts):
-    assert minute_of(ts) == start_of(ts, "1m")
+def test_every_moment_lies_in_its_minute(ts):
+    start = minute_of(ts)
+    assert start <= ts < end_of(start)
+    assert start % MINUTE == 0
 
 
 @given(spans, spans)

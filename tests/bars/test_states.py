@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparktrends.bars.states import is_settled, reason_of, state_of
+from sparktrends.bars.states import reason_of, state_of
 from sparktrends.model import State, Statuses
 
 OK, STALE, THROTTLED, START = Statuses.OK, Statuses.STALE, Statuses.THROTTLED, Statuses.START
@@ -14,11 +14,6 @@ OK, STALE, THROTTLED, START = Statuses.OK, Statuses.STALE, Statuses.THROTTLED, S
 )
 def test_a_bar_is_final_when_the_clock_is_past_end_and_settle(clock, after_final, state):
     assert state_of(100, clock, 5, after_final) is state
-
-
-@pytest.mark.parametrize(("clock", "settled"), [(130, False), (131, True)])
-def test_a_bar_is_settled_past_end_and_grace(clock, settled):
-    assert is_settled(100, clock, 30) is settled
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import KafkaError
 
 from librdkafka_broker import Broker
 from sparktrends.bus.connection import Connection, translated
-from sparktrends.bus.kafka import Reader, wait_ready
+from sparktrends.bus.kafka import Admin, Producer, Reader, wait_ready
+from sparktrends.bus.rights import Rights
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Unavailable
 
 
@@ -53,6 +55,20 @@ def test_errors_become_ours_and_say_what_was_done(code: int, kind: type[Exceptio
     error = translated(KafkaError(code), "doing this")
     assert type(error) is kind
     assert "doing this" in str(error)
+
+
+@pytest.mark.parametrize("client", [Admin, Rights, Reader, Producer, lambda connection: wait_ready(connection, 1)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("sasl.mechanism", "CRAM-MD5"), ("ssl.ca.location", "/nowhere/ca.crt"), ("no.such.option", "hunter2")],
+)
+def test_options_that_the_client_does_not_take_are_a_wrong_setting(
+    client: Callable[[Connection], object], option: str, value: str
+) -> None:
+    account = {"security.protocol": "SASL_SSL", "sasl.username": "u", "sasl.password": "hunter2"}
+    with pytest.raises(BadSetting, match=r"Kafka's client.*\[kafka\]") as refused:
+        client(Connection("127.0.0.1:1", {"sasl.mechanism": "PLAIN", **account, option: value}))
+    assert "hunter2" not in str(refused.value)
 
 
 def test_ready_at_once(broker: Broker) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from embedded import delete_topic
 from sparktrends.bus.kafka import Admin, Connection, Producer, Reader, Record, wait_ready
 from sparktrends.bus.topics import TABLE, AddPartitions, SetConfig, Topic
 from sparktrends.errors import BadRecord, LogGap, NotFound
@@ -36,7 +37,7 @@ def topic(connection: Connection) -> Iterator[Topic]:
     admin.create(made)
     yield made
     wait_ready(connection, 60)
-    admin.delete_topic(made.name)
+    delete_topic(connection, made.name)
 
 
 def everything(connection: Connection, topic: str) -> dict[int, list[Record]]:
@@ -87,7 +88,7 @@ def test_a_topic_of_the_same_name_has_another_id(connection: Connection, topic: 
     admin = Admin(connection)
     before = admin.topic_id(topic.name)
     assert before == admin.topic_id(topic.name)
-    admin.delete_topic(topic.name)
+    delete_topic(connection, topic.name)
     admin.create(topic)
     assert admin.topic_id(topic.name) != before
 
@@ -121,7 +122,7 @@ def test_a_broker_that_has_just_started_is_asked_until_it_leads(
     with Reader(connection) as reader:
         ends = [reader.watermarks(one.name, p) for one in many for p in range(one.partitions)]
     for one in many:
-        Admin(connection).delete_topic(one.name)
+        delete_topic(connection, one.name)
     assert set(ends) == {(0, 0)}
 
 

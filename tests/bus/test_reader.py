@@ -8,7 +8,7 @@ import time
 import pytest
 
 from librdkafka_broker import Broker
-from sparktrends.bus.kafka import Producer, Reader, read_range
+from sparktrends.bus.kafka import Producer, Reader, Record
 from sparktrends.errors import LogGap, NotFound, Unavailable
 
 
@@ -23,13 +23,18 @@ def place(broker: Broker) -> tuple[str, int]:
     return found
 
 
+def read(broker: Broker, topic: str, partition: int, start: int, end: int) -> list[Record]:
+    with Reader(broker.connection) as reader:
+        return list(reader.range(topic, partition, start, end))
+
+
 def test_a_range_is_half_open(broker: Broker, place: tuple[str, int]) -> None:
-    records = list(read_range(broker.connection, *place, 10, 13))
+    records = read(broker, *place, 10, 13)
     assert [(r.offset, r.key, r.value) for r in records] == [(10, b"A", b"10"), (11, b"A", b"11"), (12, b"A", b"12")]
 
 
 def test_an_empty_range_asks_nobody(broker: Broker) -> None:
-    assert list(read_range(broker.connection, "no.such.topic", 0, 5, 5)) == []
+    assert read(broker, "no.such.topic", 0, 5, 5) == []
 
 
 def test_one_reader_reads_many_ranges(broker: Broker, place: tuple[str, int]) -> None:
@@ -54,7 +59,7 @@ def test_the_tail_is_oldest_first(broker: Broker, place: tuple[str, int], count:
 
 def test_more_than_the_log_holds_is_a_gap(broker: Broker, place: tuple[str, int]) -> None:
     with pytest.raises(LogGap, match="holds offsets 0 to 100, not 90 to 101"):
-        list(read_range(broker.connection, *place, 90, 101))
+        read(broker, *place, 90, 101)
 
 
 def test_an_unknown_topic_is_not_found(broker: Broker) -> None:

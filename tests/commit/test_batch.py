@@ -98,6 +98,43 @@ def test_two_writers_of_a_shard_are_one_too_many(road: Road) -> None:
     other.close()
 
 
+def test_a_shard_that_is_cut_otherwise_is_fenced_and_the_ledger_names_who_reads(road: Road) -> None:
+    road.close()
+    whole, half = (Writer(road.dsn, shard, places=[("raw.bars", 1), PLACE]) for shard in ("1/1", "2/2"))
+    other = Writer(road.dsn, "1/2", places=[("raw.bars", 0), ("raw.trades", 0)])
+    with whole.transaction(), other.transaction():
+        pass
+    with pytest.raises(Fenced, match=r"raw.bars\[1\].*shares of one N"), half.transaction():
+        pass
+    rows(road.dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%%writer 1/1' "
+         "AND datname = current_database()")  # fmt: skip
+    with half.transaction():
+        pass
+    # Who lost its connection has to win all of its locks again.
+    whole.close()
+    with pytest.raises(Fenced), whole.transaction():
+        pass
+    half.close()
+    with whole.transaction():
+        pass
+    late = Writer(road.dsn, "2/2", places=[PLACE])
+    with pytest.raises(Fenced, match=r"raw.trades\[1\] is read by shard 1/1"), late.transaction():
+        pass
+    whole.close()
+    other.close()
+
+
+def test_who_has_only_begun_is_not_in_the_ledger_and_fences_all_the_same(road: Road) -> None:
+    first, late = (Writer(road.dsn, shard, places=[("raw.trades", 7)]) for shard in ("1/3", "2/2"))
+    with (
+        first.transaction(),
+        pytest.raises(Fenced, match=r"raw.trades\[7\] is read by another process"),
+        late.transaction(),
+    ):
+        pass
+    first.close()
+
+
 def test_the_lock_goes_with_the_connection(road: Road) -> None:
     road.commit(road.ranges({PLACE: 1}))
     rows(road.dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%%writer%%' "

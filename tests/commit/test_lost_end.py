@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from embedded import delete_topic
 from sparktrends.bus.kafka import Admin, Connection, Producer, Reader, Record, wait_ready
 from sparktrends.bus.topics import TABLE
 from sparktrends.commit.lost_end import without_other_records
@@ -30,15 +31,15 @@ def log(stack: Stack) -> Iterator[PartitionLog]:
     """Ten records of one partition, each appended at another millisecond."""
     connection = Connection(stack.kafka)
     wait_ready(connection, 60)
-    admin, made = Admin(connection), replace(TABLE[0], name=f"test.{uuid.uuid4().hex}", partitions=1)
-    admin.create(made)
+    made = replace(TABLE[0], name=f"test.{uuid.uuid4().hex}", partitions=1)
+    Admin(connection).create(made)
     producer = Producer(connection)
     for number in range(10):
         producer.send(made.name, "A", b"%d" % number)
         producer.flush(60)
         time.sleep(0.003)  # the broker's clock has milliseconds
     yield PartitionLog(made.name, 0, "one", 0, 10)
-    admin.delete_topic(made.name)
+    delete_topic(connection, made.name)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from e2e.product import TRADES, Command, Product, log_of, services, until
+from embedded import delete_topic
 from fault_seed import SEED
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.kafka import Producer
@@ -308,7 +309,7 @@ def test_a_topic_that_was_made_anew_is_refused_until_accepted(product: Product) 
     was = str(admin.topic_id(TRADES))
     partitions = len(admin.watermarks(TRADES))
     gaps = product.sql("SELECT count(*) FROM core.log_gaps")[0][0]
-    admin.delete_topic(TRADES)
+    delete_topic(product.where().kafka, TRADES)
     admin.create(next(topic for topic in TABLE if topic.name == TRADES))
     assert "raw.trades[0] is another topic than the ledger's" in stopped_at_a_gap(product)
     accept(product, good(50_000))

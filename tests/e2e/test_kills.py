@@ -241,3 +241,22 @@ def test_of_two_writers_started_at_once_one_is_fenced(product: Product, resolver
         (winner,) = (writer for writer in writers if writer is not loser)
         assert winner.stop() == 0
         assert stack.keepers["kafka"].restarts == 0
+
+
+@pytest.mark.slow
+def test_a_stream_whose_shards_are_cut_otherwise_is_fenced_and_takes_nothing(
+    product: Product, resolver: jars.Resolver
+) -> None:
+    """Else each would take the rows of the ledger from the other, and both would end."""
+    with services(product, resolver):
+        half = product.start("stream", "--shard", "1/2")
+        mine = "SELECT count(*) FROM core.ledger WHERE shard = '1/2'"
+        until(lambda: product.sql(mine)[0][0] > 0, 90, "the first has no share")
+        whole = product.start("stream")
+        until(lambda: whole.process.poll() is not None, 90, "nobody is fenced")
+        assert whole.process.returncode == 1
+        assert "is read by shard 1/2" in whole.err
+        assert product.sql("SELECT DISTINCT shard FROM core.ledger") == [("1/2",)]
+        rest = product.start("stream", "--shard", "2/2")
+        until(lambda: product.sql("SELECT count(DISTINCT shard) FROM core.ledger") == [(2,)], 90, "it is fenced too")
+        assert (half.stop(), rest.stop()) == (0, 0)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 import yaml
 
+from sparktrends.errors import BadSetting
 from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
 from sparktrends.ops.containers import install
@@ -26,7 +28,7 @@ from sparktrends.ops.containers.shape import writing
 from sparktrends.ops.jars import Resolver
 from sparktrends.ops.java import Java
 from sparktrends.ops.postgres_server import psql
-from sparktrends.ops.settings import NAMES
+from sparktrends.ops.settings import NAMES, load
 from sparktrends.ops.up import PARTS
 from sparktrends.spark import Settings
 
@@ -422,6 +424,60 @@ def test_containers_are_told_settings_that_exist() -> None:
         assert {
             word for word in told if not word.startswith(("SPARK_LOCAL", "FILE_")) and word != "SPARK_CONF_DIR"
         } <= NAMES.keys()
+
+
+@contextmanager
+def as_user(uid: int) -> Iterator[None]:
+    """This process with the rights of a user and its group."""
+    groups, mask = os.getgroups(), os.umask(0o022)
+    os.setgroups([])
+    os.setegid(uid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+        os.umask(mask)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be the user of a container")
+def test_the_settings_file_that_is_written_as_documented_is_read_in_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = re.search(
+        r"docker compose run (.+?) -c '(.+?)' < sparktrends.toml", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL
+    )
+    assert told
+    *_, entry, service = told[1].split()
+    assert Path(entry).parent == Path(SPARKTRENDS).parent
+    assert "home:/var/lib/sparktrends" in services(compose.base())[service]["volumes"]
+    image = (ROOT / "deploy" / "images" / "app.Dockerfile").read_text()
+    assert "\nWORKDIR /var/lib/sparktrends\n" in image
+    uid = int(image.rpartition("\nUSER ")[2].partition(":")[0])
+
+    volume = tmp_path / "home"
+    volume.mkdir()
+    os.chown(volume, uid, uid)
+    monkeypatch.chdir(volume)
+    # What `docker compose cp` would leave there, and has left there for some.
+    stale = Path("sparktrends.toml")
+    stale.touch(0o600)
+    env = {"SPARKTRENDS_CONTAINER": "1"}
+    assert load(env).tables == {}, "its owner reads it; and Python has all that it needs for that in memory"
+    with as_user(uid), pytest.raises(BadSetting, match="cannot be read"):
+        load(env)
+
+    (tmp_path / "sparktrends.toml").write_text('[channels.ops]\nurl = "https://x.example/tiger"\n')
+    (tmp_path / "sparktrends.toml").chmod(0o600)
+    with (tmp_path / "sparktrends.toml").open() as file, as_user(uid):
+        monkeypatch.setattr("sys.stdin", file)
+        exec(told[2], {})
+        assert "tiger" in str(load(env).secrets())
+    assert [(path.name, path.stat().st_uid, path.stat().st_mode & 0o777) for path in volume.iterdir()] == [
+        ("sparktrends.toml", uid, 0o600)
+    ]
 
 
 def test_a_new_project_has_all_that_its_containers_are_given() -> None:

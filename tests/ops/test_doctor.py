@@ -205,6 +205,28 @@ def test_brokers_of_this_machine_need_no_encryption(folder: Path) -> None:
     assert findings(folder, {"KAFKA_BOOTSTRAP": "127.0.0.1:9092,127.0.0.1:9093"}, "settings") == []
 
 
+SERVERS = {"KAFKA_BOOTSTRAP": "127.0.0.1:1", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}
+ACCOUNT = {"KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "x1y2z3"}
+
+
+@pytest.mark.parametrize(
+    ("env", "check", "what"),
+    [
+        ({"KAFKA_SSL_CA": "/nowhere/ca.crt", "KAFKA_SECURITY_PROTOCOL": "SSL"}, "settings", "KAFKA_SSL_CA"),
+        ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "settings", "KAFKA_SECURITY_PROTOCOL"),
+        ({**ACCOUNT, "KAFKA_SASL_MECHANISM": "CRAM-MD5"}, "services", "CRAM-MD5"),
+        # They are not wrong, and nobody listens there.
+        ({**ACCOUNT, "KAFKA_SECURITY_PROTOCOL": "sasl_plaintext"}, "services", "it is asked in SASL_PLAINTEXT"),
+        ({**ACCOUNT, "KAFKA_SASL_MECHANISM": "scram-sha-512"}, "services", "it is asked in SASL_SSL"),
+    ],
+)
+def test_what_is_wrong_with_the_way_to_the_broker_is_a_finding(
+    folder: Path, env: dict[str, str], check: str, what: str
+) -> None:
+    found = findings(folder, {**SERVERS, **env}, check)
+    assert [f.problem for f in found if what in f.what] == [True], found
+
+
 def test_a_container_lacks_nothing_that_its_part_does_not_need(folder: Path) -> None:
     env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PASSWORD": "x1y2z3", "SPARKTRENDS_CONTAINER": "1"}
     assert findings(folder, env, "settings") == []

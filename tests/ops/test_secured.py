@@ -120,15 +120,22 @@ def test_a_password_may_hold_anything(password: str) -> None:
     assert said["password"] == password
 
 
+@pytest.fixture
+def authority(tmp_path: Path) -> str:
+    """A file that can be read; whether a certificate is in it is for the clients to see."""
+    (tmp_path / "ca.pem").touch()
+    return str(tmp_path / "ca.pem")
+
+
 def kafka(**values: str) -> dict[str, str]:
     names = {f"KAFKA_{name.upper()}": value for name, value in values.items()}
     return secured.kafka({"KAFKA_BOOTSTRAP": "broker.test:9093", **names})
 
 
-def test_an_account_at_the_broker_means_scram_over_tls() -> None:
-    assert kafka(sasl_username="ingest", sasl_password=GOOD, ssl_ca="/ca.pem") == {
+def test_an_account_at_the_broker_means_scram_over_tls(authority: str) -> None:
+    assert kafka(sasl_username="ingest", sasl_password=GOOD, ssl_ca=authority) == {
         "security.protocol": "SASL_SSL",
-        "ssl.ca.location": "/ca.pem",
+        "ssl.ca.location": authority,
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "ingest",
         "sasl.password": GOOD,
@@ -149,6 +156,28 @@ def test_an_account_at_the_broker_means_scram_over_tls() -> None:
 def test_what_would_give_a_password_away_is_refused(values: dict[str, str]) -> None:
     with pytest.raises(BadSetting):
         kafka(**values)
+
+
+def test_small_letters_lose_no_account_and_mean_what_capitals_do() -> None:
+    account = {"sasl_username": "ingest", "sasl_password": GOOD}
+    capitals = kafka(security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256", **account)
+    assert capitals["sasl.password"] == GOOD
+    assert kafka(security_protocol="sasl_ssl", sasl_mechanism="scram-sha-256", **account) == capitals
+
+
+@pytest.mark.parametrize("name", ["sasl.mechanism", "sasl.mechanisms"])
+def test_small_letters_may_stand_in_the_table_of_kafka_too(name: str) -> None:
+    table = {"security.protocol": "sasl_ssl", name: "plain", "sasl.username": "u"}
+    found = secured.kafka({"KAFKA_BOOTSTRAP": FAR}, {**table, "sasl.password": GOOD})
+    assert (found["security.protocol"], found[name]) == ("SASL_SSL", "PLAIN")
+    with pytest.raises(BadSetting, match="KAFKA_SASL_PASSWORD is not set"):
+        secured.kafka({"KAFKA_BOOTSTRAP": FAR}, table)
+
+
+def test_an_authority_that_is_no_file_is_named(tmp_path: Path) -> None:
+    for wrong in (tmp_path, tmp_path / "ca.crt"):
+        with pytest.raises(BadSetting, match=f"KAFKA_SSL_CA = '{wrong}' is no file that can be read"):
+            kafka(security_protocol="SSL", ssl_ca=str(wrong))
 
 
 FAR, HERE = "broker.test:9093", "127.0.0.1:9093"
@@ -237,8 +266,8 @@ def test_a_secret_of_the_broker_shows_nowhere() -> None:
     assert GOOD in settings.secrets()
 
 
-def test_sparks_client_is_told_in_its_own_words() -> None:
-    told = Connection("b.test:1", kafka(sasl_username='a"b', sasl_password="c\\d", ssl_ca="/ca.pem")).java_options()
+def test_sparks_client_is_told_in_its_own_words(authority: str) -> None:
+    told = Connection("b.test:1", kafka(sasl_username='a"b', sasl_password="c\\d", ssl_ca=authority)).java_options()
     assert told == {
         "bootstrap.servers": "b.test:1",
         "security.protocol": "SASL_SSL",
@@ -246,7 +275,7 @@ def test_sparks_client_is_told_in_its_own_words() -> None:
         "sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
         'username="a\\"b" password="c\\\\d";',
         "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": "/ca.pem",
+        "ssl.truststore.location": authority,
     }
     assert Connection("b.test:1").java_options() == {"bootstrap.servers": "b.test:1"}
 

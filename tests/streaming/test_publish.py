@@ -12,12 +12,13 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from commit.world import MINUTE, SECOND, Pen, Road, T, rows
-from sparktrends.bus.codec import decode_out, to_micros
+from sparktrends.bus.codec import decode, to_micros
 from sparktrends.bus.kafka import Admin, Connection, Reader, wait_ready
 from sparktrends.bus.topics import OUT_BARS, OUT_SIGNALS
 from sparktrends.ops.stack import Stack
@@ -71,12 +72,19 @@ def publisher_of(connection: Connection, road: Road) -> OutPublisher:
     return OutPublisher(connection, road.dsn, "1/1", threading.Event())
 
 
+DECIMALS = ("open", "high", "low", "close", "volume", "turnover", "vwap")
+
+
+def decoded(value: bytes | None) -> dict[str, Any]:
+    """A record of `out.bars` or `out.signals` with numbers for prices, as a consumer reads it."""
+    row = decode(value)
+    return row | {name: Decimal(row[name]) for name in DECIMALS if isinstance(row.get(name), str)}
+
+
 def out(connection: Connection, topic: str, road: Road) -> list[tuple[str, dict[str, Any]]]:
     """What lies in a topic of the symbols of this log, in order (of one key: that of the log)."""
     with Reader(connection) as reader:
-        found = [
-            (r.key, decode_out(r.value or b"")) for p in reader.partitions(topic) for r in reader.tail(topic, p, 10**9)
-        ]
+        found = [(r.key, decoded(r.value)) for p in reader.partitions(topic) for r in reader.tail(topic, p, 10**9)]
     symbols = {symbol for (symbol,) in rows(road.dsn, "SELECT symbol FROM core.series")}
     return [((key or b"").decode(), row) for key, row in found if row["symbol"] in symbols]
 

@@ -195,7 +195,7 @@ def test_uncompiled_code_never_reads_outside_its_record():
         "    def __getitem__(self, i):\n"
         "        assert 0 <= i < self.shape[0], i\n"
         "        return int(np.ndarray.__getitem__(self, i))\n"
-        "rng, row, taken = random.Random(4), s.new_row(), 0\n"
+        "rng, row, taken = random.Random(4), np.zeros(s.WIDTH, np.int64), 0\n"
         "for _ in range(2000):\n"
         "    data = c.any_record(rng) or b''\n"
         "    buf = np.frombuffer(data, np.uint8).view(Strict)\n"

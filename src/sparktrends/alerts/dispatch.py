@@ -49,7 +49,7 @@ class Policy:
 class Surroundings:
     """What comes in from outside: where the outbox is, the clock, randomness, and a name unique to this process."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     clock: Clock
     random: random.Random
     owner: str

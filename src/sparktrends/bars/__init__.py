@@ -11,7 +11,7 @@ from sparktrends.bars.judge import Judged, judge
 from sparktrends.bars.limits import RAW_BARS, RAW_TRADES, Limits
 from sparktrends.bars.merge import FoldResult, merge_bars, merge_marks, merge_results
 from sparktrends.bars.numbers import decimal_of, units_of, vwap_of
-from sparktrends.bars.states import is_settled, reason_of, state_of
+from sparktrends.bars.states import reason_of, state_of
 
 __all__ = [
     "RAW_BARS",
@@ -22,7 +22,6 @@ __all__ = [
     "Limits",
     "decimal_of",
     "fold_records",
-    "is_settled",
     "judge",
     "merge_bars",
     "merge_marks",

@@ -14,15 +14,6 @@ def minute_of(ts: int) -> int:
     return ts - ts % MINUTE
 
 
-def start_of(ts: int, interval: str) -> int:
-    """The start of the bar of ``interval`` (a key of `model.INTERVALS`) that holds ``ts``.
-
-    >>> start_of(7 * MINUTE, "5m") == 5 * MINUTE
-    True
-    """
-    return ts - ts % INTERVALS[interval]
-
-
 def end_of(start: int, interval: str = "1m") -> int:
     """The first microsecond after the bar that begins at ``start``."""
     return start + INTERVALS[interval]

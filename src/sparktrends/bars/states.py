@@ -26,11 +26,6 @@ def state_of(end: int, clock: int, settle: int, after_final: int = 0) -> State:
     return State.REVISED if after_final else State.FINAL
 
 
-def is_settled(end: int, clock: int, grace: int) -> bool:
-    """Whether no more record but fill and repair can change the bar: the clock is past its end + grace."""
-    return clock > end + grace
-
-
 def reason_of(statuses: int, trades: int) -> str | None:
     """Why a minute is empty or incomplete, the worst of its heartbeats; None for a bar that is what it seems.
 

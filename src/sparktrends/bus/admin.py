@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
     ResourceType,
 )
 
-from sparktrends.bus.connection import Connection, Refusals
+from sparktrends.bus.connection import Connection, Refusals, made
 from sparktrends.bus.topics import TABLE, AddPartitions, Change, Create, Existing, Topic, plan
 from sparktrends.errors import NotFound, Unavailable
 
@@ -33,7 +33,7 @@ class Admin:
 
     def __init__(self, connection: Connection, timeout_s: float = 15.0) -> None:
         self._refusals = Refusals(connection)
-        self._client = AdminClient(connection.options(self._refusals))
+        self._client = made(AdminClient, connection.options(self._refusals))
         self._timeout = timeout_s
 
     def names(self) -> set[str]:
@@ -104,11 +104,6 @@ class Admin:
             if not isinstance(error.__cause__, KafkaException) or error.__cause__.args[0].code() != _EXISTS:
                 raise
         self._until(lambda: topic.name in self.names(), f"creating {topic.name}")
-
-    def delete_topic(self, name: str) -> None:
-        """Remove a topic and all its records."""
-        self._wait(self._client.delete_topics([name])[name], f"deleting {name}")
-        self._until(lambda: name not in self.names(), f"deleting {name}")
 
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Trim partitions: records below the offset given for each are gone."""

@@ -32,7 +32,6 @@ OUT_SIGNAL_FIELDS = (
     *("detected_at", "retracted_at", "revision"),
 )
 """What a record of `out.signals` holds: the columns of `market.signals` and the revision of its bar."""
-_DECIMALS = ("open", "high", "low", "close", "volume", "turnover", "vwap")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -148,15 +147,6 @@ def encode_out_bar(row: Mapping[str, Any]) -> bytes:
 def encode_out_signal(row: Mapping[str, Any]) -> bytes:
     """A record of `out.signals` from a row of `market.signals` and ``revision``; KeyError names a missing one."""
     return _dump({name: row[name] for name in OUT_SIGNAL_FIELDS}).encode("ascii")
-
-
-def decode_out(value: bytes) -> dict[str, Any]:
-    """A record of `out.bars` or `out.signals`: prices as Decimal, times as microseconds; BadRecord if unreadable."""
-    row = decode(value)
-    for name in _DECIMALS:
-        if isinstance(row.get(name), str):
-            row[name] = Decimal(row[name])
-    return row
 
 
 def decode(value: bytes | None) -> dict[str, Any]:

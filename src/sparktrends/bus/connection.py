@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, SparkTrendsError, Unavailable
 
+Client = TypeVar("Client")
 log = logging.getLogger(__name__)
 _librdkafka = logging.getLogger(f"{__package__}.librdkafka")
 _AGAIN_S = 30.0
@@ -188,13 +189,22 @@ def translated(error: KafkaError | KafkaException, doing: str) -> SparkTrendsErr
     return Unavailable(text)
 
 
+def made(client: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:
+    """A client of librdkafka with these options; raises BadSetting for one that it does not take."""
+    try:
+        return client(options)
+    except KafkaException as error:
+        hint = "see the settings KAFKA_… and [kafka] in sparktrends.toml"
+        raise BadSetting(f"Kafka's client cannot be made: {error.args[0].str()}", hint=hint) from error
+
+
 def wait_ready(connection: Connection, deadline_s: float) -> None:
     """Return when the broker answers a metadata request; raises Unavailable after ``deadline_s`` seconds.
 
     A wrong account or certificate raises AccessDenied or BadSetting at once: waiting does not mend it.
     """
     refusals = Refusals(connection)
-    admin = AdminClient(connection.options(refusals))
+    admin = made(AdminClient, connection.options(refusals))
     end = time.monotonic() + deadline_s
     while True:
         try:

@@ -13,6 +13,6 @@ from __future__ import annotations
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.bus.producer import Producer
-from sparktrends.bus.reader import Reader, Record, read_range
+from sparktrends.bus.reader import Reader, Record
 
-__all__ = ["Admin", "Connection", "Producer", "Reader", "Record", "read_range", "wait_ready"]
+__all__ = ["Admin", "Connection", "Producer", "Reader", "Record", "wait_ready"]

@@ -15,7 +15,7 @@ from functools import partial
 
 import confluent_kafka as ck
 
-from sparktrends.bus.connection import Connection, translated
+from sparktrends.bus.connection import Connection, made, translated
 from sparktrends.bus.reader import Reader
 from sparktrends.errors import Terminal, Unavailable
 
@@ -112,7 +112,8 @@ class Producer:
             self._client.poll(0)
 
     def _connect(self) -> ck.Producer:
-        return ck.Producer(
+        return made(
+            ck.Producer,
             self._connection.options(
                 # librdkafka's default is false: measured, 15 s of a frozen broker then doubled 58 records and reordered
                 # every key.
@@ -130,7 +131,7 @@ class Producer:
                 queue_buffering_max_kbytes=131_072,
                 # The Java clients' partitioner, so that a symbol stays in one partition whoever writes.
                 partitioner="murmur2_random",
-            )
+            ),
         )
 
     def _produce(self, seq: int, topic: str, key: str, value: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from sparktrends.bus.connection import Connection, Refusals, translated
+from sparktrends.bus.connection import Connection, Refusals, made, translated
 from sparktrends.errors import LogGap, Unavailable
 
 Answer = TypeVar("Answer")
@@ -43,7 +43,8 @@ class Reader:
     def __init__(self, connection: Connection, patience_s: float = 30.0) -> None:
         self._patience = patience_s
         self._refusals = Refusals(connection)
-        self._consumer = Consumer(
+        self._consumer = made(
+            Consumer,
             connection.options(
                 self._refusals,
                 # The client insists on a group; nothing is ever committed to it.
@@ -57,7 +58,7 @@ class Reader:
                 fetch_wait_max_ms=20,
                 # Reads ahead at most half the client's default: this process stands beside Spark.
                 queued_max_messages_kbytes=32_768,
-            )
+            ),
         )
 
     def __enter__(self) -> Reader:
@@ -178,9 +179,3 @@ def _record(message: Message, place: TopicPartition) -> Record:
     assert offset is not None
     # Kafka counts in milliseconds.
     return Record(offset, message.timestamp()[1] * 1000, message.key(), message.value())
-
-
-def read_range(connection: Connection, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
-    """`Reader.range` for one range, with a connection of its own."""
-    with Reader(connection) as reader:
-        yield from reader.range(topic, partition, start, end)

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # their packa
     ResourceType,
 )
 
-from sparktrends.bus.connection import Connection, Refusals
+from sparktrends.bus.connection import Connection, Refusals, made
 
 READ, WRITE, DESCRIBE = "READ", "WRITE", "DESCRIBE"
 TOPIC, GROUP = "TOPIC", "GROUP"
@@ -50,7 +50,7 @@ class Rights:
 
     def __init__(self, connection: Connection, timeout_s: float = 15.0) -> None:
         self._refusals = Refusals(connection)
-        self._client = AdminClient(connection.options(self._refusals))
+        self._client = made(AdminClient, connection.options(self._refusals))
         self._timeout = timeout_s
 
     def existing(self, users: Iterable[str]) -> set[Right]:

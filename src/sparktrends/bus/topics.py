@@ -107,7 +107,7 @@ class SetConfig:
 Change = Create | AddPartitions | SetConfig
 
 
-def wanted(trade_partitions: int = 4) -> tuple[Topic, ...]:
+def wanted(trade_partitions: int) -> tuple[Topic, ...]:
     """The table for a cluster, with ``trade_partitions`` of `raw.trades`."""
     return tuple(replace(t, partitions=trade_partitions) if t.name == RAW_TRADES else t for t in TABLE)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Config:
     run: Path
     feeders: Sequence[Feeder]
     hosts: tuple[str, ...] = ()
-    database: str = ""
+    database: str = field(default="", repr=False)
     channels: Sequence[str] = ("console",)
     spool_bytes: int = MOST_BYTES
 

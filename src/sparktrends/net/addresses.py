@@ -19,6 +19,9 @@ Resolver = Callable[[str, int], list[str]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # IPv4 addresses carried in IPv6 (RFC 6052): to Python all of them are public.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Global to some Python or other, and never a feed's: protocol assignments (where a cloud keeps its metadata service),
+# relays of 6to4, site-local addresses and the newer range for documents.
+_REFUSED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
 
 
 def system_resolver(host: str, port: int) -> list[str]:
@@ -67,7 +70,8 @@ def is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         address = _inner(address)
     # `is_global` alone lets multicast through, and some reserved ranges.
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    refused = address.is_multicast or address.is_reserved or any(address in network for network in _REFUSED)
+    return address.is_global and not refused
 
 
 def _inner(address: ipaddress.IPv6Address) -> Address:

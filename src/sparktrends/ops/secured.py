@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +20,7 @@ _CHECKED = {
     "enable.ssl.certificate.verification": ("true", "t", "1"),
     "ssl.endpoint.identification.algorithm": ("https",),
 }
+_WORDS = ("security.protocol", "sasl.mechanism", "sasl.mechanisms")
 _OF_CLIENTS = re.compile(r"password|secret|token|key\.pem|jaas")
 # The address of a channel is a secret too: whoever knows it may send.
 _WITH_SECRETS = {"channels": re.compile(r"password|secret|token|key|url"), "kafka": _OF_CLIENTS, "spark": _OF_CLIENTS}
@@ -105,10 +108,12 @@ def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({
     """librdkafka's options for TLS and SASL: the named settings, then ``own``, those of ``[kafka]``; empty when nothing
     is said. Whoever said it, a password asks for TLS and for a checked certificate off this machine."""
     found = _named(values) | dict(own)
+    # In capitals, as librdkafka wants them: what comes after asks what they begin and end with.
+    found |= {name: found[name].upper() for name in _WORDS if name in found}
     addresses = ",".join((values.get("KAFKA_BOOTSTRAP", ""), found.get("bootstrap.servers", ""))).strip(",")
     hosts = hosts_of(addresses)
     far = [host for host in hosts if not is_local(host)]
-    protocol = found.get("security.protocol", "").upper()
+    protocol = found.get("security.protocol", "")
     if protocol and protocol not in PROTOCOLS:
         raise BadSetting(
             f"KAFKA_SECURITY_PROTOCOL (or [kafka]) = {protocol!r}", hint=f"there are {', '.join(PROTOCOLS)}"
@@ -123,10 +128,14 @@ def kafka(values: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({
 
 
 def _named(values: Mapping[str, str]) -> dict[str, str]:
-    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", ""), values.get("KAFKA_SASL_USERNAME", "")
+    protocol, user = values.get("KAFKA_SECURITY_PROTOCOL", "").upper(), values.get("KAFKA_SASL_USERNAME", "")
+    authority = values.get("KAFKA_SSL_CA", "")
     if not protocol and user:
         protocol = "SASL_SSL"
-    found = {"security.protocol": protocol, "ssl.ca.location": values.get("KAFKA_SSL_CA", "")}
+    if authority and not (Path(authority).is_file() and os.access(authority, os.R_OK)):
+        hint = "name the PEM file of the authority that signed the broker's certificate"
+        raise BadSetting(f"KAFKA_SSL_CA = {authority!r} is no file that can be read", hint=hint)
+    found = {"security.protocol": protocol, "ssl.ca.location": authority}
     if protocol.startswith("SASL"):
         mechanism, secret = values.get("KAFKA_SASL_MECHANISM") or "SCRAM-SHA-512", values.get("KAFKA_SASL_PASSWORD", "")
         found |= {"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": secret}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparktrends.ops.home import Home, default_cache
@@ -21,7 +21,7 @@ class Worker:
     name: str
     command: Sequence[str]
     home: Home
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     folder: Path
     grace: float = 30.0
 

@@ -22,6 +22,8 @@ from sparktrends.store.connect import Connection, Cursor, connect, translate, tr
 
 SeriesKey = tuple[str, str]
 """(source, symbol)"""
+Place = tuple[str, int]
+"""(topic, partition)"""
 _LOCK_PATIENCE_S = 2
 # A batch that ends long silences writes 50,000 rows a statement: seconds, but more on a busy machine. What was cut off
 # would be tried again, and be as long again.
@@ -38,14 +40,26 @@ class Request:
 
 
 class Writer:
-    """The only connection that writes bars, for one shard. Holds the shard's lock as long as it lives.
+    """The only connection that writes bars, for one shard. Holds its locks as long as it lives: that of the shard, and
+    those of the partitions that it reads.
 
-    Raises Fenced when another writer has the lock: the sign of a second process, or of one not quite dead yet.
+    Raises Fenced when another writer has one of them: the sign of a second process, or of one not quite dead yet.
     """
 
-    def __init__(self, conninfo: str, shard: str = "1/1", prepared: Sequence[LiteralString] = ()) -> None:
-        """``prepared`` are statements for each new connection beside the writer's own: temporary tables."""
+    def __init__(
+        self,
+        conninfo: str,
+        shard: str = "1/1",
+        prepared: Sequence[LiteralString] = (),
+        places: Iterable[Place] = (),
+    ) -> None:
+        """``prepared`` are statements for each new connection beside the writer's own: temporary tables.
+
+        ``places`` are what the shard reads: 1/1 and 1/2 are two shards, and some partitions belong to both.
+        """
         self._conninfo = conninfo
+        # In order: of two writers that want the same ones, none waits for the other while that waits for it.
+        self._places = sorted(places)
         self._prepared = (rows.TEMPORARY_TABLES, *prepared)
         self.shard = shard
         self._connection: Connection | None = None
@@ -76,12 +90,12 @@ class Writer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            # The lock is the session's: whoever loses the connection has lost it, and has to win it again.
+            # The locks are the session's: whoever loses the connection has lost them, and has to win them again.
             connection = connect(
                 self._conninfo, autocommit=True, timeout_s=_TIMEOUT_S, application=f"writer {self.shard}"
             )
             try:
-                _take_lock(connection, self.shard)
+                _take_locks(connection, self.shard, self._places)
                 with translated():
                     for statement in self._prepared:
                         connection.execute(statement)
@@ -92,18 +106,36 @@ class Writer:
         return self._connection
 
 
-def _take_lock(connection: Connection, shard: str) -> None:
-    """Take the shard's lock; the server needs a moment to notice that a process before us has died."""
+def _take_locks(connection: Connection, shard: str, places: Sequence[Place]) -> None:
+    if not _taken(connection, "SELECT pg_advisory_lock(hashtext('shard'), hashtext(%s))", (shard,)):
+        raise Fenced(f"another process writes shard {shard}", hint="stop it first; `sparktrends status` names it")
+    for topic, partition in places:
+        if not _taken(connection, "SELECT pg_advisory_lock(hashtext(%s), %s::integer)", (topic, partition)):
+            what = f"{topic}[{partition}] is read by {_reader(connection, shard, (topic, partition))}"
+            raise Fenced(what, hint="streams that run together take shares of one N, such as 1/2 and 2/2")
+
+
+def _taken(connection: Connection, statement: LiteralString, key: tuple[str | int, ...]) -> bool:
+    """Whether a lock was won; the server needs a moment to notice that a process before us has died."""
     try:
         with connection.transaction():
             # The transaction is for this limit alone, which ends with it; the lock is the session's and stays.
             connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{_LOCK_PATIENCE_S}s",))
-            connection.execute("SELECT pg_advisory_lock(hashtext('shard'), hashtext(%s))", (shard,))
-    except LockNotAvailable as error:
-        hint = "stop it first; `sparktrends status` names it"
-        raise Fenced(f"another process writes shard {shard}", hint=hint) from error
+            connection.execute(statement, key)
+    except LockNotAvailable:
+        return False
     except Error as error:
         raise translate(error) from error
+    return True
+
+
+def _reader(connection: Connection, shard: str, place: Place) -> str:
+    """Who has a partition, by the ledger: who has only just begun does not stand there yet."""
+    with translated():
+        found = connection.execute(
+            "SELECT shard FROM core.ledger WHERE (topic, partition) = (%s, %s)", place
+        ).fetchone()
+    return f"shard {found[0]}" if found and found[0] != shard else "another process"
 
 
 class Transaction:

@@ -98,7 +98,7 @@ def partition_logs(admin: Admin, shard: str) -> list[PartitionLog]:
         marks = admin.watermarks(topic)
         logs += [PartitionLog(topic, part, topic_id, *marks[part]) for part in shared(sorted(marks), shard)]
     if not logs:
-        hint = "start no more streams than raw.trades has partitions, or give it more"
+        hint = "start fewer streams, or `sparktrends topics --apply --partitions N`: raw.trades needs one for each"
         raise BadSetting(f"shard {shard} has no partition to read", hint=hint)
     return logs
 
@@ -152,7 +152,8 @@ class Stream:
     def _run_query(self) -> None:
         config = self._config
         logs = partition_logs(Admin(config.kafka), config.shard)
-        writer = Writer(config.database, config.shard, [TEMPORARY_METRICS])
+        places = [(item.topic, item.partition) for item in logs]
+        writer = Writer(config.database, config.shard, [TEMPORARY_METRICS], places)
         try:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sparktrends.streaming.scan_jit import compiled
 
 Bytes = Any  # a one-dimensional array of uint8: Numba's own types are beyond mypy
@@ -319,8 +317,3 @@ def scan_number(buf: Bytes, i: int, end: int) -> int:
     if stop < end and buf[stop] == DOT:
         _, stop = scan_digits(buf, stop + 1, end, 18)
     return stop
-
-
-def new_row() -> Row:
-    """Room for one record."""
-    return np.zeros(WIDTH, np.int64)

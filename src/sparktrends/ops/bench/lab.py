@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparktrends.bus.admin import Admin
@@ -29,9 +29,9 @@ class Lab:
 
     home: Home
     kafka: Connection
-    dsn: str
-    environment: dict[str, str]
-    reader_dsn: str = ""
+    dsn: str = field(repr=False)
+    environment: dict[str, str] = field(repr=False)
+    reader_dsn: str = field(default="", repr=False)
 
     @contextmanager
     def running(self, name: str, arguments: Sequence[str] = ()) -> Iterator[Process]:

