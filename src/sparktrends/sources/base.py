@@ -91,13 +91,15 @@ class Usage:
 class Stream:
     """How to hold a socket: seconds unless said otherwise.
 
-    A connection on which nothing but pings came for ``idle`` is dead. ``keepalive`` is sent every ``every``;
+    A connection on which nothing but pings came for ``idle`` is dead; of one that ``always_talks`` silence never means a
+    quiet market. ``keepalive`` is sent every ``every``;
     ``resubscribe`` says to send the subscriptions again that often. The server ends a connection after
     ``lifetime``. ``per_second`` is how many messages we may send, ``connections`` how many sockets a key may hold.
     """
 
     url: str
     idle: float
+    always_talks: bool = False
     keepalive: str = ""
     every: float = 0.0
     resubscribe: float = 0.0

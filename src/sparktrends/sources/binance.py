@@ -73,8 +73,16 @@ class Binance(Source):
     provider = "binance"
     # Market data without a key, and not the hosts where people trade.
     rest = "https://data-api.binance.vision"
-    # The server cuts at 24 hours, takes 1024 streams (a symbol has two) and 5 control messages a second.
-    stream = Stream("wss://data-stream.binance.vision/ws", idle=30, lifetime=23.5 * 3600, max_symbols=512, per_second=4)
+    # The server cuts at 24 hours, takes 1024 streams (a symbol has two) and 5 control messages a second. A kline comes
+    # every two seconds.
+    stream = Stream(
+        "wss://data-stream.binance.vision/ws",
+        idle=30,
+        always_talks=True,
+        lifetime=23.5 * 3600,
+        max_symbols=512,
+        per_second=4,
+    )
     allowances = (Allowance(6000, 60, "ip"),)
     endpoints = (
         Endpoint("klines", "/api/v3/klines", "bars", weight=2),
