@@ -245,6 +245,23 @@ async def test_a_socket_that_is_up_does_not_hide_that_charts_stay_empty(broker: 
         assert live.troubles() == []
 
 
+async def test_bars_that_are_polled_do_not_hide_a_socket_that_says_nothing(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "yahoo", ["BTC/USD"]) as live:
+        live.opened(["BTC/USD"])
+        live.feeds["BTC/USD"].last_data = before = system_clock() - int((live._silence_s + 1) * SECOND)
+        live._polled(["BTC/USD"], True)
+        assert live.feeds["BTC/USD"].last_data == before
+        assert [trouble.kind for trouble in live.troubles()] == ["silent"]
+
+
+async def test_without_a_socket_the_polls_say_when_a_symbol_was_heard_of(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "alpha_vantage", ["BTC/USD"]) as live:
+        live._polled(["BTC/USD"], True)
+        feed = live.feeds["BTC/USD"]
+        assert feed.up
+        assert feed.last_data > LONG_AGO.received
+
+
 OWN = range(3_500_000_000, 3_500_000_100)
 
 

@@ -341,13 +341,16 @@ class Live:
         now = self.clock()
         for symbol in symbols:
             feed = self.feeds[symbol]
+            # Where there is a socket, the socket says whether the feed is up and when it spoke; polls only help it.
+            if self.source.stream:
+                if came:
+                    self._barless.pop(symbol, None)
+                else:
+                    self._barless.setdefault(symbol, now)
+                continue
             if came:
                 feed.last_data = now
-                self._barless.pop(symbol, None)
-            elif self.source.stream:
-                self._barless.setdefault(symbol, now)
-            # Where there is a socket, the socket says whether the feed is up; polls only help it.
-            if self.source.stream is None and came != feed.up:
+            if came != feed.up:
                 feed.up, feed.down_since = came, now
 
     def _heard(self, symbol: str) -> int:

@@ -35,13 +35,14 @@ from sparktrends.sources.decoding import quote
 class Notice:
     """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down.
 
-    ``plan``: refused because the plan leaves them out, which asking again does not mend.
+    Asking again does not mend it where the ``plan`` leaves them out, or where they are ``unknown`` to the provider.
     """
 
     kind: Literal["alive", "subscribed", "refused", "shutdown"]
     symbols: tuple[str, ...] = ()
     message: str = ""
     plan: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,10 @@ class Usage:
 class Stream:
     """How to hold a socket: seconds unless said otherwise.
 
-    A connection on which nothing but pings came for ``idle`` is dead; of one that ``always_talks`` silence never means a
-    quiet market. ``keepalive`` is sent every ``every``;
-    ``resubscribe`` says to send the subscriptions again that often. The server ends a connection after
-    ``lifetime``. ``per_second`` is how many messages we may send, ``connections`` how many sockets a key may hold.
+    A connection on which nothing but pings came for ``idle`` is dead; where it ``always_talks`` silence never means a
+    quiet market. ``keepalive`` is sent every ``every``; ``resubscribe`` says to send the subscriptions again that
+    often. The server ends a connection after ``lifetime``. ``per_second`` is how many messages we may send,
+    ``connections`` how many sockets a key may hold.
     """
 
     url: str
