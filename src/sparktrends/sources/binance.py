@@ -83,7 +83,7 @@ class Binance(Source):
         max_symbols=512,
         per_second=4,
     )
-    allowances = (Allowance(6000, 60, "ip"),)
+    allowances = (Allowance(6000, 60),)
     endpoints = (
         Endpoint("klines", "/api/v3/klines", "bars", weight=2),
         Endpoint("aggTrades", "/api/v3/aggTrades", "trades", weight=4),
@@ -167,15 +167,6 @@ class Binance(Source):
             turnover=number(k.get("q"), "bad_turnover"),
             received=received,
         )
-
-    def missing(self, last: str, new: str) -> tuple[str, int] | None:
-        """Aggregate trade ids follow each other without a hole.
-
-        >>> Binance().missing("7", "10"), Binance().missing("7", "8")
-        (('8', 2), None)
-        """
-        gap = int(new) - int(last) - 1
-        return (str(int(last) + 1), gap) if gap > 0 else None
 
     def requests(self, ask: Ask) -> list[Request]:
         """One request per symbol; `parse_rest` continues it page by page."""
