@@ -12,7 +12,7 @@ from librdkafka_broker import Broker
 from sparktrends.bus.codec import encode
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.ingest import dedupe
-from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall
+from sparktrends.ingest.dedupe import Door, Known, Numbers, last_seen, recall
 from sparktrends.model import Heartbeat, Trade
 from sparktrends.sources.recording import Event, LastSeen
 
@@ -83,12 +83,28 @@ def test_what_is_missing_in_the_log_is_found_and_nothing_absurd() -> None:
     told = [(5, 0), (8, 1), (12, day + 5), (15, day + 6), (15, day + 6), (10**15, day + 7), (2, -1)]
     for id_, ts in told:
         numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": ts})
-    for other in ({"source": "y"}, {"id": "seven"}, {"id": 7}, {"kind": "price"}, {"ts": "5"}, {"id": None}):
+    for other in (
+        {"source": "y"},
+        {"id": "seven"},
+        {"id": "9" * 20},
+        {"id": "²"},
+        {"id": 7},
+        {"kind": "price"},
+        {"ts": "5"},
+        {"id": None},
+    ):
         numbers.add({"source": "x", "symbol": "A", "id": "900", "ts": day, **other})
-    assert numbers.holes(("x", "A"), since=1) == [(13, 15)]
-    assert numbers.holes(("x", "A"), since=0) == [(9, 12), (13, 15)]
-    assert (numbers.begin(("x", "A"), "12"), numbers.last(("x", "A"), "12")) == (2, "15")
-    assert (numbers.begin(("x", "B"), "12"), numbers.last(("x", "B"), "12")) == (None, "12")
+    assert numbers.of(("x", "A"), since=1) == Known([2, 5, 8, 12, 15, 15, 10**15], 2, [(13, 15)])
+    assert numbers.of(("x", "A"), since=0).holes == [(9, 12), (13, 15)]
+    assert numbers.of(("x", "B"), since=0) == Known()
+
+
+def test_a_few_ids_that_are_far_from_all_others_are_no_run() -> None:
+    numbers = Numbers({"x"})
+    for id_ in (4_213_371, 4_213_400, *range(3_500_000_000, 3_500_000_010), 9 * 10**18):
+        numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": 5})
+    known = numbers.of(("x", "A"), since=0)
+    assert (known.first, known.holes, len(known.ids)) == (3_500_000_000, [], 13)
 
 
 def test_the_last_of_each_series_is_found(broker: Broker) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ingest.test_rest import Shelf, live, rest_at
+from ingest.test_rest import Shelf, live, owes, rest_at
 from loopback import http_server, until
 from sparktrends.ingest import fill
 from sparktrends.ingest.dedupe import Door, Numbers
@@ -60,9 +60,9 @@ async def test_a_failure_on_the_way_costs_one_page_and_repeats_none(executor: Th
             filler = Filler(
                 rest_at(url, "binance", executor, units=100_000), Seam(), shelf.publish, system_clock, group
             )
-            filler.seam.begin(SYMBOL, "0")
+            filler.seam.take(live(0), system_clock())
             filler.catch_up(SYMBOL)
-            await until(lambda: not filler.owes(SYMBOL))
+            await until(lambda: not owes(filler, SYMBOL))
     assert shelf.ids == list(range(1, 7_501))
     assert len(shelf.asked) == 8 + 3
     assert filler.gaps.lost == 0
@@ -78,11 +78,11 @@ async def test_live_trades_that_went_first_are_not_fetched_again(
             filler = Filler(
                 rest_at(url, "binance", executor, units=100_000), Seam(), shelf.publish, system_clock, group
             )
-            filler.seam.begin(SYMBOL, "0")
+            filler.seam.take(live(0), system_clock())
             filler.catch_up(SYMBOL)
             for id_ in (5_001, 5_002, 5_010):  # the last one behind a gap of its own
                 filler.seam.take(live(id_), system_clock())
-            while filler.owes(SYMBOL) or filler.seam.gap(SYMBOL):
+            while owes(filler, SYMBOL) or filler.seam.gap(SYMBOL):
                 filler.look(system_clock() + REORDER)
                 await asyncio.sleep(0.01)
     assert sorted(shelf.ids) == [*range(1, 5_011)]
@@ -96,10 +96,10 @@ async def test_a_kill_on_the_way_leaves_what_is_owed_from_there(executor: Thread
         async with asyncio.TaskGroup() as group:
             rest = rest_at(url, "binance", executor, units=100_000)
             filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
-            filler.seam.begin(SYMBOL, str(max(shelf.ids, default=0)))
+            filler.seam.take(live(max(shelf.ids, default=0)), system_clock())
             filler.catch_up(SYMBOL)
             filler.restore([SYMBOL])
-            await until(lambda: len(shelf.ids) >= enough and not (enough == shelf.newest and filler.owes(SYMBOL)))
+            await until(lambda: len(shelf.ids) >= enough and not (enough == shelf.newest and owes(filler, SYMBOL)))
             raise asyncio.CancelledError
 
     with http_server(shelf.answer) as (url, _):
@@ -120,7 +120,7 @@ async def test_a_debt_that_nobody_can_pay_is_lost_and_ends_nothing(
             rest = rest_at(url, "binance", executor, units=100_000)
             filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
             filler.restore([SYMBOL])
-            await until(lambda: not filler.owes(SYMBOL))
+            await until(lambda: not owes(filler, SYMBOL))
     assert (shelf.ids, filler.gaps.lost, store.load()) == ([], 30, {})
 
 
@@ -130,14 +130,49 @@ async def test_what_the_log_lacks_is_owed_whatever_the_debts_say(executor: Threa
     log = Numbers(["binance"])
     for id_ in (*range(20, 100), *range(150, 400)):
         log.add({"source": "binance", "symbol": SYMBOL, "id": str(id_), "ts": 5})
-    series = ("binance", SYMBOL)
-    assert log.last(series, "398") == "399"
+    known = log.of(("binance", SYMBOL), since=0)
     with http_server(shelf.answer) as (url, _):
         async with asyncio.TaskGroup() as group:
             rest = rest_at(url, "binance", executor, units=100_000)
             filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
-            filler.seam.begin(SYMBOL, "399")
-            filler.restore([SYMBOL], {SYMBOL: (log.begin(series, "399"), log.holes(series, since=0))})
+            filler.seam.take(live(399), system_clock())
+            filler.restore([SYMBOL], {SYMBOL: known})
             filler.catch_up(SYMBOL)
-            await until(lambda: not filler.owes(SYMBOL))
+            await until(lambda: not owes(filler, SYMBOL))
     assert sorted(shelf.ids) == [*range(10, 20), *range(100, 150), *range(400, 501)]
+
+
+async def test_beyond_where_the_provider_is_nothing_is_owed(executor: ThreadPoolExecutor, tmp_path: Path) -> None:
+    store, shelf = JsonFile(tmp_path / "gaps.json"), Forgetful(newest=500)
+    store.save({SYMBOL: [[10, 40], [480, 90_000], [70_000, 80_000], [300, None]]})
+    with http_server(shelf.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor, units=100_000)
+            filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
+            filler.restore([SYMBOL])
+            filler.seam.begin(SYMBOL, [450, 60_000])
+            filler.place(SYMBOL, 490)
+            assert filler.seam.next_id(SYMBOL) == "451"
+            await until(lambda: not owes(filler, SYMBOL))
+    assert sorted(shelf.ids) == [*range(10, 40), *range(300, 490)]
+    assert (filler.gaps.lost, store.load()) == (0, {})
+
+
+@pytest.mark.parametrize("known", [[7, 90, 97, 60_000], [100], [10**15]])
+async def test_what_a_silent_symbol_missed_is_found_behind_its_last_trade(
+    executor: ThreadPoolExecutor, known: list[int]
+) -> None:
+    shelf, told = Forgetful(newest=100), list[str]()
+
+    def answer(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        return shelf.answer(path if "fromId" in path else f"{path}&fromId=50", headers)
+
+    with http_server(answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor, units=100_000)
+            filler = Filler(rest, Seam(), shelf.publish, system_clock, group, partial=told.append)
+            filler.seam.begin(SYMBOL, known)
+            filler.catch_up(SYMBOL)
+            await until(lambda: bool(filler.seam.next_id(SYMBOL)) and not owes(filler, SYMBOL))
+    assert shelf.ids == ([98, 99, 100] if 97 in known else [])
+    assert (filler.seam.next_id(SYMBOL), told) == ("101", [SYMBOL] if known[0] > 100 else [])

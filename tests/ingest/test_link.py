@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -180,12 +181,37 @@ async def test_signs_of_life_without_data_count_only_while_the_market_is_closed(
     assert min(2, len(server.connected)) == connections
 
 
-async def test_in_a_quiet_market_each_new_connection_may_be_silent_for_longer() -> None:
-    async def say_nothing(connection: ServerConnection) -> None:
+async def say_nothing(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+async def test_a_source_that_always_talks_is_never_given_longer_to_be_silent() -> None:
+    async with SocketServer(say_nothing) as server:
+        link = link_to(source_at(server.url, idle=0.5), Ear())
+        await running(link, server, lambda: len(server.connected) >= 6)
+    between = [b - a for a, b in pairwise(server.connected)]
+    # The last would be 4 s: a slow machine reaches that in one of them, hardly in both.
+    assert min(between[-2:]) < 0.5 + 2
+
+
+async def test_one_that_fell_silent_gives_the_next_no_longer() -> None:
+    silences: list[int] = []
+
+    async def first_speaks(connection: ServerConnection) -> None:
+        silences.append(link._silences)
+        if len(silences) == 1:
+            await connection.send("data")
         await connection.wait_closed()
 
+    async with SocketServer(first_speaks) as server:
+        link = link_to(source_at(server.url, idle=0.5, always_talks=False), Ear())
+        await running(link, server, lambda: len(silences) >= 3)
+    assert silences[:3] == [0, 0, 1]
+
+
+async def test_in_a_quiet_market_each_new_connection_may_be_silent_for_longer() -> None:
     async with SocketServer(say_nothing) as server:
-        link = link_to(source_at(server.url, idle=0.3), Ear())
+        link = link_to(source_at(server.url, idle=0.3, always_talks=False), Ear())
         await running(link, server, lambda: len(server.connected) >= 4)
     # Only what is too short is wrong: a busy machine makes any of them longer.
     third = server.connected[3] - server.connected[2]

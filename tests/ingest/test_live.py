@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 
+from ingest.test_rest import owes
 from librdkafka_broker import Broker
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.errors import BadSetting
-from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.dedupe import Door, Numbers
+from sparktrends.ingest.fill import REORDER
 from sparktrends.ingest.link import Link, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rest import Rest
+from sparktrends.ingest.run import _Past
 from sparktrends.ingest.spool import Spool
 from sparktrends.model import SECOND
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner
@@ -218,8 +221,8 @@ async def test_a_silent_symbol_beside_a_lively_one_is_subscribed_to_and_asked_fo
             for symbol, feed in live.feeds.items():
                 live._nudge(symbol, feed, later)
         assert renewed == ["ETH/USDT"]
-        assert live.filler.owes("ETH/USDT")
-        assert not live.filler.owes("BTC/USDT")
+        assert owes(live.filler, "ETH/USDT")
+        assert not owes(live.filler, "BTC/USDT")
 
 
 TRADE = {"e": "aggTrade", "E": 1, "a": 7, "p": "1", "q": "1", "f": 1, "l": 2, "T": 5, "m": True}
@@ -240,3 +243,52 @@ async def test_a_socket_that_is_up_does_not_hide_that_charts_stay_empty(broker: 
         assert live.rest.trouble.removeprefix("yahoo: ") in trouble.words
         live._polled(["BTC/USD"], True)
         assert live.troubles() == []
+
+
+async def test_bars_that_are_polled_do_not_hide_a_socket_that_says_nothing(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "yahoo", ["BTC/USD"]) as live:
+        live.opened(["BTC/USD"])
+        live.feeds["BTC/USD"].last_data = before = system_clock() - int((live._silence_s + 1) * SECOND)
+        live._polled(["BTC/USD"], True)
+        assert live.feeds["BTC/USD"].last_data == before
+        assert [trouble.kind for trouble in live.troubles()] == ["silent"]
+
+
+async def test_without_a_socket_the_polls_say_when_a_symbol_was_heard_of(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "alpha_vantage", ["BTC/USD"]) as live:
+        live._polled(["BTC/USD"], True)
+        feed = live.feeds["BTC/USD"]
+        assert feed.up
+        assert feed.last_data > LONG_AGO.received
+
+
+OWN = range(3_500_000_000, 3_500_000_100)
+
+
+@pytest.mark.parametrize("foreign", ["x1", "²", "4213371", "9" * 20, str(2**63 - 1), str(OWN.stop + 10_000_000), "7"])
+@pytest.mark.parametrize("own", [OWN, ()])
+async def test_a_foreign_record_at_the_end_of_the_log_keeps_no_live_trade_out(
+    broker: Broker, tmp_path: Path, foreign: str, own: Sequence[int]
+) -> None:
+    """Of a restart half a minute after a run that published ``own``, or that there never was."""
+    series, now = ("binance~sim", "BTC/USDT"), system_clock()
+    numbers = Numbers({series[0]})
+    for id_ in [*map(str, own), foreign]:
+        numbers.add({"source": series[0], "symbol": series[1], "id": id_, "ts": now - 30 * SECOND})
+    past = _Past({series: LastSeen(foreign, "1", now - 30 * SECOND)}, numbers, {})
+    known = past.known(make_source("binance", suffix="~sim"), [series[1]], now)
+    async with living(broker, tmp_path, "binance", [series[1]], ends=past.ends, known=known) as live:
+        assert live.filler
+        live.opened([series[1]])
+        assert not owes(live.filler, series[1]) or own
+        for id_ in range(OWN.stop + 5, OWN.stop + 15):
+            live.frame(json.dumps({**TRADE, "s": "BTCUSDT", "a": id_}).encode(), system_clock())
+        assert live.seam.gap(series[1]) == ((OWN.stop, OWN.stop + 14) if own else None)
+        # Whatever the log says, what was missed since our own last trade is owed, and nothing else; then they go on.
+        for wait in (REORDER + SECOND, 20 * SECOND):
+            live.filler.look(system_clock() + wait)
+        owed = [debt for debt in live.filler._debts.get(series[1], []) if debt[0] != debt[1]]
+        assert owed == ([(OWN.stop, OWN.stop + 5)] if own else [])
+    published = [int(row["id"]) for row in rows(broker) if row.get("kind", "trade") == "trade"]
+    assert published == [*range(OWN.stop + 5, OWN.stop + 15)]
+    assert rows(broker, "ops.quarantine") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -16,7 +17,7 @@ from sparktrends.errors import AccessDenied, NotFound, NotInPlan, SparkTrendsErr
 from sparktrends.ingest.polling import SHARE, Poller, pace
 from sparktrends.model import DAY, MINUTE, ProviderBar
 from sparktrends.sources import PROVIDERS, make_source
-from sparktrends.sources.base import Ask
+from sparktrends.sources.base import Ask, Reply
 
 pytestmark = pytest.mark.anyio
 NOW = 1_732_147_200_000_000
@@ -93,6 +94,39 @@ async def test_who_is_refused_minutes_has_days_until_the_refusal_ends_and_the_ot
     # The day began before the minutes did, and after the day they go on.
     assert [(bar.symbol, bar.interval) for bar in published] == [("MSFT", "1m"), ("AAPL", "1d"), ("AAPL", "1m")]
     assert heard == [(["AAPL", "MSFT"], True), (["MSFT"], True), (["AAPL"], False), (["AAPL", "MSFT"], True)]
+
+
+def part(symbol: str) -> dict[str, Any]:
+    row = {"datetime": "2024-11-20 23:59:00", "open": "1", "high": "1", "low": "1", "close": "1", "volume": "5"}
+    return {"meta": {"symbol": symbol, "interval": "1min"}, "values": [row], "status": "ok"}
+
+
+@dataclass
+class Batched(Rest):
+    """A Twelve Data that answers one symbol of a batch, does not know another, and has nothing of the third."""
+
+    source: Any = field(default_factory=lambda: make_source("twelve_data"))
+    wanted: list[str] = field(default_factory=list)
+
+    async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Any]]:
+        for request in self.source.requests(question):
+            self.wanted.append(request.params["symbol"])
+            parts = {
+                "AAPL": part("AAPL"),
+                "NOPE": {"code": 404, "message": "**symbol** parameter is missing or invalid.", "status": "error"},
+                "MSFT": {"code": 400, "message": "No data is available on the specified dates.", "status": "error"},
+            }
+            yield self.source.parse_rest(request, Reply(200, json.dumps(parts).encode(), NOW)).events
+
+
+async def test_in_a_batch_each_symbol_speaks_for_itself_and_an_unknown_one_is_asked_for_once() -> None:
+    (one, *_), heard, rest = poller(), list[tuple[list[str], bool]](), Batched([])
+    one.rest, one.symbols = rest, lambda: ["AAPL", "NOPE", "MSFT"]  # type: ignore[assignment]
+    one.said = lambda symbols, came: heard.append((list(symbols), came))
+    for seconds in (0.0, 100_000.0):
+        await one._round(lambda now=seconds: now)  # type: ignore[misc]
+    assert rest.wanted == ["AAPL,NOPE,MSFT", "AAPL,MSFT"]
+    assert heard == [(["AAPL"], True), (["NOPE", "MSFT"], False), (["AAPL"], True), (["MSFT"], False)]
 
 
 @dataclass

@@ -219,6 +219,11 @@ def live(i: int) -> Trade:
     return Trade("binance", "BTC/USDT", i, Decimal(1), Decimal(1), str(i), system_clock())
 
 
+def owes(filler: Filler, symbol: str) -> bool:
+    """Whether something is still to be fetched for a symbol."""
+    return bool(filler._debts.get(symbol))
+
+
 async def filled(
     shelf: Shelf, arrivals: list[int], executor: ThreadPoolExecutor, last: str, answer: Answerer
 ) -> Filler:
@@ -227,13 +232,13 @@ async def filled(
         async with asyncio.TaskGroup() as group:
             rest, seam = rest_at(url, "binance", executor, units=100_000), Seam()
             filler = Filler(rest, seam, shelf.publish, system_clock, group)
-            seam.begin("BTC/USDT", last)
+            seam.take(live(int(last)), system_clock())
             for id_ in arrivals:
                 for ready in seam.take(live(id_), system_clock() - 1_000_000):
                     shelf.publish(ready)
             if not arrivals:
                 filler.catch_up("BTC/USDT")
-            while seam.gap("BTC/USDT") or filler.owes("BTC/USDT"):
+            while seam.gap("BTC/USDT") or owes(filler, "BTC/USDT"):
                 filler.look(system_clock())
                 await asyncio.sleep(0.01)
     return filler
@@ -271,6 +276,6 @@ async def test_debts_outlive_the_process(executor: ThreadPoolExecutor, tmp_path:
             rest = rest_at(url, "binance", executor, units=100_000)
             filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
             filler.restore(["BTC/USDT"])
-            await until(lambda: not filler.owes("BTC/USDT"))
+            await until(lambda: not owes(filler, "BTC/USDT"))
     assert shelf.ids == [5, 6, 7, 8]
     assert store.load() == {}

@@ -47,10 +47,29 @@ def test_a_symbol_does_not_wait_for_another() -> None:
 
 def test_it_goes_on_where_an_earlier_run_stopped() -> None:
     seam = Seam()
-    seam.begin("A", "41")
-    assert seam.next_id("A") == "42"
+    seam.begin("A", [40, 41])
+    assert (seam.begun("A"), seam.next_id("A")) == (True, "")
     assert feed(seam, [44]) == []
+    assert (seam.begun("A"), seam.next_id("A")) == (False, "42")
     assert feed(seam, [42, 43]) == [42, 43, 44]
+
+
+@pytest.mark.parametrize(
+    ("first", "next_"), [(1_005, 1_001), (1_000, 1_000), (9_000_000, 8_001_001), (900, 8), (10**12, 10**12)]
+)
+def test_the_first_live_trade_says_which_of_the_known_ids_was_the_last(first: int, next_: int) -> None:
+    seam = Seam()
+    seam.begin("A", [7, 999, 1_000, 8_001_000, 2**62])
+    assert seam.place("A", first) == (first < 10**12)
+    assert seam.next_id("A") == str(next_)
+
+
+def test_what_an_earlier_run_owed_begins_no_line() -> None:
+    seam = Seam()
+    seam.begin("A", [41])
+    owed = Trade("x", "A", 0, Decimal(1), Decimal(1), "7", 0, fill=True)
+    assert seam.take(owed, 0) == [owed]
+    assert feed(seam, [42]) == [42]
 
 
 def test_a_gap_given_up_lets_the_rest_go_and_takes_what_comes_later() -> None:

@@ -110,7 +110,7 @@ def test_a_paying_user_is_not_held_to_the_free_plan() -> None:
     assert round(pace(source, 8)) == 60
     address = {"binance": {"rest": "https://api1.binance.com", "calls_per_second": 50}}
     binance = source_of("binance", settings({"sources": address}))
-    assert binance.allowances == (Allowance(6000, 60, "ip"), Allowance(50, 1, "ip"))
+    assert binance.allowances == (Allowance(6000, 60), Allowance(50, 1))
     # The twin's plan is the free one.
     twin = source_of("twelve_data", settings({"sources": {"twelve_data": PAID}}), 8600)
     assert twin.allowances == PROVIDERS["twelve_data"].allowances

@@ -68,13 +68,6 @@ def test_a_page_that_leads_nowhere_ends() -> None:
     assert SOURCE.parse_rest(request, page(1, 1000)).next is None
 
 
-@pytest.mark.parametrize(
-    ("last", "new", "gap"), [("7", "8", None), ("7", "9", ("8", 1)), ("7", "7", None), ("9", "3", None)]
-)
-def test_a_gap_is_counted_from_the_ids(last: str, new: str, gap: tuple[str, int] | None) -> None:
-    assert SOURCE.missing(last, new) == gap
-
-
 def test_klines_follow_page_by_page_until_the_end() -> None:
     start = T * 1000
     end = start + 1500 * MINUTE

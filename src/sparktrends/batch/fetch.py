@@ -22,6 +22,7 @@ from sparktrends.model import Payload
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.net.quota import in_words
 from sparktrends.sources.base import Answer, Notice, Reply, Request, Source
+from sparktrends.sources.refusals import EVERYBODY, Refusals
 from sparktrends.sources.transport import call as call_provider
 from sparktrends.telemetry import counter
 
@@ -70,8 +71,7 @@ class Fetcher:
     wait: Callable[[float], object] | None = None
     _over: threading.Event = field(default_factory=threading.Event)
     _denied: dict[_Place, AccessDenied] = field(default_factory=dict)
-    _answering: set[_Place] = field(default_factory=set)
-    _lacking: set[_Place] = field(default_factory=set)
+    _refusals: dict[str, Refusals] = field(default_factory=dict)
 
     def run(
         self, work: Sequence[tuple[Provider, Sequence[Call]]], stored: Mapping[str, Mapping[str, Stored]]
@@ -140,6 +140,7 @@ class Fetcher:
 
     def _answer(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
         place = (provider.source.name, request.endpoint)
+        refusals = self._refusals.setdefault(provider.source.name, Refusals(provider.source))
         if place in self._denied:
             known = self._denied[place]
             raise type(known)(str(known))
@@ -147,7 +148,7 @@ class Fetcher:
             try:
                 answer = self._call(provider, request, payloads)
             except AccessDenied as error:
-                if self._is_everybodys(place, request, error):
+                if EVERYBODY in refusals.whose(request, error):
                     # Each further try would cost a call.
                     self._denied[place] = error
                 raise
@@ -159,18 +160,9 @@ class Fetcher:
                     raise
                 self._pause(wait)
             else:
-                self._answering.add(place)
+                refusals.answered(request, answer.events)
                 return answer
         raise AssertionError("the last attempt returns or raises")
-
-    def _is_everybodys(self, place: _Place, request: Request, error: AccessDenied) -> bool:
-        """Whether a refusal is of the endpoint: a plan may lack a foreign share and have all others, a key has none."""
-        if not isinstance(error, NotInPlan) or len(request.ask.symbols) != 1:
-            return True
-        # The second that is refused where nobody was answered tells of all.
-        known = place in self._lacking
-        self._lacking.add(place)
-        return known and place not in self._answering
 
     def _call(self, provider: Provider, request: Request, payloads: list[Payload]) -> Answer:
         self._take_turn(provider.planner, request.weight)

@@ -7,7 +7,7 @@ in the log says where to go on (`last_seen`), or, where the log was trimmed sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -74,6 +74,18 @@ class Seen:
     ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The numbers of one series in the log: all ``ids`` in order, the ``first`` of their longest run and its ``holes``.
+
+    In a run neighbours are at most `FARTHEST` apart: what somebody else wrote lies elsewhere. A hole is [first, end).
+    """
+
+    ids: Sequence[int] = ()
+    first: int | None = None
+    holes: Sequence[tuple[int, int]] = ()
+
+
 class Numbers:
     """Which ids of ``sources`` that count their trades are published: what the log's tail and the spool hold.
 
@@ -88,30 +100,37 @@ class Numbers:
         """Take one decoded record; what is no trade of these sources is passed over."""
         if row.get("source") not in self._sources or row.get("kind", "trade") != "trade":
             return
-        id_, ts = row.get("id"), row.get("ts")
-        if isinstance(id_, str) and id_.isdecimal() and isinstance(ts, int):
-            self._known.setdefault((row["source"], row["symbol"]), []).append((int(id_), ts))
+        id_, ts = number_of(row.get("id")), row.get("ts")
+        if id_ is not None and isinstance(ts, int):
+            self._known.setdefault((row["source"], row["symbol"]), []).append((id_, ts))
 
-    def last(self, series: Series, near: str) -> str:
-        """The highest id, at most `FARTHEST` beyond the id ``near``; that one when there is none."""
-        highest = int(near)
-        return str(max([highest, *(i for i, _ in self._known.get(series, ()) if i <= highest + FARTHEST)]))
-
-    def begin(self, series: Series, near: str) -> int | None:
-        """The lowest id, at most `FARTHEST` before the id ``near``: below it nothing is known."""
-        return min((i for i, _ in self._known.get(series, ()) if i >= int(near) - FARTHEST), default=None)
-
-    def holes(self, series: Series, since: int) -> list[tuple[int, int]]:
-        """Ids [first, end) that are missing between two known ones, of which the lower was traded after ``since`` (µs).
+    def of(self, series: Series, since: int) -> Known:
+        """What is known of a series; of its holes those behind a trade of after ``since`` (µs).
 
         >>> numbers = Numbers(["x"])
         >>> for id_ in (7, 11, 8):
         ...     numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": 5})
-        >>> numbers.holes(("x", "A"), since=0)
-        [(9, 11)]
+        >>> numbers.of(("x", "A"), since=0)
+        Known(ids=[7, 8, 11], first=7, holes=[(9, 11)])
         """
-        found = pairwise(sorted(self._known.get(series, ())))
-        return [(a + 1, b) for (a, ts), (b, _) in found if 1 < b - a <= FARTHEST and ts > since]
+        known = sorted(self._known.get(series, ()))
+        if not known:
+            return Known()
+        breaks = [n for n, ((a, _), (b, _)) in enumerate(pairwise(known), 1) if b - a > FARTHEST]
+        run = max((known[a:b] for a, b in pairwise([0, *breaks, len(known)])), key=len)
+        holes = [(a + 1, b) for (a, ts), (b, _) in pairwise(run) if b - a > 1 and ts > since]
+        return Known([id_ for id_, _ in known], run[0][0], holes)
+
+
+def number_of(id_: object) -> int | None:
+    """The number that an id is, if it is one that a provider can have given: anyone may write to the log.
+
+    >>> number_of("7"), number_of("x1"), number_of("²"), number_of("9" * 20), number_of(7)
+    (7, None, None, None, None)
+    """
+    if not (isinstance(id_, str) and id_.isascii() and id_.isdecimal() and len(id_) < 20):
+        return None
+    return number if (number := int(id_)) < 2**63 else None
 
 
 @dataclass(frozen=True, slots=True)

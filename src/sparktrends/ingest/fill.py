@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sparktrends.errors import Retryable, Terminal
+from sparktrends.ingest.dedupe import Known
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
 from sparktrends.model import SECOND, Heartbeat, ProviderBar, Trade
@@ -32,10 +33,6 @@ _TRIES = 3
 
 Debt = tuple[int, int | None]
 """Missing ids [first, end); None: to the newest there is."""
-
-
-Missing = tuple[int | None, Sequence[Debt]]
-"""The first id that the tail of the log holds, and the holes from there on."""
 
 
 def _left(saved: Iterable[Sequence[int | None]], known_from: int | None) -> list[Debt]:
@@ -82,15 +79,15 @@ class Filler:
     # A reconnect makes every symbol owe at once: four ask, the others wait.
     _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
 
-    def restore(self, symbols: Iterable[str], missing: Mapping[str, Missing] = MappingProxyType({})) -> None:
-        """Take up what an earlier run left: debts, as far as the log does not know better, and what is ``missing``."""
+    def restore(self, symbols: Iterable[str], known: Mapping[str, Known] = MappingProxyType({})) -> None:
+        """Take up what an earlier run left: debts, as far as the log does not know better, and the holes in it."""
         left = (self.store.load() if self.store else None) or {}
         wanted = list(symbols)
         # Those of symbols that this run does not want are kept for one that does.
         self._elsewhere = {symbol: debts for symbol, debts in left.items() if symbol not in wanted}
         for symbol in wanted:
-            known_from, holes = missing.get(symbol, (None, ()))
-            for debt in [*_left(left.get(symbol, ()), known_from), *holes]:
+            log = known.get(symbol, Known())
+            for debt in [*_left(left.get(symbol, ()), log.first), *log.holes]:
                 self._add(symbol, debt)
         # Once, with all of them: a kill in between would forget those that were not yet taken up.
         self._save()
@@ -110,10 +107,40 @@ class Filler:
         """Fetch what came after the last trade: a connection was opened, or the symbol has been silent for long."""
         if first := self.seam.next_id(symbol):
             self._owe(symbol, (int(first), None))
+        elif self.seam.begun(symbol):
+            self.group.create_task(self._locate(symbol))
 
-    def owes(self, symbol: str) -> bool:
-        """Whether something is still to be fetched for a symbol."""
-        return bool(self._debts.get(symbol))
+    def place(self, symbol: str, id_: int) -> None:
+        """Find where an earlier run stopped, now that the provider has said that it comes to ``id_`` next.
+
+        Only its own word counts: anyone may write to the log, and what follows an id of theirs is years of trades.
+        """
+        if self.seam.place(symbol, id_):
+            self._reached(symbol, id_)
+        else:
+            self.partial(symbol)
+
+    async def _locate(self, symbol: str) -> None:
+        """Nothing has come live: ask for the newest trades, which say as well what the provider's ids are."""
+        newest = -1
+        try:
+            async with self._lanes:
+                async for events in self.rest.ask(Ask("trades", (symbol,)), attempts=1):
+                    newest = max([newest, *(int(e.id) for e in events if isinstance(e, Trade))])
+        except (Retryable, Terminal) as error:
+            _log.info("%s %s: its newest trade is not known: %s", self.rest.source.name, symbol, error)
+        # Meanwhile a live trade may have come.
+        if newest >= 0 and self.seam.begun(symbol):
+            self.place(symbol, newest + 1)
+            self.catch_up(symbol)
+
+    def _reached(self, symbol: str, id_: int) -> None:
+        """The provider is no farther than this: beyond it nothing can be owed, whatever the log says."""
+        debts = self._debts.get(symbol, [])
+        for number, (first, end) in enumerate(debts):
+            if end is None or end > id_:
+                debts[number] = (min(first, id_), id_)
+        self._save()
 
     def _owed(self, symbol: str, gap: tuple[int, int]) -> bool:
         return any(first <= gap[0] and (end is None or end > gap[0]) for first, end in self._debts.get(symbol, ()))

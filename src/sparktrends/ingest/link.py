@@ -225,15 +225,16 @@ class Link:
         """End a connection that is silent, or about as old as the server lets it become."""
         began = self.around.clock()
         # In a quiet market a new connection is as silent as the old one: each time it may be silent for longer.
-        idle = stream.idle * min(2**self._silences, _LONGEST_SILENCE)
+        quiet = stream.idle * (1 if stream.always_talks else min(2**self._silences, _LONGEST_SILENCE))
         while True:
             await asyncio.sleep(_LOOK_S)
             now = self.around.clock()
             # While nothing is read, silence says nothing of the provider.
             if self._paused or not self.symbols:
                 self._heard = now
-            elif now - self._heard > (idle if not self._fruitful else stream.idle) * SECOND:
-                self._silences += 1
+            elif now - self._heard > (stream.idle if self._fruitful else quiet) * SECOND:
+                # What spoke and stopped is no quiet market yet: the next one has to speak as soon.
+                self._silences += not self._fruitful
                 raise Unavailable(f"{self.source.name}: the connection is silent", delay=0.0)
             if stream.lifetime and now - began > stream.lifetime * SECOND:
                 raise _Over("the connection is as old as the server lets it become")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
 from sparktrends.ingest.bars_owed import BarsOwed
-from sparktrends.ingest.fill import Filler, Gaps, Missing
+from sparktrends.ingest.dedupe import Known
+from sparktrends.ingest.fill import Filler, Gaps
 from sparktrends.ingest.heartbeats import EVERY_S, Feed, minute_end, status_of
 from sparktrends.ingest.link import Heard, Link, Surroundings
 from sparktrends.ingest.outlet import Outlet
@@ -48,8 +49,8 @@ _NOTHING, _DATA, _ALIVE, _LEAVES = Heard(), Heard(data=True), Heard(alive=True),
 class Live:
     """Drives one source. `start` begins all of its tasks in a group; `add` brings symbols while it runs.
 
-    ``ends`` is what the log holds of its series: where an earlier run stopped; ``missing`` which ids it lacks, by
-    symbol; ``spooled`` when the first record came that waits on disk.
+    ``ends`` is what the log holds of its series: where an earlier run stopped; ``known`` which ids it holds, by symbol;
+    ``spooled`` when the first record came that waits on disk.
     """
 
     source: Source
@@ -58,7 +59,7 @@ class Live:
     publisher: Publisher
     around: Surroundings
     ends: Mapping[tuple[str, str], LastSeen] = field(default_factory=dict)
-    missing: Mapping[str, Missing] = field(default_factory=dict)
+    known: Mapping[str, Known] = field(default_factory=dict)
     spooled: Mapping[tuple[str, str], int] = field(default_factory=dict)
     debts: Store | None = None
     bar_debts: Store | None = None
@@ -101,7 +102,7 @@ class Live:
         self.take(more)
         self.bars.restore(list(self.feeds))
         if self.source.ids:
-            self.filler.restore(list(self.feeds), self.missing)
+            self.filler.restore(list(self.feeds), self.known)
         group.create_task(self._beat())
         group.create_task(self._look())
         if not self.source.tape:
@@ -121,8 +122,9 @@ class Live:
             arriving = last is None and bool(self.source.history)
             self.feeds[symbol] = Feed(down_since=now, last_data=last.received if last else 0, arriving=arriving)
             # After a day the gap is too long to be fetched trade by trade: that is the business of `batch backfill`.
-            if last and last.id and self.source.ids and now - last.received < DAY:
-                self.seam.begin(symbol, last.id)
+            known = self.known.get(symbol)
+            if last and known and known.ids and now - last.received < DAY:
+                self.seam.begin(symbol, known.ids)
             elif last:
                 # What came in that minute after the end of the last run is missing; and, where Kafka was away then,
                 # in the minute in which the spool begins: what was with Kafka and not yet written.
@@ -200,8 +202,11 @@ class Live:
             feed = self.feeds[symbol]
             feed.up, self._nudged[symbol] = True, now
             # By id nothing is missed, so the minute need not be marked.
-            if self.source.ids and self.seam.next_id(symbol):
+            if self.seam.next_id(symbol):
                 self.filler.catch_up(symbol)
+                continue
+            # What was missed is asked for when the first trade has come, or has not come for long (`_nudge`).
+            if self.seam.begun(symbol):
                 continue
             self._mark_partial(symbol)
             if begun := feed.last_data or feed.past_until:
@@ -255,6 +260,9 @@ class Live:
         if not self.source.ids:
             self.publisher.publish(trade)
             return
+        if self.seam.begun(trade.symbol):
+            assert self.filler is not None
+            self.filler.place(trade.symbol, int(trade.id))
         try:
             for ready in self.seam.take(trade, received):
                 self.publisher.publish(ready)
@@ -333,13 +341,16 @@ class Live:
         now = self.clock()
         for symbol in symbols:
             feed = self.feeds[symbol]
+            # Where there is a socket, the socket says whether the feed is up and when it spoke; polls only help it.
+            if self.source.stream:
+                if came:
+                    self._barless.pop(symbol, None)
+                else:
+                    self._barless.setdefault(symbol, now)
+                continue
             if came:
                 feed.last_data = now
-                self._barless.pop(symbol, None)
-            elif self.source.stream:
-                self._barless.setdefault(symbol, now)
-            # Where there is a socket, the socket says whether the feed is up; polls only help it.
-            if self.source.stream is None and came != feed.up:
+            if came != feed.up:
                 feed.up, feed.down_since = came, now
 
     def _heard(self, symbol: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, Retryable
 from sparktrends.ingest.rest import Rest
 from sparktrends.model import DAY, INTERVALS, MINUTE, SECOND, ProviderBar
-from sparktrends.sources.base import Ask, Event, Source
+from sparktrends.sources.base import Ask, Event, Notice, Source
 from sparktrends.telemetry import Clock
 
 _log = logging.getLogger(__name__)
@@ -128,13 +128,13 @@ class Poller:
     async def _ask(self, symbols: Sequence[str]) -> set[str]:
         """Those of which bars came; who is refused minutes, now or before, is asked for days."""
         fine = [symbol for symbol in symbols if not self._refused(symbol)]
-        came = set(fine) if fine and await self._try(fine, self.interval) else set()
+        came = await self._try(fine, self.interval) if fine else set()
         # Intraday is what free plans leave out; the day's bar is what they have.
         coarse = [symbol for symbol in symbols if self._refused(symbol)]
         self._tell(symbols, coarse)
         came -= set(coarse)
-        if coarse and await self._try(coarse, _FALLBACK):
-            came.update(coarse)
+        if coarse:
+            came |= await self._try(coarse, _FALLBACK)
         for brought in (True, False):
             if group := [symbol for symbol in symbols if (symbol in came) == brought]:
                 self.said(group, brought)
@@ -149,20 +149,23 @@ class Poller:
             _log.info(words, self.rest.source.name, self.interval, ", ".join(fresh))
         self._coarse = (self._coarse - set(symbols)) | set(coarse)
 
-    async def _try(self, symbols: Sequence[str], interval: str) -> bool:
-        """Whether any bar came."""
+    async def _try(self, symbols: Sequence[str], interval: str) -> set[str]:
+        """Those of which a bar came."""
         try:
             return await self._bars(symbols, interval)
         except NotFound as error:
-            _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), error)
-            # A symbol that does not exist would cost a call of the quota in every round.
-            self._unknown.update(symbols)
+            self._poll_no_more(symbols, str(error))
         except (AccessDenied, Retryable, BadRecord, BadSetting) as error:
             _log.info("%s: no bars of %s: %s", self.rest.source.name, ", ".join(symbols), error)
-        return False
+        return set()
 
-    async def _bars(self, symbols: Sequence[str], interval: str) -> bool:
-        now, came = self.clock(), False
+    def _poll_no_more(self, symbols: Sequence[str], why: str) -> None:
+        """A symbol that does not exist would cost a call of the quota in every round."""
+        _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), why)
+        self._unknown.update(symbols)
+
+    async def _bars(self, symbols: Sequence[str], interval: str) -> set[str]:
+        now, came = self.clock(), set[str]()
         length = INTERVALS[interval]
         # From the last bar on, which may have changed: it was forming when it was asked for.
         newest = min((self._known_to(symbol, interval, now) for symbol in symbols), default=now)
@@ -179,8 +182,10 @@ class Poller:
         # At most a day back: what lies before is the business of `batch backfill`.
         return max(min(recent, self.heard(symbol) or recent), now - DAY)
 
-    def _new(self, events: Iterable[Event]) -> bool:
-        """Publish the bars that say something new, oldest first; whether there was any bar."""
+    def _new(self, events: Sequence[Event]) -> set[str]:
+        """Publish the bars that say something new, oldest first; of which symbols there was any bar."""
+        for notice in (e for e in events if isinstance(e, Notice) and e.unknown):
+            self._poll_no_more(notice.symbols, notice.message)
         bars = sorted((e for e in events if isinstance(e, ProviderBar)), key=lambda b: b.start)
         for bar in bars:
             # Answers overlap those of the last round: only what says something new goes into the log.
@@ -188,7 +193,7 @@ class Poller:
             if last is None or bar.start > last.start or (bar.start == last.start and _differ(bar, last)):
                 self.publish(bar)
                 self._last[bar.symbol, bar.interval] = bar
-        return bool(bars)
+        return {bar.symbol for bar in bars}
 
 
 def _differ(bar: ProviderBar, last: ProviderBar) -> bool:

@@ -1,7 +1,6 @@
 """Asks a provider by REST: within its quota, with its key where the provider wants it, and never twice for a refusal.
 
-A refusal is about the symbols that were asked for, as long as others are answered: plans leave out exchanges as they
-leave out endpoints. Two symbols that are refused where none was ever answered tell of the endpoint.
+Whom a refusal is about is told by `sources.refusals`.
 
 The HTTP client blocks, so a call runs on a worker thread; everything else runs on the loop of the ingest process.
 """
@@ -11,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from sparktrends.ingest.trouble import named, plain
 from sparktrends.model import SECOND
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.sources.base import Answer, Ask, Event, Notice, Reject, Reply, Request, Source
+from sparktrends.sources.refusals import EVERYBODY, Refusals
 from sparktrends.sources.transport import call
 from sparktrends.telemetry import Clock, counter, gauge
 
@@ -58,7 +58,10 @@ class Rest:
     denied: dict[tuple[str, str], Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
     _waiting: int = 0
-    _answering: set[str] = field(default_factory=set)
+    _refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refusals = Refusals(self.source)
 
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
         """The events of each answer in order, page by page.
@@ -92,7 +95,7 @@ class Rest:
             requests = self.source.requests(question)
         except BadSetting:
             return False
-        return all(self._denial(r.endpoint, symbol) for r in requests for symbol in r.ask.symbols or ("",))
+        return all(self._denial(r.endpoint, symbol) for r in requests for symbol in r.ask.symbols or (EVERYBODY,))
 
     def refusals(self) -> list[str]:
         """What is not asked for and why, in sentences."""
@@ -100,7 +103,7 @@ class Rest:
         for (endpoint, symbol), denial in self.denied.items():
             groups[endpoint, denial.why].append(symbol)
         return [
-            f"{endpoint}{'' if '' in symbols else f' of {named(symbols)}'} is not asked for: {plain(why)}"
+            f"{endpoint}{'' if EVERYBODY in symbols else f' of {named(symbols)}'} is not asked for: {plain(why)}"
             for (endpoint, why), symbols in groups.items()
         ]
 
@@ -135,7 +138,7 @@ class Rest:
                     await asyncio.sleep(self.backoff.wait(attempt, error.delay))
             except AccessDenied as error:
                 self._failed(error)
-                self._deny(request.endpoint, self._whose(request), str(error))
+                self._deny(request.endpoint, self._refusals.whose(request, error), str(error))
                 raise
             except Terminal as error:
                 self._failed(error)
@@ -190,34 +193,23 @@ class Rest:
 
     def _denial(self, endpoint: str, symbol: str) -> Denial | None:
         """The denial that holds now."""
-        known = (self.denied.get((endpoint, "")), self.denied.get((endpoint, symbol)))
+        known = (self.denied.get((endpoint, EVERYBODY)), self.denied.get((endpoint, symbol)))
         return next((denial for denial in known if denial and self.clock() < denial.until), None)
 
     def _remember(self, request: Request) -> None:
-        denials = [self._denial(request.endpoint, symbol) for symbol in request.ask.symbols or ("",)]
+        denials = [self._denial(request.endpoint, symbol) for symbol in request.ask.symbols or (EVERYBODY,)]
         if denials[0] and all(denials):
             raise AccessDenied(denials[0].why)
 
-    def _allow(self, request: Request, events: Iterable[Event]) -> None:
+    def _allow(self, request: Request, events: Sequence[Event]) -> None:
         """Forget the denials of who was answered: a plan may be extended, a firewall opened, and how long the next one
         lasts is counted anew. Who was refused among others is denied."""
-        refusals = [e for e in events if isinstance(e, Notice) and e.kind == "refused" and e.plan]
-        refused = {symbol for notice in refusals for symbol in notice.symbols}
-        answered = [symbol for symbol in request.ask.symbols if symbol not in refused]
-        if answered or not refusals:
-            self._answering.add(request.endpoint)
-            for symbol in ("", *answered):
+        if answered := self._refusals.answered(request, events):
+            for symbol in (EVERYBODY, *answered):
                 self.denied.pop((request.endpoint, symbol), None)
-        for notice in refusals:
-            self._deny(request.endpoint, notice.symbols, notice.message)
-
-    def _whose(self, request: Request) -> tuple[str, ...]:
-        """Whom a refused request is about: its symbols, or everybody, which is the empty name."""
-        symbols = request.ask.symbols
-        if request.endpoint in self._answering:
-            return symbols or ("",)
-        others = any(name == request.endpoint and symbol not in symbols for name, symbol in self.denied)
-        return ("",) if others or len(symbols) != 1 else symbols
+        for event in events:
+            if isinstance(event, Notice) and event.kind == "refused" and event.plan:
+                self._deny(request.endpoint, event.symbols, event.message)
 
     def _failed(self, error: SparkTrendsError) -> None:
         _CALLS.labels(self.source.name, type(error).__name__).inc()
@@ -233,6 +225,6 @@ class Rest:
             if before is None:
                 what = f"{endpoint} of {symbol}" if symbol else endpoint
                 _log.warning("%s: %s is not asked for now: %s", self.source.name, what, why)
-        if "" in symbols:
+        if EVERYBODY in symbols:
             # Everybody's denial holds for each of them.
             self.denied = {k: d for k, d in self.denied.items() if k[0] != endpoint or not k[1]}

@@ -18,8 +18,7 @@ from sparktrends.bus.kafka import Connection, Producer, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
-from sparktrends.ingest.dedupe import Door, Numbers, last_seen, recall, settle
-from sparktrends.ingest.fill import Missing
+from sparktrends.ingest.dedupe import Door, Known, Numbers, last_seen, number_of, recall, settle
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
@@ -86,21 +85,18 @@ class _Past:
     numbers: Numbers
     spooled: Mapping[Series, int]
 
-    def of(
-        self, source: Source, symbols: Sequence[str], now: int
-    ) -> tuple[Mapping[Series, LastSeen], Mapping[str, Missing]]:
-        """Where a source stopped, and, where it counts its trades, which of the last day are missing."""
+    def known(self, source: Source, symbols: Sequence[str], now: int) -> Mapping[str, Known]:
+        """Which trades the log holds of a source that counts them, and which of the last day are missing."""
         if not source.ids:
-            return self.ends, {}
-        ends, missing = dict(self.ends), {}
-        for symbol in symbols:
-            series = (source.name, symbol)
-            last = ends.get(series)
-            if last and last.id.isdecimal():
-                missing[symbol] = (self.numbers.begin(series, last.id), self.numbers.holes(series, now - DAY))
-                # The last record may be one that was fetched afterwards: live trades beyond it went first.
-                ends[series] = last._replace(id=self.numbers.last(series, last.id))
-        return ends, missing
+            return {}
+        return {symbol: self._known((source.name, symbol), now) for symbol in symbols}
+
+    def _known(self, series: Series, now: int) -> Known:
+        known = self.numbers.of(series, now - DAY)
+        last = self.ends.get(series)
+        # Of a symbol that is hardly traded the last trade may lie before the tail.
+        deeper = number_of(last.id) if last and not known.ids else None
+        return known if deeper is None else Known([deeper], deeper)
 
 
 class Ingest:
@@ -196,8 +192,8 @@ class Ingest:
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
         debts, bars = (JsonFile(self._config.run / f"{what}-{source.name}.json") for what in ("gaps", "bars"))
-        ends, missing = past.of(source, self._symbols(feeder), self._clock())
-        return Live(source, rest, outlet, publisher, around, ends, missing, past.spooled, debts, bars)
+        known = past.known(source, self._symbols(feeder), self._clock())
+        return Live(source, rest, outlet, publisher, around, past.ends, known, past.spooled, debts, bars)
 
     async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
         work = asyncio.create_task(self._work())

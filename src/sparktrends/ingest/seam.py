@@ -2,10 +2,15 @@
 
 A trade that does not follow the one before it opens a gap. It and what comes after wait until the missing ones are
 there (a little late on the socket, or fetched), or until somebody gives the gap up.
+
+The first live trade says where in its ids a provider is; what the log holds below it, whoever wrote it, is what was
+published. Of ids far from it, or beyond it, nothing follows.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparktrends.errors import BadRecord
@@ -39,11 +44,24 @@ class Seam:
 
     def __init__(self, most_held: int = MOST_HELD) -> None:
         self._lines: dict[str, _Line] = {}
+        self._known: dict[str, Sequence[int]] = {}
         self._most = most_held
 
-    def begin(self, symbol: str, last_id: str) -> None:
-        """Go on behind a trade that was published by an earlier run."""
-        self._lines[symbol] = _Line(int(last_id) + 1)
+    def begin(self, symbol: str, known: Sequence[int]) -> None:
+        """Go on behind the last trade of an earlier run: the ids that the log holds, in order."""
+        self._known[symbol] = known
+
+    def begun(self, symbol: str) -> bool:
+        """Whether it is still to be found out which trade was the last of an earlier run."""
+        return symbol in self._known
+
+    def place(self, symbol: str, id_: int) -> bool:
+        """Begin with the first live trade, behind the last known one below it; whether there is one."""
+        known = self._known.pop(symbol, ())
+        below = bisect_left(known, id_)
+        found = below > 0 and id_ - known[below - 1] <= FARTHEST
+        self._lines[symbol] = _Line(known[below - 1] + 1 if found else id_)
+        return found
 
     def next_id(self, symbol: str) -> str:
         """The id that is wanted next; empty before the first trade."""
@@ -58,8 +76,11 @@ class Seam:
         id_ = int(trade.id)
         line = self._lines.get(trade.symbol)
         if line is None:
-            self._lines[trade.symbol] = _Line(id_ + 1)
-            return [trade]
+            # What an earlier run owed may be fetched before anything comes live.
+            if trade.fill:
+                return [trade]
+            self.place(trade.symbol, id_)
+            line = self._lines[trade.symbol]
         # The usual case, first: no dictionary is touched.
         if id_ == line.next and not line.held:
             line.next += 1

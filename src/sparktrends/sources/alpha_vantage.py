@@ -85,8 +85,8 @@ class AlphaVantage(Source):
     endpoints = (
         Endpoint("TIME_SERIES_DAILY", "/query", "bars"),
         Endpoint("DIGITAL_CURRENCY_DAILY", "/query", "bars"),
-        Endpoint("TIME_SERIES_INTRADAY", "/query", "bars", note="premium"),
-        Endpoint("CRYPTO_INTRADAY", "/query", "bars", note="premium"),
+        Endpoint("TIME_SERIES_INTRADAY", "/query", "bars"),
+        Endpoint("CRYPTO_INTRADAY", "/query", "bars"),
         Endpoint("NEWS_SENTIMENT", "/query", "news"),
         Endpoint("OVERVIEW", "/query", "company"),
         Endpoint("SPLITS", "/query", "actions"),

@@ -35,13 +35,14 @@ from sparktrends.sources.decoding import quote
 class Notice:
     """What a connection says of itself: it lives, symbols were subscribed or refused, it will be shut down.
 
-    ``plan``: refused because the plan leaves them out, which asking again does not mend.
+    Asking again does not mend it where the ``plan`` leaves them out, or where they are ``unknown`` to the provider.
     """
 
     kind: Literal["alive", "subscribed", "refused", "shutdown"]
     symbols: tuple[str, ...] = ()
     message: str = ""
     plan: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,10 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """At most ``units`` in any ``window`` seconds, counted by the provider per ``key`` or per ``ip``."""
+    """At most ``units`` in any ``window`` seconds, counted per key, or per address where the provider wants no key."""
 
     units: int
     window: int
-    per: Literal["key", "ip"] = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,15 @@ class Usage:
 class Stream:
     """How to hold a socket: seconds unless said otherwise.
 
-    A connection on which nothing but pings came for ``idle`` is dead. ``keepalive`` is sent every ``every``;
-    ``resubscribe`` says to send the subscriptions again that often. The server ends a connection after
-    ``lifetime``. ``per_second`` is how many messages we may send, ``connections`` how many sockets a key may hold.
+    A connection on which nothing but pings came for ``idle`` is dead; where it ``always_talks`` silence never means a
+    quiet market. ``keepalive`` is sent every ``every``; ``resubscribe`` says to send the subscriptions again that
+    often. The server ends a connection after ``lifetime``. ``per_second`` is how many messages we may send,
+    ``connections`` how many sockets a key may hold.
     """
 
     url: str
     idle: float
+    always_talks: bool = False
     keepalive: str = ""
     every: float = 0.0
     resubscribe: float = 0.0
@@ -136,7 +138,6 @@ class Endpoint:
     what: What
     weight: int = 1
     batch: int = 1
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ class Source(ABC):
 
     ``allowances`` are those of the free plan, unless a person says what theirs has.
     ``tape`` is true when the stream carries trades, false when it carries snapshots of a price; ``ids`` when trades
-    have contiguous ids, the same live and by REST, so that `missing` finds every gap. ``conditions`` says what the
+    have contiguous ids, the same live and by REST, so that every gap shows. ``conditions`` says what the
     provider's sale conditions mean; trades with one of ``volume_only`` never move open, high, low and close.
     ``history`` are the intervals whose bars a new symbol begins with: none where every call is dear. ``reach`` is how
     far back (µs) there are bars of an interval; any day of one that it does not name.
@@ -227,10 +228,8 @@ class Source(ABC):
         self.allowances = self._planned(calls)
 
     def _planned(self, calls: Mapping[int, int]) -> tuple[Allowance, ...]:
-        free = type(self).allowances
-        units = {a.window: a.units for a in free} | dict(calls)
-        per = free[0].per if free else "key"
-        planned = tuple(Allowance(n, window, per) for window, n in units.items() if n)
+        units = {a.window: a.units for a in type(self).allowances} | dict(calls)
+        planned = tuple(Allowance(n, window) for window, n in units.items() if n)
         most = max(e.weight * e.batch for e in self.endpoints)
         # Without any limit a source would be asked as fast as it answers; with too low a one, never.
         if calls and not (planned and all(a.units >= most for a in planned)):
@@ -281,10 +280,6 @@ class Source(ABC):
     def parse(self, payload: str | bytes, received_at: int, memory: Memory) -> list[Event]:  # noqa: ARG002
         """The events of one socket frame, oldest first; raises only errors of the tree (module docstring)."""
         raise BadSetting(f"{self.provider} has no socket")
-
-    def missing(self, last: str, new: str) -> tuple[str, int] | None:  # noqa: ARG002
-        """(first missing id, how many) between two consecutive trades; None without a gap, or without ids."""
-        return None
 
     # -- REST ------------------------------------------------------------------------------------------------
 

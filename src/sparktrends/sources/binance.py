@@ -73,9 +73,17 @@ class Binance(Source):
     provider = "binance"
     # Market data without a key, and not the hosts where people trade.
     rest = "https://data-api.binance.vision"
-    # The server cuts at 24 hours, takes 1024 streams (a symbol has two) and 5 control messages a second.
-    stream = Stream("wss://data-stream.binance.vision/ws", idle=30, lifetime=23.5 * 3600, max_symbols=512, per_second=4)
-    allowances = (Allowance(6000, 60, "ip"),)
+    # The server cuts at 24 hours, takes 1024 streams (a symbol has two) and 5 control messages a second. A kline comes
+    # every two seconds.
+    stream = Stream(
+        "wss://data-stream.binance.vision/ws",
+        idle=30,
+        always_talks=True,
+        lifetime=23.5 * 3600,
+        max_symbols=512,
+        per_second=4,
+    )
+    allowances = (Allowance(6000, 60),)
     endpoints = (
         Endpoint("klines", "/api/v3/klines", "bars", weight=2),
         Endpoint("aggTrades", "/api/v3/aggTrades", "trades", weight=4),
@@ -159,15 +167,6 @@ class Binance(Source):
             turnover=number(k.get("q"), "bad_turnover"),
             received=received,
         )
-
-    def missing(self, last: str, new: str) -> tuple[str, int] | None:
-        """Aggregate trade ids follow each other without a hole.
-
-        >>> Binance().missing("7", "10"), Binance().missing("7", "8")
-        (('8', 2), None)
-        """
-        gap = int(new) - int(last) - 1
-        return (str(int(last) + 1), gap) if gap > 0 else None
 
     def requests(self, ask: Ask) -> list[Request]:
         """One request per symbol; `parse_rest` continues it page by page."""

@@ -79,8 +79,8 @@ class Finnhub(Source):
     # The plan's calls a minute, and 30 a second for every plan.
     allowances = (Allowance(60, 60), Allowance(30, 1))
     endpoints = (
-        Endpoint("stock/candle", "/stock/candle", "bars", note="premium"),
-        Endpoint("crypto/candle", "/crypto/candle", "bars", note="premium"),
+        Endpoint("stock/candle", "/stock/candle", "bars"),
+        Endpoint("crypto/candle", "/crypto/candle", "bars"),
         Endpoint("company-news", "/company-news", "news"),
         Endpoint("stock/profile2", "/stock/profile2", "company"),
         Endpoint("quote", "/quote", "quote"),

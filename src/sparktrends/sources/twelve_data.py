@@ -190,7 +190,8 @@ class TwelveData(Source):
                 continue
             # One symbol's fault must not cost the other seven, whose credits are spent.
             if isinstance(error, (NotFound, BadRecord, AccessDenied)):
-                events.append(Notice("refused", (symbol,), str(error), plan=isinstance(error, AccessDenied)))
+                plan, unknown = isinstance(error, AccessDenied), isinstance(error, NotFound)
+                events.append(Notice("refused", (symbol,), str(error), plan, unknown))
             else:
                 later[symbol] = error
         if not later:

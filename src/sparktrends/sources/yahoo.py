@@ -80,7 +80,7 @@ class Yahoo(Source):
     # Subscriptions are sent again every 15 s, as yfinance's asynchronous client does.
     stream = Stream("wss://streamer.finance.yahoo.com/?version=2", idle=60, resubscribe=15, max_symbols=200)
     # No figure is published; this is what a polite reader would do.
-    allowances = (Allowance(60, 60, "ip"), Allowance(2, 1, "ip"))
+    allowances = (Allowance(60, 60), Allowance(2, 1))
     reach: ClassVar[Mapping[str, int]] = {"1m": 8 * DAY, "5m": 60 * DAY, "15m": 60 * DAY, "1h": 730 * DAY}
     endpoints = (
         Endpoint("chart", "/v8/finance/chart", "bars"),
