@@ -154,7 +154,7 @@ class Yahoo(Source):
     def _period(self, ask: Ask, interval: str) -> dict[str, str]:
         if not ask.end:
             return {"range": "max" if interval == "1d" else f"{self.reach[interval] // DAY - 1}d"}
-        # Prices are adjusted for a split of today also in an answer that ends yesterday, which would not tell the split.
+        # Prices are adjusted for a split of today also in an answer to yesterday's end, which would not tell the split.
         end = ask.end + DAY if ask.what == "bars" else ask.end
         start = max(ask.start, end - self.reach.get(interval, end))
         return {"period1": str(start // SECOND), "period2": str(end // SECOND)}
