@@ -79,7 +79,7 @@ class Minute:
 
     @property
     def filled(self) -> bool:
-        """Whether the provider's bar is seen in the place of trades: they are not whole, or nothing of them is there."""
+        """Whether the provider's bar is seen in the place of trades: they are not whole, or none is there."""
         whole = self.reason == "no_trade" or (not self.reason and self.own is not None)
         return self.provider is not None and not whole
 

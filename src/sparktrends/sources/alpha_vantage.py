@@ -54,7 +54,7 @@ from sparktrends.sources.decoding import (
     quote,
     text,
 )
-from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
+from sparktrends.sources.symbols import pair_of, placed_ticker_of, ticker_name
 
 _MINUTES = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min"}
 _FIELD = re.compile(r"[0-9]{1,2}([ab]?)\. ([A-Za-z ]{1,30}?)(?: \([A-Z]{3,5}\))?")
@@ -97,7 +97,7 @@ class AlphaVantage(Source):
     def spell(self, symbol: str) -> str:
         """A stock as it is; of a pair the first currency (the second is the parameter ``market``)."""
         pair = pair_of(symbol)
-        return pair[0] if pair else ticker_of(symbol, self.provider)
+        return pair[0] if pair else placed_ticker_of(symbol, self.provider)
 
     def name_of(self, wire: str) -> str:
         """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""

@@ -56,10 +56,10 @@ from sparktrends.sources.symbols import (
     dashed_pair,
     is_exchange_rate,
     pair_of,
+    placed_ticker_of,
     split_pair,
     split_place,
     ticker_name,
-    ticker_of,
 )
 from sparktrends.sources.yahoo_quote import HEARTBEAT, read_quote
 
@@ -99,8 +99,8 @@ class Yahoo(Source):
         """``BTC-USD``, ``EURUSD=X``, and a dash for the point of a class of shares: ``BRK-B``, but ``7203.T``."""
         pair = pair_of(symbol)
         if pair is None:
-            share, place = split_place(ticker_of(symbol, self.provider))
-            return share.replace(".", "-") + place
+            share, place = split_place(placed_ticker_of(symbol, self.provider))
+            return re.sub(r"[.]([A-Z])$", r"-\1", share) + place
         return f"{pair[0]}{pair[1]}=X" if is_exchange_rate(symbol) else f"{pair[0]}-{pair[1]}"
 
     def name_of(self, wire: str) -> str:
@@ -108,7 +108,7 @@ class Yahoo(Source):
         if wire.endswith("=X"):
             return split_pair(wire[:-2])
         pair = dashed_pair(wire)
-        return pair if pair else ticker_name(wire).replace("-", ".")
+        return pair if pair else re.sub(r"-([A-Z])(?=[.]|$)", r".\1", ticker_name(wire))
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """One message for all; to be sent again every 15 s."""
