@@ -22,7 +22,7 @@ from sparktrends.errors import (
     Unavailable,
 )
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, ProviderBar, Trade
-from sparktrends.sources.alpha_vantage_news import news_ticker, stories, symbol_of
+from sparktrends.sources.alpha_vantage_news import PAGE, news_ticker, older, stories, symbol_of
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -120,7 +120,7 @@ class AlphaVantage(Source):
         # Several tickers ask for stories that mention all of them together, which hardly any does: so several
         # symbols are asked for by asking for everything of the time, and `stories` keeps what mentions one of them.
         window = {k: f"{moment(at):%Y%m%dT%H%M}" for k, at in (("time_from", ask.start), ("time_to", ask.end)) if at}
-        params = {"sort": "LATEST", "limit": "1000"} | window
+        params = {"sort": "LATEST", "limit": str(PAGE)} | window
         if len(ask.symbols) != 1:
             return params
         return params | {"tickers": news_ticker(ask.symbols[0])}
@@ -148,7 +148,8 @@ class AlphaVantage(Source):
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
-            return Answer(stories(as_list(body["feed"]), request.ask.symbols, self.name))
+            feed = as_list(body["feed"])
+            return Answer(stories(feed, request.ask.symbols, self.name), older(request, feed))
         if "Symbol" in body:
             return Answer([self._overview(body, reply.received)])
         if "data" in body:
