@@ -11,7 +11,7 @@ from batch.test_tag import add_prices
 from batch.world import NOW, Log, Waits, ask_rows, fetcher, provider
 from loopback import Answerer, http_server
 from sparktrends.batch.fetch import Outcome
-from sparktrends.batch.fetch_run import Job, costs, fetch, fetch_stretches, stored_days
+from sparktrends.batch.fetch_run import Job, costs, costs_of_all, fetch, fetch_stretches, stored_days
 from sparktrends.batch.plan import day_of, stretches
 from sparktrends.sources.base import Ask
 from sparktrends.store import daily_calls
@@ -110,6 +110,22 @@ def test_the_cost_is_told_without_a_call(database: str) -> None:
     assert (cost.symbols, cost.requests, cost.units) == (("AAPL", "MSFT"), 3, 3)
     assert cost.seconds >= 86_400
     assert ask_rows(database, STATES) == []
+
+
+def test_the_cost_is_of_what_was_not_asked_and_of_what_waits_from_the_days_before(database: str) -> None:
+    log, tomorrow = Log(), TODAY + timedelta(days=1)
+    assert sorted(o.state for o in run(database, log, units=2)) == ["done", "done", "waiting"]
+    before = ask_rows(database, STATES)
+    session = Session(database, "test", 30)
+    made = provider("finnhub", "http://127.0.0.1:9", key="key-of-test")
+    (left,) = costs(Job([(made, ASKS)], YESTERDAY, TODAY), session)
+    (everything,) = costs_of_all(Job([(made, ASKS)], YESTERDAY, TODAY), session)
+    (next_day,) = costs(Job([(made, ASKS)], TODAY, tomorrow), session)
+    session.close()
+    assert (left.requests, everything.requests) == (1, 3)
+    # Nothing of it was written down, and the day after asks for what was told.
+    assert ask_rows(database, STATES) == before
+    assert next_day.requests == len(run(database, log, day=TODAY, today=tomorrow))
 
 
 def test_a_backfill_goes_on_where_it_was_stopped(database: str) -> None:

@@ -84,6 +84,19 @@ def test_volume_that_the_providers_bar_has_alone_is_not_covered() -> None:
     assert dict(faults(Minute(0, "", bar(1, 6), bar(1, 0)))) == {}
 
 
+def test_a_minute_without_any_of_the_trades_that_the_providers_bar_has_is_not_covered_at_all() -> None:
+    day = scored(planted(0.25, reason="no_trade", own=None))
+    assert (day.score, day.points) == (pytest.approx(87.5), {"coverage": pytest.approx(12.5)})
+    assert dict(faults(Minute(0, "no_trade", None, bar(1, 0)))) == {}
+    # Of a price that did not move nobody says that it was not traded.
+    assert dict(faults(Minute(0, "no_trade", None, bar(1)), tape=False)) == {}
+
+
+def test_a_providers_bar_where_nothing_of_ours_is_stored_stands_in_for_trades() -> None:
+    assert scored(planted(0.25, reason="", own=None)).points == {"filled": pytest.approx(2.5)}
+    assert scored(planted(1.0, reason="", own=None), tape=False).score == 100
+
+
 @pytest.mark.parametrize(
     ("high", "low", "found"), [(0, 0, {}), (1, 0, {"contradiction": 1}), (0, -1, {"contradiction": 1})]
 )

@@ -91,7 +91,7 @@ def attend(source: Source, world: World, symbols: list[str], seconds: float) -> 
 
 STREAMS = [
     ("binance", ["BTC/USDT", "ETH/USDT"]),
-    ("finnhub", ["AAPL", "BTC/USDT", "BTC/USD", "EUR/USD"]),
+    ("finnhub", ["AAPL", "BTC/USDT", "BTC/USD"]),
     ("twelve_data", ["AAPL", "BTC/USD", "EUR/USD"]),
     ("yahoo", ["AAPL", "BTC/USD", "EUR/USD"]),
 ]

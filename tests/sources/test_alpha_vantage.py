@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -132,6 +133,45 @@ def test_stories_of_a_currency_are_kept_for_the_rates_that_were_asked_for() -> N
     # A coin of that name is no currency.
     coin = {**feed[0], "ticker_sentiment": [{"ticker": "CRYPTO:EUR", "ticker_sentiment_score": 0.5}]}
     assert answer({"feed": [coin]}, Ask("news", ("EUR/USD",))) == []
+
+
+def page(newest: datetime, count: int, apart_s: int = 1) -> bytes:
+    """Stories about AAPL, newest first."""
+    times = [newest - timedelta(seconds=n * apart_s) for n in range(count)]
+    mention = {"ticker": "AAPL", "ticker_sentiment_score": "0.1"}
+    rows = [
+        {"title": f"T{at}", "url": f"https://n.example/{at:%H%M%S}", "time_published": f"{at:%Y%m%dT%H%M%S}",
+         "ticker_sentiment": [mention], "overall_sentiment_score": 0.1, "overall_sentiment_label": "Neutral"}
+        for at in times
+    ]  # fmt: skip
+    return json.dumps({"feed": rows}).encode()
+
+
+def test_a_full_page_of_news_is_continued_from_its_oldest_minute() -> None:
+    newest = datetime(2024, 11, 21, 23, 59, 30, tzinfo=UTC)
+    midnight = 20_048 * DAY
+    request = SOURCE.requests(Ask("news", ("AAPL", "MSFT"), start=midnight, end=midnight + DAY))[0]
+    first = SOURCE.parse_rest(request, Reply(200, page(newest, 1000, 60), 0))
+    assert len(first.events) == 1000
+    assert first.next is not None
+    # The oldest is of 07:20:30.
+    assert first.next.params == {**request.params, "time_to": "20241121T0721"}
+    rest = SOURCE.parse_rest(first.next, Reply(200, page(newest - timedelta(minutes=999), 441, 60), 0))
+    assert rest.next is None
+
+
+def test_a_full_page_that_leads_nowhere_is_the_last() -> None:
+    newest = datetime(2024, 11, 21, 12, 0, 0, tzinfo=UTC)
+    request = SOURCE.requests(Ask("news", ("AAPL",), start=20_048 * DAY, end=20_050 * DAY))[0]
+    again = request
+    for _ in range(2):
+        found = SOURCE.parse_rest(again, Reply(200, page(newest, 1000, 0), 0)).next
+        again = found or again
+    assert found is None
+    unread = json.dumps({"feed": [{"time_published": "?"}] * 1000}).encode()
+    assert SOURCE.parse_rest(request, Reply(200, unread, 0)).next is None
+    last = json.dumps({"feed": [{"time_published": "99991231T235959"}, 5] * 500}).encode()
+    assert SOURCE.parse_rest(request, Reply(200, last, 0)).next is None
 
 
 def test_a_time_without_news_is_an_answer_and_costs_no_second_call() -> None:

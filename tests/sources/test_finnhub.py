@@ -6,9 +6,11 @@ import json
 import random
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparktrends.errors import BadSetting
 from sparktrends.model import DAY, NewsItem, Trade
 from sparktrends.sources.base import Ask, Reject, Reply, Usage
 from sparktrends.sources.finnhub import Finnhub
@@ -99,3 +101,9 @@ def test_headers_tell_the_quota_and_a_429_blocks_a_minute() -> None:
     assert SOURCE.usage(Reply(200, b"{}", 0, told)) == (Usage(60, 15, 60, None),)
     assert SOURCE.usage(Reply(429, b"{}", 0)) == (Usage(60, blocked=60.0),)
     assert SOURCE.usage(Reply(200, b"{}", 0, {"x-ratelimit-limit": "\u0662", "x-ratelimit-remaining": "x"})) == ()
+
+
+def test_an_exchange_rate_is_refused_for_its_stream_has_no_trades() -> None:
+    with pytest.raises(BadSetting, match="no trades of the exchange rate EUR/USD") as refusal:
+        SOURCE.spell("EUR/USD")
+    assert "twelve_data" in str(refusal.value.hint)

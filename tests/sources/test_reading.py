@@ -45,6 +45,42 @@ def test_every_recorded_answer_is_recognised(path: Path) -> None:
         assert told & {kind.partition(":")[0] for kind in expected}
 
 
+def kinds(provider: str, path: Path) -> list[str]:
+    return [str(line.get("event") or line.get("error")) for line in lines(provider, body_of(path))]
+
+
+# Pages that only their status told apart, which a recording of a body does not hold.
+_BY_STATUS = ("error_firewall", "error_location", "error_gateway")
+REFUSALS = [path for path in sorted(PAYLOADS.glob("*/rest/error_*.json")) if path.stem not in _BY_STATUS]
+
+
+@pytest.mark.parametrize("path", REFUSALS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_a_recorded_refusal_has_the_class_that_it_had_live(path: Path) -> None:
+    expected = json.loads((path.parent.parent / "expected.json").read_text())[f"rest/{path.name}"]
+    assert kinds(path.parts[-3], path) == [kind.partition(":")[0] for kind in expected]
+
+
+def test_an_unknown_symbol_of_binance_is_not_found() -> None:
+    body = b'{"code": -1121, "msg": "Invalid symbol."}'
+    assert [line.get("error") for line in lines("binance", body)] == ["NotFound"]
+
+
+def test_a_batch_in_which_every_symbol_was_refused_names_them() -> None:
+    part = {"code": 404, "message": "**symbol** not found", "status": "error"}
+    told = lines("twelve_data", json.dumps({"NOPE": part, "NADA": part}).encode())
+    assert [(line["event"], line["kind"], line["symbols"]) for line in told] == [
+        ("Notice", "refused", ["NOPE"]), ("Notice", "refused", ["NADA"]),
+    ]  # fmt: skip
+    spent = part | {"code": 429, "message": "You have run out of API credits for the current minute."}
+    assert [line.get("error") for line in lines("twelve_data", json.dumps({"AAPL": spent}).encode())] == ["RateLimited"]
+
+
+def test_frames_are_read_whatever_the_symbol_is_called() -> None:
+    frames = (PAYLOADS / "yahoo" / "frames.jsonl").read_bytes()
+    told = [json_line(item) for item in read_recorded(make_source("yahoo"), frames, "no such", RECEIVED)]
+    assert told == [json_line(item) for item in read_recorded(make_source("yahoo"), frames, "AAPL", RECEIVED)]
+
+
 def test_what_an_editor_put_in_front_costs_no_frame() -> None:
     frames = (PAYLOADS / "finnhub" / "frames.jsonl").read_bytes()
     assert lines("finnhub", b"\xef\xbb\xbf" + frames) == lines("finnhub", frames)

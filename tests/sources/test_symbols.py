@@ -70,6 +70,10 @@ def test_a_dash_before_a_currency_makes_a_pair(wire: str, name: str | None) -> N
         ("7203.T", "XTKS"),
         ("VOLV.B.ST", "XSTO"),
         ("BRK.B", "XNYS"),
+        ("2222.SR", "XSAU"),
+        ("6488.TWO", "XTAI"),
+        ("FM.V", "XTSE"),
+        ("TSCO.LON", "XLON"),
     ],
 )
 def test_whose_hours_hold(symbol: str, exchange: str) -> None:
@@ -95,11 +99,24 @@ def test_what_a_person_says_of_exchanges_holds_first() -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "wire"),
-    [("7203.T", "7203.T"), ("BRK.B", "BRK-B"), ("VOLV.B.ST", "VOLV-B.ST"), ("SAP.DE", "SAP.DE"), ("AAPL", "AAPL")],
-)
+    [("7203.T", "7203.T"), ("BRK.B", "BRK-B"), ("VOLV.B.ST", "VOLV-B.ST"), ("SAP.DE", "SAP.DE"), ("AAPL", "AAPL"),
+     ("2222.SR", "2222.SR"), ("6488.TWO", "6488.TWO"), ("BAC-PL", "BAC-PL"), ("FM.V", "FM.V")],
+)  # fmt: skip
 def test_yahoo_dashes_classes_of_shares_and_nothing_else(symbol: str, wire: str) -> None:
     assert make_source("yahoo").spell(symbol) == wire
     assert make_source("yahoo").name_of(wire) == symbol
+
+
+@pytest.mark.parametrize("provider", ["yahoo", "finnhub", "alpha_vantage"])
+def test_an_end_that_no_table_has_is_asked_about_and_not_taken_for_new_york(provider: str) -> None:
+    with pytest.raises(BadSetting, match=r"nobody knows the exchange of 'QNBK.QA'") as refusal:
+        make_source(provider).spell("QNBK.QA")
+    assert '".QA" = "XNYS"' in str(refusal.value.hint)
+    symbols.use_exchanges({".QA": "XSAU"})
+    try:
+        assert make_source(provider).spell("QNBK.QA") == "QNBK.QA"
+    finally:
+        symbols.use_exchanges({})
 
 
 def test_a_break_for_lunch_is_closed_and_begins_no_session() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,54 @@ def test_a_live_point_beside_its_own_minute_is_dropped() -> None:
 
 def test_a_live_point_alone_is_the_forming_bar_of_its_minute() -> None:
     assert bars(chart([OPEN, OPEN + 107], [1, 9]), OPEN + 110) == [(OPEN, True, "1"), (OPEN + 60, False, "9")]
+
+
+def said(body: dict[str, Any], **meta: Any) -> dict[str, Any]:
+    """The chart with more said of its market."""
+    body["chart"]["result"][0]["meta"] |= meta
+    return body
+
+
+def test_the_last_row_forms_until_the_markets_own_clock_is_past_it() -> None:
+    # Twenty minutes late, as Tokyo is told: the row is in the middle of its minute.
+    body = said(chart([OPEN, OPEN + 60, OPEN + 90], [1, 2, 2]), regularMarketTime=OPEN + 90)
+    assert bars(body, OPEN + 1290) == [(OPEN, True, "1"), (OPEN + 60, False, "2")]
+    body = said(chart([OPEN, OPEN + 60], [1, 2]), regularMarketTime=OPEN + 120)
+    assert bars(body, OPEN + 1320) == [(OPEN, True, "1"), (OPEN + 60, True, "2")]
+
+
+def test_the_last_row_of_a_symbol_that_is_hardly_traded_is_closed_at_last() -> None:
+    body = said(chart([OPEN, OPEN + 60], [1, 2]), regularMarketTime=OPEN + 90)
+    assert [bars(body, now)[-1][1] for now in (OPEN + 120 + 1799, OPEN + 120 + 1800)] == [False, True]
+
+
+CLOSE = OPEN + 23_400
+EVENING = [CLOSE - 120, CLOSE - 60, CLOSE]
+
+
+@pytest.mark.parametrize("now", [CLOSE + 1230, CLOSE + 60])
+def test_a_row_at_the_bell_is_no_bar_and_the_minute_before_it_is_whole(now: int) -> None:
+    body = said(chart(EVENING, [1, 2, 3]), regularMarketTime=CLOSE)
+    assert bars(body, now) == [(CLOSE - 120, True, "1"), (CLOSE - 60, True, "2")]
+
+
+def test_the_bell_of_the_day_before_is_told_by_the_sessions_of_the_chart() -> None:
+    tomorrow = {"start": OPEN + 86_400, "end": CLOSE + 86_400}
+    today = {"start": OPEN, "end": CLOSE}
+    for sessions in ([[today], [tomorrow]], {"pre": [], "regular": [[today], [tomorrow]]}):
+        body = said(chart(EVENING, [1, 2, 3]), currentTradingPeriod={"regular": tomorrow}, tradingPeriods=sessions)
+        assert [start for start, _, _ in bars(body, CLOSE + 50_000)] == EVENING[:2]
+
+
+@pytest.mark.parametrize("sessions", ["?", [], [5], [[5]], [[{"start": [], "end": 1}]], {"regular": 5}, {}])
+def test_sessions_that_cannot_be_read_take_nothing_away(sessions: object) -> None:
+    body = said(chart(EVENING, [1, 2, 3]), currentTradingPeriod="?", tradingPeriods=sessions)
+    assert [start for start, _, _ in bars(body, CLOSE + 60)] == EVENING
+
+
+def test_the_session_of_a_future_has_no_bell() -> None:
+    body = said(chart(EVENING, [1, 2, 3]), currentTradingPeriod={"regular": {"start": CLOSE - 86_340, "end": CLOSE}})
+    assert [start for start, _, _ in bars(body, CLOSE + 60)] == EVENING
 
 
 @pytest.mark.parametrize(
@@ -162,9 +211,39 @@ def test_an_answer_that_ends_before_now_may_have_been_split_since() -> None:
     assert adjustments(chart([OPEN], [3]), OPEN + 30 * 86_400) == ["split"]
 
 
+def daily(now: int, end: int, **result: Any) -> list[tuple[int, str]]:
+    """(day, adjustment) of the bars of an answer to who wants the days to ``end``; one day was traded after it."""
+    stamps = [OPEN - 2 * 86_400, OPEN - 86_400, OPEN]
+    request = SOURCE.requests(Ask("bars", ("AAPL",), "1d", (end - 5 * 86_400) * SECOND, end * SECOND))[0]
+    reply = Reply(200, json.dumps(chart(stamps, [25, 25.5, 26], **result)).encode(), now * SECOND)
+    found = [e for e in SOURCE.parse_rest(request, reply).events if isinstance(e, ProviderBar)]
+    return [((e.start // SECOND - end) // 86_400, e.adjustment) for e in found]
+
+
+def test_a_split_of_today_is_known_to_who_asks_for_yesterday() -> None:
+    midnight = OPEN - OPEN % 86_400
+    split = {"1": {"date": OPEN, "numerator": 4, "denominator": 1}}
+    request = SOURCE.requests(Ask("bars", ("AAPL",), "1d", (midnight - 86_400) * SECOND, midnight * SECOND))[0]
+    assert int(request.params["period2"]) == midnight + 86_400
+    # What was asked for beyond the wanted days is not passed on.
+    assert daily(OPEN + 1800, midnight) == [(-2, "raw"), (-1, "raw")]
+    assert daily(OPEN + 1800, midnight, events={"splits": split}) == [(-2, "split"), (-1, "split")]
+    assert daily(OPEN + 2 * 86_400, midnight) == [(-2, "split"), (-1, "split")]
+
+
+def test_an_answer_that_was_asked_for_only_to_midnight_may_have_been_split_since() -> None:
+    midnight = (OPEN - OPEN % 86_400) * SECOND
+    ask = Ask("bars", ("AAPL",), "1d", midnight - 5 * DAY, midnight)
+    old = replace(SOURCE.requests(ask)[0], params={"period2": str(midnight // SECOND)})
+    (bar,) = SOURCE.parse_rest(old, Reply(200, json.dumps(chart([OPEN - 86_400], [25])).encode(), OPEN * SECOND)).events
+    assert isinstance(bar, ProviderBar)
+    assert bar.adjustment == "split"
+
+
 def test_intraday_is_asked_no_further_back_than_it_reaches() -> None:
     request = SOURCE.requests(Ask("bars", ("AAPL",), "1m", 0, OPEN * SECOND))[0]
-    assert int(request.params["period1"]) == OPEN - 8 * 86_400
+    assert int(request.params["period1"]) == OPEN - 7 * 86_400
+    assert int(request.params["period2"]) == OPEN + 86_400
     assert SOURCE.requests(Ask("bars", ("^GSPC",), "1d", 0, OPEN * SECOND))[0].path == "/v8/finance/chart/%5EGSPC"
 
 

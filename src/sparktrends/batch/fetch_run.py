@@ -13,6 +13,7 @@ from sparktrends.bus.producer import Producer
 from sparktrends.errors import BadRecord
 from sparktrends.sources.base import Ask
 from sparktrends.store import daily_calls
+from sparktrends.store.connect import Cursor
 from sparktrends.store.daily_calls import CallRow
 from sparktrends.store.session import Session
 
@@ -50,17 +51,28 @@ class Job:
 
 
 def costs(job: Job, session: Session) -> list[Cost]:
-    """What the day's calls come to from where each quota stands; makes no call."""
+    """What `fetch` would ask now comes to, from where each quota stands; makes no call and writes nothing.
+
+    Of an answer in pages the first is counted: how many there are is known by asking.
+    """
+    with session.trial() as cursor:
+        work = _open(job, cursor)
+    return _costs(work, job, session)
+
+
+def costs_of_all(job: Job, session: Session) -> list[Cost]:
+    """As `costs`, of every call of the day, whatever was asked before."""
+    return _costs(list(zip((p for p, _ in job.providers), job.calls().values(), strict=True)), job, session)
+
+
+def _costs(work: Sequence[tuple[Provider, Sequence[Call]]], job: Job, session: Session) -> list[Cost]:
     found = []
-    planned = job.calls()
     stored = stored_days(job, session)
-    for provider, _ in job.providers:
+    for provider, calls in work:
         name = provider.source.name
-        calls = planned[name]
         units = weights(calls, provider.source, stored[name])
-        seconds = provider.planner.estimate(units)
-        symbols = dict.fromkeys(symbol for call in calls for symbol in call.symbols)
-        found.append(Cost(name, tuple(symbols), len(units), sum(units), seconds))
+        symbols = sorted({symbol for call in calls for symbol in call.symbols})
+        found.append(Cost(name, tuple(symbols), len(units), sum(units), provider.planner.estimate(units)))
     return found
 
 
@@ -79,7 +91,9 @@ def stored_days(job: Job, session: Session) -> dict[str, dict[str, Stored]]:
 
 def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> Iterator[Outcome]:
     """Make the calls that the day and those before it still wait for; each outcome is written down when it comes."""
-    return _made(_open(job, session), stored_days(job, session), session, producer, fetcher, job.today)
+    with session.transaction() as cursor:
+        work = _open(job, cursor)
+    return _made(work, stored_days(job, session), session, producer, fetcher, job.today)
 
 
 def fetch_stretches(
@@ -118,20 +132,20 @@ def _made(
         yield outcome
 
 
-def _open(job: Job, session: Session) -> list[tuple[Provider, list[Call]]]:
+def _open(job: Job, cursor: Cursor) -> list[tuple[Provider, list[Call]]]:
+    """Write down the calls of the day, and tell those that wait, of it and of the days before."""
     work = []
-    with session.transaction() as cursor:
-        for provider, calls in zip((p for p, _ in job.providers), job.calls().values(), strict=True):
-            daily_calls.plan(cursor, [_row(call) for call in calls])
-            since = job.day - timedelta(days=MEMORY_DAYS)
-            over = min(job.day, job.today - timedelta(days=1))
-            daily_calls.reopen_early(cursor, provider.source.name, since, over, NOW_ONLY)
-            if job.again:
-                daily_calls.reopen_refused(cursor, provider.source.name, job.day, job.symbols)
-            rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
-            for row in filter(job.too_late, rows):
-                daily_calls.mark(cursor, row, "refused", daily_calls.TOO_LATE)
-            work.append((provider, [_call(row) for row in rows if not job.too_late(row)]))
+    for provider, calls in zip((p for p, _ in job.providers), job.calls().values(), strict=True):
+        daily_calls.plan(cursor, [_row(call) for call in calls])
+        since = job.day - timedelta(days=MEMORY_DAYS)
+        over = min(job.day, job.today - timedelta(days=1))
+        daily_calls.reopen_early(cursor, provider.source.name, since, over, NOW_ONLY)
+        if job.again:
+            daily_calls.reopen_refused(cursor, provider.source.name, job.day, job.symbols)
+        rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
+        for row in filter(job.too_late, rows):
+            daily_calls.mark(cursor, row, "refused", daily_calls.TOO_LATE)
+        work.append((provider, [_call(row) for row in rows if not job.too_late(row)]))
     return work
 
 

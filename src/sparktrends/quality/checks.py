@@ -75,7 +75,13 @@ class Minute:
     @property
     def shown(self) -> Prices | None:
         """The bar that people see."""
-        return self.own if self.reason in WHOLE or self.provider is None else self.provider
+        return self.provider if self.filled else self.own
+
+    @property
+    def filled(self) -> bool:
+        """Whether the provider's bar is seen in the place of trades: they are not whole, or none is there."""
+        whole = self.reason == "no_trade" or (not self.reason and self.own is not None)
+        return self.provider is not None and not whole
 
 
 def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
@@ -88,13 +94,20 @@ def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     """
     yield from _presence(minute, tape=tape)
     yield from _records(minute.counts)
-    own, theirs = minute.own, minute.provider
-    if own and theirs and minute.reason in WHOLE:
-        if contradicts(own, theirs):
-            yield "contradiction", 1.0
-        lacking = 1 - own.volume / theirs.volume if theirs.volume > 0 else 0.0
-        if lacking > _UNCOVERED:
-            yield "coverage", lacking
+    if minute.reason in WHOLE and minute.provider is not None:
+        yield from _against(minute, minute.provider, tape=tape)
+
+
+def _against(minute: Minute, provider: Prices, *, tape: bool) -> Iterator[tuple[str, float]]:
+    """What the provider's bar says against a minute that is whole by its own account."""
+    own = minute.own
+    if own is not None and contradicts(own, provider):
+        yield "contradiction", 1.0
+    # Without trades and without a word that there were none, the provider's bar is `filled`.
+    judged = own is not None or (tape and minute.reason == "no_trade")
+    lacking = 1 - (own.volume if own else 0.0) / provider.volume if judged and provider.volume > 0 else 0.0
+    if lacking > _UNCOVERED:
+        yield "coverage", lacking
 
 
 def contradicts(own: Prices, provider: Prices) -> bool:
@@ -108,11 +121,11 @@ def contradicts(own: Prices, provider: Prices) -> bool:
 
 
 def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
-    if minute.reason in WHOLE:
-        return
-    if minute.provider is not None:
+    if minute.filled:
         if tape:
             yield "filled", 1.0
+    elif minute.reason in WHOLE:
+        return
     elif minute.own is not None:
         # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
         if tape or minute.reason != "partial_start":

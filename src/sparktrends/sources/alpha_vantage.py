@@ -22,7 +22,7 @@ from sparktrends.errors import (
     Unavailable,
 )
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, ProviderBar, Trade
-from sparktrends.sources.alpha_vantage_news import news_ticker, stories, symbol_of
+from sparktrends.sources.alpha_vantage_news import PAGE, news_ticker, older, stories, symbol_of
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -54,7 +54,7 @@ from sparktrends.sources.decoding import (
     quote,
     text,
 )
-from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
+from sparktrends.sources.symbols import pair_of, placed_ticker_of, ticker_name
 
 _MINUTES = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min"}
 _FIELD = re.compile(r"[0-9]{1,2}([ab]?)\. ([A-Za-z ]{1,30}?)(?: \([A-Z]{3,5}\))?")
@@ -97,7 +97,7 @@ class AlphaVantage(Source):
     def spell(self, symbol: str) -> str:
         """A stock as it is; of a pair the first currency (the second is the parameter ``market``)."""
         pair = pair_of(symbol)
-        return pair[0] if pair else ticker_of(symbol, self.provider)
+        return pair[0] if pair else placed_ticker_of(symbol, self.provider)
 
     def name_of(self, wire: str) -> str:
         """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""
@@ -120,7 +120,7 @@ class AlphaVantage(Source):
         # Several tickers ask for stories that mention all of them together, which hardly any does: so several
         # symbols are asked for by asking for everything of the time, and `stories` keeps what mentions one of them.
         window = {k: f"{moment(at):%Y%m%dT%H%M}" for k, at in (("time_from", ask.start), ("time_to", ask.end)) if at}
-        params = {"sort": "LATEST", "limit": "1000"} | window
+        params = {"sort": "LATEST", "limit": str(PAGE)} | window
         if len(ask.symbols) != 1:
             return params
         return params | {"tickers": news_ticker(ask.symbols[0])}
@@ -148,7 +148,8 @@ class AlphaVantage(Source):
         if "bestMatches" in body:
             return Answer(collect(as_list(body["bestMatches"]), lambda row: self._match(row, reply.received)))
         if "feed" in body:
-            return Answer(stories(as_list(body["feed"]), request.ask.symbols, self.name))
+            feed = as_list(body["feed"])
+            return Answer(stories(feed, request.ask.symbols, self.name), older(request, feed))
         if "Symbol" in body:
             return Answer([self._overview(body, reply.received)])
         if "data" in body:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sparktrends.errors import BadRecord, BadSetting
 from sparktrends.model import NewsItem, stable_id
-from sparktrends.sources.base import Event, collect
+from sparktrends.sources.base import Event, Request, collect
 from sparktrends.sources.decoding import as_list, as_object, maybe_text, score, text
 from sparktrends.sources.symbols import is_exchange_rate, pair_of, ticker_name, ticker_of
+
+PAGE = 1000
+"""Stories of an answer, at most."""
 
 
 def news_ticker(symbol: str) -> str:
@@ -45,6 +49,25 @@ def symbol_of(ticker: str) -> str:
     if kind != "CRYPTO" or not pair_of(name):
         raise BadRecord("unknown_symbol")
     return name
+
+
+def older(request: Request, feed: Sequence[object]) -> Request | None:
+    """What continues a full page, which comes newest first: the question for what is as old as its oldest story."""
+    if len(feed) < PAGE:
+        return None
+    until = min(filter(None, map(_until, feed)), default="")
+    params = request.params
+    # Without an end of its own the first page ended now. A page that leads nowhere would be asked for for ever.
+    moved = until < params.get("time_to", "9") and until > params.get("time_from", "")
+    return replace(request, params={**params, "time_to": until}) if moved else None
+
+
+def _until(row: object) -> str:
+    """The full minute at or after a story, as the provider writes it: what is told twice has one id."""
+    try:
+        return f"{_published(as_object(row).get('time_published')) + timedelta(seconds=59):%Y%m%dT%H%M}"
+    except (BadRecord, OverflowError):
+        return ""
 
 
 def stories(feed: Iterable[object], asked: Iterable[str], source: str) -> list[Event]:

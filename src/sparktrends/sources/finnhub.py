@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, RateLimited, SparkTrendsError
+from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, NotInPlan, RateLimited, SparkTrendsError
 from sparktrends.model import DAY, INTERVALS, SECOND, Company, NewsItem, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -53,7 +53,14 @@ from sparktrends.sources.decoding import (
     quote,
     text,
 )
-from sparktrends.sources.symbols import dashed_pair, is_exchange_rate, pair_of, split_pair, ticker_name, ticker_of
+from sparktrends.sources.symbols import (
+    dashed_pair,
+    is_exchange_rate,
+    pair_of,
+    placed_ticker_of,
+    split_pair,
+    ticker_name,
+)
 
 _RESOLUTIONS = {"1m": "1", "5m": "5", "15m": "15", "1h": "60", "1d": "D"}
 _INTRADAY_SPAN = 30 * DAY  # at most a month of intraday candles a call
@@ -63,6 +70,9 @@ _CONDITIONS = re.compile("[0-9A-Za-z]{1,8}(?:,[0-9A-Za-z]{1,8}){0,15}")
 
 class Finnhub(Source):
     """Trades, candles (where the plan has them), news, profiles and quotes of Finnhub.
+
+    Of exchange rates its stream tells prices alone, and no minute of theirs were ever known to be whole: they are
+    refused.
 
     >>> source = Finnhub()
     >>> frame = '{"type":"trade","data":[{"s":"AAPL","p":231.5,"t":1732147200123,"v":100,"c":["1"]}]}'
@@ -96,12 +106,13 @@ class Finnhub(Source):
     volume_only = frozenset({"3", "5", "10", "17", "21", "22", "25", "26", "30", "32", "37"})
 
     def spell(self, symbol: str) -> str:
-        """``AAPL`` as it is; ``BINANCE:BTCUSDT``, ``COINBASE:BTC-USD`` and ``OANDA:EUR_USD`` for pairs."""
+        """``AAPL`` as it is; ``BINANCE:BTCUSDT`` and ``COINBASE:BTC-USD`` for pairs."""
         pair = pair_of(symbol)
         if pair is None:
-            return ticker_of(symbol, self.provider)
+            return placed_ticker_of(symbol, self.provider)
         if is_exchange_rate(symbol):
-            return f"OANDA:{pair[0]}_{pair[1]}"
+            said = "add it at twelve_data or yahoo, which tell its price and its bars"
+            raise BadSetting(f"finnhub has no trades of the exchange rate {symbol}", hint=said)
         return f"COINBASE:{pair[0]}-{pair[1]}" if pair[1] in ("USD", "EUR", "GBP") else f"BINANCE:{pair[0]}{pair[1]}"
 
     def name_of(self, wire: str) -> str:

@@ -10,9 +10,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sparktrends.errors import BadRecord, SparkTrendsError
+from sparktrends.errors import BadRecord, BadSetting, SparkTrendsError
 from sparktrends.sources.base import Event, Reply, Source
 from sparktrends.sources.decoding import load_json
+
+_MARKS = frozenset({"e", "event", "type", "message", "stream"})
+"""A document with one of these is a frame of some provider's socket, unless its source knows it for an answer."""
 
 
 def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> Iterator[Event | SparkTrendsError]:
@@ -24,17 +27,31 @@ def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> It
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         # Recordings do not say what was asked: the answer's own shape has to.
-        ask = source.ask_of(load_json(data), symbol)
+        body = load_json(data)
+        ask = source.ask_of(body, symbol)
     except BadRecord:
-        ask = None
+        body, ask = None, None
     if ask is None and source.stream:
-        yield from _frames(source, data, received)
+        framed = type(body) is dict and not _MARKS.isdisjoint(body)
+        refusal = None if framed else _refusal(source, data, symbol, received)
+        yield from [refusal] if refusal else _frames(source, data, received)
         return
     try:
         request = source.requests(ask or source.default_ask(symbol))[0]
         yield from source.parse_rest(request, Reply(200, data, received)).events
     except SparkTrendsError as error:
         yield error
+
+
+def _refusal(source: Source, data: bytes, symbol: str, received: int) -> SparkTrendsError | None:
+    """The error that a provider's words mean, which have no shape of their own; None where they mean none."""
+    try:
+        source.parse_rest(source.requests(source.default_ask(symbol))[0], Reply(200, data, received))
+    except (BadRecord, BadSetting):
+        return None
+    except SparkTrendsError as error:
+        return error
+    return None
 
 
 def _frames(source: Source, data: bytes, received: int) -> Iterator[Event | SparkTrendsError]:

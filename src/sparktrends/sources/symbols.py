@@ -16,18 +16,28 @@ FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNY",
 _QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "DAI", "BTC", "ETH", "BNB", *sorted(FIAT))
 _PAIR = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{2,20})")
 SUFFIXES: Mapping[str, str] = {
-    ".AS": "XAMS", ".AX": "XASX", ".BK": "XBKK", ".BO": "XBOM", ".BR": "XBRU", ".CO": "XCSE", ".DE": "XETR",
-    ".F": "XFRA", ".HE": "XHEL", ".HK": "XHKG", ".IR": "XDUB", ".IS": "XIST", ".JK": "XIDX", ".JO": "XJSE",
-    ".KL": "XKLS", ".KQ": "XKRX", ".KS": "XKRX", ".L": "XLON", ".LS": "XLIS", ".MC": "XMAD", ".MI": "XMIL",
-    ".MX": "XMEX", ".NS": "XBOM", ".NZ": "XNZE", ".OL": "XOSL", ".PA": "XPAR", ".SA": "BVMF", ".SI": "XSES",
-    ".SS": "XSHG", ".ST": "XSTO", ".SW": "XSWX", ".SZ": "XSHG", ".T": "XTKS", ".TA": "XTAE", ".TO": "XTSE",
-    ".TW": "XTAI", ".VI": "XWBO", ".WA": "XWAR",
+    ".AS": "XAMS", ".AT": "ASEX", ".AX": "XASX", ".BA": "XBUE", ".BD": "XBUD", ".BE": "XFRA", ".BK": "XBKK",
+    ".BO": "XBOM", ".BR": "XBRU", ".CL": "XBOG", ".CN": "XTSE", ".CO": "XCSE", ".DE": "XETR", ".DU": "XFRA",
+    ".F": "XFRA", ".HA": "XFRA", ".HE": "XHEL", ".HK": "XHKG", ".HM": "XFRA", ".IC": "XICE", ".IL": "XLON",
+    ".IR": "XDUB", ".IS": "XIST", ".JK": "XIDX", ".JO": "XJSE", ".KA": "XKAR", ".KL": "XKLS", ".KQ": "XKRX",
+    ".KS": "XKRX", ".L": "XLON", ".LM": "XLIM", ".LS": "XLIS", ".MC": "XMAD", ".ME": "XMOS", ".MI": "XMIL",
+    ".MU": "XFRA", ".MX": "XMEX", ".NE": "XTSE", ".NS": "XBOM", ".NZ": "XNZE", ".OL": "XOSL", ".PA": "XPAR",
+    ".PR": "XPRA", ".PS": "XPHS", ".RG": "XRIS", ".RO": "XBSE", ".SA": "BVMF", ".SG": "XFRA", ".SI": "XSES",
+    ".SN": "XSGO", ".SR": "XSAU", ".SS": "XSHG", ".ST": "XSTO", ".SW": "XSWX", ".SZ": "XSHG", ".T": "XTKS",
+    ".TA": "XTAE", ".TL": "XTAL", ".TO": "XTSE", ".TW": "XTAI", ".TWO": "XTAI", ".V": "XTSE", ".VI": "XWBO",
+    ".VS": "XLIT", ".WA": "XWAR",
+    # Alpha Vantage's own.
+    ".BSE": "XBOM", ".DEX": "XETR", ".FRK": "XFRA", ".LON": "XLON", ".SAO": "BVMF", ".SHH": "XSHG", ".SHZ": "XSHG",
+    ".TRT": "XTSE", ".TRV": "XTSE",
 }  # fmt: skip
-"""How symbols end that are traded elsewhere than in New York, as Yahoo and Finnhub write them, and whose hours hold.
+"""How symbols end that are traded elsewhere than in New York, as providers write them, and whose hours hold.
 
-Bombay's hours are those of India's National Stock Exchange, Shanghai's those of Shenzhen.
+Bombay's hours are those of India's National Stock Exchange, Shanghai's those of Shenzhen, Toronto's and Frankfurt's
+those of the smaller exchanges beside them.
 """
 _told: dict[str, str] = {}
+_PLACE = re.compile(r"[.][A-Z]{2,}")
+"""What stands from the last point on and names an exchange: a class of shares is one letter."""
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,19}")
 
 
@@ -103,6 +113,22 @@ def ticker_of(symbol: str, provider: str) -> str:
     if not _TICKER.fullmatch(symbol):
         raise BadSetting(f"{provider} has no symbol {symbol!r}", hint="write a stock as AAPL, a pair as BTC/USDT")
     return symbol
+
+
+def placed_ticker_of(symbol: str, provider: str) -> str:
+    """As `ticker_of`, for providers that write exchanges behind a point; BadSetting too where nobody knows whose hours
+    hold.
+
+    >>> placed_ticker_of("2222.SR", "yahoo"), placed_ticker_of("BRK.B", "yahoo")
+    ('2222.SR', 'BRK.B')
+    """
+    ticker = ticker_of(symbol, provider)
+    place, end = split_place(ticker)[1], _end(ticker)
+    if not place and _PLACE.fullmatch(end):
+        # With New York's hours it would be closed while it is traded.
+        said = f'say in [exchanges] whose hours hold, such as "{end}" = "XNYS" (codes as exchange_calendars has them)'
+        raise BadSetting(f"nobody knows the exchange of {symbol!r}", hint=said)
+    return ticker
 
 
 def _spelled_pair(symbol: str) -> str | None:

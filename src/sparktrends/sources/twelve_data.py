@@ -230,9 +230,10 @@ class TwelveData(Source):
         """Told by the fields; frames have an ``event``."""
         if type(body) is not dict or "event" in body:
             return None
-        parts = [part for part in body.values() if type(part) is dict and "values" in part]
+        parts = [part for part in body.values() if type(part) is dict]
+        parts = [part for part in parts if "values" in part or part.get("status") == "error"]
         if "values" in body or parts:
-            meta = (body if "values" in body else parts[0]).get("meta")
+            meta = next((part["meta"] for part in (body, *parts) if "values" in part and "meta" in part), None)
             told = meta.get("interval") if type(meta) is dict else None
             interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == told), "1m")
             return Ask("bars", tuple(body)[:_BATCH] if parts else (symbol,), interval)

@@ -2,20 +2,22 @@
 
 Nothing that comes empty is ever read as "no trades": it is unknown, and said so. Prices come
 adjusted for every split up to now: bars from the last split on are `raw`, older ones `split`. The last row of a chart
-is live: it is a forming bar, and where it stands beside its own minute or day it is dropped.
+is live: it is a forming bar until the market's own clock is past its end, dropped where it stands beside its own minute
+or day; and so is a row after the bell, of which nobody asked.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote as url_quote
 
 from sparktrends.errors import AccessDenied, BadRecord, NotFound, RateLimited, SparkTrendsError, Unavailable
-from sparktrends.model import DAY, HOUR, INTERVALS, SECOND, CorporateAction, ProviderBar, Trade
+from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND, CorporateAction, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -54,16 +56,21 @@ from sparktrends.sources.symbols import (
     dashed_pair,
     is_exchange_rate,
     pair_of,
+    placed_ticker_of,
     split_pair,
     split_place,
     ticker_name,
-    ticker_of,
 )
 from sparktrends.sources.yahoo_quote import HEARTBEAT, read_quote
 
 _INTERVALS = {"1m": "1m", "5m": "5m", "15m": "15m", "1h": "60m", "1d": "1d"}
 _MILLISECONDS_FROM = 10**11  # as seconds that would be the year 5138
 _PLACES = Decimal(1).scaleb(-18)
+_LONGEST_DELAY = 30 * MINUTE
+"""No exchange is told later than that: the last row of a symbol that is hardly traded is whole by then."""
+_FOREVER = 2**63
+_NO_BELL = 23 * HOUR
+"""A session of such length fills the day, as that of futures: no row comes after it."""
 
 
 class Yahoo(Source):
@@ -92,8 +99,8 @@ class Yahoo(Source):
         """``BTC-USD``, ``EURUSD=X``, and a dash for the point of a class of shares: ``BRK-B``, but ``7203.T``."""
         pair = pair_of(symbol)
         if pair is None:
-            share, place = split_place(ticker_of(symbol, self.provider))
-            return share.replace(".", "-") + place
+            share, place = split_place(placed_ticker_of(symbol, self.provider))
+            return re.sub(r"[.]([A-Z])$", r"-\1", share) + place
         return f"{pair[0]}{pair[1]}=X" if is_exchange_rate(symbol) else f"{pair[0]}-{pair[1]}"
 
     def name_of(self, wire: str) -> str:
@@ -101,7 +108,7 @@ class Yahoo(Source):
         if wire.endswith("=X"):
             return split_pair(wire[:-2])
         pair = dashed_pair(wire)
-        return pair if pair else ticker_name(wire).replace("-", ".")
+        return pair if pair else re.sub(r"-([A-Z])(?=[.]|$)", r".\1", ticker_name(wire))
 
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """One message for all; to be sent again every 15 s."""
@@ -147,8 +154,10 @@ class Yahoo(Source):
     def _period(self, ask: Ask, interval: str) -> dict[str, str]:
         if not ask.end:
             return {"range": "max" if interval == "1d" else f"{self.reach[interval] // DAY - 1}d"}
-        start = max(ask.start, ask.end - self.reach.get(interval, ask.end))
-        return {"period1": str(start // SECOND), "period2": str(ask.end // SECOND)}
+        # Prices are adjusted for a split of today also in an answer to yesterday's end, which would not tell the split.
+        end = ask.end + DAY if ask.what == "bars" else ask.end
+        start = max(ask.start, end - self.reach.get(interval, end))
+        return {"period1": str(start // SECOND), "period2": str(end // SECOND)}
 
     def parse_rest(self, request: Request, reply: Reply) -> Answer:
         """Bars, or splits and dividends, or the last price of a chart; Unavailable when there is nothing in it."""
@@ -179,13 +188,21 @@ class Yahoo(Source):
         # A pair has no bell: of its day Yahoo tells a session that ends a minute before the day does.
         session_end = 0 if pair_of(request.ask.symbols[0]) else _session_end(meta)
         starts = _starts(stamps, interval, zone)
+        newest, told = max((s for s in starts if s is not None), default=0), _market_time(meta)
+        sessions = [] if interval == "1d" or pair_of(request.ask.symbols[0]) else _sessions(meta)
         raw_from = self._raw_from(result, meta, request, now)
+        until = _told_until(request)
 
         def read(row: tuple[Any, ...]) -> Event | None:
             if row[0] is None or any(cell is None for cell in row[1:5]):
                 return None  # padding: the provider has no bar there, which says nothing of the market
             start = bar_start(row[0], interval)
-            closed = _day_closed(start, now, zone, session_end) if interval == "1d" else now >= start + length
+            if request.ask.end <= start < until or _after_bell(start, sessions):
+                return None
+            end = start + length
+            # Of an exchange that is told late the provider's last row still forms, whatever our clock says.
+            whole = start < newest or told >= end or now >= end + _LONGEST_DELAY
+            closed = _day_closed(start, now, zone, session_end) if interval == "1d" else now >= end and whole
             o, h, low, c = (number(cell, "bad_price") for cell in row[1:5])
             volume = number(row[5] if row[5] is not None else 0, "bad_volume")
             kind = "split" if start < raw_from else "raw"
@@ -200,8 +217,8 @@ class Yahoo(Source):
 
         A day of the exchange: in summer Sydney opens at 23:00 UTC of the day before.
         """
-        end = request.ask.end
-        if end and end < now - DAY:
+        end = _told_until(request)
+        if end and end < now:
             return now  # nobody knows what was split between the end of the answer and now
         try:
             actions = self._actions(as_object(result.get("events") or {}), meta, request.ask.symbols[0])
@@ -288,6 +305,40 @@ def _session_end(meta: Mapping[str, Any]) -> int:
     regular = period.get("regular") if type(period) is dict else None
     end = regular.get("end") if type(regular) is dict else None
     return micros(end, SECOND) if end is not None else 0
+
+
+def _sessions(meta: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """(start, end) of the regular sessions with a bell that the chart tells of, oldest first."""
+    current, told = meta.get("currentTradingPeriod"), meta.get("tradingPeriods")
+    days = told.get("regular") if type(told) is dict else told
+    rows = [row for day in days if type(day) is list for row in day] if type(days) is list else []
+    if type(current) is dict:
+        rows.append(current.get("regular"))
+    spans = [(row.get("start"), row.get("end")) for row in rows if type(row) is dict]
+    return sorted(
+        (start * SECOND, end * SECOND)
+        for start, end in spans
+        if type(start) is int and type(end) is int and (end - start) * SECOND < _NO_BELL
+    )
+
+
+def _after_bell(start: int, sessions: Sequence[tuple[int, int]]) -> bool:
+    """Whether the newest session that had begun was over; of what came before the first one nobody knows."""
+    i = bisect_right(sessions, (start, _FOREVER)) - 1
+    return i >= 0 and start >= sessions[i][1]
+
+
+def _market_time(meta: Mapping[str, Any]) -> int:
+    """How far the provider's own prices are; beyond any bar where it does not say so."""
+    told = meta.get("regularMarketTime")
+    return told * SECOND if type(told) is int else _FOREVER
+
+
+def _told_until(request: Request) -> int:
+    """Until when splits and rows were asked for: beyond the end of what was wanted; 0 when as far as there is."""
+    end = request.params.get("period2", "")
+    # A recording may not say what was asked.
+    return int(end) * SECOND if end.isdecimal() and len(end) < 12 else request.ask.end
 
 
 def _day_closed(start: int, now: int, zone: str, session_end: int) -> bool:

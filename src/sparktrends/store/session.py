@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg import Rollback
+
 from sparktrends.store.connect import Connection, Cursor, connect, translated
 
 
@@ -28,6 +30,13 @@ class Session:
             )
         with translated(), self._connection.transaction(), self._connection.cursor() as cursor:
             yield cursor
+
+    @contextmanager
+    def trial(self) -> Iterator[Cursor]:
+        """As `transaction`, but nothing of what was written stays."""
+        with self.transaction() as cursor:
+            yield cursor
+            raise Rollback
 
     def close(self) -> None:
         """Close the connection, if there is one; the next transaction opens another."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sparktrends.batch.fetch_run import Job, costs
+from sparktrends.batch.fetch_run import Job, costs, costs_of_all
 from sparktrends.batch.plan import Cost, day_of
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.model import DAY, INTERVALS, SECOND
@@ -94,6 +94,9 @@ def _tell_plan(settings: Settings, session: Session, job: Job, port: int, *, as_
         print_json({"day": job.day, "sources": [asdict(cost) for cost in found]})
         return
     for cost in found:
+        if not cost.requests:
+            click.echo(f"{cost.source}: nothing is left to ask for")
+            continue
         needs = f"{len(cost.symbols)} symbols need {cost.requests} calls ({cost.units} units)"
         words = f"{cost.source}: {needs}, {in_words(cost.seconds)} on this plan"
         click.echo(words + _faster(settings, session, job, port, cost))
@@ -106,7 +109,7 @@ def _faster(settings: Settings, session: Session, job: Job, port: int, slow: Cos
     others = [n for n in composing.usable(settings, sandbox=bool(port)) if not slow.source.startswith(n)]
     other = composing.job(settings, system_clock, job.day, others, slow.symbols, port)
     prices = [(asked, [ask for ask in asks if ask.what == "bars"]) for asked, asks in other.providers]
-    told = costs(replace(other, providers=prices), session)
+    told = costs_of_all(replace(other, providers=prices), session)
     able = [c for c in told if set(c.symbols) == set(slow.symbols) and c.seconds < slow.seconds]
     best = min(able, key=lambda cost: cost.seconds, default=None)
     return f"; for their prices {best.source} would take {in_words(best.seconds)}" if best else ""
