@@ -30,6 +30,7 @@ REORDER = 300_000
 HOLD = 10 * SECOND
 """As long (µs) live trades wait for the missing ones, so that all come in order; then they go first."""
 _TRIES = 3
+_LOOK_S = 0.1
 
 Debt = tuple[int, int | None]
 """Missing ids [first, end); None: to the newest there is."""
@@ -93,6 +94,12 @@ class Filler:
         self._save()
         for symbol in [symbol for symbol, debts in self._debts.items() if debts]:
             self._begin(symbol)
+
+    async def run(self) -> None:
+        """Look for gaps without end."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self.look(self.clock())
 
     def look(self, now: int) -> None:
         """Owe every gap that did not close by itself; let go on what has waited for too long."""

@@ -103,8 +103,8 @@ class Live:
         self.bars.restore(list(self.feeds))
         if self.source.ids:
             self.filler.restore(list(self.feeds), self.known)
+            group.create_task(self.filler.run())
         group.create_task(self._beat())
-        group.create_task(self._look())
         if not self.source.tape:
             poller = Poller(self.rest, self._present, self.trading, publish, self.clock, self._polled, self._heard)
             group.create_task(poller.run())
@@ -362,13 +362,6 @@ class Live:
         now, feed = self.clock(), self.feeds[symbol]
         feed.partial_until = minute_end(now)
         self._say(symbol, feed, now)
-
-    async def _look(self) -> None:
-        assert self.filler is not None
-        while True:
-            await asyncio.sleep(0.1)
-            if self.source.ids:
-                self.filler.look(self.clock())
 
     async def _beat(self) -> None:
         while True:
