@@ -124,6 +124,17 @@ def test_what_does_not_fit_into_the_quota_waits_for_the_next_run() -> None:
     assert "quota" in str(found[2].reason)
 
 
+def test_pages_before_one_that_has_to_wait_are_kept() -> None:
+    mention = {"ticker": "AAPL", "ticker_sentiment_score": "0.2"}
+    story = {"title": "Apple", "time_published": "20261120T080000", "overall_sentiment_score": 0.1}
+    full = json.dumps({"feed": [{**story, "ticker_sentiment": [mention]}] * 1000}).encode()
+    with http_server(lambda *_: (200, {}, full)) as (url, paths):
+        made = provider("alpha_vantage", url, key="key-of-test", units=1, window=86_400)
+        asking = Call(DAY, "alpha_vantage~sim", "news", "NEWS_SENTIMENT", "1m", ("AAPL", "MSFT"))
+        (outcome,) = asked(made, [asking])
+    assert (outcome.state, len(outcome.payloads), len(paths)) == ("waiting", 1, 1)
+
+
 def test_a_provider_that_says_stop_for_today_is_asked_no_more() -> None:
     words = json.dumps({"Information": "our standard API rate limit is 25 requests per day."}).encode()
     with http_server(lambda *_: (200, {}, words)) as (url, paths):

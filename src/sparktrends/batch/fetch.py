@@ -131,7 +131,8 @@ class Fetcher:
                     refused += _refusals(answer)
                     request = answer.next
         except _Postponed as wait:
-            return Outcome(call, "waiting", str(wait))
+            # Pages that came are kept: the next run asks for all of them again, and may not come so far.
+            return Outcome(call, "waiting", str(wait), tuple(payloads))
         except (NotInPlan, NotFound) as error:
             return Outcome(call, "refused", str(error), tuple(payloads))
         except (Retryable, Terminal) as error:
