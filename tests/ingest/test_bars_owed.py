@@ -206,3 +206,22 @@ async def test_what_a_plan_lacks_is_given_up_aloud(
             await until(lambda: not len(debts))
     assert len(paths) == 2
     assert caplog.text.count("no bars for the gap of AAPL, MSFT") == 1
+
+
+async def test_who_is_refused_by_mistake_goes_on_being_owed(executor: ThreadPoolExecutor) -> None:
+    # Binance has no key: what it refuses it may answer in a moment.
+    provider = Provider({"BTCUSDT": [(451, b"{}"), (451, b"{}")]})
+    clock = Hand(START + 2 * MINUTE)
+    came: list[ProviderBar] = []
+    with http_server(provider.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor)
+            rest.clock = clock
+            debts = BarsOwed(rest, came.append, clock, group)
+            debts.owe({BTC: START + 5})
+            clock.now += MINUTE
+            while debts:
+                await asyncio.sleep(0.005)
+                clock.now += SECOND
+    assert [bar.start for bar in came] == [START, START + MINUTE]
+    assert provider.times("BTCUSDT") == 3

@@ -19,7 +19,7 @@ from sparktrends.errors import AccessDenied, BadRecord, Unavailable
 from sparktrends.ingest.fill import Filler
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import Heartbeat, ProviderBar, Trade
+from sparktrends.model import SECOND, Heartbeat, ProviderBar, Trade
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner, Secret
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Allowance, Ask
@@ -114,6 +114,32 @@ async def test_a_refused_symbol_of_a_batch_is_left_out_of_the_next_until_its_den
         await asked(rest, three)
     wanted = [parse_qs(urlsplit(path).query)["symbol"][0] for path in paths]
     assert wanted == ["AAPL,BABA,MSFT", "AAPL,MSFT", "AAPL,BABA,MSFT"]
+
+
+async def test_who_was_answered_before_is_refused_for_a_day_only_when_it_happens_again_and_again(
+    executor: ThreadPoolExecutor,
+) -> None:
+    answers = [(200, BARS_OF_A_DAY), *[(403, b'{"error":"You don\'t have access to this resource."}')] * 99]
+    now = [system_clock()]
+
+    def told(code: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return code, {}, body
+
+    with http_server(lambda *_: told(*answers.pop(0))) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, key="tiger-canary")
+        rest.clock = lambda: now[0]
+        assert await asked(rest, BARS)
+        waits = []
+        for _ in range(7):
+            with pytest.raises(AccessDenied):
+                await asked(rest, BARS)
+            (denial,) = rest.denied.values()
+            waits.append((denial.until - now[0]) // SECOND)
+            assert rest.refuses(BARS)
+            assert rest.refuses(BARS, 3600) == (waits[-1] > 3600)
+            now[0] = denial.until
+    assert waits == [5, 10, 20, 40, 80, 160, 86_400]
+    assert len(paths) == 8
 
 
 async def test_the_key_is_in_its_header_alone(executor: ThreadPoolExecutor) -> None:

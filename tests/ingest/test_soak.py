@@ -118,7 +118,7 @@ class Run:
 
 def _in(t: float, span: tuple[float, float]) -> bool:
     # A process that starts while the broker is away waits for it: then nothing is back within seconds.
-    return span[0] - 15 < t < span[1] + 5
+    return span[0] - 30 < t < span[1] + 5
 
 
 @pytest.mark.timeout(FORM.seconds + 420 + FORM.away_s)
@@ -165,10 +165,11 @@ def flat(run: Run) -> list[int]:
 def test_a_silent_socket_is_noticed_in_time_and_what_it_kept_is_fetched(tmp_path: Path, provider: str) -> None:
     stream = make_source(provider).stream
     assert stream
-    silence = fault("silence", provider=provider, at=6, lasts=stream.idle + 20)
+    # Late enough that trades come before it, on a busy machine too.
+    silence = fault("silence", provider=provider, at=25, lasts=stream.idle + 20)
     with world(tmp_path, silence, symbols=SYMBOLS, rate=300) as w:
         child = w.ingest(**{provider: FEEDS[provider]})
-        until(lambda: closed(w), stream.idle + 30)
+        until(lambda: closed(w), stream.idle + 60)
         (ended, *_) = closed(w)
         silent = min(f["at"] for f in w.ledger().faults if f["fault"] == "silence")
         assert stream.idle - 2 <= (ended["at"] - silent) / SECOND <= stream.idle + 2

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sparktrends.errors import BadRecord, Retryable, SparkTrendsError, Terminal
+from sparktrends.errors import AccessDenied, BadRecord, Retryable, SparkTrendsError, Terminal
 from sparktrends.ingest.heartbeats import minute_end
 from sparktrends.ingest.polling import batches
 from sparktrends.ingest.rest import Rest
@@ -30,6 +30,10 @@ _PATIENCE = 600 * SECOND
 """After so many failures in a row a symbol is asked for as rarely as this."""
 
 
+_AGAIN_WITHIN_S = 3600.0
+"""Who is refused for no longer than this may have been so by mistake, and goes on being owed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Debt:
     """Bars from the minute of ``since`` on, not asked for before ``at`` (both µs)."""
@@ -37,6 +41,10 @@ class Debt:
     since: int
     at: int
     failures: int = 0
+
+
+def _question(symbols: Sequence[str], since: int = 0, until: int = 0) -> Ask:
+    return Ask("bars", tuple(symbols), "1m", since, until)
 
 
 async def _at_once() -> None:
@@ -119,6 +127,9 @@ class BarsOwed:
                 self._later(due, batch, error)
                 continue
             except Terminal as error:
+                if isinstance(error, AccessDenied) and not self.rest.refuses(_question(batch), _AGAIN_WITHIN_S):
+                    self._later(due, batch, error)
+                    continue
                 refused |= dict.fromkeys(batch, error)
             self._forget(due, batch)
         if refused:
@@ -127,7 +138,7 @@ class BarsOwed:
 
     async def _ask(self, symbols: Sequence[str], since: int, until: int) -> None:
         """One attempt: trying again is for `_pay`."""
-        async for events in self.rest.ask(Ask("bars", tuple(symbols), "1m", since, until), attempts=1):
+        async for events in self.rest.ask(_question(symbols, since, until), attempts=1):
             for event in events:
                 if isinstance(event, ProviderBar) and event.closed:
                     self.publish(replace(event, fill=True))

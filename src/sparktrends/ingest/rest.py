@@ -26,6 +26,9 @@ from sparktrends.telemetry import Clock, counter, gauge
 
 _log = logging.getLogger(__name__)
 _CALLS = counter("rest_calls", "calls to a provider, by source and what became of them", ["source", "outcome"])
+_DAY_S, _HOUR_S = 86_400, 3_600
+_MISTAKES = 6
+"""So many refusals in a row, five minutes in all, of somebody who was answered before may be a mistake."""
 _HELD = gauge("quota_wait_seconds", "how long the quota holds the next call of a source back", ["source"])
 
 
@@ -58,6 +61,7 @@ class Rest:
     denied: dict[tuple[str, str], Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
     _waiting: int = 0
+    _served: set[tuple[str, str]] = field(default_factory=set)
     _refusals: Refusals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,9 +70,10 @@ class Rest:
     async def ask(self, question: Ask, attempts: int = 4) -> AsyncIterator[list[Event]]:
         """The events of each answer in order, page by page.
 
-        What was refused is not asked for a day (in the log the first time only); where no key is involved it is asked
-        again after 5, 10, 20 … seconds, at most an hour. AccessDenied says that nobody was answered, or not all of what
-        was asked of one symbol. A Retryable error is raised after so many ``attempts``; others of the tree at once.
+        What was refused is not asked for a day (in the log the first time only); where no key is involved, or who was
+        answered before is refused, it is asked again after 5, 10, 20 … seconds, at most an hour. AccessDenied says that
+        nobody was answered, or not all of what was asked of one symbol. A Retryable error is raised after so many
+        ``attempts``; others of the tree at once.
         """
         refused: AccessDenied | None = None
         answered = False
@@ -89,13 +94,14 @@ class Rest:
         if refused and (not answered or len(question.symbols) == 1):
             raise refused
 
-    def refuses(self, question: Ask) -> bool:
-        """Whether it is known that nothing of this would be answered; costs no call."""
+    def refuses(self, question: Ask, for_s: float = 0.0) -> bool:
+        """Whether it is known that nothing of this would be answered for longer than that; costs no call."""
         try:
             requests = self.source.requests(question)
         except BadSetting:
             return False
-        return all(self._denial(r.endpoint, symbol) for r in requests for symbol in r.ask.symbols or (EVERYBODY,))
+        asked = [(r.endpoint, symbol) for r in requests for symbol in r.ask.symbols or (EVERYBODY,)]
+        return all(self._denial(endpoint, symbol, for_s) for endpoint, symbol in asked)
 
     def refusals(self) -> list[str]:
         """What is not asked for and why, in sentences."""
@@ -191,10 +197,11 @@ class Rest:
         finally:
             self._waiting -= waits
 
-    def _denial(self, endpoint: str, symbol: str) -> Denial | None:
-        """The denial that holds now."""
+    def _denial(self, endpoint: str, symbol: str, for_s: float = 0.0) -> Denial | None:
+        """The denial that holds now, and in so many seconds."""
         known = (self.denied.get((endpoint, EVERYBODY)), self.denied.get((endpoint, symbol)))
-        return next((denial for denial in known if denial and self.clock() < denial.until), None)
+        at = self.clock() + for_s * SECOND
+        return next((denial for denial in known if denial and at < denial.until), None)
 
     def _remember(self, request: Request) -> None:
         denials = [self._denial(request.endpoint, symbol) for symbol in request.ask.symbols or (EVERYBODY,)]
@@ -206,6 +213,7 @@ class Rest:
         lasts is counted anew. Who was refused among others is denied."""
         if answered := self._refusals.answered(request, events):
             for symbol in (EVERYBODY, *answered):
+                self._served.add((request.endpoint, symbol))
                 self.denied.pop((request.endpoint, symbol), None)
         for event in events:
             if isinstance(event, Notice) and event.kind == "refused" and event.plan:
@@ -219,8 +227,9 @@ class Rest:
         for symbol in symbols:
             before = self.denied.get((endpoint, symbol))
             times = before.times + 1 if before else 1
-            # A plan does not change within a day; a country or a firewall in the way may.
-            wait = 86_400 if self.source.auth else min(3600, 5 * 2 ** min(times - 1, 12))
+            # A plan does not change within a day; a country or a firewall in the way may, and providers err.
+            perhaps = not self.source.auth or ((endpoint, symbol) in self._served and times <= _MISTAKES)
+            wait = min(_HOUR_S, 5 * 2 ** min(times - 1, 12)) if perhaps else _DAY_S
             self.denied[endpoint, symbol] = Denial(why, self.clock() + wait * SECOND, times)
             if before is None:
                 what = f"{endpoint} of {symbol}" if symbol else endpoint
