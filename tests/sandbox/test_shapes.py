@@ -68,6 +68,15 @@ def test_every_call_is_read_without_a_reject(provider: str, ask: Ask, kind: type
     assert len(events) >= least
 
 
+@pytest.mark.parametrize("hour", [0, 3, 5, 12, 23])
+def test_yesterdays_bar_of_a_stock_is_closed_at_any_hour(hour: int) -> None:
+    world, source = still_world(), make_source("yahoo")
+    midnight = (START // DAY + 1) * DAY
+    world.now = midnight + hour * HOUR + MINUTE
+    _, events = fetch(source, source.requests(Ask("bars", ("AAPL",), "1d", midnight - 9 * DAY, midnight))[0], world)
+    assert [(e.start, e.closed) for e in events if isinstance(e, ProviderBar)][-1] == (midnight - DAY, True)
+
+
 @pytest.mark.parametrize("provider", SOURCES)
 def test_every_declared_call_is_there(provider: str) -> None:
     offered = {(p, ask.what) for p, ask, _, _ in ASKS}

@@ -25,6 +25,7 @@ _LENGTHS = {
 }  # fmt: skip
 _REACH = {"1m": 8, "2m": 60, "5m": 60, "15m": 60, "30m": 60, "60m": 730, "1h": 730}
 _RANGES = {"1mo": 31, "3mo": 92, "6mo": 183, "1y": 366, "2y": 731, "5y": 1827, "10y": 2500, "ytd": 366, "max": 2500}
+_EAST = -5 * HOUR
 _OPENS = 14 * HOUR + 30 * MINUTE  # a stock's day is stamped with half past nine in New York, as winter has it
 _TELL_EVERY, _BEAT_EVERY = SECOND // 5, 20 * SECOND
 _QUOTE_TYPES = {"stock": 8, "coin": 41, "rate": 14}
@@ -184,12 +185,13 @@ def _arrays(candles: list[Candle], series: Series, wire: str, length: int, live:
 
 def _meta(series: Series, wire: str, interval: str, now: int) -> dict[str, Any]:
     stock = series.instrument.kind == "stock"
-    day = now - now % DAY
+    # The session of the day that it is there: an hour after midnight it is over, and no other has begun.
+    day = (now + _EAST * stock) // DAY * DAY
     regular = {"timezone": "EST" if stock else "UTC", "start": day // SECOND, "end": (day + DAY) // SECOND - 1}
     return {
         "currency": "USD", "symbol": wire, "exchangeName": "NMS" if stock else "CCC",
         "instrumentType": "EQUITY" if stock else "CRYPTOCURRENCY", "regularMarketTime": series.time // SECOND,
-        "gmtoffset": -18000 if stock else 0, "timezone": "EST" if stock else "UTC",
+        "gmtoffset": _EAST // SECOND if stock else 0, "timezone": "EST" if stock else "UTC",
         "exchangeTimezoneName": "America/New_York" if stock else "UTC", "regularMarketPrice": number(series.price),
         "priceHint": 2, "dataGranularity": interval, "range": "", "currentTradingPeriod": {"regular": regular},
     }  # fmt: skip
