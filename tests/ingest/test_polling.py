@@ -136,6 +136,7 @@ class Sim:
     provider: str
     symbols: list[str]
     closes: float = float("inf")
+    late: float = 0.0
     fate: list[bool] = field(default_factory=lambda: [True])
     now: float = 0.0
     calls: list[tuple[float, int]] = field(default_factory=list)
@@ -159,7 +160,7 @@ class Sim:
         self.calls.append((self.now, len(question.symbols)))
         if not self.fate[(len(self.calls) - 1) % len(self.fate)]:
             raise Unavailable("down")
-        newest = min(at, NOW + int(min(self.closes, 1e9) * 1e6) - 1) // MINUTE * MINUTE
+        newest = min(at - int(self.late * 1e6), NOW + int(min(self.closes, 1e9) * 1e6) - 1) // MINUTE * MINUTE
         yield [
             replace(BAR, symbol=symbol, start=start, closed=start + MINUTE <= at)
             for symbol in question.symbols
@@ -186,6 +187,15 @@ def test_the_last_minutes_of_a_session_are_fetched_after_it(provider: str, phase
     for symbol in sim.symbols:
         assert max(bar.start for bar in sim.published if bar.symbol == symbol and bar.closed) == last
     assert sum(units for at, units in sim.calls if at >= closes) == 2 * len(sim.symbols)
+
+
+@pytest.mark.parametrize("late", [15 * 60.0, 20 * 60.0])
+def test_who_is_told_late_of_an_exchange_is_asked_that_much_longer(late: float) -> None:
+    sim = Sim("yahoo", ["BARC.L"], closes=7 * 3600.0, late=late)
+    sim.run(20 * 3600)
+    last = NOW + 7 * 3600 * 10**6 - MINUTE
+    assert [bar.start for bar in sim.published if bar.closed][-1] == last
+    assert len([at for at, _ in sim.calls if at >= sim.closes]) <= late / 60 + 3
 
 
 def test_a_night_without_an_answer_is_not_asked_through() -> None:

@@ -20,7 +20,7 @@ from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.spool import Spool
 from sparktrends.ingest.wanted import Wanted
-from sparktrends.model import Heartbeat
+from sparktrends.model import DAY, Heartbeat
 from sparktrends.sources import make_source
 from sparktrends.telemetry import system_clock
 
@@ -51,6 +51,19 @@ def test_a_start_knows_when_what_waits_on_disk_began(broker: Broker, tmp_path: P
             spool.append(run.RAW_TRADES, "AAPL", encode_heartbeat(Heartbeat("finnhub", "AAPL", 5, received=received)))
         outlet = Outlet(Producer(broker.connection), spool, system_clock)
         assert ingest._recall(Publisher(outlet, Door()), outlet).spooled == {("finnhub", "AAPL"): 7}
+
+
+def test_what_somebody_wrote_of_tomorrow_came_today(broker: Broker, tmp_path: Path) -> None:
+    producer, now = Producer(broker.connection), system_clock()
+    tomorrow = Heartbeat("finnhub", "AAPL", now + DAY, received=now + DAY)
+    producer.send(broker.topic(run.RAW_TRADES), "AAPL", encode_heartbeat(tomorrow))
+    producer.flush(60)
+    feeder = run.Feeder(make_source("finnhub"), ("AAPL",))
+    ingest = run.Ingest(run.Config(broker.connection, tmp_path, [feeder]), system_clock, random.Random(1))
+    with Spool(tmp_path / "spool", system_clock) as spool:
+        outlet = Outlet(producer, spool, system_clock)
+        past = ingest._recall(Publisher(outlet, Door()), outlet)
+    assert now <= past.ends["finnhub", "AAPL"].received <= system_clock()
 
 
 @pytest.mark.anyio

@@ -7,10 +7,13 @@ in the log says where to go on (`last_seen`), or, where the log was trimmed sinc
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Reader, Record
@@ -32,6 +35,7 @@ class Door:
 
     def __init__(self, capacity: int = 500_000) -> None:
         self._capacity = capacity
+        self._share = capacity
         self._young: dict[Series, set[str]] = {}
         self._old: dict[Series, set[str]] = {}
 
@@ -40,13 +44,16 @@ class Door:
         if not id_:
             return True
         series = (source, symbol)
-        young = self._young.setdefault(series, set())
+        young = self._young.get(series)
+        if young is None:
+            young = self._young[series] = set()
+            # For each series: with one queue for all, a busy symbol would push out the ids of a quiet one.
+            self._share = max(_LEAST, self._capacity // (2 * len(self._young)))
         if id_ in young or id_ in self._old.get(series, ()):
             return False
         young.add(id_)
         # Two generations: forgetting is one assignment, not a queue beside the set.
-        # A share for each series: with one queue for all, a busy symbol would push out the ids of a quiet one.
-        if len(young) >= max(_LEAST, self._capacity // (2 * len(self._young))):
+        if len(young) >= self._share:
             self._old[series], self._young[series] = young, set()
         return True
 
@@ -94,15 +101,21 @@ class Numbers:
 
     def __init__(self, sources: Collection[str]) -> None:
         self._sources = sources
-        self._known: dict[Series, list[tuple[int, int]]] = {}
+        # Ids and times in arrays: after an outage these are a million.
+        self._known: dict[Series, tuple[array[int], array[int]]] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take one decoded record; what is no trade of these sources is passed over."""
         if row.get("source") not in self._sources or row.get("kind", "trade") != "trade":
             return
         id_, ts = number_of(row.get("id")), row.get("ts")
-        if id_ is not None and isinstance(ts, int):
-            self._known.setdefault((row["source"], row["symbol"]), []).append((id_, ts))
+        if id_ is None or not isinstance(ts, int) or abs(ts) >= 2**63:
+            return
+        known = self._known.get(series := (row["source"], row["symbol"]))
+        if known is None:
+            known = self._known[series] = (array("q"), array("q"))
+        known[0].append(id_)
+        known[1].append(ts)
 
     def of(self, series: Series, since: int) -> Known:
         """What is known of a series; of its holes those behind a trade of after ``since`` (µs).
@@ -113,13 +126,16 @@ class Numbers:
         >>> numbers.of(("x", "A"), since=0)
         Known(ids=[7, 8, 11], first=7, holes=[(9, 11)])
         """
-        known = sorted(self._known.get(series, ()))
-        if not known:
+        if series not in self._known:
             return Known()
-        breaks = [n for n, ((a, _), (b, _)) in enumerate(pairwise(known), 1) if b - a > FARTHEST]
-        run = max((known[a:b] for a, b in pairwise([0, *breaks, len(known)])), key=len)
-        holes = [(a + 1, b) for (a, ts), (b, _) in pairwise(run) if b - a > 1 and ts > since]
-        return Known([id_ for id_, _ in known], run[0][0], holes)
+        ids, times = (np.asarray(column) for column in self._known[series])
+        order = np.lexsort((times, ids))
+        ids, times = ids[order], times[order]
+        breaks = np.flatnonzero(np.diff(ids) > FARTHEST) + 1
+        first, end = max(pairwise([0, *breaks.tolist(), len(ids)]), key=lambda run: run[1] - run[0])
+        run = ids[first:end]
+        holes = np.flatnonzero((np.diff(run) > 1) & (times[first:end][:-1] > since))
+        return Known(ids.tolist(), int(run[0]), [(int(run[n]) + 1, int(run[n + 1])) for n in holes])
 
 
 def number_of(id_: object) -> int | None:

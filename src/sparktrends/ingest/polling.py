@@ -23,6 +23,8 @@ _FALLBACK = "1d"
 _LOOK_S, _TICK_S = 5.0, 0.05
 # After the end of a session, as long as none is answered.
 _ROUNDS_AFTER = 12
+_LATEST = 30 * MINUTE
+"""Who is told of an exchange late (µs) is told this late at most; an old bar of a quiet symbol looks the same."""
 
 
 def pace(source: Source, symbols: int, share: float = SHARE) -> float:
@@ -91,6 +93,8 @@ class Poller:
     _unknown: set[str] = field(default_factory=set)
     _coarse: set[str] = field(default_factory=set)
     _after: dict[str, int] = field(default_factory=dict)
+    _late: dict[str, int] = field(default_factory=dict)
+    _told_at: dict[str, int] = field(default_factory=dict)
     _turns: Turns = field(default_factory=Turns)
 
     async def run(self) -> None:
@@ -112,17 +116,21 @@ class Poller:
             for symbol in batch:
                 # When it was over: the quota may have held the call back for hours.
                 self._turns.asked(symbol, now(), every, symbol in came)
-                if not self.trading([symbol]):
+                if not self.trading([symbol]) and self.clock() >= self._told_at.get(symbol, 0):
                     left = self._after[symbol] - 1
                     self._after[symbol] = min(left, 1) if symbol in came else left
 
     def _wanted(self) -> list[str]:
         """Who trades, and who has just stopped: the last bars of a session are whole only after it.
 
-        They come with the second answer after it, a pace later; where answers fail it is given up after some rounds.
+        They come with the second answer after it, a pace later, or, where the provider is told of an exchange late,
+        after as much time; where answers fail it is given up after some rounds.
         """
         known = [symbol for symbol in self.symbols() if symbol not in self._unknown]
-        self._after.update((symbol, _ROUNDS_AFTER) for symbol in known if self.trading([symbol]))
+        for symbol in known:
+            if self.trading([symbol]):
+                self._after[symbol] = _ROUNDS_AFTER
+                self._told_at[symbol] = self.clock() + self._late.get(symbol, 0)
         return [symbol for symbol in known if self._after.get(symbol)]
 
     async def _ask(self, symbols: Sequence[str]) -> set[str]:
@@ -193,6 +201,7 @@ class Poller:
             if last is None or bar.start > last.start or (bar.start == last.start and _differ(bar, last)):
                 self.publish(bar)
                 self._last[bar.symbol, bar.interval] = bar
+                self._late[bar.symbol] = min(_LATEST, max(0, self.clock() - bar.start - INTERVALS[bar.interval]))
         return {bar.symbol for bar in bars}
 
 

@@ -158,7 +158,10 @@ class Ingest:
 
         left = outlet.recover(publisher.door, note)
         self._told(f"{recalled.learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
-        return _Past(seen.series, numbers, spooled)
+        now = self._clock()
+        # Anyone may write to the log, also what came tomorrow.
+        ends = {series: last._replace(received=min(last.received, now)) for series, last in seen.series.items()}
+        return _Past(ends, numbers, spooled)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))

@@ -75,8 +75,8 @@ class Spool:
 
     def records(self) -> Iterator[tuple[int, Outgoing]]:
         """The position of each record and the record, oldest first; they stay."""
-        for at, head, body in self._scan(self._read_at):
-            yield at, _unpacked(head, body)
+        for at, record in self._scan(self._read_at):
+            yield at, _unpacked(record)
 
     def append(self, topic: str, key: str, value: bytes) -> None:
         """Write one record behind all others; DiskFull when there is no room, and then nothing was written."""
@@ -96,9 +96,7 @@ class Spool:
     def peek(self) -> Outgoing | None:
         """The oldest record; None when there is none."""
         if self._next is None and self._count:
-            head = _HEAD.unpack(os.pread(self._file, _HEAD.size, self._read_at))
-            body = os.pread(self._file, sum(head[1:]), self._read_at + _HEAD.size)
-            self._next = _unpacked(head, body)
+            self._next = _unpacked(os.pread(self._file, self._length(self._read_at), self._read_at))
         return self._next
 
     def pop(self) -> None:
@@ -156,25 +154,24 @@ class Spool:
     def _survey(self) -> tuple[int, int]:
         """(where the last whole record ends, how many wait); what follows is cut off."""
         at, count = self._read_at, 0
-        for begin, _, body in self._scan(self._read_at):
-            at, count = begin + _HEAD.size + len(body), count + 1
+        for begin, record in self._scan(self._read_at):
+            at, count = begin + len(record), count + 1
         os.ftruncate(self._file, at)
         return at, count
 
-    def _scan(self, at: int) -> Iterator[tuple[int, tuple[int, ...], bytes]]:
-        """(where it begins, head, body) of each whole record from there on."""
+    def _scan(self, at: int) -> Iterator[tuple[int, bytes]]:
+        """Each whole record from there on, and where it begins."""
         # In blocks: an outage of minutes leaves a million records, and a call for each would take seconds.
-        block, begin, size = b"", at, os.fstat(self._file).st_size
-        while True:
-            found = _whole(block, at - begin)
-            if found is None:
-                block, begin = os.pread(self._file, max(_BLOCK, min(self._length(at), size - at)), at), at
-                found = _whole(block, 0)
+        size = os.fstat(self._file).st_size
+        while at < size:
+            block = os.pread(self._file, max(_BLOCK, min(self._length(at), size - at)), at)
+            begin = at
+            for record in _whole(block):
+                yield at, record
+                at += len(record)
             # A torn end and a damaged middle look alike: nothing behind them can be trusted, lengths least of all.
-            if found is None or zlib.crc32(block[at - begin + 4 : at - begin + _HEAD.size] + found[1]) != found[0][0]:
+            if at == begin:
                 return
-            yield (at, *found)
-            at += _HEAD.size + len(found[1])
 
     def _length(self, at: int) -> int:
         raw = os.pread(self._file, _HEAD.size, at)
@@ -194,13 +191,17 @@ class Spool:
         return 0
 
 
-def _whole(block: bytes, at: int) -> tuple[tuple[int, ...], bytes] | None:
-    """Head and body of the record that begins there; None when the block ends before it does."""
-    if at + _HEAD.size > len(block):
-        return None
-    head = _HEAD.unpack_from(block, at)
-    body = block[at + _HEAD.size : at + _HEAD.size + sum(head[1:])]
-    return (head, body) if len(body) == sum(head[1:]) else None
+def _whole(block: bytes) -> Iterator[bytes]:
+    """The records that a block begins with, up to one that it does not hold whole or that was damaged."""
+    at, size = 0, len(block)
+    while at + _HEAD.size <= size:
+        checksum, topic, key, value = _HEAD.unpack_from(block, at)
+        end = at + _HEAD.size + topic + key + value
+        record = block[at:end]
+        if end > size or zlib.crc32(record[4:]) != checksum:
+            return
+        yield record
+        at = end
 
 
 def _packed(topic: str, key: str, value: bytes) -> bytes:
@@ -209,6 +210,7 @@ def _packed(topic: str, key: str, value: bytes) -> bytes:
     return struct.pack("<I", zlib.crc32(rest)) + rest
 
 
-def _unpacked(head: tuple[int, ...], body: bytes) -> Outgoing:
-    _, topic, key, _ = head
-    return body[:topic].decode(), body[topic : topic + key].decode(), body[topic + key :]
+def _unpacked(record: bytes) -> Outgoing:
+    _, topic, key, _ = _HEAD.unpack_from(record)
+    names = record[_HEAD.size : _HEAD.size + topic + key]
+    return names[:topic].decode(), names[topic:].decode(), record[_HEAD.size + topic + key :]
