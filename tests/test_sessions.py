@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -147,6 +147,20 @@ def test_crypto_never_closes() -> None:
     session = calendar("24/7").at(12345)
     assert (session.kind, session.trading, session.opens) == ("24/7", True, None)
     assert calendar("24/7").session_start(3 * DAY + HOUR) == 3 * DAY
+
+
+@pytest.mark.parametrize(("exchange", "hours"), [("XBOM", (9, 15)), ("XSHG", (9, 30)), ("XSES", (9, 0))])
+def test_behind_the_holidays_that_are_known_each_weekday_is_a_session(exchange: str, hours: tuple[int, int]) -> None:
+    """Of these the package knows the year; a stock of theirs must not end on New Year's Eve what others need."""
+    import exchange_calendars
+
+    known = exchange_calendars.get_calendar(exchange)
+    zone, end = ZoneInfo(str(known.tz)), known.last_session.date()
+    for day in (end + timedelta(days=n) for n in range(1, 400)):
+        opens = datetime(day.year, day.month, day.day, *hours, tzinfo=zone)
+        session = calendar(exchange).at(int(opens.timestamp()) * SECOND)
+        assert session.trading == (day.weekday() < 5)
+        assert calendar(exchange).session_start(int(opens.timestamp()) * SECOND + MINUTE) <= opens.timestamp() * SECOND
 
 
 def test_an_unknown_exchange_is_a_wrong_setting() -> None:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -110,7 +111,8 @@ class Calendar:
 
 
 _MONTH = 30 * _DAY
-_RULES = 2
+_GUESSED_DAYS = 800
+_RULES = 3
 """Raised when the rules that are ours change: a kept calendar is then computed again."""
 _kept: tuple[Path, Clock] | None = None
 
@@ -184,9 +186,8 @@ def _computed(exchange: str) -> _Spans:
         return _of_currencies([day.date() for day in known.sessions])
     opens: list[int] = []
     closes: list[int] = []
-    for opened, pause, resumed, closed in known.schedule[["open", "break_start", "break_end", "close"]].itertuples(
-        index=False
-    ):
+    schedule = known.schedule[["open", "break_start", "break_end", "close"]]
+    for opened, pause, resumed, closed in chain(schedule.itertuples(index=False), _guessed(known, schedule)):
         opens.append(opened.value // 1000)
         if pause == pause:  # not a time at all where there is no break
             closes.append(pause.value // 1000)
@@ -194,6 +195,27 @@ def _computed(exchange: str) -> _Spans:
         closes.append(closed.value // 1000)
     early = known.schedule.loc[known.early_closes, "close"]
     return opens, closes, [moment.value // 1000 for moment in early]
+
+
+def _guessed(known: Any, schedule: Any) -> Iterator[Sequence[Any]]:
+    """The sessions behind the last that the package knows of an exchange which tells its holidays year by year: the
+    hours of the last whole one on each such weekday.
+
+    On a holiday a feed is then called stale, which a person sees; the other guess would call a dead one closed.
+    """
+    import pandas as pd
+
+    bound = known.bound_max()
+    if bound is None or bound - known.last_session > pd.Timedelta(days=30):
+        return
+    usual = schedule.drop(index=known.early_closes).iloc[-1]
+    day, weekdays = usual.name, set(known.sessions[-20:].weekday)
+    for n in range(1, _GUESSED_DAYS):
+        later = day + pd.DateOffset(days=n)
+        if later > known.last_session and later.weekday() in weekdays:
+            # In the exchange's own clock, whose hour may change.
+            local = (moment.tz_convert(known.tz) + pd.DateOffset(days=n) for moment in usual)
+            yield [moment.tz_convert("UTC") for moment in local]
 
 
 def _of_currencies(weekdays: Sequence[date]) -> _Spans:
