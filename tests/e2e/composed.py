@@ -126,6 +126,8 @@ class Machine:
         service = self.of[name]
         words = [*service.get("entrypoint", ()), *service.get("command", ())]
         if name == "postgres":
+            # Either image's script starts the server that it is told.
+            words = words[1:] if words[0] == "docker-entrypoint.sh" else words
             own = ["-D", str(self._data), "-c", "listen_addresses=*", "-k", str(self.folder / "socket")]
             words = [*self._as_postgres(), str(self._programs / words[0]), *words[1:], *own]
         elif name == "prometheus":

@@ -7,6 +7,9 @@ ARG RUN_BASE=python:3.12-slim-bookworm
 FROM ${BUILD_BASE} AS build
 USER root
 WORKDIR /src
+# Chainguard's free image is of the newest Python, whichever that is.
+RUN ["python", "-c", "import sys; told = sys.version_info[:2]; \
+    sys.exit(None if (3, 11) <= told <= (3, 13) else 'BUILD_BASE has Python %d.%d; 3.11 to 3.13 are supported' % told)"]
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements-build.txt requirements.txt ./
