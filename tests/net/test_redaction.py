@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import pickle
 import traceback
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -71,6 +73,15 @@ def test_a_known_value_is_masked_wherever_it_stands_and_however_it_is_quoted() -
     redact = Redactor([Secret("p@ss/word 1")])
     assert redact("x p@ss/word 1 y p%40ss%2Fword%201 z p%40ss%2Fword+1") == "x *** y *** z ***"
     assert "ss/word" not in repr(redact)
+
+
+@given(st.text("a\\'\"\n\té", max_size=5), st.text("'\" ", max_size=3), st.sampled_from([repr, json.dumps, ascii]))
+def test_a_known_value_is_masked_where_it_is_escaped_too(odd: str, around: str, shown: Callable[[object], str]) -> None:
+    value = f"tig{odd}ger"
+    for said in (value, around + value + around, {"key": value}, [around, value]):
+        text = Redactor([Secret(value)])(shown(said))
+        assert "ger" not in text
+        assert "tig" not in text
 
 
 @given(st.text(max_size=80))

@@ -295,6 +295,7 @@ HOSTILE = {
     "outside": ("../outside", tarfile.REGTYPE),
     "elsewhere": ("logs/x", tarfile.REGTYPE),
     "absolute": ("/etc/x", tarfile.REGTYPE),
+    "nowhere": (".", tarfile.DIRTYPE),
     "lock": ("run/owner", tarfile.REGTYPE),
     "link": ("run/link", tarfile.SYMTYPE),
     "device": ("run/device", tarfile.CHRTYPE),

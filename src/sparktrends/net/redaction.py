@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Iterable
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
+_QUOTES = "'\""
 _SHORTEST = 4  # a shorter value would mask half of every text
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -94,12 +96,15 @@ class Redactor:
         return f"Redactor({len(self._values)} values)"
 
     def add(self, secret: Secret) -> None:
-        """Know one more value, as it is and as it is written in a URL."""
+        """Know one more value, as it is and as it is written in a URL, in JSON, and in what Python shows of a text."""
         value = secret.reveal()
-        if len(value) >= _SHORTEST:
-            self._values = sorted(
-                {*self._values, value, quote(value, safe=""), quote_plus(value)}, key=len, reverse=True
-            )
+        if len(value) < _SHORTEST:
+            return
+        # With both kinds of quote behind it Python escapes those within, as it does where others stand around it.
+        escaped = {text for show in (repr, ascii) for text in (show(value)[1:-1], show(value + _QUOTES)[1:-4])}
+        dumped = {json.dumps(value, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+        told = {*self._values, value, quote(value, safe=""), quote_plus(value), *escaped, *dumped}
+        self._values = sorted(told, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for value in self._values:

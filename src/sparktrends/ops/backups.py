@@ -207,7 +207,7 @@ def _check(member: tarfile.TarInfo, file: Path) -> None:
     if member.name == _MANIFEST:
         return
     path = PurePosixPath(member.name)
-    ours = path.parts[0] in _ROOTS and ".." not in path.parts and member.name != _LOCK
+    ours = path.parts[:1] in {(root,) for root in _ROOTS} and ".." not in path.parts and member.name != _LOCK
     if not ours or not (member.isfile() or member.isdir()):
         raise BadFile(f"{file} holds {member.name}, which no backup of ours does")
 
