@@ -97,6 +97,20 @@ def test_a_month_goes_and_comes_back_as_it_was(filled: str, tmp_path: Path) -> N
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("portion", [1, 1000])
+def test_sums_that_no_decimal_of_parquet_holds_go_and_come_back_too(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    monkeypatch.setitem(TABLES, "bars", replace(TABLES["bars"], portion=portion))
+    huge = "UPDATE core.bars SET volume = 199999999999999999998.5, turnover = 2e40 WHERE start = '2025-01-31 23:59Z'"
+    ask_rows(filled, f"{huge} RETURNING 1")
+    before = ask_rows(filled, ROWS.format("bars"))
+    assert [m.rows for m in archived(filled, tmp_path) if m.table == "bars"] == [2]
+    restored(filled, tmp_path)
+    assert ask_rows(filled, ROWS.format("bars")) == before
+
+
+@pytest.mark.e2e
 def test_what_was_restored_can_be_archived_again(filled: str, tmp_path: Path) -> None:
     archived(filled, tmp_path)
     restored(filled, tmp_path)

@@ -310,6 +310,14 @@ def test_a_hole_of_more_than_a_day_has_no_heartbeats(tmp_path: Path, minutes: in
     assert ok == [T0, *inside, *(after + i * MINUTE for i in range(6))]
 
 
+@pytest.mark.parametrize("names", [("x", "x~replay"), ("a~b", "a.b"), ("x" * 60, "x" * 60 + "y")])
+def test_two_sources_that_would_be_called_the_same_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    rows = "".join(f"{n},2,3,{name}\n" for n, name in enumerate(names, 1))
+    (tmp_path / "x.csv").write_text("ts,price,size,source\n" + rows)
+    with pytest.raises(BadFile, match="would both be called"):
+        Replay(tmp_path / "x.csv")
+
+
 @pytest.mark.parametrize(
     ("name", "header", "source"),
     [

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 
@@ -44,6 +45,7 @@ _TYPES: Mapping[str, pa.DataType] = {
 """Everything else is text."""
 _TURNOVER = pa.decimal256(76, 36)
 """Price times size has as many digits as both."""
+Portion = list[tuple[object, ...]]
 _PORTIONS = 5
 """So many portions of what was written are put back at once."""
 
@@ -111,7 +113,7 @@ def _archive_month(session: Session, place: Path, table: Table, interval: str, m
         # What is deleted must be what was read: rows that come meanwhile are not seen by either.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         wanted = archive.columns(cursor, table)
-        rows = _write(file, wanted, archive.read_month(cursor, table, interval, month, wanted))
+        rows = _write(file, wanted, lambda: archive.read_month(cursor, table, interval, month, wanted))
         deleted = archive.delete_month(cursor, table, interval, month)
         if deleted != rows:
             what = " ".join(filter(None, (table.name, interval, f"{month:%Y-%m}")))
@@ -120,23 +122,38 @@ def _archive_month(session: Session, place: Path, table: Table, interval: str, m
     return Month(table.name, interval, month, rows, file)
 
 
-def _write(file: Path, wanted: Sequence[Column], portions: Iterator[list[tuple[object, ...]]]) -> int:
-    schema = pa.schema([(c.name, _TURNOVER if c.name == "turnover" else _type(c)) for c in wanted])
+def _write(file: Path, wanted: Sequence[Column], read: Callable[[], Iterator[Portion]]) -> int:
     fresh = file.with_suffix(".new")
-    rows = 0
-    with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
-        for portion in portions:
-            arrays = [
-                pa.array(values, field.type) for values, field in zip(zip(*portion, strict=True), schema, strict=True)
-            ]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            rows += len(portion)
+    usual = pa.schema([(c.name, _TURNOVER if c.name == "turnover" else _type(c)) for c in wanted])
+    try:
+        rows = _write_as(usual, fresh, read())
+    except pa.ArrowInvalid:
+        # Sums have no bound, and anyone may write the largest prices and sizes there are: their digits as text.
+        digits = [field.with_type(pa.string()) if pa.types.is_decimal(field.type) else field for field in usual]
+        rows = _write_as(pa.schema(digits), fresh, read())
     with fresh.open("rb") as written:
         os.fsync(written.fileno())
     if pq.read_metadata(fresh).num_rows != rows:
         raise IntegrityError(f"{fresh} does not hold the {rows} rows that were written")
     os.replace(fresh, file)
     return rows
+
+
+def _write_as(schema: pa.Schema, fresh: Path, portions: Iterator[Portion]) -> int:
+    rows = 0
+    with pq.ParquetWriter(fresh, schema, compression="zstd") as writer:
+        for portion in portions:
+            columns = zip(zip(*portion, strict=True), schema, strict=True)
+            arrays = [_array(values, field.type) for values, field in columns]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            rows += len(portion)
+    return rows
+
+
+def _array(values: Sequence[object], type_: pa.DataType) -> pa.Array:
+    if pa.types.is_string(type_):
+        values = [format(value, "f") if isinstance(value, Decimal) else value for value in values]
+    return pa.array(values, type_)
 
 
 def _type(column: Column) -> pa.DataType:

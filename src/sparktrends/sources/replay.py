@@ -253,7 +253,12 @@ def _series(table: Table, source: str, symbol: str) -> pl.DataFrame:
                 check_name(value, name)
             except BadRecord as error:
                 raise table.bad_row((frame[name] == value).arg_max() or 0, name, value) from error
-    new = {name: replayed(name) for name in frame["source"].unique().to_list()}
+    new: dict[str, str] = {}
+    for name in frame["source"].unique(maintain_order=True):
+        # What becomes one name would become one series of two sources' trades.
+        if other := next((old for old, told in new.items() if told == replayed(name)), None):
+            raise BadFile(f"{table.path}: the sources {other!r} and {name!r} would both be called {replayed(name)!r}")
+        new[name] = replayed(name)
     return frame.with_columns(pl.col("source").replace(new))
 
 

@@ -167,6 +167,8 @@ def read_month(
     """The rows of a month in portions; what travels as text, as text."""
     names = SQL(", ").join(_told(table, column) for column in wanted)
     where = _chosen(table, interval) + _within(table, month)
+    # An earlier reading may have been left half way.
+    cursor.execute("CLOSE ALL")
     cursor.execute(SQL("DECLARE archive CURSOR FOR SELECT {} ").format(names) + _from(table) + SQL(" WHERE ") + where)
     while rows := cursor.execute(SQL("FETCH {} FROM archive").format(Value(table.portion))).fetchall():
         yield rows
