@@ -166,6 +166,22 @@ async def test_a_kill_before_the_minute_is_over_leaves_them_owed(executor: Threa
     assert store.load() == {ETH: START + MINUTE}
 
 
+async def test_what_was_owed_of_a_symbol_that_comes_back_later_is_asked_for(
+    executor: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    store, provider, clock = JsonFile(tmp_path / "bars.json"), Provider(), Hand(START + 5 * MINUTE)
+    store.save({BTC: START, ETH: START})
+    with http_server(provider.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            debts = BarsOwed(rest_at(url, "binance", executor), lambda _: None, clock, group, store=store)
+            debts.restore([])
+            debts.owe({BTC: clock.now})
+            clock.now += 2 * MINUTE
+            await until(lambda: not len(debts))
+    assert provider.asked[0] == ("BTCUSDT", START)
+    assert store.load() == {ETH: START}
+
+
 async def test_they_are_owed_until_kafka_has_them(executor: ThreadPoolExecutor, tmp_path: Path) -> None:
     store, provider = JsonFile(tmp_path / "bars.json"), Provider()
     seen: list[object] = []

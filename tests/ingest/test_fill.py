@@ -124,6 +124,23 @@ async def test_a_debt_that_nobody_can_pay_is_lost_and_ends_nothing(
     assert (shelf.ids, filler.gaps.lost, store.load()) == ([], 30, {})
 
 
+async def test_what_was_owed_of_a_symbol_that_comes_back_later_is_fetched(
+    executor: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    store, shelf = JsonFile(tmp_path / "gaps.json"), Forgetful(newest=500)
+    store.save({SYMBOL: [[10, 40]], "OTHER/USDT": [[1, 2]]})
+    with http_server(shelf.answer) as (url, _):
+        async with asyncio.TaskGroup() as group:
+            rest = rest_at(url, "binance", executor, units=100_000)
+            filler = Filler(rest, Seam(), shelf.publish, system_clock, group, store)
+            filler.restore([])
+            filler.seam.take(live(490), system_clock())
+            filler.catch_up(SYMBOL)
+            await until(lambda: not owes(filler, SYMBOL))
+    assert sorted(shelf.ids) == [*range(10, 40), *range(491, 501)]
+    assert store.load() == {"OTHER/USDT": [[1, 2]]}
+
+
 async def test_what_the_log_lacks_is_owed_whatever_the_debts_say(executor: ThreadPoolExecutor, tmp_path: Path) -> None:
     store, shelf = JsonFile(tmp_path / "gaps.json"), Forgetful(newest=500)
     store.save({SYMBOL: [[10, 40], [300, None]]})  # of these the log holds some by now

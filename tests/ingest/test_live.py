@@ -196,6 +196,19 @@ async def test_what_was_added_beyond_the_room_is_told_and_keeps_nobody_out(broke
         assert len(live.feeds) == 50
 
 
+async def test_what_was_typed_beyond_the_room_keeps_nobody_out_either(broker: Broker, tmp_path: Path) -> None:
+    async with living(broker, tmp_path, "twelve_data", [f"A{chr(65 + n)}" for n in range(9)]) as live:
+        assert len(live.feeds) == 8
+        assert any("cannot take AI" in trouble.words for trouble in live.troubles())
+
+
+async def test_what_a_plan_leaves_out_of_the_socket_costs_nobody_the_connection(broker: Broker, tmp_path: Path) -> None:
+    refusal = b'{"type":"error","msg":"You don\'t have access to this resource."}'
+    async with living(broker, tmp_path, "finnhub", ["AAPL"]) as live:
+        assert live.frame(refusal, system_clock()).alive
+        assert any("access to this resource" in trouble.words for trouble in live.troubles())
+
+
 async def test_a_reconnect_owes_bars_of_what_was_heard_before(broker: Broker, tmp_path: Path) -> None:
     symbols, heard = ["AAPL", "BTC/USD"], system_clock() - 60_000_000
     ends = {("yahoo~sim", symbol): LastSeen("", "", heard) for symbol in symbols}

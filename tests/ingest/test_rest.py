@@ -19,7 +19,7 @@ from sparktrends.errors import AccessDenied, BadRecord, Unavailable
 from sparktrends.ingest.fill import Filler
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
-from sparktrends.model import SECOND, Heartbeat, ProviderBar, Trade
+from sparktrends.model import MINUTE, SECOND, Heartbeat, ProviderBar, Trade
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner, Secret
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Allowance, Ask
@@ -208,6 +208,21 @@ async def test_an_answer_or_a_row_that_cannot_be_used_is_handed_over_with_its_re
         ("bad_price", "stock/candle"),
     ]
     assert refused[0][1] == b'{"half": '
+
+
+@pytest.mark.parametrize(("ended_before", "closed"), [(-1, False), (1, True)])
+async def test_a_bar_that_ends_while_its_answer_is_on_its_way_still_forms(
+    executor: ThreadPoolExecutor, ended_before: int, closed: bool
+) -> None:
+    end = 1_732_147_200_000_000
+    asked_at, start = end + ended_before * SECOND, (end - MINUTE) // 1000
+    row = [[start, "1", "1", "1", "1", "5", start + 59_999, "5", 1, "1", "1", "0"]]
+    with http_server(lambda *_: (200, {}, json.dumps(row).encode())) as (url, _):
+        rest = rest_at(url, "binance", executor)
+        rest.clock = lambda: asked_at  # the answer comes by the clock of the client, which is years later
+        (bar,) = await asked(rest, Ask("bars", ("BTC/USDT",), "1m"))
+    assert isinstance(bar, ProviderBar)
+    assert bar.closed == closed
 
 
 @dataclass

@@ -12,6 +12,7 @@ from sparktrends.errors import AccessDenied, NotFound, NotInPlan, RateLimited, S
 from sparktrends.model import DAY, CorporateAction, NewsItem, ProviderBar
 from sparktrends.sources.alpha_vantage import AlphaVantage
 from sparktrends.sources.base import Ask, Reply, Usage
+from sparktrends.sources.reading import read_recorded
 
 SOURCE = AlphaVantage()
 DAILY = Ask("bars", ("AAPL",), "1d")
@@ -104,6 +105,18 @@ def test_news_of_many_symbols_is_one_call_and_only_stories_about_them_are_kept()
         (("BTC/USD",), {"BTC/USD": 0.25}),
     ]
     assert SOURCE.requests(Ask("news", ("BTC/USD",)))[0].params["tickers"] == "CRYPTO:BTC"
+
+
+def test_a_recorded_answer_with_news_is_read_whole_whoever_was_asked_for() -> None:
+    def story(*tickers: str) -> dict[str, object]:
+        mentions = [{"ticker": ticker, "ticker_sentiment_score": "0.25"} for ticker in tickers]
+        return {"title": tickers[0], "url": f"https://x/{tickers[0]}", "time_published": "20241121T143000",
+                "overall_sentiment_score": "0.1", "ticker_sentiment": mentions}  # fmt: skip
+
+    body = json.dumps({"feed": [story("TSLA"), story("MSFT", "CRYPTO:BTC"), 7]}).encode()
+    found = list(read_recorded(SOURCE, body, "AAPL", RECEIVED))
+    assert [item.symbols for item in found if isinstance(item, NewsItem)] == [("TSLA",), ("MSFT", "BTC/USD")]
+    assert len(found) == 3
 
 
 def test_stories_of_a_coin_are_kept_for_whichever_of_its_pairs_was_asked_for() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.errors import RateLimited
-from sparktrends.model import DAY, MINUTE, ProviderBar, Trade
+from sparktrends.model import DAY, MINUTE, SECOND, ProviderBar, Trade
 from sparktrends.sources.base import Ask, Memory, Notice, Reply, Usage
 from sparktrends.sources.twelve_data import TwelveData
 
@@ -19,7 +19,7 @@ T = 1_732_199_000
 
 def tick(memory: Memory, ts: int, volume: int | None, price: float = 5.0) -> Trade:
     frame = json.dumps({"event": "price", "symbol": "AAPL", "timestamp": ts, "price": price, "day_volume": volume})
-    trade = SOURCE.parse(frame, 0, memory)[0]
+    trade = SOURCE.parse(frame, T * SECOND + 2 * DAY, memory)[0]
     assert isinstance(trade, Trade)
     return trade
 
@@ -48,6 +48,8 @@ def sizes(*ticks: tuple[int, int | None]) -> list[int]:
         ([(0, 1000), (60_000, 40), (60_001, 60)], [0, 40, 20]),  # a new session
         ([(0, 1000), (60_000, 900)], [0, 900]),  # a new session that began fast
         ([(0, 1000), (1, 400), (2, 450)], [0, 400, 50]),  # a reset seen at once
+        ([(0, 5000), (4000, 100), (1, 5300), (4001, 150)], [0, 100, 0, 50]),  # yesterday's again after the reset
+        ([(0, 100), (999_999, 110), (1, 120), (2, 130)], [0, 10, 0, 0]),  # as if of later than it came
         ([(0, None), (1, 100), (2, None), (3, 130)], [0, 0, 0, 30]),  # a volume left out
     ],
 )

@@ -83,8 +83,9 @@ class BarsOwed:
         at = minute_end(self.clock()) + _BAR_IS_MADE
         for symbol, begun in since.items():
             before = self._debts.get(symbol)
-            # Reconnects in a row make one question.
-            self._debts[symbol] = Debt(min(begun, before.since) if before else begun, at)
+            # Reconnects in a row make one question, and so does what an earlier run owed of a symbol that is back.
+            told = [begun, *([before.since] if before else []), self._elsewhere.pop(symbol, begun)]
+            self._debts[symbol] = Debt(min(told), at)
         # Saved before they are asked for: a kill until then must not forget them.
         self._save()
         if self._debts and not self._asking:

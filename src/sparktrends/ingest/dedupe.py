@@ -24,6 +24,7 @@ from sparktrends.sources.recording import LastSeen, Series
 # A part of the log that is read backwards: larger ones read more than is needed, smaller ones ask more often.
 _CHUNK = 50_000
 _LEAST = 500
+FOREVER = 2**63 - 1
 
 
 class Door:
@@ -165,10 +166,11 @@ def recall(
     count: int = 100_000,
     wanted: Collection[Series] = (),
     tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    now: int = FOREVER,
 ) -> Recalled:
     """Teach the door the ids in the last ``count`` records of every partition, and note where ``wanted`` series ended.
 
-    ``tell`` hears every decoded record.
+    ``tell`` hears every decoded record. What came after ``now`` (µs) ends no series: anyone may write to the log.
     """
     learnt, found = 0, dict[Series, LastSeen]()
     for partition in reader.partitions(topic):
@@ -179,7 +181,7 @@ def recall(
             tell(row)
             learnt += bool(row.get("id")) and door.admit(*series, str(row["id"]))
             if series in wanted:
-                _note(latest, series, row)
+                _note(latest, series, row, now)
         _merge(found, latest)
     return Recalled(learnt, count, found)
 
@@ -192,13 +194,14 @@ def last_seen(
     deepest: int | None = None,
     unnumbered: Collection[str] = (),
     recalled: Recalled | None = None,
+    now: int = FOREVER,
 ) -> Seen:
     """The end of each wanted series in the log, read backwards from its end until all are found.
 
     A series that was never published makes it read the whole log (half a million records a second); ``report`` is
     told how far it is. With ``deepest`` no partition is read further back than that many records. Of ``unnumbered``
     sources any record will do: they never go on by id, and some never give one. What was ``recalled`` of this topic is
-    not read again.
+    not read again. What came after ``now`` (µs) ends no series.
     """
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
     found = dict(recalled.found) if recalled else {}
@@ -211,7 +214,7 @@ def last_seen(
         markers = tuple({f'"{source}"'.encode() for source, _ in missing})
         for partition, (low, high) in ends.items():
             chunk = reader.range(topic, partition, max(low, high - depth - _CHUNK), max(low, high - depth))
-            _merge(found, _latest(_rows(chunk, markers), frozenset(wanted)))
+            _merge(found, _latest(_rows(chunk, markers), frozenset(wanted), now))
         depth += _CHUNK
         report(f"looking in {topic} for where the last run stopped: {depth:,} records back")
     return Seen(found, {(topic, partition): high for partition, (_, high) in ends.items()})
@@ -236,19 +239,19 @@ def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dic
             yield row
 
 
-def _latest(rows: Iterator[dict[str, Any]], wanted: frozenset[Series]) -> dict[Series, LastSeen]:
+def _latest(rows: Iterator[dict[str, Any]], wanted: frozenset[Series], now: int) -> dict[Series, LastSeen]:
     """The end of each wanted series in rows that are in the order of the log."""
     latest: dict[Series, LastSeen] = {}
     for row in rows:
         series = (row["source"], row["symbol"])
         if series in wanted:
-            _note(latest, series, row)
+            _note(latest, series, row, now)
     return latest
 
 
-def _note(latest: dict[Series, LastSeen], series: Series, row: Mapping[str, Any]) -> None:
+def _note(latest: dict[Series, LastSeen], series: Series, row: Mapping[str, Any], now: int) -> None:
     received = row.get("received")
-    if not isinstance(received, int):
+    if not isinstance(received, int) or received > now:
         return
     if row.get("id"):
         latest[series] = LastSeen(str(row["id"]), str(row.get("price", "")), received)

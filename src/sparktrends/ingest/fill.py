@@ -159,7 +159,10 @@ class Filler:
         self._begin(symbol)
 
     def _add(self, symbol: str, debt: Debt) -> None:
-        debts = self._debts.setdefault(symbol, [])
+        if symbol not in self._debts:
+            # Of an earlier run, for which nobody wanted the symbol until now.
+            self._debts[symbol] = _left(self._elsewhere.pop(symbol, ()), None)
+        debts = self._debts[symbol]
         if debt[1] is None:
             # One question to the newest is enough; the one that is being asked stays.
             debts[1:] = [d for d in debts[1:] if d[1] is not None]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sparktrends.errors import BadRecord, BadSetting, NotFound, SparkTrendsError
+from sparktrends.errors import BadRecord, BadSetting, NotFound, NotInPlan, SparkTrendsError
 from sparktrends.ingest.bars_owed import BarsOwed
 from sparktrends.ingest.dedupe import Known
 from sparktrends.ingest.fill import Filler, Gaps
@@ -92,14 +92,14 @@ class Live:
     # -- starting ----------------------------------------------------------------------------------------------
 
     def start(self, group: asyncio.TaskGroup, symbols: Sequence[str], more: Sequence[str] = ()) -> None:
-        """Begin, with as many of ``more`` as there is room for; raises BadSetting as `add` does of ``symbols``."""
+        """Begin, with as many of them as there is room for, ``symbols`` first; `troubles` names the others."""
         self._group = group
         publish, partial = self.publisher.publish, self._mark_partial
         self.filler = Filler(self.rest, self.seam, publish, self.clock, group, self.debts, partial)
         kept = self.outlet.kept
         self.bars = BarsOwed(self.rest, publish, self.clock, group, self._traded, kept, self.bar_debts)
-        self.add(symbols)
-        self.take(more)
+        # What one provider has no room for must not keep the others from starting.
+        self.take([*symbols, *more])
         self.bars.restore(list(self.feeds))
         if self.source.ids:
             self.filler.restore(list(self.feeds), self.known)
@@ -142,7 +142,7 @@ class Live:
         taken = possible(self.source, fresh)[: max(0, self._most_symbols - len(self.feeds))]
         if left := [symbol for symbol in fresh if symbol not in taken]:
             words = f"it cannot take {named(left)} ({self._most_symbols} symbols are the most)"
-            self._told_refused(f"{words}; `sparktrends symbols remove` forgets them")
+            self._told_refused(f"{words}; name fewer, or `sparktrends symbols remove` forgets them")
         self.add(taken)
 
     async def _welcome(self, symbols: Sequence[str]) -> None:
@@ -233,8 +233,8 @@ class Live:
         except BadRecord as error:
             self._reject(error.reason, payload, str(error))
             return _NOTHING
-        # A provider's word about one symbol: no reason to give up the connection of the others.
-        except NotFound as error:
+        # A provider's word about one symbol, or what a plan has: no reason to give up the connection of the others.
+        except (NotFound, NotInPlan) as error:
             self._told_refused(str(error))
             return _ALIVE
         heard = _NOTHING

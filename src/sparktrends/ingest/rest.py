@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from sparktrends.errors import AccessDenied, BadRecord, BadSetting, RateLimited, Retryable, SparkTrendsError, Terminal
 from sparktrends.ingest.trouble import named, plain
-from sparktrends.model import SECOND
+from sparktrends.model import INTERVALS, SECOND, ProviderBar
 from sparktrends.net import Backoff, Http, Planner, Secret
 from sparktrends.sources.base import Answer, Ask, Event, Notice, Reject, Reply, Request, Source
 from sparktrends.sources.refusals import EVERYBODY, Refusals
@@ -129,13 +129,14 @@ class Rest:
     async def _answer(self, request: Request, attempts: int) -> Answer:
         for attempt in range(attempts):
             await self._turn(request.weight)
+            asked = self.clock()
             try:
                 reply = await asyncio.get_running_loop().run_in_executor(
                     self.executor, call, self.http, self.source, request, self.key
                 )
                 # Before the answer is read: a refusal says most about the quota, and reading it raises.
                 self.planner.observe(self.source.usage(reply))
-                answer = self._read(request, reply)
+                answer = self._read(request, reply, asked)
             except Retryable as error:
                 self._failed(error)
                 if attempt + 1 == attempts:
@@ -156,14 +157,14 @@ class Rest:
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
-    def _read(self, request: Request, reply: Reply) -> Answer:
+    def _read(self, request: Request, reply: Reply, asked: int) -> Answer:
         try:
             answer = self.source.parse_rest(request, reply)
         except BadRecord as error:
             self.refuse(error.reason, reply.body, f"{request.endpoint}: {error}")
             raise
         self._tell(request, answer.events)
-        return answer
+        return replace(answer, events=[_as_told(event, asked, reply.received) for event in answer.events])
 
     def _tell(self, request: Request, events: Iterable[Event]) -> None:
         """Nobody who asks for bars or trades looks at what came beside them."""
@@ -237,3 +238,10 @@ class Rest:
         if EVERYBODY in symbols:
             # Everybody's denial holds for each of them.
             self.denied = {k: d for k, d in self.denied.items() if k[0] != endpoint or not k[1]}
+
+
+def _as_told(event: Event, asked: int, received: int) -> Event:
+    """A bar that ended while its answer was on its way (µs) still formed when the provider wrote it."""
+    if isinstance(event, ProviderBar) and event.closed and asked < event.start + INTERVALS[event.interval] <= received:
+        return replace(event, closed=False)
+    return event

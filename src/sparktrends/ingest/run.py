@@ -146,9 +146,12 @@ class Ingest:
             settle(reader, RAW_TRADES)
             assert publisher.door is not None
             numbers = Numbers({f.source.name for f in self._config.feeders if f.source.ids})
-            recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add)
+            now = self._clock()
+            recalled = recall(publisher.door, reader, RAW_TRADES, _RECALL, series, numbers.add, now)
             unnumbered = {f.source.name for f in self._config.feeders if not f.source.ids}
-            seen = last_seen(reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered, recalled=recalled)
+            seen = last_seen(
+                reader, RAW_TRADES, series, deepest=_SEARCH, unnumbered=unnumbered, recalled=recalled, now=now
+            )
         spooled: dict[Series, int] = {}
 
         def note(row: Mapping[str, Any]) -> None:
@@ -158,10 +161,7 @@ class Ingest:
 
         left = outlet.recover(publisher.door, note)
         self._told(f"{recalled.learnt:,} ids known, {left:,} records on disk ({time.monotonic() - began:.1f} s)")
-        now = self._clock()
-        # Anyone may write to the log, also what came tomorrow.
-        ends = {series: last._replace(received=min(last.received, now)) for series, last in seen.series.items()}
-        return _Past(ends, numbers, spooled)
+        return _Past(seen.series, numbers, spooled)
 
     def _symbols(self, feeder: Feeder) -> list[str]:
         return list(dict.fromkeys([*feeder.symbols, *self._wanted.of(feeder.source)]))
@@ -229,7 +229,6 @@ class Ingest:
             for feeder, live in zip(self._config.feeders, self.lives, strict=True):
                 symbols = self._symbols(feeder)
                 await _know_hours(symbols)
-                # What somebody added and the provider has no room for must not keep all the others from starting.
                 live.start(group, feeder.symbols, symbols)
                 self._told(f"{live.source.name}: {', '.join(live.feeds)}")
             group.create_task(self._follow())

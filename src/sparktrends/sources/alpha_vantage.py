@@ -22,7 +22,7 @@ from sparktrends.errors import (
     Unavailable,
 )
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, ProviderBar, Trade
-from sparktrends.sources.alpha_vantage_news import PAGE, news_ticker, older, stories, symbol_of
+from sparktrends.sources.alpha_vantage_news import PAGE, news_ticker, older, stories, symbol_of, told_of
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -243,7 +243,10 @@ class AlphaVantage(Source):
         return collect(reversed(rows), read)
 
     def ask_of(self, body: Any, symbol: str) -> Ask | None:
-        """Only splits and dividends do not say themselves what they are; the rest is read by its keys."""
+        """Splits and dividends do not say themselves what they are, news not whom they were asked for; the rest is read
+        by its keys."""
+        if type(body) is dict and type(body.get("feed")) is list:
+            return Ask("news", told_of(body["feed"]) or (symbol,))
         return Ask("actions", (symbol,)) if type(body) is dict and "data" in body else self.default_ask(symbol)
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:

@@ -77,6 +77,15 @@ def stories(feed: Iterable[object], asked: Iterable[str], source: str) -> list[E
     return sorted(found, key=lambda e: e.published_at.timestamp() if isinstance(e, NewsItem) else 0.0)
 
 
+def told_of(feed: Iterable[object]) -> tuple[str, ...]:
+    """Every symbol of ours that these stories mention."""
+    names: dict[str, float] = {}
+    for row in feed:
+        with suppress(BadRecord):  # whoever reads the stories says so
+            names |= _ours(dict(filter(None, map(_mention, as_list(as_object(row).get("ticker_sentiment") or [])))))
+    return tuple(names)
+
+
 def _by_ticker(asked: Iterable[str]) -> Mapping[str, list[str]]:
     found = defaultdict(list)
     for symbol in asked:

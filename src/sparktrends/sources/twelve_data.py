@@ -126,7 +126,9 @@ class TwelveData(Source):
         symbol = self.remember(memory, frame.get("symbol"))
         ts, price = micros(frame.get("timestamp"), SECOND), number(frame.get("price"), "bad_price")
         told = frame.get("day_volume")
-        size = ZERO if told is None else _difference(memory, symbol, ts, number(told, "bad_size"))
+        # Not later than it came: after a record of tomorrow all others would be old ones.
+        at = min(ts, received)
+        size = ZERO if told is None else _difference(memory, symbol, at, number(told, "bad_size"))
         if not size:
             return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
         # The cumulative volume is part of the content, so a repeated frame has the id it had the first time.
@@ -259,15 +261,17 @@ class TwelveData(Source):
 def _difference(memory: Memory, symbol: str, ts: int, total: Decimal) -> Decimal:
     """The volume since the last record; zero for the first, since nobody knows when that much was traded.
 
-    A lower total begins a new session when an hour has passed or it fell below half; otherwise the record is old
-    or corrected, and what is remembered stays.
+    A lower total begins a new session when an hour has passed or it fell below half; otherwise the record is corrected,
+    and what is remembered stays. So it does when an older record comes: one of the day before has a higher total.
     """
     last_ts, last = memory.volumes.get(symbol, (ts, total))
+    if ts < last_ts:
+        return ZERO
     fell = total < last
     reset = fell and (ts - last_ts >= HOUR or 2 * total < last)
     if fell and not reset:
         return ZERO
-    memory.volumes[symbol] = (max(ts, last_ts), total)
+    memory.volumes[symbol] = (ts, total)
     return total if reset else total - last
 
 
