@@ -212,3 +212,26 @@ def test_only_the_named_symbols_are_judged(judge: Judge, database: str, stack: S
     assert len(judge(pen)) == 2
     again = run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY, ["B/USD"])
     assert [q.symbol for q in again] == ["B/USD"]
+
+
+def test_a_named_symbol_is_judged_beside_its_whole_market(judge: Judge, database: str, stack: Stack) -> None:
+    pen = Pen()
+    hour(pen, source="a~sim")
+    hour(pen, "A/USDT", source="b~sim")
+    for second in range(1800, 3600, 10):
+        pen.trade("A/USDT", T + second * SECOND + 5, 103, 1, id=f"m{second}", source="b~sim")
+    judge(pen)
+    before = rows(database, SCORES)
+    (again,) = run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY, ["A/USDT"])
+    assert "uncorroborated" in again.points
+    assert rows(database, SCORES) == before
+
+
+def test_the_same_score_after_the_day_is_the_last_one(judge: Judge, database: str, stack: Stack) -> None:
+    pen = Pen()
+    hour(pen)
+    judge(pen)
+    evening = "UPDATE core.quality SET updated_at = day + interval '22 hours' RETURNING 1"
+    assert len(rows(database, evening)) == 1
+    run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY)
+    assert rows(database, "SELECT updated_at >= day + 1 FROM core.quality") == [(True,)]

@@ -161,6 +161,29 @@ def test_a_stream_goes_on_beside_it(road_of: Callable[[Log], Road]) -> None:
     assert written(rebuild(road)) == 0
 
 
+def test_partitions_that_are_added_beside_it_are_read_too(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(60):
+        for symbol in "AB":
+            pen.trade(symbol, T + n * MINUTE, 100, 1)
+    road = road_of(pen.log)
+    road.all()
+    lose(road, T + 10 * MINUTE, T + 20 * MINUTE)
+    writer, shelf = Writer(road.dsn, "repair", [TEMPORARY_METRICS]), Timed(road.log)
+    try:
+        work = Rebuild(writer, shelf, in_pieces(shelf), BOTH, lambda: road.now).run(Wanted())
+        next(work)
+        rows(
+            road.dsn,
+            "INSERT INTO core.ledger (topic, partition, topic_id, first_offset, next_offset, shard) "
+            "SELECT topic, 7, topic_id, 0, 0, shard FROM core.ledger WHERE topic = 'raw.trades' LIMIT 1",
+        )
+        assert len(list(work)) == 1
+    finally:
+        writer.close()
+    assert written(rebuild(road)) == 0
+
+
 def test_minutes_that_the_log_has_lost_stay_as_they_are(road_of: Callable[[Log], Road]) -> None:
     pen = Pen()
     for n in range(60):

@@ -14,6 +14,7 @@ from sparktrends.bars import RAW_TRADES
 from sparktrends.batch.repair import Repair, Repaired, Wanted
 from sparktrends.bus.reader import Record as LogRecord
 from sparktrends.commit import Laws
+from sparktrends.errors import LogGap
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.audit_queries import AuditDatabase
 from sparktrends.store.session import Session
@@ -24,27 +25,34 @@ SETTLED = ("bars", "metrics", "signals", "alerts", "gaps")
 
 
 class Shelf:
-    """The log of a `Pen` as Kafka's client would hand it out; ``low`` is what was trimmed."""
+    """The log of a `Pen` as `bus.Reader` would hand it out; ``low`` is what was trimmed, ``gone`` a partition whose
+    records have all expired."""
 
-    def __init__(self, log: Log, low: int = 0) -> None:
+    def __init__(self, log: Log, low: int = 0, gone: int | None = None) -> None:
         self._log = log
         self._low = low
+        self._gone = gone
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
-        assert start >= self._low
-        held = self._log.get((topic, partition), ())
-        assert end <= len(held)
-        for value, at in held[start:end]:
+        if start >= end:
+            return
+        low, high = self.watermarks(topic, partition)
+        if start < low or end > high:
+            raise LogGap(f"{topic}-{partition} holds offsets {low} to {high}, not {start} to {end}")
+        for value, at in self._log.get((topic, partition), ())[start:end]:
             yield LogRecord(at.offset, at.appended, None, value)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        return self._low, len(self._log.get((topic, partition), ()))
+        high = len(self._log.get((topic, partition), ()))
+        return (high if partition == self._gone else self._low), high
 
 
-def repair(road: Road, wanted: Wanted | None = None, low: int = 0, laws: Laws = BOTH) -> Repaired:
+def repair(
+    road: Road, wanted: Wanted | None = None, low: int = 0, laws: Laws = BOTH, gone: int | None = None
+) -> Repaired:
     writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
     try:
-        return Repair(writer, Shelf(road.log, low), laws, lambda: road.now).run(wanted or Wanted())
+        return Repair(writer, Shelf(road.log, low, gone), laws, lambda: road.now).run(wanted or Wanted())
     finally:
         writer.close()
 
@@ -242,6 +250,21 @@ def test_minutes_that_the_log_no_longer_holds_whole_stay(road_of: Callable[[Log]
     road.all()
     done = repair(road, low=30)
     assert (done.repeats, done.stayed) == (1, 1)
+
+
+def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(5):
+        pen.trade("B", T + n * MINUTE, 100, id=f"b{n}")
+    for n in range(40):
+        pen.trade("A", T + n * MINUTE, 100, id=f"a{n}")
+    for n in (2, 20):  # one of a time of which the log may have lost something
+        pen.trade("A", T + n * MINUTE, 100, at=T + 41 * MINUTE, fill=True, id=f"a{n}")
+    pen.trade("A", T + 30 * MINUTE + SECOND, 90, at=T + 60 * MINUTE, id="late")
+    road = road_of(pen.log)
+    road.all()
+    done = repair(road, gone=ord("B") % 2)
+    assert (done.repeats, done.stayed, done.late) == (1, 1, 1)
 
 
 @pytest.mark.slow

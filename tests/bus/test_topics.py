@@ -52,6 +52,14 @@ def test_settings_that_the_table_does_not_name_are_left_alone() -> None:
     assert plan(existing) == []
 
 
+@pytest.mark.parametrize(("told", "kept"), [("-1", True), (str(2**40), True), ("5", False)])
+def test_who_keeps_more_of_the_log_may(told: str, kept: bool) -> None:
+    config = {**TABLE[0].config, "retention.bytes": told, "retention.ms": told}
+    changes = plan({"raw.trades": Existing(4, config)}, TABLE[:1])
+    wanted_ = {key: TABLE[0].config[key] for key in ("retention.ms", "retention.bytes")}
+    assert changes == ([] if kept else [SetConfig("raw.trades", wanted_)])
+
+
 @pytest.mark.parametrize(("has", "changes"), [(2, [AddPartitions("raw.trades", 4)]), (8, [])])
 def test_partitions_grow_and_never_shrink(has: int, changes: list[AddPartitions]) -> None:
     assert plan({"raw.trades": Existing(has, TABLE[0].config)}, TABLE[:1]) == changes

@@ -22,7 +22,7 @@ OF_CLIENT = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 """What Prometheus and its client add to every target."""
 
 
-OF_TARGET = {"job", "instance", "part", "le"}
+OF_TARGET = {"job", "instance", "process", "le"}
 """Labels that the scrape configuration and histograms add."""
 
 
@@ -98,6 +98,14 @@ def test_every_expression_picks_by_labels_that_are_there(expression: str) -> Non
         assert labels <= (exposed().get(name, set()) if name else every) | OF_TARGET, (name, labels)
 
 
+def test_no_metric_has_a_label_that_the_scrape_configuration_adds() -> None:
+    """Prometheus would rename it, and every expression that picks by it would find nothing."""
+    added = set(re.findall(r"labels: \{(\w+):", (PROMETHEUS / "prometheus.yml").read_text()))
+    assert added == {"process"}
+    for name, labels in exposed().items():
+        assert not labels & (added | {"job", "instance"}), name
+
+
 def test_labels_are_found() -> None:
     assert exposed()["sparktrends_api_seconds_count"] == {"route", "status"}
     assert exposed()["sparktrends_source_stored_age_seconds"] == {"source"}
@@ -113,7 +121,8 @@ def test_every_rule_is_tried_both_ways_or_more() -> None:
 
 def test_every_part_but_the_sandbox_is_scraped() -> None:
     text = (PROMETHEUS / "prometheus.yml").read_text()
-    targets = {part: int(port) for port, part in re.findall(r'"127\.0\.0\.1:(\d+)"\], labels: \{part: (\w+)\}', text)}
+    found = re.findall(r'"127\.0\.0\.1:(\d+)"\], labels: \{process: (\w+)\}', text)
+    targets = {part: int(port) for port, part in found}
     wanted = {name.removeprefix(METRICS): port for name, port in WANTED.items() if name.startswith(METRICS)}
     assert targets == {part: port for part, port in wanted.items() if part != "sandbox"}
 

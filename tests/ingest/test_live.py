@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ingest.test_rest import owes
 from librdkafka_broker import Broker
@@ -194,6 +195,17 @@ async def test_what_was_added_beyond_the_room_is_told_and_keeps_nobody_out(broke
         assert "50 symbols" in told
         live.take(["AAA"])  # it is there already
         assert len(live.feeds) == 50
+
+
+async def test_nobody_misses_a_poll_while_the_market_is_closed(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = REGISTRY.get_sample_value
+    async with living(broker, tmp_path, "alpha_vantage", ["AAPL"]) as live:
+        for open_, seen in ((True, 0.0), (False, 1.0)):
+            monkeypatch.setattr(live, "trading", lambda _, open_=open_: open_)
+            live._say("AAPL", live.feeds["AAPL"], system_clock())
+            assert up("sparktrends_feed_up", {"source": "alpha_vantage~sim", "symbol": "AAPL"}) == seen
 
 
 async def test_what_was_typed_beyond_the_room_keeps_nobody_out_either(broker: Broker, tmp_path: Path) -> None:

@@ -119,6 +119,23 @@ def test_a_clock_that_was_set_back_does_not_lock_out(tmp_path: Path) -> None:
     assert Planner([Window(1, 60)], Time(), file).wait() <= 86_400
 
 
+def test_however_often_it_is_asked_a_clock_that_was_set_back_locks_out_no_longer_than_the_window(
+    tmp_path: Path,
+) -> None:
+    """Each question by a planner of its own, as the daily run and live sources have, from a clock that was ahead."""
+    file, ahead, clock = JsonFile(tmp_path / "quota.json"), Time(50_000_000), Time(10_000_000)
+    windows = [Window(1, 1), Window(25, 86_400)]
+    planner = Planner(windows, ahead, file)
+    planner.spend()
+    planner.observe([Said(1, blocked=3 * 86_400)])
+    waits = []
+    for _ in range(9):
+        waits.append(Planner(windows, clock, file).wait())
+        clock.move(20_000)
+    assert 80_000 < waits[0] <= 86_400
+    assert waits[5:] == [0.0] * 4
+
+
 def test_what_the_provider_counted_overrules_upwards() -> None:
     planner = Planner([Window(8, 60)], Time())
     planner.observe([Said(60, used=8)])

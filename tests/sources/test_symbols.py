@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sparktrends.errors import BadRecord, BadSetting
 from sparktrends.sessions import calendar
 from sparktrends.sources import make_source, symbols
+from sparktrends.sources.symbols import exchange_of
 
 CODES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=6)
 
@@ -81,7 +82,39 @@ def test_whose_hours_hold(symbol: str, exchange: str) -> None:
 
 
 def test_every_exchange_of_the_table_has_a_calendar() -> None:
-    assert set(symbols.SUFFIXES.values()) <= set(exchange_calendars.get_calendar_names())
+    known = {*symbols.SUFFIXES.values(), *symbols.INDICES.values(), symbols.FUTURES}
+    assert known <= set(exchange_calendars.get_calendar_names())
+
+
+@pytest.mark.parametrize("provider", ["finnhub", "twelve_data", "alpha_vantage", "yahoo"])
+@pytest.mark.parametrize(("written", "pair"), [("EURUSD=X", "EUR/USD"), ("JPY=X", "USD/JPY")])
+def test_a_rate_as_yahoo_writes_it_is_no_stock(provider: str, written: str, pair: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        make_source(provider).spell(written)
+    assert pair in str(caught.value.hint)
+
+
+def test_futures_are_yahoos_alone_and_have_their_own_hours() -> None:
+    assert make_source("yahoo").spell("ES=F") == "ES=F"
+    assert make_source("yahoo").name_of("ES=F") == "ES=F"
+    for provider in ("finnhub", "twelve_data", "alpha_vantage"):
+        with pytest.raises(BadSetting):
+            make_source(provider).spell("ES=F")
+    night = int(datetime(2026, 11, 24, 3, 0, tzinfo=UTC).timestamp()) * 1_000_000
+    assert calendar(exchange_of("ES=F")).at(night).trading
+    assert not calendar(exchange_of("^GSPC")).at(night).trading
+
+
+def test_an_index_of_which_nobody_knows_the_hours_is_asked_about() -> None:
+    assert make_source("yahoo").spell("^FTSE") == "^FTSE"
+    with pytest.raises(BadSetting, match="nobody knows the exchange"):
+        make_source("yahoo").spell("^CMC200")
+    symbols.use_exchanges({"^CMC200": "24/7"})
+    try:
+        assert make_source("yahoo").spell("^CMC200") == "^CMC200"
+        assert exchange_of("^CMC200") == "24/7"
+    finally:
+        symbols.use_exchanges({})
 
 
 @pytest.fixture

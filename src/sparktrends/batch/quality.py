@@ -81,8 +81,11 @@ def run(
                 _log.info("%s series keep their scores of %s: the log no longer has all of the day", len(settled), day)
             known = rows.series_known(cursor)
             tally = _tally(cursor, reader, span, known)
-            wanted = [s for s in known if (not symbols or s.symbol in symbols) and s.id not in settled]
-            found = _judged(cursor, tally, span, wanted, tapeless)
+            wanted = {s.id for s in known if (not symbols or s.symbol in symbols) and s.id not in settled}
+            # With all that they are compared with: judged alone, a move that nobody else saw would be one like any.
+            markets = {_market(s) for s in known if s.id in wanted}
+            beside = [s for s in known if _market(s) in markets]
+            found = [s for s in _judged(cursor, tally, span, beside, tapeless) if s.row.id in wanted]
             for series in found:
                 rows.save(cursor, _score(series, span), span.start, span.end, now)
     finally:
@@ -116,8 +119,12 @@ def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.Series
     """The series of each market side by side; what is made up is compared with what is made up alike."""
     markets: dict[tuple[str, str], list[rows.SeriesRow]] = defaultdict(list)
     for series in minutes:
-        markets[kind_of(series.source), market_of(series.symbol)].append(series)
+        markets[_market(series)].append(series)
     return markets.values()
+
+
+def _market(series: rows.SeriesRow) -> tuple[str, str]:
+    return kind_of(series.source), market_of(series.symbol)
 
 
 def _is_whole(reader: Reader, span: Span) -> bool:

@@ -202,7 +202,9 @@ class Rebuild:
 
     def _catch_up(self, tx: Transaction, wanted: Wanted, removed: Collection[Place]) -> None:
         """Fold what was committed since; under the lock of a series that is all there will be of it."""
-        tail = [Range(p.partition, self._ends[p.partition], p.next_offset) for p in rows.partitions(tx)]
+        tail = [
+            Range(p.partition, self._ends.get(p.partition, p.first_offset), p.next_offset) for p in rows.partitions(tx)
+        ]
         self._take(fold_ranges(self._log.range, self._laws.limits, tail, wanted, removed))
         self._ends = {r.partition: r.end for r in tail}
 

@@ -156,8 +156,10 @@ def horizon(log: LogReader, partitions: Collection[Partition], ranges: Collectio
     found = 0
     for place, kept in zip(partitions, ranges, strict=True):
         if kept.start > place.first_offset or place.replaced:
-            first: LogRecord | None = next(log.range(RAW_TRADES, *kept[:2], kept.start + 1), None)
+            first: LogRecord | None = next(log.range(RAW_TRADES, *kept[:2], min(kept.start + 1, kept.end)), None)
+            # Where nothing is left, what is lost came no later than the newest that was folded.
+            appended = place.appended if first is None else first.appended
             # Law 2: arrival may be one limit after the append time, and the trade's own time another after that.
-            reach = FOREVER if first is None else first.appended + 2 * limits.future
+            reach = appended + 2 * limits.future
             found = max(found, reach - reach % MINUTE + MINUTE)
     return found

@@ -128,7 +128,15 @@ def plan(existing: Mapping[str, Existing], topics: Iterable[Topic] = TABLE) -> l
             # More partitions than wanted stay: Kafka cannot take one away.
             changes.append(AddPartitions(topic.name, topic.partitions))
         # Only the keys of the table: an operator's other settings are none of our business.
-        differing = {key: value for key, value in topic.config.items() if found.config.get(key) != value}
+        differing = {key: value for key, value in topic.config.items() if not _as_wanted(key, found.config, value)}
         if differing:
             changes.append(SetConfig(topic.name, differing))
     return changes
+
+
+def _as_wanted(key: str, config: Mapping[str, str], value: str) -> bool:
+    """Whether a setting is as it should be; who keeps more of the log than the table says, for ever (-1) too, may."""
+    found = config.get(key)
+    if found is None or not key.startswith("retention."):
+        return found == value
+    return int(found) == -1 or int(found) >= int(value)

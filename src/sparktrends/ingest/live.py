@@ -33,7 +33,7 @@ from sparktrends.telemetry import Clock, gauge
 
 _log = logging.getLogger(__name__)
 _AGE = gauge("data_age_seconds", "since the last record of a symbol came", ["source", "symbol"])
-_UP = gauge("feed_up", "1 while a connection or poll carries the symbol", ["source", "symbol"])
+_UP = gauge("feed_up", "1 while a connection or poll carries the symbol, or nobody expects it to", ["source", "symbol"])
 _QUOTA = gauge("quota_ready", "1 when the quota would let the next call go now", ["source"])
 _PATIENCE = 15 * SECOND
 _SILENT_SYMBOL_S = 60.0
@@ -381,7 +381,7 @@ class Live:
         if status is not None:
             self.publisher.publish(Heartbeat(self.source.name, symbol, now, status, now))
         _AGE.labels(self.source.name, symbol).set((now - feed.last_data) / SECOND if feed.last_data else -1)
-        _UP.labels(self.source.name, symbol).set(feed.up)
+        _UP.labels(self.source.name, symbol).set(feed.up or feed.arriving or not self.trading([symbol]))
 
     def _nudge(self, symbol: str, feed: Feed, now: int) -> None:
         """A symbol that is silent while its connection is not: subscribe again, and ask by id what it should have."""

@@ -173,15 +173,17 @@ class _Count:
             "spent": list(self.spent),
         }
 
-    def restore(self, state: Mapping[str, Any], now: int) -> None:
-        limit, self.blocked_until = int(state["limit"]), int(state["blocked_until"])
+    def restore(self, state: Mapping[str, Any], now: int) -> bool:
+        """Take over a stored state; whether times of it were corrected, because they had not come yet."""
+        limit, blocked_until = int(state["limit"]), int(state["blocked_until"])
         # What the provider said of the limit holds until a person says otherwise.
         if state.get("declared") == self.declared:
             self.limit = limit
         # A clock that was set back must not lock us out for as long as it was wrong.
-        self.blocked_until = min(self.blocked_until, now + 86_400 * _SECOND)
+        self.blocked_until = min(blocked_until, now + 86_400 * _SECOND)
         # Nothing was spent in the future: such a time would hold the quota until then.
         self.spent = deque((min(int(at), now), int(n)) for at, n in state["spent"])
+        return self.blocked_until < blocked_until or any(int(at) > now for at, _ in state["spent"])
 
 
 class Planner:
@@ -207,8 +209,11 @@ class Planner:
     def wait(self, units: int = 1) -> float:
         """Seconds until that many units may be spent; 0.0 now. BadSetting when they never may."""
         with self._lock:
-            # What other processes have spent since.
-            self._restore()
+            # What other processes have spent since. Times that were corrected are kept at once: corrected again at each
+            # question they would move along with it.
+            if self._restore():
+                with self._alone():
+                    self._save()
             return self._wait(units, self._clock()) / _SECOND
 
     def left(self) -> int:
@@ -273,14 +278,17 @@ class Planner:
             self._restore()
             yield
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Know what is stored; whether times of it were corrected."""
         state = self._store.load() if self._store else None
+        corrected = False
         for count in self._counts:
             try:
                 if state and str(count.seconds) in state:
-                    count.restore(state[str(count.seconds)], self._clock())
+                    corrected |= count.restore(state[str(count.seconds)], self._clock())
             except (KeyError, TypeError, ValueError):
                 _log.warning("the stored quota of %s s cannot be read: counting starts anew", count.seconds)
+        return corrected
 
 
 def _copy(count: _Count, now: int) -> _Count:

@@ -235,7 +235,7 @@ def _broker() -> dict[str, object]:
 
 def _scraping() -> dict[str, Any]:
     targets = [
-        {"targets": [f"{_HOSTS.get(part, part)}:{WANTED[METRICS + part]}"], "labels": {"part": part}}
+        {"targets": [f"{_HOSTS.get(part, part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}}
         for part in _SCRAPED
     ]
     return {

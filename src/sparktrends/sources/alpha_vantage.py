@@ -22,7 +22,16 @@ from sparktrends.errors import (
     Unavailable,
 )
 from sparktrends.model import DAY, INTERVALS, Company, CorporateAction, ProviderBar, Trade
-from sparktrends.sources.alpha_vantage_news import PAGE, news_ticker, older, stories, symbol_of, told_of
+from sparktrends.sources.alpha_vantage_news import (
+    PAGE,
+    news_ticker,
+    older,
+    our_ticker,
+    stories,
+    symbol_of,
+    told_of,
+    wire_ticker,
+)
 from sparktrends.sources.base import (
     Allowance,
     Answer,
@@ -54,7 +63,7 @@ from sparktrends.sources.decoding import (
     quote,
     text,
 )
-from sparktrends.sources.symbols import pair_of, placed_ticker_of, ticker_name
+from sparktrends.sources.symbols import pair_of, placed_ticker_of
 
 _MINUTES = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "60min"}
 _FIELD = re.compile(r"[0-9]{1,2}([ab]?)\. ([A-Za-z ]{1,30}?)(?: \([A-Z]{3,5}\))?")
@@ -95,9 +104,10 @@ class AlphaVantage(Source):
     )
 
     def spell(self, symbol: str) -> str:
-        """A stock as it is; of a pair the first currency (the second is the parameter ``market``)."""
+        """A stock with the provider's own word for its exchange (``SAP.DEX``); of a pair the first currency (the second
+        is the parameter ``market``)."""
         pair = pair_of(symbol)
-        return pair[0] if pair else placed_ticker_of(symbol, self.provider)
+        return pair[0] if pair else wire_ticker(placed_ticker_of(symbol, self.provider))
 
     def name_of(self, wire: str) -> str:
         """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""
@@ -151,7 +161,7 @@ class AlphaVantage(Source):
             feed = as_list(body["feed"])
             return Answer(stories(feed, request.ask.symbols, self.name), older(request, feed))
         if "Symbol" in body:
-            return Answer([self._overview(body, reply.received)])
+            return Answer([self._overview(body, request, reply.received)])
         if "data" in body:
             return Answer(self._actions(as_list(body["data"]), request))
         series = next((key for key in body if key.startswith("Time Series")), None)
@@ -200,26 +210,31 @@ class AlphaVantage(Source):
         if not row:
             raise NotFound(f"alpha_vantage knows no symbol {request.ask.symbols[0]}")
         day, fields = local_micros(row.get("latest trading day"), "UTC"), {**row, "close": row.get("price")}
-        return [self._bar(ticker_name(maybe_text(row.get("symbol"), 20)), "1d", day, fields, received)]
+        return [self._bar(self._told(row.get("symbol"), request), "1d", day, fields, received)]
+
+    def _told(self, wire: object, request: Request) -> str:
+        """Our name of a stock that an answer names: as it was asked for."""
+        ticker = maybe_text(wire, 20)
+        return next((s for s in request.ask.symbols if self.spell(s) == ticker), None) or our_ticker(ticker)
 
     def _match(self, row: object, received: int) -> Event:
         found = named(as_object(row))
         return Company(
             self.name,
-            ticker_name(maybe_text(found.get("symbol"), 20)),
+            our_ticker(maybe_text(found.get("symbol"), 20)),
             local_day(received, "UTC"),
             text(found.get("name"), "bad_name", 500),
             currency=maybe_text(found.get("currency"), 10),
             country=maybe_text(found.get("region"), 100),
         )
 
-    def _overview(self, body: Mapping[str, Any], received: int) -> Company:
+    def _overview(self, body: Mapping[str, Any], request: Request, received: int) -> Company:
         exchange, currency, sector, industry, country = (
             maybe_text(body.get(k), 500) for k in ("Exchange", "Currency", "Sector", "Industry", "Country")
         )
         return Company(
             self.name,
-            ticker_name(maybe_text(body["Symbol"], 20)),
+            self._told(body["Symbol"], request),
             local_day(received, "UTC"),
             text(body.get("Name"), "bad_name", 500),
             exchange,

@@ -16,6 +16,10 @@ from sparktrends.sources.base import Event, Request, collect
 from sparktrends.sources.decoding import as_list, as_object, maybe_text, score, text
 from sparktrends.sources.symbols import is_exchange_rate, pair_of, ticker_name, ticker_of
 
+_PLACES: Mapping[str, str] = {
+    "BO": "BSE", "DE": "DEX", "F": "FRK", "L": "LON", "SA": "SAO", "SS": "SHH", "SZ": "SHZ", "TO": "TRT", "V": "TRV",
+}  # fmt: skip
+_OURS = {theirs: ours for ours, theirs in _PLACES.items()}
 PAGE = 1000
 """Stories of an answer, at most."""
 
@@ -31,7 +35,7 @@ def news_ticker(symbol: str) -> str:
     """
     pair = pair_of(symbol)
     if pair is None:
-        return ticker_of(symbol, "alpha_vantage")
+        return wire_ticker(ticker_of(symbol, "alpha_vantage"))
     if not is_exchange_rate(symbol):
         return f"CRYPTO:{pair[0]}"
     return f"FOREX:{pair[1] if pair[0] == 'USD' else pair[0]}"
@@ -45,10 +49,26 @@ def symbol_of(ticker: str) -> str:
     kind, found, code = ticker.partition(":")
     name = f"{code}/USD"
     if not found:
-        return ticker_name(ticker)
+        return our_ticker(ticker)
     if kind != "CRYPTO" or not pair_of(name):
         raise BadRecord("unknown_symbol")
     return name
+
+
+def wire_ticker(ticker: str) -> str:
+    """A stock as the provider writes it, which has words of its own for some exchanges.
+
+    >>> wire_ticker("SAP.DE"), wire_ticker("BRK.B"), our_ticker("SAP.DEX")
+    ('SAP.DEX', 'BRK.B', 'SAP.DE')
+    """
+    name, _, end = ticker.rpartition(".")
+    return f"{name}.{_PLACES[end]}" if name and end in _PLACES else ticker
+
+
+def our_ticker(wire: str) -> str:
+    """The reverse; BadRecord ``unknown_symbol``."""
+    name, _, end = ticker_name(wire).rpartition(".")
+    return f"{name}.{_OURS[end]}" if name and end in _OURS else wire
 
 
 def older(request: Request, feed: Sequence[object]) -> Request | None:

@@ -35,9 +35,20 @@ SUFFIXES: Mapping[str, str] = {
 Bombay's hours are those of India's National Stock Exchange, Shanghai's those of Shenzhen, Toronto's and Frankfurt's
 those of the smaller exchanges beside them.
 """
+INDICES: Mapping[str, str] = {
+    **dict.fromkeys(("^GSPC", "^DJI", "^IXIC", "^NDX", "^RUT", "^VIX", "^SOX", "^NYA", "^OEX", "^TNX"), STOCKS),
+    "^AEX": "XAMS", "^AXJO": "XASX", "^BSESN": "XBOM", "^BVSP": "BVMF", "^FCHI": "XPAR", "^FTSE": "XLON",
+    "^GDAXI": "XETR", "^GSPTSE": "XTSE", "^HSI": "XHKG", "^IBEX": "XMAD", "^KS11": "XKRX", "^N225": "XTKS",
+    "^NSEI": "XBOM", "^SSMI": "XSWX", "^STI": "XSES", "^STOXX50E": "XETR", "^TWII": "XTAI",
+}  # fmt: skip
+"""Whose hours hold for an index, as Yahoo and Finnhub write it."""
+FUTURES = "CMES"
+"""The hours of futures: those of the CME's, Sunday evening to Friday evening."""
 _told: dict[str, str] = {}
 _PLACE = re.compile(r"[.][A-Z]{2,}")
 """What stands from the last point on and names an exchange: a class of shares is one letter."""
+_FUTURE = re.compile(r"[A-Z0-9]{1,17}=F")
+_RATE = re.compile(r"([A-Z]{3})?([A-Z]{3})=X")
 _TICKER = re.compile(r"[A-Z0-9^][A-Z0-9.^=-]{0,19}")
 
 
@@ -62,15 +73,24 @@ def exchange_of(symbol: str) -> str:
 
     >>> exchange_of("BTC/USDT"), exchange_of("AAPL"), exchange_of("EUR/USD"), exchange_of("7203.T")
     ('24/7', 'XNYS', '24/5', 'XTKS')
+    >>> exchange_of("^FTSE"), exchange_of("ES=F")
+    ('XLON', 'CMES')
     """
-    if symbol in _told:
-        return _told[symbol]
+    if symbol in _told or symbol in INDICES:
+        return _told.get(symbol) or INDICES[symbol]
+    if is_future(symbol):
+        return FUTURES
     if "." in symbol:
         end = _end(symbol)
         return _told.get(end) or SUFFIXES.get(end, STOCKS)
     if pair_of(symbol) is None:
         return STOCKS
     return CURRENCIES if is_exchange_rate(symbol) else ALWAYS
+
+
+def is_future(symbol: str) -> bool:
+    """Whether it is written as Yahoo writes a future, such as ``ES=F``; nobody else has those."""
+    return _FUTURE.fullmatch(symbol) is not None
 
 
 def use_exchanges(told: Mapping[str, str]) -> None:
@@ -110,7 +130,7 @@ def ticker_of(symbol: str, provider: str) -> str:
     if pair := _spelled_pair(symbol):
         # Taken for a stock it would have a stock's hours, and be closed at night.
         raise BadSetting(f"{provider} has no stock {symbol!r}", hint=f"write the pair as {pair}")
-    if not _TICKER.fullmatch(symbol):
+    if not _TICKER.fullmatch(symbol) or "=" in symbol:
         raise BadSetting(f"{provider} has no symbol {symbol!r}", hint="write a stock as AAPL, a pair as BTC/USDT")
     return symbol
 
@@ -124,15 +144,20 @@ def placed_ticker_of(symbol: str, provider: str) -> str:
     """
     ticker = ticker_of(symbol, provider)
     place, end = split_place(ticker)[1], _end(ticker)
-    if not place and _PLACE.fullmatch(end):
+    unknown = ticker if ticker.startswith("^") and ticker not in INDICES and ticker not in _told else end
+    if not place and (_PLACE.fullmatch(end) or unknown == ticker):
         # With New York's hours it would be closed while it is traded.
-        said = f'say in [exchanges] whose hours hold, such as "{end}" = "XNYS" (codes as exchange_calendars has them)'
+        said = (
+            f'say in [exchanges] whose hours hold, such as "{unknown}" = "XNYS" (codes as exchange_calendars has them)'
+        )
         raise BadSetting(f"nobody knows the exchange of {symbol!r}", hint=said)
     return ticker
 
 
 def _spelled_pair(symbol: str) -> str | None:
-    """The pair that somebody wrote as a provider does (``BTC-USD``, ``BTCUSDT``); None for anything else."""
+    """The pair that somebody wrote as a provider does (``BTC-USD``, ``BTCUSDT``, ``EURUSD=X``); None otherwise."""
+    if rate := _RATE.fullmatch(symbol):
+        return f"{rate[1] or 'USD'}/{rate[2]}"
     # No stock ends in the name of a coin of four letters; in USD or ETH some do.
     coin = next((c for c in _QUOTES if len(c) > 3 and symbol.endswith(c) and symbol != c and "-" not in symbol), None)
     return f"{symbol.removesuffix(coin)}/{coin}" if coin else dashed_pair(symbol)

@@ -13,7 +13,16 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from sparktrends.errors import AccessDenied, BadRecord, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import (
+    AccessDenied,
+    BadRecord,
+    BadSetting,
+    NotFound,
+    NotInPlan,
+    RateLimited,
+    SparkTrendsError,
+    Unavailable,
+)
 from sparktrends.model import DAY, HOUR, INTERVALS, MINUTE, SECOND, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -49,7 +58,7 @@ from sparktrends.sources.decoding import (
     number,
     quote,
 )
-from sparktrends.sources.symbols import pair_of, ticker_name, ticker_of
+from sparktrends.sources.symbols import pair_of, split_place, ticker_name, ticker_of
 
 _INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "1h", "1d": "1day"}
 _ROWS = 5000
@@ -89,8 +98,13 @@ class TwelveData(Source):
     )
 
     def spell(self, symbol: str) -> str:
-        """Stocks and pairs are written as we write them."""
-        return symbol if pair_of(symbol) else ticker_of(symbol, self.provider)
+        """Stocks and pairs are written as we write them; BadSetting for a stock of another country than the USA, whose
+        exchange this provider is told apart."""
+        if pair_of(symbol):
+            return symbol
+        if split_place(symbol)[1]:
+            raise BadSetting(f"twelve_data has no symbol {symbol!r}", hint="add it at yahoo or alpha_vantage")
+        return ticker_of(symbol, self.provider)
 
     def name_of(self, wire: str) -> str:
         """The same spelling."""

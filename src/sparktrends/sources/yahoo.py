@@ -55,6 +55,7 @@ from sparktrends.sources.decoding import (
 from sparktrends.sources.symbols import (
     dashed_pair,
     is_exchange_rate,
+    is_future,
     pair_of,
     placed_ticker_of,
     split_pair,
@@ -98,6 +99,8 @@ class Yahoo(Source):
     def spell(self, symbol: str) -> str:
         """``BTC-USD``, ``EURUSD=X``, and a dash for the point of a class of shares: ``BRK-B``, but ``7203.T``."""
         pair = pair_of(symbol)
+        if is_future(symbol):
+            return symbol
         if pair is None:
             share, place = split_place(placed_ticker_of(symbol, self.provider))
             return re.sub(r"[.]([A-Z])$", r"-\1", share) + place

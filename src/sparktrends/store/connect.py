@@ -45,6 +45,15 @@ _REFUSALS = {
 }
 
 
+# A machine that is gone says no more that it is: asked after five seconds of silence, given up after fifteen.
+_NOTICES: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
 def connect(conninfo: str, *, autocommit: bool = False, timeout_s: float = 30.0, application: str = "") -> Connection:
     """Open a connection in UTC whose statements end after ``timeout_s``; raises Unavailable or AccessDenied."""
     # Options of the session, so that not even its first statement runs without them.
@@ -54,6 +63,7 @@ def connect(conninfo: str, *, autocommit: bool = False, timeout_s: float = 30.0,
             conninfo,
             autocommit=autocommit,
             connect_timeout=5,
+            **_NOTICES,
             options=options,
             application_name=f"sparktrends {application}".strip(),
         )

@@ -152,6 +152,9 @@ ON CONFLICT (series, day) DO UPDATE SET score = excluded.score, minutes = exclud
 WHERE (q.score, q.minutes, q.points, q.faulty, q.coverage, q.against)
     IS DISTINCT FROM
     (excluded.score, excluded.minutes, excluded.points, excluded.faulty, excluded.coverage, excluded.against)
+    -- The same once more, and for the first time of a day that is over: `judged` goes by when that was.
+    OR (q.updated_at < (q.day + 1)::timestamp AT TIME ZONE 'UTC'
+        AND excluded.updated_at >= (q.day + 1)::timestamp AT TIME ZONE 'UTC')
 """
 
 

@@ -14,20 +14,25 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition of raw.trades as the ledger knows it; ``replaced``: a topic of another id was folded before."""
+    """A partition of raw.trades as the ledger knows it; ``replaced``: a topic of another id was folded before.
+
+    ``appended`` is when (µs UTC) the newest record came that was folded of it, 0 when none was.
+    """
 
     partition: int
     topic_id: str
     first_offset: int
     next_offset: int
     replaced: bool
+    appended: int = 0
 
 
 def partitions(tx: Transaction) -> list[Partition]:
     """The partitions that trades were folded of, in order."""
     tx.cursor.execute(
         "SELECT l.partition, l.topic_id, l.first_offset, l.next_offset, EXISTS (SELECT FROM core.log_gaps g "
-        "WHERE g.topic = l.topic AND g.partition = l.partition) "
+        "WHERE g.topic = l.topic AND g.partition = l.partition), "
+        "coalesce((extract(epoch FROM l.appended_at) * 1000000)::bigint, 0) "
         "FROM core.ledger l WHERE l.topic = 'raw.trades' ORDER BY l.partition"
     )
     return [Partition(*row) for row in tx.cursor.fetchall()]
