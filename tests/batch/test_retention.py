@@ -311,6 +311,7 @@ STAYS = {
     **dict.fromkeys(("companies", "corporate_actions"), "a row a company and day"),
     "changes": "pruned by those who read it",
     "archived": "a row a month",
+    "limits": "one row",
 }
 
 

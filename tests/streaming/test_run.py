@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from commit.world import LIMITS, Road, random_log, rows
+from sparktrends.bus.connection import Connection
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.errors import BadSetting, Unavailable
+from sparktrends.store.limits import Times, agree
 from sparktrends.streaming import run
-from sparktrends.streaming.run import Stream, added, partition_logs
+from sparktrends.streaming.run import Stream, StreamConfig, added, partition_logs
 
 
 class Query:
@@ -90,6 +94,25 @@ def test_while_nobody_answers_nothing_is_new() -> None:
 
     silent: Any = SimpleNamespace(partitions=away)
     assert added(silent, "1/1", ()) == []
+
+
+@pytest.mark.e2e
+def test_a_stream_with_other_limits_ends_before_it_takes_anything(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(database, random_log(1))
+    agree(database, Times(1, 2, 3), begins=True)
+    road.all()
+    road.close()
+    before = rows(database, "SELECT * FROM core.ledger ORDER BY 1, 2")
+    monkeypatch.setattr(run, "Admin", lambda *_: ADMIN)
+    config = StreamConfig(Connection("127.0.0.1:1"), database, tmp_path, LIMITS, shard="1/2")
+    stream: Any = Stream(config, None, threading.Event(), lambda: ())  # type: ignore[arg-type]
+    with pytest.raises(
+        BadSetting, match=r"judged by grace = 0\.000001, .* say grace = 900, settle = 5, future = 60: set"
+    ):
+        stream.run()
+    assert rows(database, "SELECT * FROM core.ledger ORDER BY 1, 2") == before
 
 
 class Idle:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from sparktrends.analysis import MinutesChange
 from sparktrends.analysis.intervals import LONGER, BucketOf, LongerChange, describe, grow, rebuilt, utc_bucket
 from sparktrends.bars import Limits, vwap_of
 from sparktrends.commit.cache import Cache, Known, Minutes
-from sparktrends.model import DAY, Bar, State
+from sparktrends.model import DAY, Bar, State, is_replayed
 from sparktrends.store import save
+from sparktrends.store.archive import archived_months
+from sparktrends.store.rows import month_of
 from sparktrends.store.writer import SeriesKey, Transaction
 
 Changes = Mapping[SeriesKey, MinutesChange]
 Longer = dict[str, dict[SeriesKey, LongerChange]]
 """By interval and series; most batches change no longer bar of a series, which is left out then."""
+Redo = tuple[SeriesKey, str, int, int]
+"""A bar to be made anew: its series and interval, and the half-open span of its minutes."""
 
 _NEVER = 1 << 60
 
@@ -50,7 +55,7 @@ class LongerBars:
         }
         stored = self._open(tx, moved, before, cache)
         found: Longer = {interval: {} for interval in LONGER}
-        redo: list[tuple[SeriesKey, str, int, int]] = []
+        redo: list[Redo] = []
         for key, change in moved.items():
             quiet = _is_quiet(change)
             for interval in LONGER:
@@ -114,11 +119,10 @@ class LongerBars:
             found[key] = {interval: stored.get((series, interval), {}) for interval in LONGER}
         return found
 
-    def _rebuild(
-        self, tx: Transaction, found: Longer, changes: Changes, redo: Sequence[tuple[SeriesKey, str, int, int]]
-    ) -> None:
+    def _rebuild(self, tx: Transaction, found: Longer, changes: Changes, redo: Sequence[Redo]) -> None:
         minutes = tx.final_minutes([(changes[key].state.id, start, end) for key, _, start, end in redo])
-        for key, interval, start, end in redo:
+        # Asked after the minutes were read: retention may commit between the two statements.
+        for key, interval, start, end in _at_hand(tx, changes, redo):
             within = [b for b in minutes.get(changes[key].state.id, []) if start <= b.fold.start < end]
             fold = rebuilt(_distinct(within), start)
             if fold is None:
@@ -139,6 +143,24 @@ def _is_quiet(change: MinutesChange) -> bool:
 def _newly_final(change: MinutesChange) -> list[Bar]:
     finished = set(change.finished)
     return [bar for bar in change.changed if bar.state is not State.FORMING and bar.fold.start in finished]
+
+
+def _at_hand(tx: Transaction, changes: Changes, redo: Sequence[Redo]) -> Sequence[Redo]:
+    """Those whose minutes are not in the archive. A bar that outlives its minutes stays as it is: made of what is left
+    of them, an hour or a day would be that of the one trade that came."""
+    # Nothing of the month under way is archived, so that batches of every day ask nobody.
+    old = [
+        (start, end)
+        for (source, symbol), _, start, end in redo
+        if not is_replayed(source) and month_of(start) < month_of(changes[source, symbol].state.clock)
+    ]
+    if not old:
+        return redo
+    since, until = (date(*month_of(at), 1) for at in (min(old)[0], max(end for _, end in old) - 1))
+    gone = {(month.year, month.month) for month in archived_months(tx.cursor, "bars", "1m", since, until)}
+    return [
+        item for item in redo if is_replayed(item[0][0]) or gone.isdisjoint((month_of(item[2]), month_of(item[3] - 1)))
+    ]
 
 
 def _distinct(minutes: Iterable[Bar]) -> list[Bar]:

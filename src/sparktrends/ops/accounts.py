@@ -21,7 +21,7 @@ _SPARK = Right("", READ, GROUP, "spark-kafka-", prefix=True)
 _OUTBOX = ("alerts", "deliveries")
 _FOLDED = (
     *("series", "series_state", "ledger", "log_gaps", "shards", "bars", "provider_bars", "gaps", "late_trades"),
-    *("quarantine", "repeats", "changes", "cursors", "metrics", "snapshots", "signals"),
+    *("limits", "quarantine", "repeats", "changes", "cursors", "metrics", "snapshots", "signals"),
 )
 
 

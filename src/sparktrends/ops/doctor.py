@@ -222,6 +222,9 @@ def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     if found.lag_s > _LAG_LIMIT_S:
         what = f"{found.behind:,} records wait, the oldest for {found.lag_s} s"
         yield Finding("stream", what, f"see {home.logs / 'stream.log'}, or `sparktrends restart stream`")
+    from sparktrends.ops.laws import agreed_limits  # here: as above
+
+    agreed_limits(settings, where.owner_dsn)
 
 
 CHECKS: dict[str, Check] = {

@@ -7,6 +7,7 @@ from sparktrends.bars import Limits
 from sparktrends.model import SECOND
 from sparktrends.ops.settings import Settings, seconds
 from sparktrends.sources import PROVIDERS
+from sparktrends.store.limits import Times, agree
 
 _TIMES = ("grace", "settle", "future")
 
@@ -26,7 +27,13 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(grace, settle, future, graces, volume_only=usual.volume_only + conditions)
 
 
-def laws_of(settings: Settings) -> Laws:
-    """The same limits for the audit."""
+def agreed_limits(settings: Settings, conninfo: str) -> Limits:
+    """`limits_of` for whoever looks at the log again; raises BadSetting where its records were judged by others."""
     limits = limits_of(settings)
+    agree(conninfo, Times(limits.grace, limits.settle, limits.future))
+    return limits
+
+
+def laws_of(limits: Limits) -> Laws:
+    """The same limits for the audit."""
     return Laws(limits.grace, limits.settle, limits.future, dict(limits.graces), dict(limits.volume_only))

@@ -17,7 +17,7 @@ from sparktrends.commit import Laws
 from sparktrends.model import MINUTE, SECOND
 from sparktrends.ops.analysing import Analyses
 from sparktrends.ops.jobs import Done, Jobs, Progress, months_done
-from sparktrends.ops.laws import limits_of
+from sparktrends.ops.laws import agreed_limits
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.writer import Writer
 
@@ -45,7 +45,7 @@ def from_archive(jobs: Jobs, part: Part, progress: Progress) -> Done:
 
 def from_log(jobs: Jobs, wanted: Wanted, progress: Progress) -> Done:
     """Minutes as the log has them, with longer bars, metrics and signals; what is right already is left alone."""
-    limits = limits_of(jobs.settings)
+    limits = agreed_limits(jobs.settings, jobs.where.owner_dsn)
     laws = Laws(limits, Analyses(jobs.settings, limits)())
     fold = rebuild.by_spark(jobs.spark, jobs.where.kafka, limits, progress)
     minutes = written = months = 0

@@ -22,6 +22,7 @@ from sparktrends.commit.lost_end import without_other_records
 from sparktrends.errors import BadSetting, Fenced, IntegrityError, LogGap, SparkTrendsError, Terminal
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.ledger import PartitionLog, open_ledger, standings
+from sparktrends.store.limits import Times, agree
 from sparktrends.store.writer import Writer
 from sparktrends.streaming.query import start_query
 from sparktrends.streaming.sink import OffsetLog, Sink
@@ -158,6 +159,8 @@ class Stream:
             # The lock comes before the ledger is read: what another writer commits until then must be seen.
             with writer.transaction():
                 pass
+            asked = config.limits
+            agree(config.database, Times(asked.grace, asked.settle, asked.future), begins=True)
             with Reader(config.kafka) as reader:
                 logs = without_other_records(logs, standings(config.database), reader)
             start = open_ledger(config.database, config.shard, logs, accept_gap=self._accept_gap)

@@ -272,10 +272,11 @@ _CHECKS = {
 def audit(click_context: click.Context, context: Context, as_json: bool) -> None:
     """Recompute every bar from the log, by an independent way, and compare with what is stored."""
     from sparktrends.audit import run
-    from sparktrends.ops.laws import laws_of
+    from sparktrends.ops.laws import agreed_limits, laws_of
 
     with started(context.settings) as where, Reader(where.kafka) as reader:
-        report = run(reader, AuditDatabase(where.owner_dsn), progress_line(), laws_of(context.settings))
+        laws = laws_of(agreed_limits(context.settings, where.owner_dsn))
+        report = run(reader, AuditDatabase(where.owner_dsn), progress_line(), laws)
     if as_json:
         print_json(report.to_json())
     else:

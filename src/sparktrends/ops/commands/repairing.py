@@ -33,17 +33,17 @@ def repair(context: Context, symbols: str, since: datetime | None, until: dateti
     from sparktrends.batch.repair import FOREVER, SHARD, Repair, Wanted
     from sparktrends.commit import Laws
     from sparktrends.ops.analysing import Analyses
-    from sparktrends.ops.laws import limits_of
+    from sparktrends.ops.laws import agreed_limits
     from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 
-    limits = limits_of(context.settings)
-    laws = Laws(limits, Analyses(context.settings, limits)())
     wanted = Wanted(
         [symbol.strip() for symbol in symbols.split(",") if symbol.strip()],
         to_micros(since.replace(tzinfo=UTC)) if since else 0,
         to_micros(until.replace(tzinfo=UTC)) if until else FOREVER,
     )
     with started(context.settings) as where, Reader(where.kafka) as log:
+        limits = agreed_limits(context.settings, where.owner_dsn)
+        laws = Laws(limits, Analyses(context.settings, limits)())
         writer = Writer(where.owner_dsn, SHARD, [TEMPORARY_METRICS])
         try:
             done = Repair(writer, log, laws, system_clock).run(wanted)
