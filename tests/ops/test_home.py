@@ -111,6 +111,23 @@ def test_passwords_that_cannot_be_read_now_are_kept(
     assert home.secrets() == made
 
 
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.open(tmp_path / "home")
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", read_only)  # as root may write anywhere
+    with pytest.raises(BadSetting, match="cannot be written"), home.owned():
+        pass
+
+
+def test_a_home_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="no text in UTF-8"):
+        Home.open(tmp_path / "a\udcffb")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_in_the_way_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadSetting, match=r"cannot be used .*name another folder with --home"):

@@ -169,10 +169,16 @@ def test_rests_of_a_killed_download_vanish(shop: Path) -> None:
         ({}, []),
         ({"HTTPS_PROXY": "http://u:p@proxy:3128"}, ["-Dhttps.proxyHost=proxy", "-Dhttps.proxyPort=3128"]),
         ({"https_proxy": "http://proxy"}, ["-Dhttps.proxyHost=proxy", "-Dhttps.proxyPort=8080"]),
+        ({"HTTPS_PROXY": "proxy.corp:3128"}, ["-Dhttps.proxyHost=proxy.corp", "-Dhttps.proxyPort=3128"]),
     ],
 )
 def test_a_proxy_is_told_to_java_without_its_password(env: dict[str, str], options: list[str]) -> None:
     assert jars._proxy(env) == options
+
+
+def test_a_proxy_with_no_number_for_a_port_is_one_sentence() -> None:
+    with pytest.raises(BadSetting, match="HTTPS_PROXY is no address"):
+        jars._proxy({"HTTPS_PROXY": "http://proxy:many"})
 
 
 def test_the_lock_covers_every_recipe_and_names_what_was_asked_for() -> None:

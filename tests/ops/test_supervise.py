@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from sparktrends.errors import DiskFull, Unavailable
-from sparktrends.ops.supervise import Keeper, Process, Spec, bare_env, evict, run, tail
+from sparktrends.ops import supervise
+from sparktrends.ops.supervise import Keeper, Process, Spec, bare_env, evict, run, tail, works_in
 
 SH = "/bin/sh"
 
@@ -166,6 +167,35 @@ def test_what_fails_to_start_is_gone(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int((tmp_path / "out").read_text()))
 
 
+def test_what_cannot_be_restarted_now_is_tried_again(tmp_path: Path) -> None:
+    class Moody(Script):
+        well = True
+
+        def prepare(self) -> None:
+            if not self.well:
+                raise Unavailable("not now")
+
+    server = Moody(tmp_path, f"touch {tmp_path}/ready; exec sleep 600")
+    keeper = Keeper(server)
+    keeper.start(10)
+    server.well = False
+    with pytest.raises(Unavailable, match="not now"):
+        keeper.restart()
+    server.well = True
+    until(lambda: bool(keeper.tick() or keeper.restarts))
+    keeper.stop()
+
+
+def test_a_start_that_takes_long_is_said_once_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "_SLOW_S", 0.1)
+    said: list[str] = []
+    keeper = Keeper(Script(tmp_path, f"sleep 0.5; touch {tmp_path}/ready; exec sleep 600"), said.append)
+    keeper.start(20)
+    keeper.stop()
+    assert len(said) == 1
+    assert "part still starts" in said[0]
+
+
 def test_run_feeds_input_and_returns_what_was_said(tmp_path: Path) -> None:
     assert run(shell(tmp_path, "cat; echo done"), text="hello\n") == "hello\ndone\n"
 
@@ -173,6 +203,19 @@ def test_run_feeds_input_and_returns_what_was_said(tmp_path: Path) -> None:
 def test_run_refuses_a_bad_end(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="part failed: it said: Error: no; see"):
         run(shell(tmp_path, "echo Error: no; exit 3"))
+
+
+@pytest.mark.parametrize("spelled", ["link", "inner/.."])
+def test_left_overs_are_found_whatever_the_home_is_called(tmp_path: Path, spelled: str) -> None:
+    folder = tmp_path / "real"
+    (folder / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    called = tmp_path / "link" if spelled == "link" else folder / spelled
+    left = Process(shell(tmp_path, "exec sleep 603", cwd=called))
+    until(lambda: psutil.Process(left.pid).name() == "sleep")
+    assert works_in(left.pid, called)
+    evict(called, "sleep 603", grace=0.1)
+    assert left.exit_code is not None
 
 
 def test_only_left_overs_are_evicted(tmp_path: Path) -> None:
@@ -202,3 +245,16 @@ def test_a_large_log_is_rolled_at_the_next_start(tmp_path: Path) -> None:
     process.stop()
     assert (tmp_path / "out.1").stat().st_size == 17 * 1024**2
     assert process.said() == ["new"]
+
+
+def test_a_log_that_grows_large_while_its_program_runs_is_cut(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    keeper = Keeper(Script(tmp_path, f"touch {tmp_path}/ready; while sleep 0.05; do echo new; done"))
+    keeper.start(10)
+    with out.open("ab") as content:
+        content.write(b"x" * (17 * 1024**2))
+    keeper.tick()
+    assert (tmp_path / "out.1").stat().st_size >= 17 * 1024**2
+    until(lambda: out.read_text().endswith("new\nnew\n"))
+    assert out.stat().st_size < 1000
+    keeper.stop()

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from sparktrends.errors import BadSetting, Terminal, Unavailable
+from sparktrends.ops import endpoints
 from sparktrends.ops import up as module
 from sparktrends.ops.exposition import Look
 from sparktrends.ops.home import Home
@@ -121,7 +122,7 @@ def watching(
     plan = {"exit_when_done": True, "parts": ("stream", "ingest"), **plan}
     run = Up(settings, Plan(**plan), lambda _: None, lambda _: None, lambda _: None, lambda: False, began=1000.0)
     run.keepers = {part.name: cast(Keeper, Keeping(part)) for part in parts}
-    monkeypatch.setattr(Up, "_collect", lambda *_: looks())
+    monkeypatch.setattr(Up, "_collect", lambda *_, **__: looks())
     return run._watch(home, NOTHING, Status(), Look(home.path))
 
 
@@ -173,3 +174,28 @@ def test_a_stream_that_ran_for_long_is_started_again_otherwise(
     stream = Part("stream", exit_code=1, uptime=300.0, sentences=sentences)
     plan = {"for_s": 5.0, "exit_when_done": not sentences}
     watching(tmp_path, [stream, Part("ingest", exit_code=0)], lambda: Status(behind=50), monkeypatch, **plan)
+
+
+def test_a_disk_that_is_full_ends_nothing_while_what_runs_cannot_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, said, full = Home.open(tmp_path / "home"), list[str](), True
+    run = Up(load({}, tmp_path, home.path), Plan(), said.append, lambda _: None, lambda _: None, lambda: False)
+    part = Keeping(Part("stream"))
+    run.keepers = {"stream": cast(Keeper, part)}
+    whole = endpoints.write_record
+
+    def write(*values: Any) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        whole(*values)
+
+    monkeypatch.setattr(endpoints, "write_record", write)
+    monkeypatch.setattr(endpoints, "stack_record", lambda _: {})
+    for _ in range(3):
+        run._serve_restarts(home, NOTHING)
+    assert len(said) == 1
+    assert "No space left" in said[0]
+    full = False
+    run._serve_restarts(home, NOTHING)
+    assert endpoints.record(home.path)["processes"] == {"stream": 4711}

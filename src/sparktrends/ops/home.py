@@ -77,6 +77,11 @@ class Home:
         """Make the folder and its parts where missing; raises BadSetting when they cannot be used."""
         home = cls(path.absolute())
         try:
+            str(home.path).encode()
+        except UnicodeEncodeError:
+            hint = "name another with --home: broker and database write it in files of theirs"
+            raise BadSetting(f"the home {str(path)!a} is no text in UTF-8", hint=hint) from None
+        try:
             for folder in (home.path, home.postgres):
                 _make_or_open(folder)
             for name in _FOLDERS:
@@ -181,7 +186,7 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Keep others out; raises Fenced when a program runs here. The kernel ends it with the process: never stale."""
         # Not "w": that would empty the file before the lock says whether somebody is named in it.
-        with open(self.run / "owner", "a+") as handle:
+        with self._owner_file() as handle:
             if not _locked(handle):
                 raise Fenced(
                     f"{self.path} is in use by process {self.owner() or 'unknown'}",
@@ -194,6 +199,13 @@ class Home:
                 yield
             finally:
                 handle.truncate(0)
+
+    def _owner_file(self) -> IO[str]:
+        try:
+            return open(self.run / "owner", "a+")
+        except OSError as error:
+            hint = "name another folder with --home, or run as the user who owns it"
+            raise BadSetting(f"the home {self.path} cannot be written ({error.strerror})", hint=hint) from error
 
     def owner(self) -> int | None:
         """The process id that runs this home now; None when nobody does."""

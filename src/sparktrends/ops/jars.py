@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sparktrends.errors import DiskFull, IntegrityError, NotFound, Unavailable
+from sparktrends.errors import BadSetting, DiskFull, IntegrityError, NotFound, Unavailable
 from sparktrends.ops.home import written
 from sparktrends.ops.java import Java, find
 from sparktrends.ops.supervise import tied
@@ -240,11 +240,14 @@ def _ivy_file(name: str) -> str:
 
 
 def _proxy(env: Mapping[str, str]) -> list[str]:
-    """Java does not read HTTPS_PROXY as other programs do, so it is told in its own words."""
-    where = urlsplit(env.get("HTTPS_PROXY") or env.get("https_proxy") or "")
-    if not where.hostname:
-        return []
-    return [f"-Dhttps.proxyHost={where.hostname}", f"-Dhttps.proxyPort={where.port or 8080}"]
+    """Java does not read HTTPS_PROXY as other programs do, so it is told in its own words. Raises BadSetting."""
+    told = env.get("HTTPS_PROXY") or env.get("https_proxy") or ""
+    try:
+        where = urlsplit(told if "://" in told else f"http://{told}")
+        port = where.port or 8080
+    except ValueError:
+        raise BadSetting("HTTPS_PROXY is no address", hint="write it as http://proxy.example:3128") from None
+    return [f"-Dhttps.proxyHost={where.hostname}", f"-Dhttps.proxyPort={port}"] if where.hostname else []
 
 
 def _interrupted() -> Unavailable:

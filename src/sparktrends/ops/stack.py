@@ -129,9 +129,7 @@ class Stack:
         """Stop a part (``kafka`` or ``postgres``) and start it again; returns when it answers."""
         # The watching thread would see the stopped part as dead, and start a second one beside ours.
         with self._lock:
-            keeper = self.keepers[name]
-            keeper.stop()
-            keeper.start()
+            self.keepers[name].restart()
 
     def _start(self) -> None:
         """Both at once: the database is ready long before the broker, and while jars are fetched."""

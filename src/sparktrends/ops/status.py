@@ -65,6 +65,7 @@ class Collector:
         self._home = home
         self._clock = clock
         self._database = connect(where.owner_dsn, autocommit=True, timeout_s=5, application="status")
+        self._tally = queries.Tally(self._database)
         self._kafka = where.kafka
         self._admin = Admin(where.kafka, timeout_s=5)
         self._reader: Reader | None = None
@@ -81,10 +82,11 @@ class Collector:
             self._reader.close()
         self._database.close()
 
-    def figures(self, processes: Sequence[Mapping[str, Any]]) -> Status:
-        """The figures of this moment; ``processes`` are what the caller knows of them."""
+    def figures(self, processes: Sequence[Mapping[str, Any]], *, anew: bool = False) -> Status:
+        """The figures of this moment; ``processes`` are what the caller knows of them. Rows that take long to count
+        were counted a while ago, unless they are to be counted ``anew``."""
         ends = self._log_ends()
-        totals = queries.totals(self._database)
+        totals = self._tally.totals(anew=anew)
         offsets = queries.next_offsets(self._database)
         behind = {place: max(0, end - offsets.get(place, 0)) for place, end in ends.items()}
         database_bytes = queries.database_bytes(self._database)

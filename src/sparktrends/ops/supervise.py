@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ _KEPT = ("HOME", "JAVA_TOOL_OPTIONS", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR
 _ROLL_BYTES = 16 * 1024**2
 _LOOK_BYTES = 64 * 1024
 _POLL = 0.02
+_SLOW_S = 20.0
 _TROUBLE = re.compile(r"ERROR|FATAL|PANIC|Exception|Error|error:")
 
 User = tuple[int, int]
@@ -100,10 +102,19 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
 
-    def wait_ready(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Return when ``ready`` says so; raises Unavailable when it ends before, or takes longer (seconds)."""
-        deadline = time.monotonic() + timeout
+    def wait_ready(
+        self, ready: Callable[[], bool], timeout: float, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Return when ``ready`` says so; raises Unavailable when it ends before, or takes longer (seconds).
+
+        ``say`` hears once that it takes long.
+        """
+        deadline, slow = time.monotonic() + timeout, time.monotonic() + _SLOW_S
         while not ready():
+            if time.monotonic() > slow:
+                log = self.spec.log or self.spec.output
+                say(f"{self.spec.name} still starts, which takes a while after a power cut; see {log}")
+                slow = deadline + 1
             # Before the time is looked at: who is dead will not answer, however long one waits.
             if self.exit_code is not None:
                 raise self.failure(f"{self.spec.name} ended with code {self.exit_code} while starting")
@@ -162,20 +173,36 @@ class Keeper:
         self._deaths = 0
         self._due: float | None = None
 
-    def start(self, timeout: float = 60.0) -> None:
-        """Start it and wait until it answers; raises its error, with the process gone, when it does not."""
+    def start(self, timeout: float = 300.0) -> None:
+        """Start it and wait until it answers; raises its error, with the process gone, when it does not.
+
+        After a power cut a database or a broker goes through its log first: ended before it is done, it would begin
+        from there each time.
+        """
         self.server.prepare()
         self._due = None
         process = self.process = Process(self.server.spec())
         try:
-            process.wait_ready(self.server.ready, timeout)
+            process.wait_ready(self.server.ready, timeout, self._on_event)
         except BaseException:
             process.stop()
             raise
 
+    def restart(self) -> None:
+        """Stop it and start it; raises as `start`, and then `tick` tries again."""
+        before = self.process
+        self.stop()
+        try:
+            self.start()
+        finally:
+            self.process = self.process or before
+
     def tick(self) -> None:
         """Notice a death, and start again when its wait is over."""
-        if self.process is None or self.process.exit_code is None:
+        if self.process is None:
+            return
+        if self.process.exit_code is None:
+            _cut(self.process.spec.output)
             return
         if self._due is None:
             # Due, not slept: the other parts are looked after by the same thread.
@@ -258,7 +285,7 @@ def works_in(pid: int, folder: Path) -> bool:
     """Whether that process lives and works below that folder; a number may be given out again."""
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder)
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder.resolve())
     return False
 
 
@@ -316,12 +343,12 @@ def _spawn(spec: Spec) -> subprocess.Popen[bytes]:
 
 
 def _working_in(folder: Path, word: str) -> list[psutil.Process]:
-    found = []
+    found, real = [], str(folder.resolve())  # the kernel knows no links
     for process in psutil.process_iter():
         # Processes end while they are listed, and some belong to others.
         with contextlib.suppress(psutil.Error, OSError):
             # By folder and word, for a process id may have been given to somebody else since.
-            if process.cwd() == str(folder) and word in " ".join(process.cmdline()):
+            if process.cwd() == real and word in " ".join(process.cmdline()):
                 found.append(process)
     return found
 
@@ -331,3 +358,11 @@ def _roll(output: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if output.stat().st_size > _ROLL_BYTES:
             output.replace(output.with_suffix(output.suffix + ".1"))
+
+
+def _cut(output: Path) -> None:
+    """The same for a program that holds the file: what it says goes to the end, which is then the beginning."""
+    with contextlib.suppress(OSError):  # a full disk: it is cut when there is room for the older one
+        if output.stat().st_size > _ROLL_BYTES:
+            shutil.copyfile(output, output.with_suffix(output.suffix + ".1"))
+            os.truncate(output, 0)

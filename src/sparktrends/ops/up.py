@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.connection import wait_ready
 from sparktrends.errors import BadSetting, Retryable, SparkTrendsError, Terminal, Unavailable
-from sparktrends.ops import endpoints, jars, java, ports
+from sparktrends.ops import endpoints, jars, java, ports, troubles
 from sparktrends.ops.compiling import Compiling
 from sparktrends.ops.exposition import Look, expose
 from sparktrends.ops.home import Home
@@ -78,6 +79,7 @@ class Up:
     rates: dict[str, float] = field(default_factory=dict)
     """What this run stored, when it is over: see `rates_of`."""
     _collector: Collector | None = None
+    _unrecorded: bool = False
 
     def run(self) -> Status | None:
         """Start, watch, stop; the last figures, None when it was stopped before anything was started. Raises the errors
@@ -85,6 +87,7 @@ class Up:
         home = Home.open(self.settings.home)
         # Two runs of one home would start two brokers on one log.
         with home.owned():
+            troubles.forget_recorded(home.run)
             resolver = self._resolver()
             with Compiling(self.settings, home, self.say) as compiling:
                 # While Numba compiles: both take long only on a new machine, and neither needs the other.
@@ -106,10 +109,10 @@ class Up:
             look = Look(home.path)
             expose(self.settings, "up", {"home": look.figures}, port=stack.ports["metrics_up"].number)
             self._start_workers(home, stack, [part for part in self.plan.parts if part in _FIRST])
-            before, began = self._collect(home, stack), time.monotonic()
+            before, began = self._collect(home, stack, anew=True), time.monotonic()
             status = self._watch(home, stack, before, look)
             self._drain(home, stack)
-            last = self._collect(home, stack) or status
+            last = self._collect(home, stack, anew=True) or status
             self.rates = rates_of(before or Status(), last, time.monotonic() - began)
             return last
         finally:
@@ -242,13 +245,13 @@ class Up:
     def _time_is_up(self) -> bool:
         return bool(self.plan.for_s) and time.monotonic() - self.began > self.plan.for_s
 
-    def _collect(self, home: Home, stack: Stack) -> Status | None:
+    def _collect(self, home: Home, stack: Stack, *, anew: bool = False) -> Status | None:
         """The figures; None for a moment in which a service does not answer (the keepers are at it)."""
         try:
             if self._collector is None:
                 kafka = endpoints.reached(self.settings, stack)
                 self._collector = Collector(endpoints.Endpoints(kafka, stack.database), home)
-            return self._collector.figures(self._processes(stack))
+            return self._collector.figures(self._processes(stack), anew=anew)
         # A connection that broke stays broken: the next look makes new ones.
         except Retryable:
             self._forget_collector()
@@ -282,20 +285,32 @@ class Up:
     def _serve_restarts(self, home: Home, stack: Stack) -> None:
         """A file ``run/restart-NAME`` is a person's (or Airflow's) request; it goes when it has been done."""
         for request in home.run.glob(f"{RESTARTS}*"):
-            name = request.name.removeprefix(RESTARTS)
-            self.say(f"restarting {name} as asked")
-            if name in stack.keepers:
-                stack.restart(name)
-            elif name in self.keepers:
-                self.keepers[name].stop()
-                self.keepers[name].start()
-            # Afterwards: who asked waits for the file to go.
-            request.unlink(missing_ok=True)
-            self._record(home, stack)
+            self._restart(request.name.removeprefix(RESTARTS), stack)
+            with suppress(OSError):  # a disk that cannot be written ends nothing: the next turn tries again
+                # Afterwards: who asked waits for the file to go.
+                request.unlink(missing_ok=True)
         pids = {item["name"]: item["pid"] for item in self._processes(stack)}
         # Keepers start parts again without asking: `status` and `restart` go by what is recorded.
         if pids != endpoints.record(home.path).get("processes"):
-            self._record(home, stack)
+            try:
+                self._record(home, stack)
+                self._unrecorded = False
+            except OSError as error:
+                # Full, most likely; what the parts do about it is theirs, and the next turn tries again.
+                if not self._unrecorded:
+                    self.say(f"what runs cannot be written down in {home.run} ({error.strerror})")
+                self._unrecorded = True
+
+    def _restart(self, name: str, stack: Stack) -> None:
+        """As asked for. What cannot be started now is tried again with patience, as what dies by itself is."""
+        keeper = stack.keepers.get(name) or self.keepers.get(name)
+        if keeper is None:
+            return
+        self.say(f"restarting {name} as asked")
+        try:
+            stack.restart(name) if name in stack.keepers else keeper.restart()
+        except (SparkTrendsError, OSError) as error:
+            self.say(f"{name} cannot be started: {error}")
 
 
 def _refusal(process: Process) -> SparkTrendsError:

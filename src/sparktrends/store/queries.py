@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import LiteralString
+
+import psycopg
+from psycopg.sql import SQL
 
 from sparktrends.store.connect import Connection, translated
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The whole numbers of `status`."""
+    """The whole numbers of `status`; bars, signals and alerts that take more than a second to count are estimates."""
 
     trades: int
     bars: int
@@ -36,19 +41,54 @@ class NewestBar:
     age_s: float
 
 
-def totals(connection: Connection) -> Totals:
-    """Counts of everything, from the ledger where it knows and from the tables where they are small."""
-    with translated():
-        row = connection.execute(
-            "SELECT (SELECT coalesce(sum(trades), 0) FROM core.ledger),"
-            " (SELECT count(*) FROM core.bars WHERE interval = '1m' AND trades > 0),"
-            " (SELECT count(*) FROM core.signals WHERE retracted_at IS NULL),"
-            " (SELECT count(*) FROM core.alerts),"
-            " (SELECT coalesce(sum(quarantined), 0) FROM core.ledger),"
-            " (SELECT coalesce(sum(late), 0) FROM core.ledger)"
-        ).fetchone()
-    assert row is not None
-    return Totals(*(int(value) for value in row))
+_COUNTED: Mapping[str, LiteralString] = {
+    "bars": "FROM core.bars WHERE interval = '1m' AND trades > 0",
+    "signals": "FROM core.signals WHERE retracted_at IS NULL",
+    "alerts": "FROM core.alerts",
+}
+PATIENCE = "1s"
+"""As long a number is counted before it is estimated."""
+_SHARE = 0.05
+"""As much of the time may go into counting, whatever a year has left in the tables."""
+
+
+class Tally:
+    """Counts everything again and again, by one connection in autocommit; ``timer`` (s) never goes back."""
+
+    def __init__(self, connection: Connection, timer: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
+        self._timer = timer
+        self._known: dict[str, int] = {}
+        self._due = dict.fromkeys(_COUNTED, 0.0)
+
+    def totals(self, *, anew: bool = False) -> Totals:
+        """Counts from the ledger where it knows, from the tables where it does not, and there not before it is time to
+        count again (or ``anew``)."""
+        with translated():
+            row = self._connection.execute(
+                "SELECT coalesce(sum(trades), 0), coalesce(sum(quarantined), 0), coalesce(sum(late), 0)"
+                " FROM core.ledger"
+            ).fetchone()
+            for name, rows in _COUNTED.items():
+                began = self._timer()
+                if anew or began >= self._due[name]:
+                    self._known[name] = _counted(self._connection, rows)
+                    ended = self._timer()
+                    self._due[name] = ended + (ended - began) / _SHARE
+        assert row is not None
+        trades, quarantined, late = (int(value) for value in row)
+        return Totals(trades, **self._known, quarantined=quarantined, late=late)
+
+
+def _counted(connection: Connection, rows: LiteralString) -> int:
+    try:
+        with connection.transaction():
+            connection.execute(SQL("SET LOCAL statement_timeout = {}").format(PATIENCE))
+            found = connection.execute(f"SELECT count(*) {rows}").fetchone()
+    except psycopg.errors.QueryCanceled:
+        plan = connection.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 {rows}").fetchone()
+        return int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0
+    return int(found[0]) if found else 0
 
 
 def next_offsets(connection: Connection) -> dict[tuple[str, int], int]:

@@ -170,7 +170,7 @@ def _check_kafka(_context: Context, where: Endpoints) -> str:
 
 def _check_database(_context: Context, where: Endpoints) -> str:
     with connect(where.owner_dsn, timeout_s=5) as connection:
-        queries.totals(connection)
+        queries.next_offsets(connection)
     return ""
 
 

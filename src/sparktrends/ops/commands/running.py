@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from sparktrends.errors import NotFound, Unavailable
-from sparktrends.ops import endpoints, troubles
+from sparktrends.ops import endpoints
 from sparktrends.ops.channels import LIVE
 from sparktrends.ops.checking import require_good_settings
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
@@ -56,7 +56,6 @@ def up(
     daily = daily_arguments(choice) if choice.live else None
     live = "1" if choice.live and not choice.sandbox else "0"
     settings = replace(context.settings, env={**context.settings.env, LIVE: live})
-    troubles.forget_recorded(settings.home / "run")
     plan = Plan(choice.arguments(), exit_when_done, for_s, parts, accept_gap, choice.seed, daily)
     began = time.monotonic()
     with View(settings, live=sys.stdout.isatty() and not as_json) as view:
