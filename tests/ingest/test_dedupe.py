@@ -94,9 +94,20 @@ def test_what_is_missing_in_the_log_is_found_and_nothing_absurd() -> None:
         {"id": None},
     ):
         numbers.add({"source": "x", "symbol": "A", "id": "900", "ts": day, **other})
-    assert numbers.of(("x", "A"), since=1) == Known([2, 5, 8, 12, 15, 15, 10**15], 2, [(13, 15)])
+    assert numbers.of(("x", "A"), since=1) == Known([2, 5, 8, 12, 15, 15, 10**15], 5, [(13, 15)])
     assert numbers.of(("x", "A"), since=0).holes == [(9, 12), (13, 15)]
     assert numbers.of(("x", "B"), since=0) == Known()
+
+
+def test_between_what_was_fetched_late_and_the_tail_nothing_is_missing() -> None:
+    """It lies in the log before the tail; fetched once more it would be there twice, for no door remembers so much."""
+    numbers = Numbers({"x"})
+    for id_, fill in ((9 * 10**18, False), (5_000, False), (1_000, True), (1_001, True), (5_001, False), (5_004, True)):
+        numbers.add({"source": "x", "symbol": "A", "id": str(id_), "ts": 5, "fill": fill})
+    known = numbers.of(("x", "A"), since=0)
+    assert (known.first, known.holes) == (5_000, [(5_002, 5_004)])
+    numbers.add({"source": "x", "symbol": "B", "id": "7", "ts": 5, "fill": True})
+    assert numbers.of(("x", "B"), since=0) == Known([7])
 
 
 def test_a_few_ids_that_are_far_from_all_others_are_no_run() -> None:

@@ -109,6 +109,29 @@ def test_a_kill_while_a_long_spool_is_sent_repeats_nothing(broker: Broker, tmp_p
     assert ids(broker) == [str(i) for i in range(wanted)]
 
 
+def test_a_kill_long_after_the_spool_was_sent_repeats_nothing(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New records come without end: at no moment has Kafka all of them, and the file is not emptied."""
+    monkeypatch.setattr(Producer, "pending", property(lambda self: len(self._pending) + 1))
+    broker.topic("raw.trades")
+    with Spool(tmp_path / "spool", system_clock) as spool:
+        for i in range(module._MARK_EVERY + 200):
+            spool.append(*trade(i))
+    way, sent, deadline = outlet(broker.connection, tmp_path), module._MARK_EVERY + 200, time.monotonic() + 10
+    way.recover(Door())
+    while way._spool._settled < way._spool.position or way.waiting:
+        assert time.monotonic() < deadline
+        way.send(*trade(sent))
+        sent += 1
+        way.tend()
+    way._producer.flush()
+    assert (tmp_path / "spool").stat().st_size > 0
+    # A kill; and the ids of the log's tail are not among those of the spool any more.
+    assert outlet(broker.connection, tmp_path).recover(Door()) == 0
+    assert ids(broker) == [str(i) for i in range(sent)]
+
+
 def test_what_the_log_holds_already_is_not_sent_again(broker: Broker, tmp_path: Path) -> None:
     broker.topic("raw.trades")
     way = outlet(NOWHERE, tmp_path)

@@ -19,6 +19,7 @@ Answer = TypeVar("Answer")
 _CHUNK = 10_000
 _POLL_S = 0.1
 _STILL_S, _STILL_AT_MOST_S = 1.0, 5.0
+_STILL_LOOKS = 10
 # What is said of a partition without a leader: by a broker that has just started and does not know yet what it leads,
 # and by the client when a broker was shut out because the machine stood still for longer than its session.
 _ELECTING = (
@@ -91,17 +92,22 @@ class Reader:
         return low, high
 
     def wait_still(self, topic: str) -> None:
-        """Return when the topic has not grown for a second, or after five: others may write too.
+        """Return when the topic has not grown for a second and ten answers, or after five and fifty: others may write
+        too.
 
         Requests of a client that was killed or given up may still lie in a busy broker's hands: whoever sends again
-        what the log does not hold looks only then.
+        what the log does not hold looks only then. Answers count beside the time, because a broker that stands still
+        itself writes nothing; those that it gives go in turn with what it was asked before.
         """
         begun = since = time.monotonic()
-        ends = self._ends(topic)
-        while time.monotonic() - since < _STILL_S and time.monotonic() - begun < _STILL_AT_MOST_S:
+        ends, looks, still = self._ends(topic), 0, 0
+        while still < _STILL_LOOKS or time.monotonic() - since < _STILL_S:
+            if looks >= 5 * _STILL_LOOKS and time.monotonic() - begun > _STILL_AT_MOST_S:
+                return
             time.sleep(_POLL_S)
+            looks, still = looks + 1, still + 1
             if (now := self._ends(topic)) != ends:
-                ends, since = now, time.monotonic()
+                ends, since, still = now, time.monotonic(), 0
 
     def _ends(self, topic: str) -> dict[int, int]:
         return {partition: self.watermarks(topic, partition)[1] for partition in self.partitions(topic)}

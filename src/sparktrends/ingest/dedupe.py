@@ -84,10 +84,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The numbers of one series in the log: all ``ids`` in order, the ``first`` of their longest run and its ``holes``.
-
-    In a run neighbours are at most `FARTHEST` apart: what somebody else wrote lies elsewhere. A hole is [first, end).
-    """
+    """The numbers of one series in the log: all ``ids`` in order, the ``first`` from which on none of its own is
+    unknown, None where that cannot be said, and its ``holes``, each [first, end)."""
 
     ids: Sequence[int] = ()
     first: int | None = None
@@ -102,8 +100,8 @@ class Numbers:
 
     def __init__(self, sources: Collection[str]) -> None:
         self._sources = sources
-        # Ids and times in arrays: after an outage these are a million.
-        self._known: dict[Series, tuple[array[int], array[int]]] = {}
+        # Ids, times and whether it came live, in the log's order. In arrays: after an outage these are a million.
+        self._known: dict[Series, tuple[array[int], array[int], array[int]]] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take one decoded record; what is no trade of these sources is passed over."""
@@ -114,12 +112,17 @@ class Numbers:
             return
         known = self._known.get(series := (row["source"], row["symbol"]))
         if known is None:
-            known = self._known[series] = (array("q"), array("q"))
+            known = self._known[series] = (array("q"), array("q"), array("b"))
         known[0].append(id_)
         known[1].append(ts)
+        known[2].append(not row.get("fill"))
 
     def of(self, series: Series, since: int) -> Known:
         """What is known of a series; of its holes those behind a trade of after ``since`` (µs).
+
+        Neighbours of a run are at most `FARTHEST` apart: what somebody else wrote lies elsewhere. The longest run is
+        the series' own, and it is whole from the first live trade of the tail on, since these are in order. What was
+        fetched may be much older: between it and the tail lie trades that are in the log, before its tail.
 
         >>> numbers = Numbers(["x"])
         >>> for id_ in (7, 11, 8):
@@ -129,11 +132,15 @@ class Numbers:
         """
         if series not in self._known:
             return Known()
-        ids, times = (np.asarray(column) for column in self._known[series])
-        order = np.lexsort((times, ids))
-        ids, times = ids[order], times[order]
+        told, moments, live = (np.asarray(column) for column in self._known[series])
+        order = np.lexsort((moments, told))
+        ids, times = told[order], moments[order]
         breaks = np.flatnonzero(np.diff(ids) > FARTHEST) + 1
         first, end = max(pairwise([0, *breaks.tolist(), len(ids)]), key=lambda run: run[1] - run[0])
+        own = told[(told >= ids[first]) & (told <= ids[end - 1]) & (live != 0)]
+        if not len(own):
+            return Known(ids.tolist())
+        first = int(np.searchsorted(ids, own[0]))
         run = ids[first:end]
         holes = np.flatnonzero((np.diff(run) > 1) & (times[first:end][:-1] > since))
         return Known(ids.tolist(), int(run[0]), [(int(run[n]) + 1, int(run[n + 1])) for n in holes])

@@ -107,7 +107,7 @@ class Outlet:
         for _ in range(_TURN):
             record = self._spool.peek() if self._producer.pending < MOST_PENDING else None
             if record is None:
-                return
+                break
             if self._spool.position in self._known:
                 # Out of the set too: when the file was emptied, another record will stand there.
                 self._known.discard(self._spool.position)
@@ -117,7 +117,16 @@ class Outlet:
             # After the producer took it; on disk it stays until Kafka has acknowledged all (`tend`).
             self._spool.pop()
             if not self._producer.sent % _MARK_EVERY:
-                self._marks.append((self._producer.sent, self._spool.position))
+                self._mark()
+        # While new records come something is always with Kafka, and the file is not emptied: a kill an hour later must
+        # not find its last ones unsettled, when no door knows their ids any more.
+        if not self._spool:
+            self._mark()
+
+    def _mark(self) -> None:
+        """Up to here the spool is settled when Kafka has all that was sent so far."""
+        if not self._marks or self._marks[-1][1] != self._spool.position:
+            self._marks.append((self._producer.sent, self._spool.position))
 
     def _settle(self) -> None:
         """Note how far Kafka has everything, so that a kill does not make the next start send it again."""
