@@ -26,15 +26,15 @@ def told(*files: str) -> dict[str, str]:
 
 
 def scraped(of: Machine) -> dict[str, str]:
-    """What Prometheus says of each of our parts."""
+    """What Prometheus says of each of our processes."""
     targets = json.loads(of.fetch("http://127.0.0.1:9090/api/v1/targets") or '{"data": {"activeTargets": []}}')
-    return {target["labels"]["part"]: target["health"] for target in targets["data"]["activeTargets"]}
+    return {target["labels"]["process"]: target["health"] for target in targets["data"]["activeTargets"]}
 
 
 def showing(of: Machine, metric: str) -> list[str]:
-    """The parts of which Prometheus has a metric."""
+    """The processes of which Prometheus has a metric."""
     said = json.loads(of.fetch(f"http://127.0.0.1:9090/api/v1/query?query={metric}") or '{"data": {"result": []}}')
-    return [series["metric"]["part"] for series in said["data"]["result"]]
+    return [series["metric"]["process"] for series in said["data"]["result"]]
 
 
 @pytest.mark.parametrize("files", [(BASE,), (BASE, PRODUCTION)], ids=["one machine", "production"])
