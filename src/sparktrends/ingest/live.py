@@ -91,15 +91,15 @@ class Live:
 
     # -- starting ----------------------------------------------------------------------------------------------
 
-    def start(self, group: asyncio.TaskGroup, symbols: Sequence[str], more: Sequence[str] = ()) -> None:
-        """Begin, with as many of them as there is room for, ``symbols`` first; `troubles` names the others."""
+    def start(self, group: asyncio.TaskGroup, symbols: Sequence[str]) -> None:
+        """Begin, with as many of them as there is room for; `troubles` names the others."""
         self._group = group
         publish, partial = self.publisher.publish, self._mark_partial
         self.filler = Filler(self.rest, self.seam, publish, self.clock, group, self.debts, partial)
         kept = self.outlet.kept
         self.bars = BarsOwed(self.rest, publish, self.clock, group, self._traded, kept, self.bar_debts)
         # What one provider has no room for must not keep the others from starting.
-        self.take([*symbols, *more])
+        self.take(symbols)
         self.bars.restore(list(self.feeds))
         if self.source.ids:
             self.filler.restore(list(self.feeds), self.known)

@@ -231,7 +231,7 @@ class Ingest:
             for feeder, live in zip(self._config.feeders, self.lives, strict=True):
                 symbols = self._symbols(feeder)
                 await _know_hours(symbols)
-                live.start(group, feeder.symbols, symbols)
+                live.start(group, symbols)
                 self._told(f"{live.source.name}: {', '.join(live.feeds)}")
             group.create_task(self._follow())
 

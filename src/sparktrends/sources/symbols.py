@@ -76,8 +76,8 @@ def exchange_of(symbol: str) -> str:
     >>> exchange_of("^FTSE"), exchange_of("ES=F")
     ('XLON', 'CMES')
     """
-    if symbol in _told or symbol in INDICES:
-        return _told.get(symbol) or INDICES[symbol]
+    if exchange := _told.get(symbol) or INDICES.get(symbol):
+        return exchange
     if is_future(symbol):
         return FUTURES
     if "." in symbol:
@@ -144,8 +144,9 @@ def placed_ticker_of(symbol: str, provider: str) -> str:
     """
     ticker = ticker_of(symbol, provider)
     place, end = split_place(ticker)[1], _end(ticker)
-    unknown = ticker if ticker.startswith("^") and ticker not in INDICES and ticker not in _told else end
-    if not place and (_PLACE.fullmatch(end) or unknown == ticker):
+    index = ticker.startswith("^") and ticker not in INDICES and ticker not in _told
+    if index or (not place and _PLACE.fullmatch(end)):
+        unknown = ticker if index else end
         # With New York's hours it would be closed while it is traded.
         said = (
             f'say in [exchanges] whose hours hold, such as "{unknown}" = "XNYS" (codes as exchange_calendars has them)'

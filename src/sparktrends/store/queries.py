@@ -17,7 +17,7 @@ from sparktrends.store.connect import Connection, translated
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The whole numbers of `status`; bars, signals and alerts that take more than a second to count are estimates."""
+    """The whole numbers of `status`; bars, signals and alerts that take too long to count are estimates."""
 
     trades: int
     bars: int
@@ -47,7 +47,7 @@ _COUNTED: Mapping[str, LiteralString] = {
     "alerts": "FROM core.alerts",
 }
 PATIENCE = "1s"
-"""As long a number is counted before it is estimated."""
+"""As long a number is counted before it is estimated, where it is counted again and again."""
 _SHARE = 0.05
 """As much of the time may go into counting, whatever a year has left in the tables."""
 
@@ -63,7 +63,7 @@ class Tally:
 
     def totals(self, *, anew: bool = False) -> Totals:
         """Counts from the ledger where it knows, from the tables where it does not, and there not before it is time to
-        count again (or ``anew``)."""
+        count again. ``anew`` for figures that stand: all are counted, as long as the connection lets it take."""
         with translated():
             row = self._connection.execute(
                 "SELECT coalesce(sum(trades), 0), coalesce(sum(quarantined), 0), coalesce(sum(late), 0)"
@@ -72,7 +72,7 @@ class Tally:
             for name, rows in _COUNTED.items():
                 began = self._timer()
                 if anew or began >= self._due[name]:
-                    self._known[name] = _counted(self._connection, rows)
+                    self._known[name] = _counted(self._connection, rows, "" if anew else PATIENCE)
                     ended = self._timer()
                     self._due[name] = ended + (ended - began) / _SHARE
         assert row is not None
@@ -80,10 +80,11 @@ class Tally:
         return Totals(trades, **self._known, quarantined=quarantined, late=late)
 
 
-def _counted(connection: Connection, rows: LiteralString) -> int:
+def _counted(connection: Connection, rows: LiteralString, patience: str) -> int:
     try:
         with connection.transaction():
-            connection.execute(SQL("SET LOCAL statement_timeout = {}").format(PATIENCE))
+            if patience:
+                connection.execute(SQL("SET LOCAL statement_timeout = {}").format(patience))
             found = connection.execute(f"SELECT count(*) {rows}").fetchone()
     except psycopg.errors.QueryCanceled:
         plan = connection.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 {rows}").fetchone()

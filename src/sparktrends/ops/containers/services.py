@@ -345,13 +345,9 @@ def secured_database() -> Service:
     """What production adds to PostgreSQL: its certificate, and a door for nobody without TLS."""
     keys = f"{CERTIFICATES}/postgres.pem"
     tls = {"ssl": "on", "ssl_cert_file": keys, "ssl_key_file": keys, "hba_file": HBA}
-    # By name, because Chainguard's entrypoint ends in the server's name and Docker's does not: either image has it, and
-    # the server, given its own name twice, refuses to start.
-    return {
-        "entrypoint": ["docker-entrypoint.sh"],
-        "command": _postgres(_POSTGRES | tls),
-        "volumes": certificates("postgres.pem"),
-    }
+    # Chainguard's own entrypoint ends in the server's name, and given it twice the server refuses to start.
+    script = {"entrypoint": ["docker-entrypoint.sh"]}
+    return {**script, "command": _postgres(_POSTGRES | tls), "volumes": certificates("postgres.pem")}
 
 
 def secured_pgadmin() -> Service:
