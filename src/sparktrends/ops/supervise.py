@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -158,7 +159,8 @@ class Server(Protocol):
 class Keeper:
     """Keeps one `Server` running: `start`, then `tick` now and then, then `stop`.
 
-    A part that dies is started again at once; one that dies again soon waits 0.5, 1, 2 … up to 30 seconds.
+    A part that dies is started again at once; one that dies again soon waits 0.5, 1, 2 … up to 30 seconds. One thread
+    may ``tick`` while another calls ``stop``.
     """
 
     # The first time at once: most deaths are accidents, and each second without the broker fills a spool.
@@ -172,6 +174,8 @@ class Keeper:
         self._on_event = on_event
         self._deaths = 0
         self._due: float | None = None
+        # Held by a whole look: what is stopped meanwhile must not be started again by it, and so outlive its stop.
+        self._lock = threading.Lock()
 
     def start(self, timeout: float = 300.0) -> None:
         """Start it and wait until it answers; raises its error, with the process gone, when it does not.
@@ -199,29 +203,30 @@ class Keeper:
 
     def tick(self) -> None:
         """Notice a death, and start again when its wait is over."""
-        if self.process is None:
-            return
-        if self.process.exit_code is None:
-            _cut(self.process.spec.output)
+        with self._lock:
+            if self.process is not None:
+                self._look(self.process)
+
+    def _look(self, process: Process) -> None:
+        if process.exit_code is None:
+            _cut(process.spec.output)
             return
         if self._due is None:
             # Due, not slept: the other parts are looked after by the same thread.
-            self._due = time.monotonic() + self._delay()
-            self._on_event(str(self.process.failure(f"{self.server.name} ended with code {self.process.exit_code}")))
+            self._due = time.monotonic() + self._delay(process)
+            self._on_event(str(process.failure(f"{self.server.name} ended with code {process.exit_code}")))
         if time.monotonic() >= self._due:
-            self._again()
+            self._again(process)
 
-    def _delay(self) -> float:
-        assert self.process
-        self._deaths = 1 if self.process.uptime > self._HEALTHY else self._deaths + 1
+    def _delay(self, process: Process) -> float:
+        self._deaths = 1 if process.uptime > self._HEALTHY else self._deaths + 1
         return self._PATIENCE[min(self._deaths, len(self._PATIENCE)) - 1]
 
-    def _again(self) -> None:
-        assert self.process
-        self.process.kill()  # what is left of its group
+    def _again(self, dead: Process) -> None:
+        dead.kill()  # what is left of its group
         try:
             self.server.prepare()
-            self.process = Process(self.server.spec())
+            process = self.process = Process(self.server.spec())
         except (SparkTrendsError, OSError) as error:
             # Not swallowed: said, and tried again later with more patience.
             self._deaths += 1
@@ -230,11 +235,12 @@ class Keeper:
             return
         self._due = None
         self.restarts += 1
-        self._on_event(f"{self.server.name} was started again as process {self.process.pid}")
+        self._on_event(f"{self.server.name} was started again as process {process.pid}")
 
     def stop(self) -> None:
         """Stop it; it is not started again."""
-        process, self.process = self.process, None
+        with self._lock:
+            process, self.process = self.process, None
         if process:
             process.stop()
 
