@@ -374,3 +374,21 @@ def test_a_series_is_at_hand_from_its_first_batch_also_when_its_turn_has_not_com
     finally:
         road.close()
     assert all(one is not None and "1m" in one.positions for one in known)
+
+
+def test_more_series_than_are_kept_at_hand_lose_no_longer_bar(database: str) -> None:
+    """What one series leaves must not push another of the same batch out before that one's turn."""
+    pen, hour = Pen(), "SELECT symbol, trades FROM market.bars WHERE interval = '1h' AND trades > 0 ORDER BY 1"
+    for symbol in "ACEG":
+        pen.trade(symbol, T)
+    road = Road(database, pen.log)
+    for second in range(30, 480, 30):
+        for symbol in "ACEG":
+            pen.trade(symbol, T + second * SECOND)
+        road.cache.limit = 3
+        road.all()
+    for symbol in "ACEG":
+        pen.beat(symbol, T + DAY)
+    road.all()
+    road.close()
+    assert rows(database, hour) == [(symbol, 16) for symbol in "ACEG"]

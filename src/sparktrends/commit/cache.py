@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sparktrends.analysis.work import Floats
 from sparktrends.model import PartialBar
@@ -43,8 +44,11 @@ class Cache:
         found = self.entries.get(key)
         return found[1] if found is not None and found[0] == version else None
 
-    def put(self, key: SeriesKey, version: int, known: Known) -> None:
-        """Remember; the whole cache starts anew when it is full."""
-        if len(self.entries) >= self.limit:
+    def keep(self, news: Mapping[SeriesKey, tuple[int, Known]]) -> None:
+        """Remember what one step left, each with its version; the whole cache starts anew when it is full.
+
+        All of a step at once: what is not at hand is read, so nothing may vanish between the first and last look of it.
+        """
+        if len(self.entries) + len(news) > self.limit:
             self.entries.clear()
-        self.entries[key] = (version, known)
+        self.entries.update(islice(news.items(), self.limit))

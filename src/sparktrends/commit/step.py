@@ -54,6 +54,7 @@ def write_step(tx: Transaction, step: Step, laws: Laws, cache: Cache, now: int) 
     }
     commit = _note_changes(tx, step, longer, [s for d in done.values() for s in d.signals], now)
     positions = {interval: analysed.positions for interval, analysed in done.items()}
+    left: dict[SeriesKey, tuple[int, Known]] = {}
     for key, change in step.changes.items():
         before = cache.get(key, change.state.version - 1) or Known({})
         stands = {**before.positions, **{interval: of[key] for interval, of in positions.items() if key in of}}
@@ -61,7 +62,8 @@ def write_step(tx: Transaction, step: Step, laws: Laws, cache: Cache, now: int) 
         if moved := {interval: dict(of[key].open) for interval, of in longer.items() if key in of}:
             bars = moved
             until = folding.until(key, bars)
-        cache.put(key, change.state.version, Known(opened[key], bars, until, stands))
+        left[key] = change.state.version, Known(opened[key], bars, until, stands)
+    cache.keep(left)
     return commit
 
 
