@@ -163,7 +163,7 @@ class TestDelivery:
         alert = world.alert()
         world.insert(alert)
         with receiver(script=["hang"]) as other:
-            worker = world.worker(world.channel_with_timeout(other.port, 0.2))
+            worker = world.worker(world.channel_with_timeout(other.port, 1.0))
             world.run(worker, 119)
             assert len(other.bodies) == 1
             worker.channel = world.hook(other.port)
@@ -177,7 +177,7 @@ class TestDelivery:
         alert = world.alert()
         world.insert(alert)
         with receiver(default="hang") as away:
-            worker = world.worker(world.channel_with_timeout(away.port, 0.2))
+            worker = world.worker(world.channel_with_timeout(away.port, 1.0))
             world.run(worker, 600)
         with receiver() as back:
             worker.channel = world.hook(back.port)

@@ -164,7 +164,7 @@ def test_a_story_of_the_simulator_and_one_that_was_old_when_it_came_are_no_news(
 def test_who_reads_and_who_publishes_wait_for_each_other(database: str) -> None:
     """Else a story could be known from before a bar that has been judged without it."""
     for first, second in ((publish, hold), (hold, publish)):
-        with connect(database) as one, connect(database, timeout_s=1.0) as other:
+        with connect(database) as one, connect(database, timeout_s=3.0) as other:
             first(one.cursor())
             with pytest.raises(Retryable), translated():
                 second(other.cursor())

@@ -26,7 +26,7 @@ from sparktrends.errors import (
 
 SECRET = "canary-7f3a9c"
 HOSTILE = "<!channel> @here <https://evil.example|x> & *b* \x1b[2J\r\nBcc: x\u202e"
-IMPATIENT_S = 0.3
+IMPATIENT_S = 1.0
 TOOLS = Tools(PlainPost(), lambda: 0, print)
 KINDS = sorted(REGISTRY)
 HTTP = [kind for kind in KINDS if REGISTRY[kind].transport == "http"]

@@ -94,7 +94,7 @@ class Command:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it did not end within {seconds:.0f} s: {self.err[-2000:]}") from None
 
-    def stop(self, ask: int = signal.SIGINT, seconds: float = 90.0) -> int:
+    def stop(self, ask: int = signal.SIGINT, seconds: float = 170.0) -> int:
         """Ask it to end as Ctrl-C does, and wait."""
         self.process.send_signal(ask)
         return self.wait(seconds)

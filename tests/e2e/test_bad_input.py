@@ -213,7 +213,7 @@ class TestOneStream:
         keeper.stop()
         try:
             # In the words of Spark's client, which asks again and again.
-            until(lambda: "could not be established. Node may not be available" in stream.err, 30, lambda: stream.err)
+            until(lambda: "could not be established. Node may not be available" in stream.err, 90, lambda: stream.err)
             # Which of its two sentences depends on what the client noticed first.
             assert re.match("sparktrends: (Kafka|no Kafka broker answers)", product.run("status", code=3).err)
         finally:

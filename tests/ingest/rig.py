@@ -46,6 +46,7 @@ import json, random, signal, sys, threading
 from pathlib import Path
 from sparktrends import telemetry
 from sparktrends.bus.kafka import Connection
+from sparktrends.ingest import fill
 from sparktrends.ingest.run import Config, Feeder, Ingest
 from sparktrends.net import Redactor, Secret
 from sparktrends.ops.feeding import source_of
@@ -53,6 +54,8 @@ from sparktrends.ops.settings import load
 from sparktrends.sessions import keep_in
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
+# Order is asked for here: on a busy machine a gap may be filled late, and live trades would not wait for it.
+fill.HOLD = 60_000_000
 kafka, port, run, feeds = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
 keep_in(run / "calendars", telemetry.system_clock)
 key = Secret(sys.stdin.readline().strip())

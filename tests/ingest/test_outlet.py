@@ -118,7 +118,7 @@ def test_a_kill_long_after_the_spool_was_sent_repeats_nothing(
     with Spool(tmp_path / "spool", system_clock) as spool:
         for i in range(module._MARK_EVERY + 200):
             spool.append(*trade(i))
-    way, sent, deadline = outlet(broker.connection, tmp_path), module._MARK_EVERY + 200, time.monotonic() + 10
+    way, sent, deadline = outlet(broker.connection, tmp_path), module._MARK_EVERY + 200, time.monotonic() + 60
     way.recover(Door())
     while way._spool._settled < way._spool.position or way.waiting:
         assert time.monotonic() < deadline

@@ -41,7 +41,7 @@ def broker() -> Broker:
 def test_nobody_takes_anything_in(broker: Broker) -> None:
     where, topic = Endpoints(broker.connection, Database("nowhere", 1)), broker.topic("raw.trades")
     assert _silent(where) == ""  # nothing ever came: it may have only begun
-    for age_s, partition, words in ((4_000, 0, "nothing was taken in for 4,00"), (10, 2, "")):
+    for age_s, partition, words in ((4_000, 0, "nothing was taken in for 4,"), (10, 2, "")):
         now_ms = system_clock() // 1_000
         broker.owner.produce(topic, b"{}", partition=partition, timestamp=now_ms - age_s * 1_000)
         assert broker.owner.flush(60) == 0

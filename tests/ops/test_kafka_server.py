@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,7 +101,8 @@ def answering(reply: bytes) -> KafkaServer:
     listener = socket.create_server((ports.LOOPBACK, 0))
 
     def serve() -> None:
-        with listener, listener.accept()[0] as connection:
+        # Suppressed: who asked has little patience, and may be gone.
+        with listener, suppress(OSError), listener.accept()[0] as connection:
             connection.recv(100)
             connection.sendall(reply)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sparktrends.errors import Unavailable
 from sparktrends.ops import ports
 
 
@@ -63,6 +64,21 @@ def test_a_broken_memory_is_no_obstacle(junk: str, tmp_path: Path) -> None:
     (tmp_path / "ports").write_text(junk)
     free = ports.any_free()
     assert ports.choose({"kafka": free}, tmp_path / "ports")["kafka"].number == free
+
+
+def test_a_port_that_is_given_out_is_free_and_no_system_gives_it_out_by_itself() -> None:
+    with socket.create_server((ports.LOOPBACK, 0)) as server:
+        taken = server.getsockname()[1]
+        drawn = iter([taken, 23_456, *range(23_457, 23_600)])
+        number = ports.any_free(lambda _: next(drawn))
+    assert number != taken
+    assert ports.is_free(number)
+    assert ports.any_free() < 32_768
+
+
+def test_without_a_free_port_one_is_told(taken: int) -> None:
+    with pytest.raises(Unavailable, match="no port is free"):
+        ports.any_free(lambda _: taken)
 
 
 def test_the_contract_names_these_ports() -> None:

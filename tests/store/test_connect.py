@@ -45,7 +45,7 @@ def test_nobody_there_is_unavailable_at_once() -> None:
 
 @pytest.mark.e2e
 def test_a_connection_lives_in_utc_and_has_an_end(database: str) -> None:
-    with connect(database, timeout_s=0.2, application="test") as connection:
+    with connect(database, timeout_s=1.0, application="test") as connection:
         told = connection.info.get_parameters()
         # A machine that is gone is noticed: without these a commit hangs for a quarter of an hour, an answer for two.
         assert int(told["tcp_user_timeout"]) == 15_000

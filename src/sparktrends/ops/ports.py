@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 from sparktrends.errors import Unavailable
 
@@ -32,6 +33,8 @@ WANTED: Mapping[str, int] = {
 
 LOOPBACK = "127.0.0.1"
 _NEIGHBOURS = 200
+_QUIET = range(20_000, 30_000)
+_DRAW = SystemRandom().choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,15 @@ def is_free(number: int) -> bool:
         return True
 
 
-def any_free() -> int:
-    """A free port that nobody needs to know by heart."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        number: int = probe.getsockname()[1]
-    return number
+def any_free(draw: Callable[[Sequence[int]], int] = _DRAW) -> int:
+    """A free port that nobody needs to know by heart, drawn from those which no system gives out by itself.
+
+    Who starts a server needs seconds until it listens: a port that the system gave might be given again meanwhile.
+    """
+    for _ in range(100):
+        if is_free(number := draw(_QUIET)):
+            return number
+    raise Unavailable("no port is free", hint="end what listens on thousands of them")
 
 
 def _first_free(preferred: list[int], taken: set[int]) -> int:

@@ -52,6 +52,8 @@ _SETTINGS: Mapping[str, object] = {
     "max_parallel_workers_per_gather": 0,
     # Compiling a short statement costs more than it saves.
     "jit": "off",
+    # A writer that was killed in a long statement holds its shard's lock no longer than this: a successor waits two.
+    "client_connection_check_interval": "1s",
     # A careless query of a reader may not fill the disk that the stream needs.
     "temp_file_limit": "4GB",
     # The newest bars are rewritten many times a minute: the default minute lets their dead rows pile up.

@@ -45,4 +45,7 @@ def dashboard_of(world: World, api: str, port: int) -> Iterator[int]:
         yield process.pid
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()

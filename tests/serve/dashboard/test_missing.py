@@ -79,7 +79,7 @@ def test_while_data_flows_nobody_is_asked(filled: World) -> None:
 
 def test_data_that_is_quiet_while_everything_runs_is_only_quiet(quiet: DashboardConfig) -> None:
     said = pulse(replace(quiet, processes=lambda: {"stream": os.getpid()}))
-    assert ":orange[●] quiet; last stored 4" in said
+    assert re.search(r":orange\[●\] quiet; last stored \d\d s ago", said), said
 
 
 def test_a_part_that_is_gone_or_stands_still_is_named_on_every_page(quiet: DashboardConfig) -> None:
@@ -92,7 +92,7 @@ def test_a_part_that_is_gone_or_stands_still_is_named_on_every_page(quiet: Dashb
     finally:
         still.resume()
         child.kill()
-    assert ":red[●] quiet: ingest does not run, stream stands still; last stored 4" in said
+    assert re.search(r":red\[●\] quiet: ingest does not run, stream stands still; last stored \d\d s ago", said), said
     # It has ended, and nobody has taken notice of that yet.
     until(lambda: still.status() == psutil.STATUS_ZOMBIE, 60)
     assert "stream does not run" in pulse(replace(quiet, processes=lambda: {"stream": child.pid}))
@@ -110,7 +110,7 @@ def test_records_that_nobody_stores_are_told(quiet: DashboardConfig, database: t
     producer.send(OUT_SIGNALS, "NOBODY/READS", b'{"symbol": "NOBODY/READS"}')
     producer.close(60)
     said = pulse(replace(quiet, kafka=kafka))
-    assert re.search(r"quiet: [1-9][\d,]* records wait for the stream; last stored 4", said), said
+    assert re.search(r"quiet: [1-9][\d,]* records wait for the stream; last stored \d\d s ago", said), said
 
 
 def test_a_broker_that_stands_still_is_named_until_it_goes_on(
