@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from sparktrends.errors import DiskFull
 from sparktrends.ops import supervise
 from sparktrends.ops.home import Home
 from sparktrends.ops.jars import Resolver
+from sparktrends.ops.kafka_server import KafkaServer
+from sparktrends.ops.postgres_server import PostgresServer
 from sparktrends.ops.stack import Database, External, Stack
 
 pytestmark = pytest.mark.e2e
@@ -106,6 +109,43 @@ def test_a_full_disk_is_said_before_anything_starts(
     with pytest.raises(DiskFull), Stack(home, resolver, wanted=free_ports()):
         pytest.fail("started")
     assert not list(home.postgres.iterdir())
+
+
+def test_an_end_that_is_asked_for_while_they_start_leaves_nothing_and_harms_nothing(
+    home: Home, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, asked, times = threading.Event(), set[type](), list[float]()
+
+    def never(server: KafkaServer | PostgresServer) -> bool:
+        asked.add(type(server))
+        # Only now, so that both of them run.
+        if len(asked) == 2 and not stopping.is_set():
+            times.append(time.monotonic())
+            stopping.set()
+        return False
+
+    with monkeypatch.context() as patch:
+        for server in (KafkaServer, PostgresServer):
+            patch.setattr(server, "ready", never)
+        interrupted = pytest.raises(supervise.Unavailable, match=r"start of (kafka|postgres) was interrupted")
+        with interrupted, Stack(home, resolver, wanted=free_ports(), stopping=stopping.is_set):
+            pytest.fail("started")
+    assert time.monotonic() - times[0] < 20
+    assert not inside(home)
+    with Stack(home, resolver, wanted=free_ports()) as it:
+        assert all(keeper.server.ready() for keeper in it.keepers.values())
+
+
+def test_an_end_that_is_asked_for_while_a_part_is_restarted_is_not_waited_for(
+    home: Home, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = threading.Event()
+    elsewhere = External(kafka="elsewhere:1")
+    with Stack(home, resolver, wanted=free_ports(), external=elsewhere, stopping=stopping.is_set) as it:
+        monkeypatch.setattr(PostgresServer, "ready", lambda _: stopping.set())
+        with pytest.raises(supervise.Unavailable, match="start of postgres was interrupted"):
+            it.restart("postgres")
+    assert not inside(home)
 
 
 def test_a_part_that_fails_takes_the_other_with_it(home: Home, resolver: Resolver) -> None:

@@ -191,6 +191,50 @@ def test_what_is_stopped_while_it_is_started_again_is_gone(tmp_path: Path) -> No
     assert keeper.process is None
 
 
+def test_a_start_ends_when_the_end_is_asked_for(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    class Asked(Script):
+        def ready(self) -> bool:
+            over.set()
+            return False
+
+    keeper = Keeper(Asked(tmp_path, "exec sleep 600"), stopping=over.is_set)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="start of part was interrupted"):
+        keeper.start(60)
+    assert time.monotonic() - began < 30
+    assert keeper.process
+    assert keeper.process.exit_code is not None
+
+
+def test_what_is_stopped_while_it_is_prepared_is_never_started(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    class Ended(Script):
+        def prepare(self) -> None:
+            over.set()
+            keeper.stop()
+
+    keeper = Keeper(Ended(tmp_path, "exec sleep 600"), stopping=over.is_set)
+    with pytest.raises(Unavailable, match="interrupted"):
+        keeper.start(60)
+    assert keeper.process is None
+
+
+def test_what_dies_after_the_end_was_asked_for_stays_down(tmp_path: Path) -> None:
+    said, over = list[str](), threading.Event()
+    keeper = Keeper(Script(tmp_path, f"touch {tmp_path}/ready; exec sleep 600"), said.append, over.is_set)
+    keeper.start(10)
+    process = keeper.process
+    assert process
+    process.kill()
+    over.set()
+    keeper.tick()
+    assert keeper.process is process
+    assert (keeper.restarts, said) == (0, [])
+
+
 def test_a_part_that_keeps_dying_is_tried_less_and_less(tmp_path: Path) -> None:
     (tmp_path / "ready").touch()
     keeper = Keeper(Script(tmp_path, "exit 1"))

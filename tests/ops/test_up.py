@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,6 +176,52 @@ def test_a_stream_that_ran_for_long_is_started_again_otherwise(
     stream = Part("stream", exit_code=1, uptime=300.0, sentences=sentences)
     plan = {"for_s": 5.0, "exit_when_done": not sentences}
     watching(tmp_path, [stream, Part("ingest", exit_code=0)], lambda: Status(behind=50), monkeypatch, **plan)
+
+
+@pytest.mark.parametrize("when", ["while it starts", "when it has started"])
+def test_an_end_that_is_asked_for_before_its_parts_are_started_starts_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    home, over, ended = Home.open(tmp_path / "home"), threading.Event(), list[str]()
+
+    @contextmanager
+    def starting(*_: object) -> Iterator[Stack]:
+        over.set()
+        try:
+            if when == "while it starts":
+                raise Unavailable("the start of postgres was interrupted")
+            yield NOTHING
+        finally:
+            ended.append("stack")
+
+    @contextmanager
+    def compiling(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(wait=lambda _: None)
+        ended.append("compiling")
+
+    monkeypatch.setattr(Up, "_resolver", lambda _: SimpleNamespace(ensure=lambda: None))
+    monkeypatch.setattr(module, "Compiling", compiling)
+    monkeypatch.setattr(Up, "_stack", starting)
+    monkeypatch.setattr(Up, "_prepare", lambda *_: None)
+    settings = load({}, tmp_path, home.path)
+    run = Up(settings, Plan(), lambda _: None, lambda _: None, lambda _: None, over.is_set)
+    assert run.run() is None
+    assert not run.keepers
+    assert ended == ["stack", "compiling"]
+
+
+def test_a_part_that_cannot_be_restarted_because_all_of_it_ends_is_no_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, over = list[str](), threading.Event()
+    run = Up(load({}, tmp_path, tmp_path), Plan(), said.append, lambda _: None, lambda _: None, over.is_set)
+
+    def restart(_: str) -> None:
+        over.set()
+        raise Unavailable("the start of kafka was interrupted")
+
+    run._restart("kafka", cast(Stack, SimpleNamespace(keepers={"kafka": object()}, restart=restart)))
+    assert said == ["restarting kafka as asked"]
 
 
 def test_a_disk_that_is_full_ends_nothing_while_what_runs_cannot_be_written_down(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,19 @@ def test_a_failure_shows_without_a_next_batch(sink: Slow) -> None:
     assert sink.failed
     with pytest.raises(LogGap):
         sink.settle()
+
+
+def test_whether_a_batch_failed_is_asked_while_another_one_takes_its_place(sink: Slow) -> None:
+    class Settled(Future[None]):
+        def done(self) -> bool:
+            # As if Spark's thread came in between with the next batch.
+            sink.settle()
+            return super().done()
+
+    under_way = Settled()
+    under_way.set_result(None)
+    sink._under_way = under_way
+    assert not sink.failed
 
 
 def test_a_stop_ends_the_wait_for_a_store_that_is_away(sink: Slow) -> None:

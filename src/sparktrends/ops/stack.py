@@ -15,7 +15,7 @@ from sparktrends.ops.java import Java
 from sparktrends.ops.kafka_server import KafkaServer
 from sparktrends.ops.postgres_server import DATABASE, OWNER, READER, PostgresServer
 from sparktrends.ops.secured import SCRAM
-from sparktrends.ops.supervise import Keeper
+from sparktrends.ops.supervise import Keeper, Server
 
 # A killed broker answers again after some four seconds: a quarter of one is not noticed in that.
 _TICK = 0.25
@@ -62,7 +62,9 @@ class Stack:
     """Broker and database while inside the ``with`` block; the home must be owned (`Home.owned`).
 
     ``kafka`` is the bootstrap address, ``database`` the `Database`, ``ports`` what every part got. A part that dies
-    is started again by a thread of the stack; ``on_event`` hears of it in one sentence, from that thread.
+    is started again by a thread of the stack; ``on_event`` hears of it in one sentence, from that thread. Once
+    ``stopping`` says that the end was asked for, nothing is started any more: a start then ends with Unavailable, and
+    leaves nothing behind.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Stack:
         external: External | None = None,
         wanted: Mapping[str, int] = ports.WANTED,
         on_event: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._home = home
         self._resolver = resolver
         self._external = external or External()
         self._wanted = wanted
         self._on_event = on_event
+        self._stopping = stopping
         self._over = threading.Event()
         self._lock = threading.Lock()
         self.keepers: dict[str, Keeper] = {}
@@ -160,7 +164,7 @@ class Stack:
             env=self._resolver.env,
             classes=KeptClasses.of("kafka", self.java, found, self._resolver.cache),
         )
-        self._keep(Keeper(server, self._on_event))
+        self._keep(server)
 
     def _start_postgres(self) -> None:
         server = PostgresServer(
@@ -170,20 +174,21 @@ class Stack:
             secrets=self._home.secrets(),
             env=self._resolver.env,
         )
-        self._keep(Keeper(server, self._on_event))
+        self._keep(server)
 
-    def _keep(self, keeper: Keeper) -> None:
+    def _keep(self, server: Server) -> None:
         # Known before it is started, so that `_stop` ends it when the start fails half way.
-        self.keepers[keeper.server.name] = keeper
+        keeper = self.keepers[server.name] = Keeper(server, self._on_event, self._ending)
         keeper.start()
+
+    def _ending(self) -> bool:
+        return self._over.is_set() or self._stopping()
 
     def _watch(self) -> None:
         while not self._over.wait(_TICK):
             with self._lock:
                 for keeper in self.keepers.values():
-                    # Asked for each: a part must not be started again while the others are being stopped.
-                    if not self._over.is_set():
-                        keeper.tick()
+                    keeper.tick()
 
     def _stop(self) -> None:
         """The broker first: nobody writes to the database after it that has not read from the broker before."""

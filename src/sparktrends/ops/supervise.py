@@ -104,14 +104,21 @@ class Process:
         self._popen.wait()
 
     def wait_ready(
-        self, ready: Callable[[], bool], timeout: float, say: Callable[[str], None] = lambda _: None
+        self,
+        ready: Callable[[], bool],
+        timeout: float,
+        say: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Return when ``ready`` says so; raises Unavailable when it ends before, or takes longer (seconds).
+        """Return when ``ready`` says so; raises Unavailable when it ends before, takes longer (seconds), or when
+        ``stopping`` says that nobody waits for it any more.
 
         ``say`` hears once that it takes long.
         """
         deadline, slow = time.monotonic() + timeout, time.monotonic() + _SLOW_S
         while not ready():
+            if stopping():
+                raise _interrupted(self.spec.name)
             if time.monotonic() > slow:
                 log = self.spec.log or self.spec.output
                 say(f"{self.spec.name} still starts, which takes a while after a power cut; see {log}")
@@ -160,37 +167,54 @@ class Keeper:
     """Keeps one `Server` running: `start`, then `tick` now and then, then `stop`.
 
     A part that dies is started again at once; one that dies again soon waits 0.5, 1, 2 … up to 30 seconds. One thread
-    may ``tick`` while another calls ``stop``.
+    may ``start`` or ``tick`` while another calls ``stop``. Once ``stopping`` says that the end was asked for, nothing
+    is started any more, and what is about to start is not waited for.
     """
 
     # The first time at once: most deaths are accidents, and each second without the broker fills a spool.
     _PATIENCE = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
     _HEALTHY = 60.0  # seconds up after which earlier deaths are forgotten
 
-    def __init__(self, server: Server, on_event: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        on_event: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.server = server
         self.process: Process | None = None
         self.restarts = 0
         self._on_event = on_event
+        self._stopping = stopping
         self._deaths = 0
         self._due: float | None = None
-        # Held by a whole look: what is stopped meanwhile must not be started again by it, and so outlive its stop.
+        # Held by a whole look, and by each launch: what is stopped meanwhile must not be started by it, and so outlive
+        # its stop. Never held while its answer is waited for.
         self._lock = threading.Lock()
 
     def start(self, timeout: float = 300.0) -> None:
-        """Start it and wait until it answers; raises its error, with the process gone, when it does not.
+        """Start it and wait until it answers; raises its error, with the process gone, when it does not, and
+        Unavailable when the end is asked for meanwhile.
 
         After a power cut a database or a broker goes through its log first: ended before it is done, it would begin
         from there each time.
         """
         self.server.prepare()
-        self._due = None
-        process = self.process = Process(self.server.spec())
+        with self._lock:
+            process = self._launch()
         try:
-            process.wait_ready(self.server.ready, timeout, self._on_event)
+            process.wait_ready(self.server.ready, timeout, self._on_event, self._stopping)
         except BaseException:
             process.stop()
             raise
+
+    def _launch(self) -> Process:
+        # Under the lock with the look at the end: a stop either finds this process, or comes before it is made.
+        if self._stopping():
+            raise _interrupted(self.server.name)
+        self._due = None
+        self.process = Process(self.server.spec())
+        return self.process
 
     def restart(self) -> None:
         """Stop it and start it; raises as `start`, and then `tick` tries again."""
@@ -211,6 +235,8 @@ class Keeper:
         if process.exit_code is None:
             _cut(process.spec.output)
             return
+        if self._stopping():
+            return
         if self._due is None:
             # Due, not slept: the other parts are looked after by the same thread.
             self._due = time.monotonic() + self._delay(process)
@@ -226,14 +252,13 @@ class Keeper:
         dead.kill()  # what is left of its group
         try:
             self.server.prepare()
-            process = self.process = Process(self.server.spec())
+            process = self._launch()
         except (SparkTrendsError, OSError) as error:
             # Not swallowed: said, and tried again later with more patience.
             self._deaths += 1
             self._due = time.monotonic() + self._PATIENCE[min(self._deaths, len(self._PATIENCE)) - 1]
             self._on_event(f"{self.server.name} cannot be started: {error}")
             return
-        self._due = None
         self.restarts += 1
         self._on_event(f"{self.server.name} was started again as process {process.pid}")
 
@@ -346,6 +371,10 @@ def _spawn(spec: Spec) -> subprocess.Popen[bytes]:
             cwd=spec.cwd,
             env=spec.env,
         )
+
+
+def _interrupted(name: str) -> Unavailable:
+    return Unavailable(f"the start of {name} was interrupted", hint="the next start goes on from there")
 
 
 def _working_in(folder: Path, word: str) -> list[psutil.Process]:

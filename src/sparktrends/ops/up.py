@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,27 +82,28 @@ class Up:
     _unrecorded: bool = False
 
     def run(self) -> Status | None:
-        """Start, watch, stop; the last figures, None when it was stopped before anything was started. Raises the errors
-        of the parts, with everything stopped."""
+        """Start, watch, stop; the last figures, None when it was stopped before its own parts were started. Raises the
+        errors of the parts, with everything stopped."""
         home = Home.open(self.settings.home)
         # Two runs of one home would start two brokers on one log.
-        with home.owned():
+        with home.owned(), ExitStack() as open_:
             troubles.forget_recorded(home.run)
             resolver = self._resolver()
-            with Compiling(self.settings, home, self.say) as compiling:
+            compiling = open_.enter_context(Compiling(self.settings, home, self.say))
+            try:
                 # While Numba compiles: both take long only on a new machine, and neither needs the other.
-                try:
-                    resolver.ensure()
-                except Unavailable:
-                    if self.stopping():
-                        return None
-                    raise
+                resolver.ensure()
                 self.say(f"home {home.path}; logs in {home.logs}")
-                with self._stack(home, resolver) as stack:
-                    self._prepare(home, stack)
-                    # Before the stream: it would compile the same beside it, on the same two cores.
-                    compiling.wait(self.stopping)
-                    return self._work(home, stack)
+                stack = open_.enter_context(self._stack(home, resolver))
+                self._prepare(home, stack)
+            except Unavailable:
+                # What is waited for is given up when the end is asked for.
+                if self.stopping():
+                    return None
+                raise
+            # Before the stream: it would compile the same beside it, on the same two cores.
+            compiling.wait(self.stopping)
+            return None if self.stopping() else self._work(home, stack)
 
     def _work(self, home: Home, stack: Stack) -> Status:
         try:
@@ -129,7 +130,7 @@ class Up:
         there = endpoints.external(self.settings)
         wanted = self.settings.wanted_ports(ports.WANTED)
         self.say("starting broker and database" if not there.kafka and not there.database else "connecting")
-        return Stack(home, resolver, external=there, wanted=wanted, on_event=self.say)
+        return Stack(home, resolver, external=there, wanted=wanted, on_event=self.say, stopping=self.stopping)
 
     def _prepare(self, home: Home, stack: Stack) -> None:
         for port in stack.ports.values():
@@ -310,7 +311,8 @@ class Up:
         try:
             stack.restart(name) if name in stack.keepers else keeper.restart()
         except (SparkTrendsError, OSError) as error:
-            self.say(f"{name} cannot be started: {error}")
+            if not self.stopping():
+                self.say(f"{name} cannot be started: {error}")
 
 
 def _refusal(process: Process) -> SparkTrendsError:

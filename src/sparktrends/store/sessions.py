@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import psycopg
+
 from sparktrends.errors import Retryable, Unavailable
 from sparktrends.store.connect import Connection, Cursor, connect, translated
 
@@ -137,5 +139,7 @@ class Sessions:
 
 def _shut(connection: Connection) -> None:
     # A copy of the descriptor: closing it leaves libpq's own open, and a shutdown is felt through either.
-    with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+    # One that was lost meanwhile has none (the driver's own error): the round goes on with the others.
+    ended = contextlib.suppress(OSError, ValueError, psycopg.Error)
+    with ended, socket.socket(fileno=os.dup(connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)

@@ -114,7 +114,9 @@ class Sink:
     @property
     def failed(self) -> bool:
         """Whether a batch could not be committed; `settle` raises why."""
-        return self._under_way is not None and self._under_way.done() and self._under_way.exception() is not None
+        # Read once: Spark's thread takes it away in `settle` while another one asks here.
+        under_way = self._under_way
+        return under_way is not None and under_way.done() and under_way.exception() is not None
 
     def settle(self) -> None:
         """Return when the last batch is committed; raises what kept it from that, once."""

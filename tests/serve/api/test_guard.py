@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
@@ -14,9 +16,10 @@ from sparktrends.errors import BadSetting, NotFound
 from sparktrends.model import SECOND, stable_id
 from sparktrends.ops.bench.callers import BAD_RATE, pester
 from sparktrends.serve.api import Api, ApiConfig
-from sparktrends.serve.api.guard import Buckets
+from sparktrends.serve.api.guard import Buckets, Keys
 from sparktrends.store import api_keys
 from sparktrends.store.connect import connect
+from sparktrends.store.sessions import Sessions
 
 BARS = "/api/v1/bars?symbol=BTC/USD"
 HOSTILE = (
@@ -48,6 +51,16 @@ def test_the_callers_that_are_remembered_have_an_end() -> None:
         buckets.take(str(number))
     assert buckets.take("10004") > 0
     assert buckets.take("0") == 0.0
+
+
+def test_a_revoked_key_gets_nobody_in_after_a_clock_was_set_back() -> None:
+    now, usable = [SECOND * 10**9], [api_keys.ApiKey(1, "reader", ("read",), api_keys.digest("st_x"))]
+    owner = SimpleNamespace(read=lambda _: list(usable))
+    keys = Keys(cast(Sessions, owner), lambda: now[0])
+    assert keys.find("st_x") is not None
+    usable.clear()
+    now[0] -= 3600 * SECOND
+    assert keys.find("st_x") is None
 
 
 def test_nobody_listens_to_the_world_without_a_key() -> None:

@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from flask import Flask, Response, request
+from waitress.channel import ClientDisconnected
 
 from sparktrends.errors import BadSetting
 from sparktrends.serve.api import ApiConfig
@@ -108,6 +110,19 @@ def test_who_left_is_known(port: int, kept: Kept) -> None:
         time.sleep(0.01)
     kept.wire.send(b"nobody\n")
     kept.wire.end()
+
+
+def test_who_leaves_while_its_stream_is_ended_costs_nobody_else_anything() -> None:
+    class Channel:
+        connected, will_close, close_when_flushed = True, False, False
+        server = SimpleNamespace(pull_trigger=lambda: None)
+
+        def write_soon(self, _: bytes) -> None:
+            raise ClientDisconnected
+
+    channel = Channel()
+    ChannelWire(channel, chunked=True).end()
+    assert channel.close_when_flushed
 
 
 @pytest.mark.parametrize(

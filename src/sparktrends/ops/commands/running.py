@@ -65,7 +65,7 @@ def up(
         last = run.run()
     seconds = round(time.monotonic() - began, 1)
     if last is None:
-        words = "stopped while jars were fetched, before anything was started: the next `up` fetches what is missing"
+        words = "stopped before everything was started; nothing is left running, and the next `up` goes on from there"
         _tell({"seconds": seconds, "started": False}, words, as_json)
         return
     if as_json:

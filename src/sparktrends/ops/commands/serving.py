@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,10 @@ from sparktrends.ops.ports import WANTED
 from sparktrends.ops.settings import Settings, port_number
 from sparktrends.store import api_keys
 from sparktrends.store.connect import connect
+
+if TYPE_CHECKING:
+    from sparktrends.serve.api import Api
+    from sparktrends.serve.api.server import Server
 
 
 @click.command()
@@ -40,14 +45,18 @@ def api(context: Context, host: str, port: int) -> None:
     running = Api(config)
     server = Server(running.app, config)
     click.echo(f"API on http://{config.host}:{server.port}/api/v1 (try it: /api/v1/docs)", err=True)
-    thread = threading.Thread(target=server.run, name="api")
+    _serve(running, server, stopping)
+
+
+def _serve(api: Api, server: Server, stopping: threading.Event) -> None:
+    thread = threading.Thread(target=server.run, name="api", daemon=True)
     thread.start()
-    try:
+    with ExitStack() as ending:
+        # From the last to the first, and each whatever the others met: the streams end before their connections do.
+        ending.callback(thread.join, 10)
+        ending.callback(server.stop)
+        ending.callback(api.close)
         stopping.wait()
-    finally:
-        running.close()
-        server.stop()
-        thread.join(10)
 
 
 def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:

@@ -75,7 +75,8 @@ class Keys:
 
     def _current(self) -> list[ApiKey]:
         now = self._clock()
-        if self._read_at is None or now - self._read_at > _KEYS_FOR:
+        # Also when the clock was set back: else a key that is revoked would be good for as long as that.
+        if self._read_at is None or not 0 <= now - self._read_at <= _KEYS_FOR:
             try:
                 self._known = self._owner.read(lambda cursor: usable_keys(cursor.connection))
             except Retryable:

@@ -13,12 +13,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sparktrends.errors import Retryable
+from sparktrends.errors import Retryable, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.serve.api import events
 from sparktrends.serve.api.events import Choice, Place, Told
 from sparktrends.serve.api.problems import Problem
-from sparktrends.store.changes import Change, Ear, bars_at, changes_after, heads, signals_of
+from sparktrends.store.changes import Change, Ear, Heads, bars_at, changes_after, heads, heads_and_changes, signals_of
 from sparktrends.store.connect import Cursor
 from sparktrends.store.sessions import Sessions
 from sparktrends.telemetry import Clock, gauge
@@ -100,7 +100,7 @@ class Hub:
         if last_id and places is None:
             raise Problem(400, "Last-Event-ID is not an id of this stream")
         # The head of this moment, from the store: what is committed after this line is told.
-        return Listener(self, choice, self._sessions.read(_places) if places is None else places)
+        return Listener(self, choice, _places(self._sessions.read(heads)) if places is None else places)
 
     def admit(self, listener: Listener) -> None:
         """Take a listener over from the server."""
@@ -126,7 +126,8 @@ class Hub:
         while not self._over.is_set():
             try:
                 self._ear.wait(1.0)
-            except Retryable as error:
+            # Also what is Terminal: a database that fails over refuses LISTEN for a while, and is asked again.
+            except SparkTrendsError as error:
                 _LOG.warning("the stream waits: %s", error)
                 self._ear.close()
                 self._over.wait(0.5)
@@ -160,7 +161,7 @@ class Hub:
                 pass
         else:
             # Nobody is at the head, so nothing has to be told on the way there.
-            self._head = self._sessions.read(_places)
+            self._go_to(self._sessions.read(heads))
         for listener in list(self._behind):
             self._sessions.read(lambda cursor, who=listener: self._catch_up(cursor, who))  # type: ignore[misc]
         self._forget_dead()
@@ -173,11 +174,14 @@ class Hub:
 
     def _advance(self, cursor: Cursor) -> bool:
         """Tell those at the head a page of the commits behind it; False when there was none."""
-        found = changes_after(cursor, _commits(self._head), _PAGE)
+        newest, found = heads_and_changes(cursor, _commits(self._head), _PAGE)
+        if self._is_older(newest):
+            self._begin_anew(newest)
+            return False
         for change in found:
             # A hole: the commits between were pruned.
             if change.commit != self._head.get(change.shard, (1, 0))[0]:
-                self._reset(self._live)
+                self._begin_anew(newest)
                 break
             told = self._rendered(cursor, change)
             ready: dict[Choice, bytes] = {}
@@ -196,14 +200,14 @@ class Hub:
         if wire is None or wire.pending > PENDING_LIMIT // 4:
             return  # it takes its time; the next step tries again
         if any(place > self._head.get(shard, (1, 0)) for shard, place in listener.places.items()):
-            self._reset([listener])  # the store is older than the listener: it was restored
+            self._reset(listener)  # the store is older than the listener: it was restored
         for change in changes_after(cursor, _commits(listener.places), _PAGE):
             # At the head it joins the others and hears this one with them: told here too it would come twice.
             if change.commit >= self._head.get(change.shard, (1, 0))[0]:
                 continue
             commit, sent = listener.places.get(change.shard, (1, 0))
             if change.commit != commit:
-                self._reset([listener])
+                self._reset(listener)
                 break
             told = self._rendered(cursor, change)
             self._send(listener, b"".join(told.frames(listener.choice, listener.places, sent)), listener.places)
@@ -225,11 +229,27 @@ class Hub:
                 self._told.popitem(last=False)
         return self._told[key]
 
-    def _reset(self, listeners: list[Listener]) -> None:
-        self._head = self._sessions.read(_places)
-        for listener in listeners:
-            listener.places = dict(self._head)
-            self._send(listener, events.notice("reset", _OLD, self._head), self._head)
+    def _is_older(self, newest: Heads) -> bool:
+        """Whether the store lacks what was told: it was restored."""
+        return any(newest.get(shard, 0) < commit for shard, commit in _commits(self._head).items())
+
+    def _go_to(self, newest: Heads) -> None:
+        """Stand at these commits without telling what lies before them: nobody may be live who is not told so."""
+        if self._is_older(newest):
+            # The same numbers mean other commits from here on.
+            self._told.clear()
+        self._head = _places(newest)
+
+    def _begin_anew(self, newest: Heads) -> None:
+        """Everybody at the head goes on from the newest commits, and is told so."""
+        self._go_to(newest)
+        for listener in self._live:
+            self._reset(listener)
+
+    def _reset(self, listener: Listener) -> None:
+        """One goes on from the head, where it stands: to move it would leave something out for all others."""
+        listener.places = dict(self._head)
+        self._send(listener, events.notice("reset", _OLD, self._head), self._head)
 
     def _beat(self) -> None:
         now = self._clock()
@@ -260,8 +280,9 @@ class Hub:
             _LISTENERS.set(self.listening)
 
 
-def _places(cursor: Cursor) -> dict[str, Place]:
-    return {shard: (commit + 1, 0) for shard, commit in heads(cursor).items()}
+def _places(newest: Heads) -> dict[str, Place]:
+    """Where somebody stands who was told these commits."""
+    return {shard: (commit + 1, 0) for shard, commit in newest.items()}
 
 
 def _commits(places: dict[str, Place]) -> dict[str, int]:

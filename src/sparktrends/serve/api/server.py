@@ -7,6 +7,7 @@ goes back to its work. The hub writes into the channel's buffer, from where wait
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -52,7 +53,9 @@ class ChannelWire:
     def end(self) -> None:
         """Close when what waits has been taken; who takes nothing for two minutes is closed by waitress."""
         if self._chunked and self.alive:
-            self._channel.write_soon(b"0\r\n\r\n")
+            # The other side may go in between.
+            with contextlib.suppress(ClientDisconnected):
+                self._channel.write_soon(b"0\r\n\r\n")
         self._channel.close_when_flushed = True
         self._channel.server.pull_trigger()
 
