@@ -247,3 +247,18 @@ def test_a_disk_that_is_full_ends_nothing_while_what_runs_cannot_be_written_down
     full = False
     run._serve_restarts(home, NOTHING)
     assert endpoints.record(home.path)["processes"] == {"stream": 4711}
+
+
+def test_who_asked_for_a_restart_finds_the_new_process_recorded_when_the_request_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.open(tmp_path / "home")
+    run = Up(load({}, tmp_path, home.path), Plan(), print, lambda _: None, lambda _: None, lambda: False)
+    request, there = home.run / "restart-nobody", list[bool]()
+    request.touch()
+    run.keepers = {"nobody": cast(Keeper, Keeping(Part("nobody")))}
+    monkeypatch.setattr(Up, "_restart", lambda *_: None)
+    monkeypatch.setattr(Up, "_record", lambda *_: there.append(request.exists()))
+    run._serve_restarts(home, NOTHING)
+    assert there == [True]
+    assert not request.exists()

@@ -285,22 +285,28 @@ class Up:
 
     def _serve_restarts(self, home: Home, stack: Stack) -> None:
         """A file ``run/restart-NAME`` is a person's (or Airflow's) request; it goes when it has been done."""
-        for request in home.run.glob(f"{RESTARTS}*"):
+        requests = list(home.run.glob(f"{RESTARTS}*"))
+        for request in requests:
             self._restart(request.name.removeprefix(RESTARTS), stack)
+        self._keep_record(home, stack)
+        # Afterwards: who asked waits for the files to go, and then looks up what runs.
+        for request in requests:
             with suppress(OSError):  # a disk that cannot be written ends nothing: the next turn tries again
-                # Afterwards: who asked waits for the file to go.
                 request.unlink(missing_ok=True)
+
+    def _keep_record(self, home: Home, stack: Stack) -> None:
+        """Keepers start parts again without asking: `status` and `restart` go by what is recorded."""
         pids = {item["name"]: item["pid"] for item in self._processes(stack)}
-        # Keepers start parts again without asking: `status` and `restart` go by what is recorded.
-        if pids != endpoints.record(home.path).get("processes"):
-            try:
-                self._record(home, stack)
-                self._unrecorded = False
-            except OSError as error:
-                # Full, most likely; what the parts do about it is theirs, and the next turn tries again.
-                if not self._unrecorded:
-                    self.say(f"what runs cannot be written down in {home.run} ({error.strerror})")
-                self._unrecorded = True
+        if pids == endpoints.record(home.path).get("processes"):
+            return
+        try:
+            self._record(home, stack)
+            self._unrecorded = False
+        except OSError as error:
+            # Full, most likely; what the parts do about it is theirs, and the next turn tries again.
+            if not self._unrecorded:
+                self.say(f"what runs cannot be written down in {home.run} ({error.strerror})")
+            self._unrecorded = True
 
     def _restart(self, name: str, stack: Stack) -> None:
         """As asked for. What cannot be started now is tried again with patience, as what dies by itself is."""
