@@ -8,10 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from sparktrends import spark
+from sparktrends.errors import Unavailable
 from sparktrends.ops.jars import CONNECTOR, Resolver
 from sparktrends.ops.java import spark_env
 
@@ -68,6 +71,73 @@ def test_the_last_word_is_the_callers() -> None:
 def test_names_of_secrets_are_redacted(name: str) -> None:
     assert re.search(spark.SECRET_KEYS, name)
     assert not re.search(spark.SECRET_KEYS, "spark.sql.shuffle.partitions")
+
+
+class Cluster:
+    """A session's context, as far as one asks whether anybody works for it; ``executors`` at each look."""
+
+    def __init__(self, executors: list[int], master: str = "spark://h:7077", **conf: str) -> None:
+        self.master, self.now, self._looks, self._executors = master, 0.0, 0, executors
+        self._conf = {name.replace("_", "."): value for name, value in conf.items()}
+        self.sparkContext = self._jsc = self
+
+    def getConf(self) -> dict[str, str]:
+        return self._conf
+
+    def sc(self) -> Any:
+        return self
+
+    def getExecutorMemoryStatus(self) -> Any:
+        there = self._executors[min(self._looks, len(self._executors) - 1)]
+        self._looks += 1
+        return SimpleNamespace(size=lambda: there + 1)  # the driver is one
+
+    def clock(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def executors_of(cluster: Cluster) -> spark.Executors:
+    return spark.Executors(cast(Any, cluster), patience_s=60, clock=cluster.clock)
+
+
+def test_a_session_waits_for_its_first_executor_and_not_for_ever() -> None:
+    busy = Cluster([0])
+    with pytest.raises(Unavailable, match=r"spark://h:7077 has given no executor for 60 s: .*spark\.cores\.max"):
+        executors_of(busy).wait(busy.pause)
+    assert 60 < busy.now < 61
+    soon = Cluster([0, 0, 0, 1])
+    executors_of(soon).wait(soon.pause)
+    assert soon.now < 1
+
+
+def test_a_session_is_deserted_when_nobody_came_back_for_a_minute() -> None:
+    cluster = Cluster([1, 0, 0, 1, 0, 0])
+    executors, found = executors_of(cluster), []
+    for at in (10, 20, 60, 80, 130, 150):
+        cluster.now = at
+        found.append(executors.deserted())
+    # It came back at 80.
+    assert found == [False, False, False, False, False, True]
+    with pytest.raises(Unavailable):
+        executors.require()
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        Cluster([0], "local[2]"),
+        Cluster([0], "k8s://h:6443"),
+        Cluster([0], "spark://h:7077", spark_dynamicAllocation_enabled="true"),
+    ],
+)
+def test_where_executors_come_in_their_own_time_none_is_missed(cluster: Cluster) -> None:
+    executors = executors_of(cluster)
+    cluster.now = 1e6
+    assert executors.there()
+    assert not executors.deserted()
 
 
 @pytest.mark.e2e

@@ -10,7 +10,8 @@ or zip in ``Settings.py_files``. On this machine workers import what the driver 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from sparktrends.errors import Unavailable
 
 LOOPBACK = "127.0.0.1"
 STOP_S = 20.0
+PATIENCE_S = 60.0
+"""How long a standalone cluster may leave a session without an executor."""
+_LOOK_S = 0.2
 SECRET_KEYS = "(?i)secret|password|passwd|token|credential|api.?key|access.?key|webhook|jaas"
 """Settings and options whose names match are shown as ``*********`` wherever Spark shows any."""
 
@@ -119,6 +123,50 @@ def session(app: str, settings: Settings) -> SparkSession:
         raise Unavailable(
             f"Spark did not start with master {settings.master}: {said}", hint="more words are in this process's log"
         ) from error
+
+
+class Executors:
+    """Who works for a session. On a standalone cluster (``spark://``) that may be nobody, for ever.
+
+    The first application takes all free cores for as long as it lives unless ``spark.cores.max`` says how many, and a
+    master that has forgotten an application gives it none any more. Spark waits, and tells of it in its log alone.
+    """
+
+    def __init__(
+        self, session: SparkSession, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._context, self._patience_s, self._clock = session.sparkContext, patience_s, clock
+        # Elsewhere it may take long to get the first one; with dynamic allocation there is none while nothing is done.
+        dynamic = self._context.getConf().get("spark.dynamicAllocation.enabled", "false") == "true"
+        self._expected = str(self._context.master).startswith("spark://") and not dynamic
+        self._seen = clock()
+
+    def there(self) -> bool:
+        """Whether somebody works for the session, or nobody need to."""
+        # Of those who keep its blocks the driver is one.
+        return not self._expected or self._context._jsc.sc().getExecutorMemoryStatus().size() > 1
+
+    def deserted(self) -> bool:
+        """Whether nobody has been there for `PATIENCE_S`, as far as this was asked in between."""
+        if self.there():
+            self._seen = self._clock()
+        return self._clock() - self._seen > self._patience_s
+
+    def require(self) -> None:
+        """Raise Unavailable when the session is `deserted`."""
+        if self.deserted():
+            master = self._context.master
+            raise Unavailable(
+                f"{master} has given no executor for {self._patience_s:.0f} s",
+                hint="its workers are away, or others have their cores and memory: give each a share, "
+                '"spark.cores.max" in [spark.conf]',
+            )
+
+    def wait(self, pause: Callable[[float], object] = time.sleep) -> None:
+        """Return as soon as somebody is there; raises as `require`."""
+        while not self.there():
+            self.require()
+            pause(_LOOK_S)
 
 
 @contextmanager

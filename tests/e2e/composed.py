@@ -38,7 +38,7 @@ Service = dict[str, Any]
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}|\$\$")
 _APART = """
 mount --bind "$1" /etc/hosts
-mount -t tmpfs -o "$2,noexec,nosuid,nodev" tmpfs /tmp
+mount -t tmpfs -o "noexec,nosuid,nodev,$2" tmpfs /tmp
 shift 2
 exec "$@"
 """
@@ -121,6 +121,13 @@ class Machine:
         if name == "postgres":
             self._run_scripts()
 
+    def restart(self, name: str) -> None:
+        """Kill it, and start it again as `restart: unless-stopped` does: volumes stay, /tmp is empty."""
+        command = self.running[name]
+        os.killpg(command.process.pid, signal.SIGKILL)
+        command.process.wait(60)
+        self.running[name] = self._process(name, self.argv(name))
+
     def argv(self, name: str) -> list[str]:
         """What its container runs."""
         service = self.of[name]
@@ -164,6 +171,12 @@ class Machine:
         argv = [*self._apart(name), *self._placed(name, ["/opt/venv/bin/sparktrends", *words])]
         return subprocess.run(argv, env=self._env(name), cwd=self.folder, capture_output=True, text=True, timeout=240)
 
+    def python(self, program: str, *words: str) -> None:
+        """A program of ours in the network; it must end well."""
+        argv = [*self._apart(), sys.executable, "-c", program, *words]
+        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def enter(self, name: str, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
         """A command in the running container, as `docker compose exec` has it, which is told ``said``."""
         inside = [_program("nsenter"), f"--mount=/proc/{self.running[name].process.pid}/ns/mnt"]
@@ -182,7 +195,8 @@ class Machine:
 
     def ask(self, statement: str, **connection: str) -> subprocess.CompletedProcess[str]:
         """What the database answers to its superuser, or to who else ``connection`` says."""
-        values = {"host": "postgres", "user": "postgres", "dbname": "sparktrends", **connection}
+        superuser = self.of["postgres"]["environment"]["POSTGRES_USER"]
+        values = {"host": "postgres", "user": superuser, "dbname": "sparktrends", **connection}
         dsn = " ".join(f"{key}={value}" for key, value in values.items())
         env = {**bare_env(os.environ), "PGPASSWORD": self.of["postgres"]["environment"]["POSTGRES_PASSWORD"]}
         argv = [*self._apart(), str(self._programs / "psql"), dsn, "-Atc", statement]
@@ -207,7 +221,7 @@ class Machine:
 
     def _process(self, name: str, words: Sequence[str]) -> Command:
         folder = self.folder / "said" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return Command([*self._apart(name), *self._placed(name, words)], folder, self._env(name))
 
     def _apart(self, name: str | None = None) -> list[str]:
@@ -320,7 +334,8 @@ class Machine:
             script = _BUILTIN.sub("", Path(given[target]).read_text())
             argv = [str(self._programs / "psql"), "-v", "ON_ERROR_STOP=1", "-f", "-"]
             told = self.of["postgres"]["environment"]
-            own = {"PGHOST": str(self.folder / "socket"), "PGUSER": "postgres", "PGPASSWORD": told["POSTGRES_PASSWORD"]}
+            own = {"PGHOST": str(self.folder / "socket"), "PGUSER": told["POSTGRES_USER"]}
+            own |= {"PGDATABASE": told["POSTGRES_DB"], "PGPASSWORD": told["POSTGRES_PASSWORD"]}
             env = {**self._env("postgres"), **own}
             done = subprocess.run(argv, input=script, env=env, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stdout + done.stderr

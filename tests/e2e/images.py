@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from sparktrends.ops import compose
+
 ROOT = Path(__file__).resolve().parents[2]
 BASE, APP, SPARK, OWNED = (
     f"localhost/{name}:latest" for name in ("base", "sparktrends", "sparktrends-spark", "sparktrends-owned")
@@ -29,15 +31,16 @@ HOME = Path("/var/lib/sparktrends")
 _PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
 _TRUST = Path("/etc/ssl/certs")
 # What `confined` of ops/containers/shape.py asks of an engine: a root that nobody writes, /tmp in memory (Docker lets
-# nothing be run there), no capabilities, no new privileges; beside it the volume `home`, and this machine's network.
+# nothing be run there unless told so), no capabilities, no new privileges; beside it the volume `home`, and this
+# machine's network.
 _CONFINED = """
-root=$1 home=$2 user=$3; shift 3
+root=$1 home=$2 user=$3 options=$4; shift 4
 touch "$root/etc/resolv.conf" "$root/etc/hosts"
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
-mount -t tmpfs -o noexec,nosuid,nodev,mode=1777 tmpfs "$root/tmp"
+mount -t tmpfs -o "noexec,nosuid,nodev,$options" tmpfs "$root/tmp"
 mount --bind "$home" "$root/var/lib/sparktrends"
 mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
 mount --bind /etc/hosts "$root/etc/hosts"
@@ -87,8 +90,13 @@ class Images:
         container = self._container(image)
         return self._buildah("run", "--isolation", "chroot", *trust, container, "--", *words, seconds=seconds)
 
-    def confined(self, image: str, *words: str, env: Mapping[str, str] | None = None) -> list[str]:
-        """The command line of a process of ``image`` with no more rights than Compose gives it."""
+    def confined(self, image: str, *words: str, env: Mapping[str, str] | None = None, like: str = "setup") -> list[str]:
+        """The command line of a process of ``image`` with no more rights than Compose gives the service ``like``."""
+        (options,) = (
+            folder.partition(":")[2]
+            for folder in compose.base()["services"][like]["tmpfs"]
+            if folder.startswith("/tmp:")
+        )
         told = json.loads(self._buildah("inspect", "--type", "image", image))["OCIv1"]["config"]
         own = [*told["Env"], *(f"{key}={value}" for key, value in (env or {}).items())]
         apart = [
@@ -104,7 +112,7 @@ class Images:
             "confined",
         ]
         root = self._buildah("mount", self._container(image))
-        return [*apart, root, str(self.home), told["User"], "env", "-i", *own, *words]
+        return [*apart, root, str(self.home), told["User"], options, "env", "-i", *own, *words]
 
     def close(self) -> None:
         """Remove everything; nothing of this machine may still be mounted in it."""

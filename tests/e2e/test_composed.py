@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import signal
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,21 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 OURS = ("ingest", "runner", "alerts", "follow", "api", "dashboard")
 FOLDED = "SELECT coalesce(sum(records), 0) FROM core.ledger"
+BARS_OF = "SELECT count(*) FROM market.bars WHERE symbol = '{}'"
+PACKED = ("zstd", "snappy", "gzip", "lz4")
+PUBLISH = """
+import json, sys, time
+from confluent_kafka import Producer
+where, *kinds = sys.argv[1:]
+for kind in kinds:
+    producer = Producer({"bootstrap.servers": where, "compression.type": kind})
+    now = time.time_ns() // 1000
+    trade = {"source": "packed~sim", "symbol": kind, "ts": now, "price": "1", "size": "1", "note": "packed " * 50}
+    for number in range(10):
+        producer.produce("raw.trades", json.dumps({**trade, "id": str(number)}), kind)
+    assert producer.flush(60) == 0, kind
+"""
+"""Publishes to a broker a symbol for each way of packing: small records are sent as they are if that is shorter."""
 ENTERED = "SELECT usename FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE client_addr IS NOT NULL AND {} ssl"
 
 
@@ -52,6 +68,9 @@ def test_services_start_as_the_files_say_and_do_their_work(files: tuple[str, ...
         assert json.loads(of.fetch("http://spark-master:8081/json/"))["aliveworkers"] == 1
         assert "SIM" in of.fetch("http://127.0.0.1:8000/api/v1/symbols")
         executors_keep_quiet(of)
+        the_master_comes_back(of)
+        if PRODUCTION not in files:
+            records_may_be_packed(of)
         assert not of.inside("kafka", "**/*gc.log*")
         if PRODUCTION in files:
             only_with_tls(of)
@@ -75,6 +94,30 @@ def executors_keep_quiet(of: Machine) -> None:
     until(lambda: int(of.ask(FOLDED).stdout) > folded + 1_000, 60, "nothing is folded")
     files = of.inside("spark-worker", "work/*/*/stderr")
     assert [file.stat().st_size for file in files] == said, [file.read_text()[-3000:] for file in files]
+
+
+def the_master_comes_back(of: Machine) -> None:
+    """It knows its worker and the application again: the executors that were there go on."""
+    executors = of.inside("spark-worker", "work/*/*/stderr")
+    of.restart("spark-master")
+    of.wait_healthy("spark-master")
+    until(lambda: master(of)["status"] == "ALIVE" and master(of)["activeapps"], 60, lambda: master(of))
+    folded = int(of.ask(FOLDED).stdout)
+    until(lambda: int(of.ask(FOLDED).stdout) > folded + 1_000, 60, lambda: of.running["runner"].err[-4000:])
+    assert of.inside("spark-worker", "work/*/*/stderr") == executors
+
+
+def master(of: Machine) -> dict[str, Any]:
+    """What the master says of itself."""
+    said: dict[str, Any] = json.loads(of.fetch("http://spark-master:8081/json/"))
+    return said
+
+
+def records_may_be_packed(of: Machine) -> None:
+    """However a producer packs its records, broker and executors can read them."""
+    of.python(PUBLISH, "kafka:9092", *PACKED)
+    for kind in PACKED:
+        until(lambda: int(of.ask(BARS_OF.format(kind)).stdout), 60, lambda: of.running["runner"].err[-4000:])  # noqa: B023
 
 
 def a_password_is_changed(of: Machine) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from e2e.images import APP, DATA, HOME, OWNED, OWNER, SPARK, Images, built
 from e2e.product import Product, services, until
@@ -24,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 SPARKTRENDS = "/opt/venv/bin/sparktrends"
 DEMO = ("up", "--no-pages", "--speed", "max", "--exit-when-done", "--json")
 TRADES, BARS = 99_982, 9_399
+PACKED = ("zstd", "snappy")
 
 
 @pytest.fixture(scope="module")
@@ -90,21 +93,35 @@ def test_the_runner_folds_on_a_cluster_of_its_image_and_writes_no_root(
     logs = {name: tmp_path / name for name in (*daemons, "runner")}
     with ExitStack() as stack:
         for name, words in daemons.items():
-            argv = images.confined(SPARK, deploy[0], *words.split(), env=env)
+            argv = images.confined(SPARK, deploy[0], *words.split(), env=env, like=f"spark-{name}")
             stack.enter_context(running(argv, logs[name]))
         until(lambda: alive_workers(page), 120, lambda: logs["worker"].read_text()[-3000:])
         product = stack.enter_context(Product.fresh())
         stack.enter_context(services(product, resolver))
         product.run("ingest", "--source", "demo", "--speed", "max")
+        for kind in PACKED:
+            publish_packed(product.where().kafka.bootstrap, kind)
         lines = product.run("env", "--owner").out.splitlines()
         stores = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-        argv = images.confined(SPARK, SPARKTRENDS, "stream", env={**stores, **env, "SPARK_MASTER": master})
+        env_of_runner = {**stores, **env, "SPARK_MASTER": master}
+        argv = images.confined(SPARK, SPARKTRENDS, "stream", env=env_of_runner, like="runner")
         stack.enter_context(running(argv, logs["runner"]))
         until(product.folded, 240, lambda: logs["runner"].read_text()[-5000:])
         product.wait_folded()
-        assert product.sql("SELECT sum(trades)::bigint FROM market.bars WHERE interval = '1m'") == [(TRADES,)]
+        trades = "SELECT sum(trades)::bigint FROM market.bars WHERE interval = '1m' AND "
+        assert product.sql(f"{trades} source <> 'packed~sim'") == [(TRADES,)]
+        assert product.sql(f"{trades} source = 'packed~sim'") == [(10 * len(PACKED),)]
     touched = images.confined(SPARK, "/bin/sh", "-c", f"touch /tmp/a {HOME}/a && ! touch /opt/a 2>/dev/null")
     assert subprocess.run(touched).returncode == 0
+
+
+def publish_packed(kafka: str, kind: str) -> None:
+    """Ten trades of a symbol of this name, as somebody else's producer packs them."""
+    producer = Producer({"bootstrap.servers": kafka, "compression.type": kind})
+    trade = {"source": "packed~sim", "symbol": kind, "ts": time.time_ns() // 1000, "price": "1", "size": "1"}
+    for number in range(10):
+        producer.produce("raw.trades", json.dumps({**trade, "id": str(number), "note": "packed " * 50}), kind)
+    assert producer.flush(60) == 0
 
 
 def alive_workers(page: int) -> int:

@@ -23,7 +23,7 @@ from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
 from sparktrends.ops.containers import install
 from sparktrends.ops.containers.secured_broker import ADMIN
-from sparktrends.ops.containers.services import BUILDERS
+from sparktrends.ops.containers.services import _FORGETTING, _REMEMBERED, BUILDERS
 from sparktrends.ops.containers.shape import writing
 from sparktrends.ops.jars import Resolver
 from sparktrends.ops.java import Java
@@ -401,6 +401,48 @@ def test_a_folder_in_memory_belongs_to_the_user_of_its_container() -> None:
             assert {uid for uids in owners.values() for uid in uids} <= {user.split(":")[0]}, name
 
 
+def test_a_java_that_reads_records_may_load_what_unpacks_them() -> None:
+    # zstd-jni and snappy-java write a library to java.io.tmpdir and map it; Docker mounts a tmpfs `noexec`.
+    base, overlay = services(compose.base()), services(compose.production())
+    both = {name: merged(base.get(name, {}), over) for name, over in {**base, **overlay}.items()}
+    for name, service in both.items():
+        folders = dict(one.split(":") for one in [*base.get(name, {}).get("tmpfs", ()), *service.get("tmpfs", ())])
+        may = "exec" in folders["/tmp"].split(",") if "/tmp" in folders else False
+        # The driver of the runner has its folder in the volume.
+        assert may == (name in {"kafka", "kafka-format", "kafka-ui", "spark-worker"}), name
+
+
+def test_a_master_remembers_in_a_volume_that_its_user_owns() -> None:
+    master = services(compose.base())["spark-master"]
+    (volume,) = master["volumes"]
+    folder = volume.partition(":")[2]
+    said = dict(line.split(maxsplit=1) for line in master["environment"]["FILE_1"].splitlines())
+    assert said["spark.deploy.recoveryMode"] == "FILESYSTEM"
+    assert said["spark.deploy.recoveryDirectory"].startswith(f"{folder}/")
+    for name in ("spark-worker", "runner"):
+        assert "recovery" not in services(compose.base())[name]["environment"]["FILE_1"]
+    image = compose.files()["deploy/images/spark.Dockerfile"].rpartition("\nFROM ")[2]
+    assert re.search(rf"^COPY .*--chown=65532:65532 \S+ {folder}$", image, re.MULTILINE)
+
+
+def test_a_master_forgets_what_was_before_this_machine_started(tmp_path: Path) -> None:
+    script = _FORGETTING.replace("$$", "$").replace(_REMEMBERED, str(tmp_path))
+    kept = tmp_path / "recovery" / "worker_1"
+
+    def start() -> str:
+        argv = ["sh", "-euc", script, "sh", "echo", "the master"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    assert start() == "the master\n"
+    kept.parent.mkdir()
+    kept.touch()
+    start()
+    assert kept.exists()
+    (tmp_path / "of").write_text("another boot, or another Spark")
+    start()
+    assert not kept.exists()
+
+
 def test_pgadmin_opens_the_database_that_the_settings_name() -> None:
     pgadmin = services(compose.base())["pgadmin"]
     path = pgadmin["environment"]["PGADMIN_SERVER_JSON_FILE"]
@@ -496,13 +538,31 @@ def test_files_of_the_repository_lie_in_the_wheel_too() -> None:
         assert any(name == source or name.startswith(f"{source}/") for source in packed), name
 
 
+def test_the_images_superuser_has_a_name_that_no_owner_has() -> None:
+    for service in (services(compose.base())["postgres"], services(compose.production())["postgres"]):
+        told = {**services(compose.base())["postgres"]["environment"], **service["environment"]}
+        assert told["POSTGRES_USER"] not in ("postgres", "sparktrends", *map(accounts.role_of, accounts.NAMES))
+        # Else the image makes one of the superuser's name.
+        assert told["POSTGRES_DB"] == "postgres"
+    check = services(compose.base())["postgres"]["healthcheck"]["test"]
+    assert check[-1] == told["POSTGRES_USER"]
+    assert f"psql -U {told['POSTGRES_USER']} " in (ROOT / "docs" / "cluster.md").read_text()
+
+
 @pytest.mark.e2e
-def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_database(superuser: str) -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["a new database", "one that is there, as postgres is"])
+def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_database(superuser: str, there: bool) -> None:
     script = ROOT / "src" / "sparktrends" / "ops" / "containers" / "owner.sql"
     told = {"SPARKTRENDS_USER": "own'er", "SPARKTRENDS_PASSWORD": "p\"w'd $x", "SPARKTRENDS_DB": "of container"}
     argv = [str(psql()), superuser, "-v", "ON_ERROR_STOP=1", "-f", str(script)]
-    subprocess.run(argv, env={**os.environ, **told}, check=True, capture_output=True)
     with psycopg.connect(superuser, autocommit=True) as connection:
+        if there:
+            connection.execute('CREATE DATABASE "of container"')
+        # Once more, too: what is there already is no error.
+        for _ in range(2):
+            subprocess.run(argv, env={**os.environ, **told}, check=True, capture_output=True)
+        entered = {"user": "own'er", "password": told["SPARKTRENDS_PASSWORD"], "dbname": "of container"}
+        psycopg.connect(**(psycopg.conninfo.conninfo_to_dict(superuser) | entered)).close()
         role = connection.execute("SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = %s", ("own'er",))
         assert role.fetchall() == [(False, True)]
         owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'of container'"

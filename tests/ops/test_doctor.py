@@ -201,6 +201,14 @@ def test_a_cluster_that_cannot_call_this_machine_is_a_problem(
     assert [f.problem for f in found] == ([] if reached else [True])
 
 
+@pytest.mark.parametrize(("conf", "told"), [("", [False]), ("'spark.cores.max' = 2", [])])
+def test_a_cluster_of_which_the_first_takes_all_is_a_notice(folder: Path, conf: str, told: list[bool]) -> None:
+    with (folder / "sparktrends.toml").open("a") as toml:
+        toml.write(f"[spark.conf]\n{conf}\n")
+    env = {"SPARK_MASTER": "spark://127.0.0.1:7077", "KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
+    assert [f.problem for f in findings(folder, env, "settings") if "spark.cores.max" in f.do] == told
+
+
 def test_brokers_of_this_machine_need_no_encryption(folder: Path) -> None:
     assert findings(folder, {"KAFKA_BOOTSTRAP": "127.0.0.1:9092,127.0.0.1:9093"}, "settings") == []
 

@@ -278,6 +278,8 @@ def test_sparks_client_is_told_in_its_own_words(authority: str) -> None:
         "ssl.truststore.location": authority,
     }
     assert Connection("b.test:1").java_options() == {"bootstrap.servers": "b.test:1"}
+    unchecked = Connection("localhost:1", {"ssl.endpoint.identification.algorithm": "none"}).java_options()
+    assert unchecked["ssl.endpoint.identification.algorithm"] == ""
 
 
 def test_what_sparks_client_cannot_do_is_said() -> None:

@@ -136,3 +136,85 @@ def test_the_query_ends_when_a_partition_was_added(monkeypatch: pytest.MonkeyPat
     stream._watch(SimpleNamespace(failed=False, offsets=SimpleNamespace(folder=None), settle=lambda: None), {})
     assert not query.isActive
     assert next(answers, None) is None
+
+
+class Deserted:
+    """Nobody works for the session, and nobody will."""
+
+    def there(self) -> bool:
+        return False
+
+    def deserted(self) -> bool:
+        return True
+
+    def require(self) -> None:
+        raise Unavailable("nobody works")
+
+
+class Stuck:
+    """A query whose batch waits for executors until its jobs are cancelled; itself the session that can do so."""
+
+    isActive = True
+
+    def __init__(self) -> None:
+        self.sparkContext, self._began, self._cancelled = self, threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, process: Any) -> Any:
+        self._thread = threading.Thread(target=process, args=(self, 0))
+        self._thread.start()
+        assert self._began.wait(60)
+        return self
+
+    def fold(self, _frame: Any, _batch_id: int) -> None:
+        self._began.set()
+        assert self._cancelled.wait(60)
+
+    def cancelAllJobs(self) -> None:
+        self._cancelled.set()
+
+    def stop(self) -> None:
+        assert self._thread is not None
+        self._thread.join(60)
+        self.isActive = False
+
+
+class StuckSink(SimpleNamespace):
+    """Calls as the sink of a batch that waits."""
+
+    def __call__(self, frame: Any, batch_id: int) -> None:
+        self.query.fold(frame, batch_id)
+
+
+@pytest.mark.parametrize("asked_to_end", [False, True])
+def test_a_batch_that_nobody_works_on_holds_up_no_end(monkeypatch: pytest.MonkeyPatch, asked_to_end: bool) -> None:
+    query, stopping = Stuck(), threading.Event()
+
+    def start(*told: Any, **_: Any) -> Stuck:
+        begun: Stuck = query.begin(told[4])
+        if asked_to_end:
+            stopping.set()
+        return begun
+
+    monkeypatch.setattr(run, "start_query", start)
+    monkeypatch.setattr(run, "Admin", lambda *_, **__: None)
+    monkeypatch.setattr(run, "_LOOK_S", 0.0)
+    monkeypatch.setattr(run, "_CANCEL_S", 0.01)
+    config: Any = SimpleNamespace(
+        kafka=SimpleNamespace(java_options=dict), max_records=1, trigger_ms=1, accept_gap=False
+    )
+    session: Any = query
+    executors: Any = Deserted()
+    stream: Any = Stream(config, session, stopping, lambda: (), executors=executors)
+    sink = StuckSink(query=query, failed=False, offsets=SimpleNamespace(folder=None), settle=lambda: None)
+    stream._watch(sink, {})
+    assert not query.isActive
+
+
+def test_a_stream_that_nobody_works_for_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    config: Any = SimpleNamespace(accept_gap=False)
+    executors: Any = Deserted()
+    stream: Any = Stream(config, None, threading.Event(), lambda: (), executors=executors)  # type: ignore[arg-type]
+    monkeypatch.setattr(Stream, "_run_query", lambda _: None)
+    with pytest.raises(Unavailable, match="nobody works"):
+        stream.run()

@@ -101,11 +101,15 @@ class Connection:
         # Java reads PEM only when it is told that it is PEM.
         if authority := found.pop("ssl.ca.location", ""):
             found |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": authority}
+        # What librdkafka calls none is the empty word in Java, which refuses the other.
+        if found.get(_NAMES_ARE_CHECKED) == "none":
+            found[_NAMES_ARE_CHECKED] = ""
         if foreign := sorted(set(found) & _ONLY_LIBRDKAFKA):
             raise BadSetting(f"[kafka] {', '.join(foreign)}: Spark's client has no such option")
         return found
 
 
+_NAMES_ARE_CHECKED = "ssl.endpoint.identification.algorithm"
 _ONLY_LIBRDKAFKA = {"ssl.certificate.location", "ssl.key.location", "ssl.ca.pem", "enable.ssl.certificate.verification"}
 _MODULES = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",

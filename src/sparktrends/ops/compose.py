@@ -155,7 +155,7 @@ def _owned(image: str, folder: str, user: int) -> dict[str, Any]:
 
 
 _IMAGES = ("app", "spark", "airflow", "owned")
-_VOLUMES = ("postgres", "kafka", "home", "pgadmin", "prometheus", "grafana", "airflow")
+_VOLUMES = ("postgres", "kafka", "spark", "home", "pgadmin", "prometheus", "grafana", "airflow")
 _MOUNTED = (
     "deploy/prometheus/alerts.yml",
     "deploy/grafana/dashboards/sparktrends.json",

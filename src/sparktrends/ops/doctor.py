@@ -183,6 +183,7 @@ def _settings(settings: Settings, clock: Clock) -> Iterator[Finding]:
         advice = "set KAFKA_BOOTSTRAP to a broker that the workers reach too"
         yield Finding("settings", "SPARK_MASTER is a cluster, but the broker listens on loopback only", advice)
     yield from _callable_by_executors(settings)
+    yield from _shared_by_applications(settings)
     # Here: they load the analysis and every provider, and `backup` beside this command needs neither.
     from sparktrends.ops.analysing import Analysing
     from sparktrends.ops.checking import require_good_settings
@@ -200,6 +201,16 @@ def _callable_by_executors(settings: Settings) -> Iterator[Finding]:
     if is_local(here):
         what = f"the executors of {master} cannot call the stream: it listens on {here}"
         yield Finding("settings", what, "set SPARK_LOCAL_IP to an address of this machine that they can call")
+
+
+def _shared_by_applications(settings: Settings) -> Iterator[Finding]:
+    conf = spark_table(settings)["more"]
+    if settings.spark_master.startswith("spark://") and "spark.cores.max" not in conf:
+        what = (
+            f"whoever comes first takes all cores of {settings.spark_master}: another shard, or a batch job, has none"
+        )
+        advice = '"spark.cores.max" in [spark.conf], a share for each, unless one stream is all that runs there'
+        yield Finding("settings", what, advice, problem=False)
 
 
 def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:

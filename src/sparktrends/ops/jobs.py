@@ -124,13 +124,17 @@ class Jobs:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The Spark session of all jobs of this process, made by the first that has something to do."""
+        """The Spark session of all jobs of this process, made by the first that has something to do.
+
+        Raises Unavailable where a cluster has no executor for it within a minute.
+        """
         from sparktrends import spark
 
         home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
         os.environ.update(java.spark_env(found, self.settings.env, self.settings.spark_local_ip))
         made = spark.session("sparktrends batch", spark_settings(self.settings, (), home.scratch / "batch"))
         self._open.callback(made.stop)
+        spark.Executors(made).wait()
         return made
 
     def fetch(self, job: Job, sandbox_port: int = 0) -> Done:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from sparktrends.spark import Executors
+
 log = logging.getLogger(__name__)
 
 RESTARTS = telemetry.counter("stream_restarts", "Times the query had to begin anew from the ledger")
@@ -39,6 +41,8 @@ _TOPICS = (RAW_BARS, RAW_TRADES)
 _LONGEST_WAIT_S = 10.0
 # How long a partition that is added may wait: producers find it within half a minute.
 _LOOK_S = 10.0
+# How long the end waits for a batch before it asks whether anybody works on it.
+_CANCEL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +119,14 @@ class Stream:
         analyses: Callable[[], tuple[Analysis, ...]],
         clock: telemetry.Clock = telemetry.system_clock,
         on_commit: Callable[[Committed], None] = lambda _: None,
+        executors: Executors | None = None,
     ) -> None:
         self._config = config
         self._session = session
         self._analyses = analyses
         self._clock = clock
         self._on_commit = on_commit
+        self._executors = executors
         self._stopping = stopping
         self._between_batches = threading.Lock()
         self._ending = False
@@ -129,7 +135,10 @@ class Stream:
         self._accept_gap = config.accept_gap
 
     def run(self) -> None:
-        """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest."""
+        """Fold the log until stopped. Raises Fenced, LogGap and other Terminal errors; waits out the rest.
+
+        Raises Unavailable when no executor is left and none comes: a new process is an application of its own.
+        """
         # What was imported stays for ever: the collector need not go through it in the middle of a batch.
         gc.collect()
         gc.freeze()
@@ -145,6 +154,8 @@ class Stream:
                 log.warning("the stream starts anew from the ledger: %s", error)
             if self._stopping.is_set():
                 return
+            if self._executors:
+                self._executors.require()
             RESTARTS.inc()
             # A query that ran for a while failed by accident: no reason to wait long.
             delay = 0.2 if time.monotonic() - began > 60 else min(delay * 2, _LONGEST_WAIT_S)
@@ -200,6 +211,8 @@ class Stream:
             if time.monotonic() - looked < _LOOK_S:
                 continue
             looked = time.monotonic()
+            if self._executors and self._executors.deserted():
+                break
             # The query reads what it was told at its start, and no other partition.
             if new := added(admin, self._config.shard, start):
                 log.warning("there are new partitions, the stream begins anew with them: %s", ", ".join(new))
@@ -227,8 +240,11 @@ class Stream:
             # Whoever holds the lock is a batch: once it is taken none is under way, and from here on none begins, also
             # where a commit failed and nobody asked to stop.
             self._ending = True
-            with self._between_batches:
-                pass
+            while not self._between_batches.acquire(timeout=_CANCEL_S):
+                # One that nobody works on has no end of its own; the ledger has not moved.
+                if self._executors and not self._executors.there():
+                    self._session.sparkContext.cancelAllJobs()
+            self._between_batches.release()
             query.stop()
         try:
             # After the query: the last commit may still be under way, and its error says more than Spark's.

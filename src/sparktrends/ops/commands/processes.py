@@ -78,7 +78,7 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
         session = spark.session("sparktrends", _spark_settings(settings, home))
     stop_event(stopping)  # a Spark session takes Ctrl-C for itself
     expose(settings, "stream", {"spark": lambda: spark_figures(session)})
-    running = Stream(config, session, stopping, analyses.result())
+    running = Stream(config, session, stopping, analyses.result(), executors=spark.Executors(session))
     publisher = OutPublisher(where.kafka, where.owner_dsn, shard, threading.Event())
     try:
         with publishing(publisher, failed=stopping.set):

@@ -4,5 +4,9 @@ SET log_min_error_statement = panic;
 \getenv owner SPARKTRENDS_USER
 \getenv password SPARKTRENDS_PASSWORD
 \getenv database SPARKTRENDS_DB
-CREATE ROLE :"owner" LOGIN CREATEROLE PASSWORD :'password';
-CREATE DATABASE :"database" OWNER :"owner" TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C';
+-- A database that is there, as `postgres` always is, is handed over.
+SELECT format('CREATE ROLE %I', :'owner') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') \gexec
+ALTER ROLE :"owner" LOGIN CREATEROLE PASSWORD :'password';
+SELECT format($$CREATE DATABASE %I TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'$$, :'database')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
+ALTER DATABASE :"database" OWNER TO :"owner";

@@ -36,6 +36,8 @@ BUILDERS = {APP: "setup", SPARK: "spark-master", AIRFLOW: "airflow"}
 """Image → the service that builds it."""
 _PGPASS, _SERVERS = "/tmp/pgpass", "/tmp/servers.json"
 _DATABASE = "${POSTGRES_DB:-sparktrends}"
+_SUPERUSER = "sparktrends_superuser"
+"""Of the image alone. Not `postgres`: that many call the owner of their tables, and a name can be one role's only."""
 _SPARK_CONF = "/tmp/spark-conf"
 _SPARK_DEFAULTS = {
     "spark.authenticate": "true",
@@ -50,6 +52,23 @@ _SPARK_DEFAULTS = {
     "spark.worker.cleanup.appDataTtl": "600",
 }
 """What master, worker and driver are told alike."""
+_REMEMBERED = "/var/lib/spark-master"
+"""A volume, for /tmp is empty when its container starts again."""
+_OF_MASTER = {
+    # A master that comes back and knows nobody has executors killed, and drivers wait for it without an end.
+    "spark.deploy.recoveryMode": "FILESYSTEM",
+    "spark.deploy.recoveryDirectory": f"{_REMEMBERED}/recovery",
+    # So long it waits for those that it remembers; nobody is given executors until then.
+    "spark.deploy.recoveryTimeout": "20s",
+}
+# A file that it cannot read (cut off with the power, or of another Spark) has it stand by for ever, and says so in its
+# log alone: what was remembered before this machine started, or by another Spark, is nobody who still runs.
+_FORGETTING = f"""\
+now="$$(cat /proc/sys/kernel/random/boot_id) $$(echo /opt/spark/jars/spark-core_*)"
+[ "$$now" = "$$(cat {_REMEMBERED}/of 2>/dev/null)" ] || rm -rf {_REMEMBERED}/recovery
+printf %s "$$now" > {_REMEMBERED}/of
+exec "$$@"
+"""
 KAFKA_DATA, KAFKA_CONFIG, POSTGRES_DATA = "/var/lib/kafka/data", "/opt/kafka/config", "/var/lib/postgresql"
 # Not by `spark.executor.syncLogLevel.enabled`: tried with 4.0.5, executors told of each task all the same.
 _SPARK_LOGGING = """\
@@ -88,7 +107,11 @@ _POSTGRES = {
 
 
 def stores() -> dict[str, Service]:
-    accounts = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": OWN % "POSTGRES_SUPERUSER_PASSWORD"}
+    accounts = {
+        "POSTGRES_USER": _SUPERUSER,
+        "POSTGRES_PASSWORD": OWN % "POSTGRES_SUPERUSER_PASSWORD",
+        "POSTGRES_DB": "postgres",  # else the image makes one that is named after the user
+    }
     owner = {"USER": "${POSTGRES_USER:-sparktrends}", "DB": _DATABASE}
     owner["PASSWORD"] = OWN % "POSTGRES_PASSWORD"
     return {
@@ -106,7 +129,7 @@ def stores() -> dict[str, Service]:
             "configs": [{"source": "owner.sql", "target": "/docker-entrypoint-initdb.d/10-owner.sql"}],
             "shm_size": "256m",
             **limits("1g", 2.0),
-            **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", "postgres"], start_s=30),
+            **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", _SUPERUSER], start_s=30),
         },
         "kafka": {
             # Where this image writes its configuration.
@@ -123,7 +146,7 @@ def _postgres(settings: Mapping[str, str]) -> list[str]:
 
 def kafka_of(name: str, user: str | None = None, scratch: Mapping[str, int] | None = None) -> Service:
     return {
-        **confined(name, user, scratch),
+        **confined(name, user, scratch, unpacks=True),
         "environment": {
             "KAFKA_HEAP_OPTS": "-Xms512m -Xmx512m",
             # Else beside the scripts, which nobody may write; and no log of the collector, ten files of 100 MB: its
@@ -160,7 +183,7 @@ def tools() -> dict[str, Service]:
         **health(["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5050/misc/ping"], start_s=60),
     }
     kafka_ui = {
-        **confined("ghcr.io/kafbat/kafka-ui:v1.3.0"),
+        **confined("ghcr.io/kafbat/kafka-ui:v1.3.0", unpacks=True),
         "environment": {
             "KAFKA_CLUSTERS_0_NAME": "market",
             "KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS": "kafka:9092",
@@ -188,15 +211,17 @@ def _shown(server: Mapping[str, object]) -> str:
 
 def spark() -> dict[str, Service]:
     page = WANTED["spark_ui"]
-    master = _daemon("spark-master", "master.Master", f"--host spark-master --port 7077 --webui-port {page}", "512m")
+    words = f"--host spark-master --port 7077 --webui-port {page}"
+    master = _daemon("spark-master", "master.Master", words, "512m", more=_OF_MASTER, before=_FORGETTING)
     words = f"--cores 2 --memory 1g --work-dir /tmp/work --webui-port {_WORKER_PAGE} {_MASTER}"
     # What executors unpack, spill and log lies in /tmp.
-    worker = _daemon("spark-worker", "worker.Worker", words, "256m", tmp="512m")
+    worker = _daemon("spark-worker", "worker.Worker", words, "256m", tmp="512m", unpacks=True)
     return {
         "spark-master": {
             **master,
             **building("spark", on={"app": BUILDERS[APP]}),
             "ports": published(7077) + published(page),
+            "volumes": [f"spark:{_REMEMBERED}"],
             **limits("1g", 1.0),
             **health(answers(f"http://spark-master:{page}/json/"), start_s=30),
         },
@@ -209,9 +234,26 @@ def spark() -> dict[str, Service]:
     }
 
 
-def _daemon(name: str, main: str, arguments: str, heap: str, tmp: str = "64m") -> Service:
+def _daemon(
+    name: str,
+    main: str,
+    arguments: str,
+    heap: str,
+    *,
+    tmp: str = "64m",
+    unpacks: bool = False,
+    more: Mapping[str, str] | None = None,
+    before: str = "",
+) -> Service:
+    """A daemon of Spark; ``more`` are settings of its own, ``before`` is a script that ends in it."""
     started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
-    return {**_of_spark(name, {"SPARK_DAEMON_MEMORY": heap}, started, tmp), "command": arguments.split()}
+    if before:
+        started = ["sh", "-euc", before, "sh", *started]
+    environment = {"SPARK_DAEMON_MEMORY": heap}
+    return {
+        **_of_spark(name, environment, started, tmp, unpacks=unpacks, more=more),
+        "command": arguments.split(),
+    }
 
 
 def parts() -> dict[str, Service]:
@@ -312,7 +354,15 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
     }
 
 
-def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str], tmp: str) -> Service:
+def _of_spark(
+    name: str,
+    environment: Mapping[str, str],
+    entrypoint: list[str],
+    tmp: str,
+    *,
+    unpacks: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> Service:
     # Each listens on, and is called by, the name that the others know it by.
     own = {
         "SPARK_LOCAL_IP": name,
@@ -321,11 +371,11 @@ def _of_spark(name: str, environment: Mapping[str, str], entrypoint: list[str], 
         "SPARK_CONF_DIR": _SPARK_CONF,
     }
     shaped = {
-        **confined(SPARK, tmp=tmp),
+        **confined(SPARK, tmp=tmp, unpacks=unpacks),
         "hostname": name,
         "environment": {**environment, **own},
     }
-    defaults = "".join(f"{key} {value}\n" for key, value in _SPARK_DEFAULTS.items())
+    defaults = "".join(f"{key} {value}\n" for key, value in {**_SPARK_DEFAULTS, **(more or {})}.items())
     files = {"spark-defaults.conf": defaults, "log4j2.properties": _SPARK_LOGGING}
     return with_environment(shaped, writing({f"{_SPARK_CONF}/{file}": files[file] for file in files}, entrypoint))
 

@@ -34,20 +34,28 @@ def building(file: str, *, on: Mapping[str, str] | None = None, **arguments: str
 
 
 def confined(
-    image: str, user: str | None = None, scratch: Mapping[str, int] | None = None, tmp: str = "64m"
+    image: str,
+    user: str | None = None,
+    scratch: Mapping[str, int] | None = None,
+    tmp: str = "64m",
+    *,
+    unpacks: bool = False,
 ) -> Service:
     """What every container has; ``scratch`` are folders in memory besides /tmp, with the user who owns them.
 
     Such a folder counts as memory of its container, so each has a size: one that is full is an error in a log, a
-    container without memory is killed.
+    container without memory is killed. ``unpacks`` is for a Java that reads records: what undoes zstd and snappy is
+    native code out of a jar, which it writes to /tmp and loads from there, and Docker lets nothing be run in a folder
+    in memory unless it is told so.
     """
     folders = [in_memory(folder, owner) for folder, owner in (scratch or {}).items()]
+    options = f"size={tmp},mode=1777" + (",exec" if unpacks else "")
     return {
         "image": image,
         **({"user": user} if user else {}),
         "restart": "unless-stopped",
         "read_only": True,
-        "tmpfs": [f"/tmp:size={tmp},mode=1777", *folders],
+        "tmpfs": [f"/tmp:{options}", *folders],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "init": True,

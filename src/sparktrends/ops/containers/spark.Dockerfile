@@ -16,6 +16,8 @@ RUN ["python", "-m", "sparktrends.ops.containers.install", "/opt"]
 FROM ${RUN_BASE}
 COPY --from=jars /opt /opt
 COPY --from=application --chown=65532:65532 /var/lib/sparktrends /var/lib/sparktrends
+# Empty as well: what a master remembers, in a volume that takes the owner of this folder.
+COPY --from=application --chown=65532:65532 /var/lib/sparktrends /var/lib/spark-master
 COPY --from=application /etc/passwd /etc/passwd
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 XDG_CACHE_HOME=/opt/cache \
     SPARKTRENDS_HOME=/var/lib/sparktrends NUMBA_CACHE_DIR=/var/lib/sparktrends/numba HOME=/var/lib/sparktrends \
