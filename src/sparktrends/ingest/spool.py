@@ -90,7 +90,8 @@ class Spool:
             raise DiskFull(f"the spool {self._path} cannot grow ({error.strerror or error})") from error
         self._end += len(record)
         self._count += 1
-        if self._clock() - self._synced > _SYNC_EVERY:
+        # Either way: a clock that was set back must not put it off for as long.
+        if abs(self._clock() - self._synced) > _SYNC_EVERY:
             self.sync()
 
     def peek(self) -> Outgoing | None:
