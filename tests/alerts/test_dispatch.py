@@ -64,6 +64,22 @@ def test_rest_is_full_jitter_below_the_cap(failures: int, seed: int) -> None:
     assert 0 <= rest_s <= min(300, 2.0 ** min(failures, 32))
 
 
+def test_a_long_rest_is_waited_for_in_pieces() -> None:
+    """Set back meanwhile, the clock says something else of how long it is."""
+    world, waits = World(""), list[float]()
+    worker = world.worker(world.channel("console"))
+    worker.step = lambda: 3600.0  # type: ignore[method-assign]
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            self.set()
+            return True
+
+    worker.run(Stop())
+    assert 0 < waits[0] <= 10
+
+
 def storm(world: World, number: int) -> list[Alert]:
     return [world.alert(symbol=f"S{n:03}") for n in range(number)]
 
@@ -158,6 +174,50 @@ class TestDelivery:
             assert len(other.bodies) == 1
             world.run(restarted, 5)
         assert world.deliveries() == [("alert", "sent")]
+
+    def test_a_clock_that_is_set_back_mutes_nobody(self, world: World) -> None:
+        first, second = world.alert("one"), world.alert("two")
+        world.insert(first)
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port))
+            worker.step()
+            world.insert(second)
+            world.later(-3600)
+            world.run(worker, 10)
+        assert other.alerts() == {first.id: 1, second.id: 1}
+        assert world.rows("SELECT count(*) FROM core.deliveries WHERE sent_at > core.at(%s)", world.now) == [(0,)]
+
+    def test_what_a_channel_asked_for_holds_from_anew_when_the_clock_is_set_back(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(script=[(429, {"Retry-After": "120"})]) as other:
+            worker = world.worker(world.hook(other.port))
+            assert worker.step() == 120
+            world.later(-3600)
+            assert worker.step() == pytest.approx(120)
+            world.later(100)
+            assert worker.step() == pytest.approx(20)
+            world.run(worker, 30)
+        assert len(other.bodies) == 2
+
+    def test_clocks_that_differ_by_a_second_are_no_clock_that_was_set_back(self, world: World) -> None:
+        world.insert(world.alert())
+        with receiver(script=[(429, {"Retry-After": "120"})]) as other:
+            worker = world.worker(world.hook(other.port))
+            worker.step()
+            world.later(-1)
+            assert worker.step() == pytest.approx(121)
+
+    def test_a_lease_of_before_the_clock_was_set_back_ends_in_its_time(self, world: World) -> None:
+        alert = world.alert()
+        world.insert(alert)
+        with receiver(script=["close"]) as other:
+            worker = world.worker(world.hook(other.port), lease_s=120)
+            worker.step()
+            world.later(-3600)
+            world.run(worker, 110)
+            assert len(other.bodies) == 1
+            world.run(worker, 30)
+        assert other.alerts() == {alert.id: 2}
 
     def test_timeout_after_accepting_is_sent_again_once_and_marked(self, world: World) -> None:
         alert = world.alert()
@@ -278,6 +338,20 @@ class TestKeptBack:
             assert len(other.bodies) == 1
             world.run(worker, 1300)
         assert len(other.bodies) == 3
+
+    def test_a_cool_down_is_no_longer_because_the_clock_was_set_back(self, world: World) -> None:
+        first = world.alert()
+        second = world.alert(start=first.start + MINUTE)
+        world.insert(first)
+        with receiver() as other:
+            worker = world.worker(world.hook(other.port), cooldown_s={"jump": 600})
+            worker.step()
+            world.later(-3600)
+            world.insert(second)
+            world.run(worker, 590)
+            assert len(other.bodies) == 1
+            world.run(worker, 20)
+        assert other.alerts() == {first.id: 1, second.id: 1}
 
     @pytest.mark.parametrize("match", [{}, {"rule": "jump"}, {"source": "binance", "symbol": "BTC/USD"}])
     def test_what_is_silenced_is_never_sent(self, world: World, match: dict[str, str]) -> None:

@@ -40,6 +40,10 @@ def test_any_value_can_be_stored_as_json(value: object) -> None:
     assert "\\u0000" not in json.dumps(row, allow_nan=False)
 
 
+def test_a_title_that_no_database_takes_is_stored_without_what_it_refuses() -> None:
+    assert row_of(replace(ALERT, title="gone: \x00"), 1, None)["title"] == "gone: \ufffd"
+
+
 @pytest.mark.e2e
 class TestInDatabase:
     def test_inserting_again_doubles_nothing(self, world: World) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import psycopg
 import pytest
 
-from sparktrends.errors import Unavailable
+from sparktrends.errors import Terminal, Unavailable
+from sparktrends.ingest import alarm as module
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm
 from sparktrends.store.conditions import Condition, Conditions
 
-pytestmark = pytest.mark.e2e
 SUBJECTS = [(WAITS, "ingest"), (FEED, "binance")]
 DEAD = Condition(FEED, "binance", "binance: nothing of BTC/USDT", 5)
 
@@ -32,6 +34,7 @@ def alerts(database: str) -> list[tuple[str, str]]:
         return connection.execute("SELECT rule, status FROM core.alerts ORDER BY created_at, rule").fetchall()
 
 
+@pytest.mark.e2e
 def test_a_condition_is_one_alert_until_it_is_over_and_another_when_it_comes_back(database: str) -> None:
     found: dict[tuple[str, str], Condition] = {}
     store = Conditions(database, "test")
@@ -52,3 +55,29 @@ def test_a_condition_is_one_alert_until_it_is_over_and_another_when_it_comes_bac
     later.step(store)
     assert sorted(alerts(database)) == [(FEED, "firing"), (FEED, "resolved")]
     store.close()
+
+
+def test_an_error_of_the_database_that_is_no_mere_absence_does_not_end_the_looking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As while a managed database fails over, or its password is changed."""
+    monkeypatch.setattr(module, "_EVERY_S", 0.001)
+    refused, fired = threading.Event(), threading.Event()
+
+    class ReadOnly(Down):
+        def fire(self, *_: object) -> str | None:
+            if refused.is_set():
+                fired.set()
+                return None
+            refused.set()
+            raise Terminal("cannot execute INSERT in a read-only transaction")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    alarm = Alarm(ReadOnly, lambda: 100, lambda _: {(FEED, "binance"): DEAD}, [(FEED, "binance")])
+    alarm.start()
+    try:
+        assert fired.wait(10)
+    finally:
+        alarm.stop()

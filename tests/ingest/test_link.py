@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from loopback import SocketServer, until
 from sparktrends.errors import RateLimited, SparkTrendsError
 from sparktrends.ingest.link import Heard, Link, Surroundings
-from sparktrends.model import SECOND
+from sparktrends.model import HOUR, SECOND
 from sparktrends.net import AddressGuard, Backoff, Planner, Secret
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Allowance, Auth, Source
@@ -192,6 +192,19 @@ async def test_signs_of_life_without_data_count_only_while_the_market_is_closed(
 
 async def say_nothing(connection: ServerConnection) -> None:
     await connection.wait_closed()
+
+
+async def test_a_clock_that_is_set_back_hides_no_silence() -> None:
+    ear, late = Ear(), [0]
+    async with SocketServer(stay) as server:
+        link = link_to(source_at(server.url, idle=0.5), ear)
+        link.around = replace(link.around, clock=lambda: system_clock() - late[0])
+
+        def again() -> bool:
+            late[0] = HOUR * bool(ear.frames)
+            return link.connects > 1
+
+        await running(link, server, again, 20)
 
 
 async def test_a_source_that_always_talks_is_never_given_longer_to_be_silent() -> None:

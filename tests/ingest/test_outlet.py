@@ -16,7 +16,7 @@ from sparktrends.ingest import outlet as module
 from sparktrends.ingest.dedupe import Door
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.spool import Spool
-from sparktrends.model import Trade
+from sparktrends.model import HOUR, SECOND, Trade
 from sparktrends.telemetry import system_clock
 
 NOWHERE = Connection("127.0.0.1:1")
@@ -85,6 +85,22 @@ def test_what_a_broker_that_is_away_does_not_take_waits_for_the_next_start(broke
     again.close()
     assert ids(broker) == [str(i) for i in range(wanted + 1)]
     assert (tmp_path / "spool").stat().st_size == 0
+
+
+def test_a_clock_that_is_set_back_hides_no_broker_that_is_away(tmp_path: Path) -> None:
+    now = [2 * HOUR]
+    spool = Spool(tmp_path / "spool", lambda: now[0])
+    way = Outlet(Producer(NOWHERE, patience_s=0.1), spool, lambda: now[0])
+    way.send(*trade(1))
+    # Once before it is known that the broker is away, and once after.
+    for _ in range(2):
+        now[0] -= HOUR
+        for _ in range(2):
+            way.tend()
+            now[0] += 2 * SECOND
+        assert way.away_since is not None
+        assert way.away_since < now[0]
+    way.close(0.1)
 
 
 def test_a_kill_while_a_long_spool_is_sent_repeats_nothing(broker: Broker, tmp_path: Path) -> None:

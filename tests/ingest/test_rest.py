@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from loopback import Answerer, http_server, until
-from sparktrends.errors import AccessDenied, BadRecord, Unavailable
+from sparktrends.errors import AccessDenied, BadRecord, DiskFull, Unavailable
 from sparktrends.ingest.fill import Filler
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.seam import Seam
@@ -77,6 +78,27 @@ async def test_a_symbol_that_a_plan_leaves_out_does_not_bar_the_others(executor:
     assert sum("7203.T" in path for path in paths) == 1
     (sentence,) = rest.refusals()
     assert sentence.startswith("stock/candle of 7203.T is not asked for: ")
+
+
+class Full(JsonFile):
+    """A file whose disk has no room."""
+
+    def save(self, state: object) -> None:
+        raise DiskFull("quota.json cannot be written")
+
+
+async def test_a_quota_that_cannot_be_kept_lets_nothing_go_and_says_why(
+    executor: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    with http_server(lambda *_: (200, {}, BARS_OF_A_DAY)) as (url, paths):
+        rest = rest_at(url, "finnhub", executor, key="tiger-canary")
+        rest.planner = Planner([Allowance(5, 60)], system_clock, Full(tmp_path / "quota.json"))
+        with pytest.raises(DiskFull):
+            await asked(rest, BARS)
+        assert (paths, rest.trouble) == ([], "quota.json cannot be written")
+        rest.planner = Planner([Allowance(5, 60)], system_clock, JsonFile(tmp_path / "quota.json"))
+        await asked(rest, BARS)
+        assert (len(paths), rest.trouble) == (1, "")
 
 
 async def test_two_symbols_that_are_refused_where_nobody_was_answered_are_enough(executor: ThreadPoolExecutor) -> None:

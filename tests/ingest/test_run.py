@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,15 +16,18 @@ import pytest
 
 from librdkafka_broker import Broker
 from sparktrends.bus.codec import encode_heartbeat
-from sparktrends.bus.kafka import Producer, Reader
+from sparktrends.bus.kafka import Connection, Producer, Reader
+from sparktrends.errors import DiskFull
 from sparktrends.ingest import run
-from sparktrends.ingest.dedupe import Door
+from sparktrends.ingest.dedupe import Door, Numbers
 from sparktrends.ingest.outlet import Outlet
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.spool import Spool
 from sparktrends.ingest.wanted import Wanted
-from sparktrends.model import DAY, Heartbeat
+from sparktrends.model import DAY, HOUR, Heartbeat
+from sparktrends.net import AddressGuard, JsonFile
 from sparktrends.sources import make_source
+from sparktrends.sources.recording import LastSeen
 from sparktrends.telemetry import system_clock
 
 
@@ -90,3 +96,108 @@ async def test_the_hours_of_a_symbol_that_is_added_are_not_computed_on_the_loop(
     await asyncio.wait_for(added.wait(), 10)
     following.cancel()
     assert done[:2] == [("XETR", False), ("SAP.DE", True)]
+
+
+@contextmanager
+def cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Thread, Callable[[], None]]]:
+    """Ingest of a host without a network, as a thread, when it has begun to dial, and what asks it to end.
+
+    One record waits for Kafka, and the resolver answers when the block is over.
+    """
+    asked, answered, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def resolver(_host: str, _port: int) -> list[str]:
+        asked.set()
+        answered.wait(60)
+        return []
+
+    def recall(_ingest: run.Ingest, _publisher: Publisher, outlet: Outlet) -> run._Past:
+        outlet.send(run.RAW_TRADES, "A", b"{}")
+        ends = {("binance", "BTC/USDT"): LastSeen("", "1", system_clock())}
+        return run._Past(ends, Numbers(set()), {})
+
+    close = Outlet.close
+    monkeypatch.setattr(run, "AddressGuard", lambda hosts: AddressGuard(hosts, resolver))
+    monkeypatch.setattr(run.Ingest, "_recall", recall)
+    monkeypatch.setattr(Outlet, "close", lambda outlet: close(outlet, 0.1))
+    feeder = run.Feeder(make_source("binance"), ("BTC/USDT",))
+    ingest = run.Ingest(run.Config(Connection("127.0.0.1:1"), folder, [feeder]), system_clock, random.Random(1))
+    thread = threading.Thread(target=ingest.run, args=(stop,))
+    thread.start()
+    try:
+        assert asked.wait(30)
+        yield thread, stop.set
+    finally:
+        stop.set()
+        answered.set()
+        thread.join()
+
+
+def test_an_end_keeps_what_kafka_did_not_take_and_waits_for_no_resolver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cut_off(tmp_path, monkeypatch) as (ingest, stop):
+        stop()
+        ingest.join(10)
+        assert not ingest.is_alive()
+        with Spool(tmp_path / "ingest.spool", system_clock) as spool:
+            assert (run.RAW_TRADES, "A", b"{}") in [record for _, record in spool.records()]
+
+
+def test_an_end_keeps_what_kafka_did_not_take_before_it_waits_for_any_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that in which the hours of an exchange are computed."""
+    kept, begun, computed, stop = (threading.Event() for _ in range(4))
+
+    def compute() -> None:
+        begun.set()
+        computed.wait(60)
+
+    async def work(_: run.Ingest) -> None:
+        await asyncio.to_thread(compute)
+
+    monkeypatch.setattr(run.Ingest, "_work", work)
+    monkeypatch.setattr(run.Ingest, "_recall", lambda *_: run._Past({}, Numbers(set()), {}))
+    monkeypatch.setattr(Outlet, "close", lambda _: kept.set())
+    ingest = run.Ingest(run.Config(Connection("127.0.0.1:1"), tmp_path, []), system_clock, random.Random(1))
+    thread = threading.Thread(target=ingest.run, args=(stop,))
+    thread.start()
+    assert begun.wait(10)
+    stop.set()
+    try:
+        assert kept.wait(10)
+    finally:
+        computed.set()
+        thread.join()
+
+
+def test_a_full_disk_does_not_end_the_taking_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(JsonFile, "save", full)
+    with cut_off(tmp_path, monkeypatch) as (ingest, _):
+        assert ingest.is_alive()
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_is_set_back_does_not_silence_the_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_REPORT_S", 0.01, raising=False)
+    times, reports, stop = iter([2 * HOUR]), list[int](), threading.Event()
+    ingest = run.Ingest(run.Config(cast(Any, None), tmp_path, []), lambda: next(times, HOUR), random.Random(1))
+
+    def report() -> None:
+        reports.append(1)
+        stop.set()
+
+    ends = time.monotonic() + 10
+
+    def tend() -> None:
+        assert time.monotonic() < ends
+
+    outlet, publisher = SimpleNamespace(tend=tend), SimpleNamespace(report=report)
+    await ingest._main(cast(Any, outlet), cast(Any, publisher), stop)
+    assert reports

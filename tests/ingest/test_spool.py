@@ -139,6 +139,33 @@ def test_a_rewritten_file_has_no_mark_of_the_old_one(tmp_path: Path) -> None:
         assert drained(again) == [("t", "first", b"1"), *RECORDS[6:15]]
 
 
+def test_a_mark_that_cannot_be_written_costs_no_more_than_itself(tmp_path: Path) -> None:
+    """The disk is full while Kafka takes what waited."""
+    mark = tmp_path / "spool.at"
+    with spool(tmp_path) as queue:
+        for record in RECORDS[:4]:
+            queue.append(*record)
+        mark.mkdir()
+        queue.pop()
+        queue.settle(queue.position)
+        mark.rmdir()
+        queue.pop()
+        queue.settle(queue.position)
+    with spool(tmp_path) as again:
+        assert drained(again) == RECORDS[2:4]
+
+
+def test_a_clock_that_is_set_back_does_not_put_off_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    now = [3600 * 1_000_000]
+    with Spool(tmp_path / "spool", lambda: now[0]) as queue:
+        queue.append(*RECORDS[1])
+        now[0] = 0
+        queue.append(*RECORDS[2])
+        assert len(synced) == 1
+
+
 def test_records_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
     long: list[Outgoing] = [("t", "k", b"a" * 3_000_000), ("t", "k", b"b"), ("t", "k", b"c" * 1_048_570)]
     with spool(tmp_path) as queue:

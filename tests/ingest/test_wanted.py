@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def test_what_is_removed_leaves_no_empty_place(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="SOL/USDT was not added"):
         wanted.remove(["AAPL", "SOL/USDT"])
     assert wanted.remove(["AAPL"], EVERY) == wanted.read() == {}
+
+
+def test_two_who_add_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "symbols.json"
+    other = threading.Thread(target=Wanted(path).add, args=(["ETH/USDT"], "binance"))
+
+    class Interrupted(Wanted):
+        def read(self) -> dict[str, list[str]]:
+            found = Wanted.read(self)
+            other.start()
+            other.join(0.5)  # it is through by now, or waits for us
+            return found
+
+    Interrupted(path).add(["BTC/USDT"], "binance")
+    other.join(10)
+    assert sorted(Wanted(path).read()["binance"]) == ["BTC/USDT", "ETH/USDT"]
 
 
 def test_possible_keeps_the_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparktrends.errors import BadSetting, RateLimited
+from sparktrends.errors import BadSetting, DiskFull, RateLimited
 from sparktrends.net.quota import JsonFile, Planner, in_words
 
 
@@ -297,3 +298,39 @@ def test_processes_that_spend_at_the_same_time_never_spend_more(tmp_path: Path) 
         process.stdin.write("go\n")
         process.stdin.flush()
     assert sum(int(process.communicate(timeout=30)[0]) for process in both) == 40
+
+
+def test_where_the_disk_is_full_the_state_of_before_stays_and_nothing_lies_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = JsonFile(tmp_path / "q.json")
+    file.save({"a": 1})
+
+    def full(path: Path, *_: object) -> None:
+        path.write_bytes(b"{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DiskFull, match=r"q\.json.*No space left"):
+        file.save({"a": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["q.json"]
+    assert file.load() == {"a": 1}
+
+
+class Full(JsonFile):
+    """A file whose disk has no room."""
+
+    def save(self, state: object) -> None:
+        raise DiskFull("no room")
+
+
+def test_where_the_disk_is_full_nothing_is_spent_and_asking_how_long_raises_nothing(tmp_path: Path) -> None:
+    file, clock = JsonFile(tmp_path / "q.json"), Time()
+    Planner([Window(2, 60)], clock, file).spend()
+    clock.move(-3600)  # a correction, which is saved at once
+    planner = Planner([Window(2, 60)], clock, Full(file.path))
+    assert planner.wait() == 0
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            planner.spend()
+    assert Planner([Window(2, 60)], clock, file).wait() == 0

@@ -28,6 +28,7 @@ from sparktrends.telemetry import Clock, counter, resumed
 
 _log = logging.getLogger(__name__)
 _MESSAGES = counter("alert_messages", "messages handed to channels, by what became of them", ("channel", "outcome"))
+_LOOK_S = 5.0
 _DELAYED = 30.0  # seconds, when a channel asks for patience and does not say how much
 
 
@@ -87,7 +88,8 @@ class Worker:
         failures = 0
         while not stop.is_set():
             try:
-                wait_s, failures = self.step(), 0
+                # In pieces: when the clock is set back, how long a rest is changes with it.
+                wait_s, failures = min(self.step(), _LOOK_S), 0
             except Retryable as error:
                 failures += 1
                 wait_s = self._rest(failures)

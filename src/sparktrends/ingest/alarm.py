@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sparktrends.errors import Retryable
+from sparktrends.errors import Retryable, SparkTrendsError
 from sparktrends.ingest.trouble import ALARMING, Trouble
 from sparktrends.model import SECOND
 from sparktrends.store.conditions import Condition, Conditions
@@ -78,10 +78,14 @@ class Alarm:
             # The next look tries again, and nothing of the way of the data waits for it.
             except Retryable as error:
                 _log.info("an alert about taking in waits for the database: %s", error)
+            # The database may take it later all the same: one that fails over is read-only for a while. A feed that
+            # fires silences alerts of its symbols, so nobody may stop looking whether it is over.
+            except SparkTrendsError as error:
+                _log.warning("an alert about taking in cannot be written, and is tried again: %s", error)
         store.close()
 
     def step(self, store: Conditions) -> None:
-        """Look once; raises Retryable while the database is away, and then the next look does what this one did not."""
+        """Look once; raises errors of the database, and then the next look does what this one did not."""
         now = self.clock()
         found = self.look(now)
         for key in self.subjects:

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.frames import CloseCode
 
 from sparktrends.errors import AccessDenied, BadRecord, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.ingest.unawaited import Unawaited
 from sparktrends.net import AddressGuard, Secret
 from sparktrends.sources.base import Stream, told_wait
 from sparktrends.sources.decoding import MAX_FRAME
@@ -34,8 +35,10 @@ async def dial(stream: Stream, key: Secret | None, guard: AddressGuard) -> conne
     """
     parts = urlsplit(stream.url)
     port = parts.port or (443 if parts.scheme == "wss" else 80)
-    # A resolver may take seconds, and the loop serves other sockets.
-    pinned = await asyncio.to_thread(guard.pin, parts.hostname or "", port)
+    # A resolver may take seconds, and the loop serves other sockets; without a network it takes a minute, and an end
+    # must not wait for that.
+    loop = asyncio.get_running_loop()
+    pinned = await loop.run_in_executor(Unawaited(), guard.pin, parts.hostname or "", port)
     url, headers = _authorised(stream, key)
     return _Connect(
         url,

@@ -229,8 +229,8 @@ class Link:
         while True:
             await asyncio.sleep(_LOOK_S)
             now = self.around.clock()
-            # While nothing is read, silence says nothing of the provider.
-            if self._paused or not self.symbols:
+            # While nothing is read, silence says nothing of the provider; where the clock was set back, it counts anew.
+            if self._paused or not self.symbols or now < self._heard:
                 self._heard = now
             elif now - self._heard > (stream.idle if self._fruitful else quiet) * SECOND:
                 # What spoke and stopped is no quiet market yet: the next one has to speak as soon.

@@ -177,6 +177,9 @@ class Outlet:
         if self._producer.delivered != delivered or not self._producer.pending:
             self._progress = (self._producer.delivered, now)
             self._away_since = None
+        # The clock was set back: silence counts from here, or for as long nobody would see it.
+        elif now < since:
+            self._progress = (delivered, now)
         elif now - since > _AWAY:
             self._away_since = since
 

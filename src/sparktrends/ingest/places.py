@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
-from sparktrends.net import JsonFile
+from sparktrends.net.quota import Store
 from sparktrends.sources.recording import LastSeen
 
 Place = tuple[str, str, str]
@@ -21,13 +21,14 @@ class Places:
 
     >>> import tempfile
     >>> from pathlib import Path
+    >>> from sparktrends.net import JsonFile
     >>> places = Places(JsonFile(Path(tempfile.mkdtemp()) / "places.json"))
     >>> places.write({("raw.trades", "demo", "A"): LastSeen("7", "1.5", 5)})
     >>> places.read()
     {('raw.trades', 'demo', 'A'): LastSeen(id='7', price='1.5', received=5)}
     """
 
-    def __init__(self, store: JsonFile | None = None) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         self._store = store
 
     def read(self) -> dict[Place, LastSeen]:

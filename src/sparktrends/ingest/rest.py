@@ -128,9 +128,10 @@ class Rest:
 
     async def _answer(self, request: Request, attempts: int) -> Answer:
         for attempt in range(attempts):
-            await self._turn(request.weight)
-            asked = self.clock()
             try:
+                # Within: a quota that a full disk cannot keep lets nothing go, and a person should hear why.
+                await self._turn(request.weight)
+                asked = self.clock()
                 reply = await asyncio.get_running_loop().run_in_executor(
                     self.executor, call, self.http, self.source, request, self.key
                 )

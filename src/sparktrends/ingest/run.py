@@ -8,8 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ingest.alarm import FEED, WAITS, Alarm, Found, conditions_of
 from sparktrends.ingest.dedupe import Door, Known, Numbers, last_seen, number_of, recall, settle
+from sparktrends.ingest.kept import Kept
 from sparktrends.ingest.link import CONNECTS, Surroundings
 from sparktrends.ingest.live import Live
 from sparktrends.ingest.outlet import Outlet
@@ -26,6 +26,7 @@ from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.rest import Rest
 from sparktrends.ingest.spool import MOST_BYTES, Spool
 from sparktrends.ingest.trouble import Trouble
+from sparktrends.ingest.unawaited import Unawaited
 from sparktrends.ingest.wanted import Wanted
 from sparktrends.model import DAY
 from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Limits, Planner, Secret
@@ -41,6 +42,7 @@ _LEFT = gauge("quota_left", "units of its quota that a source could spend at onc
 # How long a delivery report, or a record of the spool, waits for its turn.
 _TICK_S = 0.01
 _LOOK_S = 1.0
+_REPORT_S = 1.0
 # What a kill can leave open, wherever it lies: as many as may be with Kafka (`MOST_PENDING`), and what was fetched and
 # not yet noted as paid. Holes of before were found by the start after them, and are owed since.
 _RECALL = 30_000
@@ -113,7 +115,8 @@ class Ingest:
         self._told = told
         self._guard = AddressGuard(config.hosts)
         self._http = Http(clock, self._guard, Limits(connect=5.0, read=8.0, total=15.0))
-        self._told_file = JsonFile(config.run / TROUBLES)
+        self._kept: list[Kept] = []
+        self._told_file = self._keep(TROUBLES)
         self._wanted = Wanted(config.run / "symbols.json")
         self._troubles: Sequence[Trouble] = ()
         self.lives: list[Live] = []
@@ -126,19 +129,31 @@ class Ingest:
         # Before any source starts: the door must know what earlier runs published.
         past = self._recall(publisher, outlet)
         alarm = self._alarm(outlet)
-        executor = ThreadPoolExecutor(8, thread_name_prefix="rest")
-        try:
-            self.lives = [self._live(feeder, outlet, publisher, past, executor) for feeder in self._config.feeders]
-            asyncio.run(self._main(outlet, publisher, stop))
-        finally:
-            # A call may hang for its whole time limit: nobody waits for an answer that nobody will use.
-            executor.shutdown(wait=False, cancel_futures=True)
-            publisher.report()
-            outlet.close()
-            if alarm:
-                alarm.stop()
-            self._http.close()
+        # A call may hang for its whole time limit: nobody waits for an answer that nobody will use.
+        executor = Unawaited()
+        # Around the end of everything else: a runner's own waits for threads, and until then records that Kafka did not
+        # take are in memory only.
+        with asyncio.Runner() as runner:
+            try:
+                self.lives = [self._live(feeder, outlet, publisher, past, executor) for feeder in self._config.feeders]
+                runner.run(self._main(outlet, publisher, stop))
+            finally:
+                publisher.report()
+                outlet.close()
+                self._save_again()
+                if alarm:
+                    alarm.stop()
+                self._http.close()
         return dict(publisher.published)
+
+    def _keep(self, name: str) -> Kept:
+        kept = Kept(JsonFile(self._config.run / name))
+        self._kept.append(kept)
+        return kept
+
+    def _save_again(self) -> None:
+        for kept in self._kept:
+            kept.again()
 
     def _recall(self, publisher: Publisher, outlet: Outlet) -> _Past:
         """What earlier runs published: their ids, where each series ended, and what they left on disk."""
@@ -181,9 +196,7 @@ class Ingest:
         alarm.start()
         return alarm
 
-    def _live(
-        self, feeder: Feeder, outlet: Outlet, publisher: Publisher, past: _Past, executor: ThreadPoolExecutor
-    ) -> Live:
+    def _live(self, feeder: Feeder, outlet: Outlet, publisher: Publisher, past: _Past, executor: Executor) -> Live:
         source, key = feeder.source, feeder.key
         # A quota belongs to a key or an address: another key begins with a whole one, and its name in a file betrays
         # nothing.
@@ -196,20 +209,22 @@ class Ingest:
         # Sockets are counted as calls are: so many in any minute.
         gate = Planner([Allowance(CONNECTS, 60)], self._clock)
         around = Surroundings(self._clock, self._guard, backoff, gate, key)
-        debts, bars = (JsonFile(self._config.run / f"{what}-{source.name}.json") for what in ("gaps", "bars"))
+        debts, bars = (self._keep(f"{what}-{source.name}.json") for what in ("gaps", "bars"))
         known = past.known(source, self._symbols(feeder), self._clock())
         return Live(source, rest, outlet, publisher, around, past.ends, known, past.spooled, debts, bars)
 
     async def _main(self, outlet: Outlet, publisher: Publisher, stop: threading.Event) -> None:
         work = asyncio.create_task(self._work())
-        reported = self._clock()
+        # Not by our clock: one that is set back would silence the reports for as long.
+        reported = time.monotonic()
         try:
             while not stop.is_set() and not work.done():
                 outlet.tend()
-                if self._clock() - reported > 1_000_000:
+                if time.monotonic() - reported > _REPORT_S:
                     self._report()
                     publisher.report()
-                    reported = self._clock()
+                    self._save_again()
+                    reported = time.monotonic()
                 await asyncio.sleep(_TICK_S)
         finally:
             work.cancel()
@@ -223,8 +238,7 @@ class Ingest:
         # Replaced, never changed: the alarm reads it in another thread.
         self._troubles = [trouble for live in self.lives for trouble in live.troubles()]
         told = {"at": self._clock(), "troubles": [trouble.to_json() for trouble in self._troubles]}
-        with suppress(OSError):  # a full disk has an alert of its own
-            self._told_file.save(told)
+        self._told_file.save(told)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:

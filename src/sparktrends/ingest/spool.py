@@ -8,6 +8,7 @@ a kill while minutes of it are sent costs the next start neither the time nor th
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import zlib
@@ -18,6 +19,7 @@ from types import TracebackType
 from sparktrends.errors import DiskFull
 from sparktrends.telemetry import Clock
 
+_log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<IHHI")  # checksum of what follows, lengths of topic, key and value
 _SYNC_EVERY = 1_000_000
 _MARK = struct.Struct("<Q")
@@ -90,7 +92,8 @@ class Spool:
             raise DiskFull(f"the spool {self._path} cannot grow ({error.strerror or error})") from error
         self._end += len(record)
         self._count += 1
-        if self._clock() - self._synced > _SYNC_EVERY:
+        # Either way: a clock that was set back must not put it off for as long.
+        if abs(self._clock() - self._synced) > _SYNC_EVERY:
             self.sync()
 
     def peek(self) -> Outgoing | None:
@@ -115,10 +118,31 @@ class Spool:
             self.settle(0)
 
     def settle(self, position: int) -> None:
-        """What lies before that position need not be sent by a later start."""
-        if position != self._settled:
+        """What lies before that position need not be sent by a later start.
+
+        Where the disk has no room for the mark the one of before holds: a later start compares more with the log.
+        """
+        if position == self._settled:
+            return
+        try:
+            self._note(position)
+        except OSError as error:
+            _log.info("it cannot be noted how far the spool was sent: %s", error)
+        else:
             self._settled = position
-            self._mark.write_bytes(_MARK.pack(position))
+
+    def _note(self, position: int) -> None:
+        # A file that begins anew needs none, and to remove it no room: of other records it would say what is not true.
+        if not position:
+            self._mark.unlink(missing_ok=True)
+            return
+        # In its place, not emptied first: what stood there is true for as long as the rest is.
+        mark = os.open(self._mark, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(mark, _MARK.pack(position), 0)
+            os.ftruncate(mark, _MARK.size)
+        finally:
+            os.close(mark)
 
     def rewrite(self, keep: Callable[[Outgoing], bool], before: Iterator[Outgoing]) -> None:
         """Replace the file in one step: first ``before``, then of what is there what ``keep`` says."""
@@ -187,7 +211,7 @@ class Spool:
         if at == size or (at < size and next(self._scan(at), None)):
             return int(at)
         # At once: the file may grow beyond it, and then nobody would see that it means another one.
-        self._mark.write_bytes(_MARK.pack(0))
+        self._note(0)
         return 0
 
 

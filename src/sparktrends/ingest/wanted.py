@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparktrends.errors import BadFile, BadSetting, NotFound
+from sparktrends.net import JsonFile
 from sparktrends.sources.base import Source
 
 EVERY = "*"
@@ -34,39 +34,42 @@ class Wanted:
         return {str(source): [str(symbol) for symbol in symbols] for source, symbols in found.items()}
 
     def add(self, symbols: Sequence[str], source: str = EVERY) -> dict[str, list[str]]:
-        """Want these as well; returns everything wanted. The file is replaced in one step."""
-        found = self.read()
-        found[source] = list(dict.fromkeys([*found.get(source, []), *symbols]))
-        self._write(found)
+        """Want these as well; returns everything wanted. Raises BadFile, and DiskFull when it cannot be written."""
+        file = JsonFile(self.path)
+        # Whoever adds or removes at the same time waits: else what one of us wanted would be lost.
+        with file.exclusive():
+            found = self.read()
+            found[source] = list(dict.fromkeys([*found.get(source, []), *symbols]))
+            file.save(found)
         return found
 
     def remove(self, symbols: Sequence[str], source: str = "") -> dict[str, list[str]]:
         """Want these no longer, of one source or wherever they were added; returns everything still wanted.
 
-        Raises NotFound, and changes nothing, when one of them was not added there.
+        Raises NotFound, and changes nothing, when one of them was not added there; else as `add`.
         """
-        found = self.read()
-        places = [source] if source else list(found)
-        for symbol in symbols:
-            if not any(symbol in found.get(place, ()) for place in places):
-                raise _not_added(symbol, source, found)
-        for place in places:
-            found[place] = [symbol for symbol in found[place] if symbol not in symbols]
-        left = {place: kept for place, kept in found.items() if kept}
-        self._write(left)
+        # Before there is a lock: who was mistaken makes no folder.
+        _without(self.read(), symbols, source)
+        file = JsonFile(self.path)
+        with file.exclusive():
+            left = _without(self.read(), symbols, source)
+            file.save(left)
         return left
-
-    def _write(self, wanted: dict[str, list[str]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Ingest reads it every second: half a file would be taken for a broken one.
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(json.dumps(wanted), "utf-8")
-        os.replace(fresh, self.path)
 
     def of(self, source: Source) -> list[str]:
         """What is wanted of one source; what is meant for each, only where the source can have it."""
         found = self.read()
         return [*found.get(source.provider, []), *possible(source, found.get(EVERY, []))]
+
+
+def _without(found: dict[str, list[str]], symbols: Sequence[str], source: str) -> dict[str, list[str]]:
+    """What is left of ``found`` without these, of one source or of all; NotFound."""
+    places = [source] if source else list(found)
+    for symbol in symbols:
+        if not any(symbol in found.get(place, ()) for place in places):
+            raise _not_added(symbol, source, found)
+    kept = {place: [s for s in wanted if place not in places or s not in symbols] for place, wanted in found.items()}
+    return {place: left for place, left in kept.items() if left}
 
 
 def possible(source: Source, symbols: Sequence[str]) -> list[str]:

@@ -14,12 +14,12 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sparktrends.errors import BadSetting, RateLimited
+from sparktrends.errors import BadSetting, DiskFull, RateLimited
 from sparktrends.net.http import Limits
 from sparktrends.telemetry import Clock
 
@@ -58,10 +58,10 @@ class Store(Protocol):
         """The state last saved; None when there is none."""
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state, whole or not at all."""
+        """Replace the state, whole or not at all; DiskFull when it cannot be written."""
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Hold the state against every other process for the block."""
+        """Hold the state against every other process for the block; DiskFull when it cannot be held."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,37 @@ class JsonFile:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write beside, then rename."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write beside, then rename; DiskFull, and nothing beside, when it cannot be written."""
         # By process: two that write at once must not share a file before the rename.
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
-        beside.write_text(json.dumps(state), "utf-8")
-        beside.replace(self.path)
+        text = json.dumps(state)
+        with self._writing():
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                beside.write_text(text, "utf-8")
+                beside.replace(self.path)
+            except OSError:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)
+                raise
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Wait for the lock of the file beside."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A file of its own: the state itself is replaced, and a lock on it would be on a file that is gone.
-        with self.path.with_suffix(".lock").open("w") as lock:
+        """Wait for the lock of the file beside; DiskFull when there cannot be one."""
+        with self._writing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # A file of its own: the state itself is replaced, and a lock on it would be on a file that is gone.
+            lock = self.path.with_suffix(".lock").open("w")
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskFull(f"{self.path} cannot be written ({error.strerror or error})") from error
 
 
 class _Count:
@@ -210,9 +226,9 @@ class Planner:
         """Seconds until that many units may be spent; 0.0 now. BadSetting when they never may."""
         with self._lock:
             # What other processes have spent since. Times that were corrected are kept at once: corrected again at each
-            # question they would move along with it.
+            # question they would move along with it. On a full disk they do, and nothing is spent.
             if self._restore():
-                with self._alone():
+                with suppress(DiskFull), self._alone():
                     self._save()
             return self._wait(units, self._clock()) / _SECOND
 
@@ -224,7 +240,8 @@ class Planner:
     def spend(self, units: int = 1) -> None:
         """Count the units of a request about to be sent; RateLimited with the wait when it may not be sent yet.
 
-        The count is stored before the request goes out: a kill in between costs a call, never exceeds the quota.
+        The count is stored before the request goes out: a kill in between costs a call, never exceeds the quota. So
+        DiskFull, and no request, when it cannot be stored.
         """
         with self._lock, self._alone():
             now = self._clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sparktrends.ingest.kept import Kept
 from sparktrends.ingest.run import TROUBLES
 from sparktrends.ingest.trouble import Trouble
 from sparktrends.model import SECOND
@@ -26,7 +27,8 @@ def told(home: Home, now: int) -> list[Trouble]:
 def tell_recorded(home: Home, sentences: Sequence[str], now: int) -> None:
     """Write down what is to be said of recordings as their playback begins (µs UTC)."""
     troubles = [Trouble(words.partition(":")[0], "quiet", words, now).to_json() for words in sentences]
-    JsonFile(home.run / _RECORDED).save({"at": now, "troubles": troubles})
+    # A full disk is no reason not to play.
+    Kept(JsonFile(home.run / _RECORDED)).save({"at": now, "troubles": troubles})
 
 
 def forget_recorded(run: Path) -> None:

@@ -1,7 +1,8 @@
 """The dispatcher's side of the outbox: claim what is due under a lease, then settle the claim. Times are µs UTC.
 
 A claim whose owner died is claimed again when its lease ends, and then counts as an unknown outcome. The row of a
-channel in ``core.channels`` is locked by every claim: it keeps the pace, whoever and however many dispatch.
+channel in ``core.channels`` is locked by every claim: it keeps the pace, whoever and however many dispatch. When the
+clock was set back, what it said is moved along: else a channel would be mute for as long.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sparktrends.model import SECOND
+from sparktrends.store.connect import Cursor
 from sparktrends.store.session import Session
 
 
@@ -95,7 +98,7 @@ class Outbox:
         }
         with self._session.transaction() as cursor:
             cursor.execute(_CHANNEL, words)
-            next_at, failures = cursor.execute(_PACE, words).fetchone() or (now, 0)
+            next_at, failures = _pace(cursor, words)
             if next_at > now:
                 return float((next_at - now) / SECOND)
             for statement in (_EXPIRE, _DROP, _COOL):
@@ -121,6 +124,7 @@ class Outbox:
             "works": settlement.state in ("sent", "alone"),
         }
         with self._session.transaction() as cursor:
+            _pace(cursor, words)
             cursor.execute(_SETTLE[settlement.state], words)
             cursor.execute(_REST, words)
 
@@ -139,16 +143,49 @@ class Outbox:
         self._session.close()
 
 
+# By so much (µs) the clocks of two dispatchers may differ.
+_SKEW = 5 * SECOND
+
+
+def _pace(cursor: Cursor, words: Mapping[str, Any]) -> tuple[int, int]:
+    """Lock a channel: when it may speak (µs; 0 at any time) and its failures in a row.
+
+    Where the clock stands before what it last said, it was set back, and what was to last until then moves with it.
+    """
+    next_at, failures, said_at = cursor.execute(_PACE, words).fetchone() or (0, 0, 0)
+    ahead = said_at - words["now"]
+    if ahead <= _SKEW:
+        return next_at, failures
+    for statement in (_SET_BACK, _MOVE_ALONG):
+        cursor.execute(statement, {**words, "ahead": timedelta(microseconds=ahead)})
+    return next_at - ahead, failures
+
+
 _CHANNEL = "INSERT INTO core.channels (channel) VALUES (%(channel)s) ON CONFLICT DO NOTHING"
 
 _PACE = """
-SELECT CASE WHEN next_at = '-infinity' THEN 0 ELSE (extract(epoch FROM next_at) * 1000000)::bigint END, failures
+SELECT CASE WHEN next_at = '-infinity' THEN 0 ELSE (extract(epoch FROM next_at) * 1000000)::bigint END, failures,
+    coalesce((extract(epoch FROM said_at) * 1000000)::bigint, 0)
 FROM core.channels WHERE channel = %(channel)s FOR UPDATE
+"""
+
+_SET_BACK = """
+UPDATE core.channels SET next_at = next_at - %(ahead)s::interval, said_at = core.at(%(now)s) WHERE channel = %(channel)s
+"""
+
+# Cool-downs too, which begin when something was sent.
+_MOVE_ALONG = """
+UPDATE core.deliveries
+SET due_at = due_at - %(ahead)s::interval, leased_until = leased_until - %(ahead)s::interval,
+    sent_at = sent_at - %(ahead)s::interval
+WHERE channel = %(channel)s
+  AND (state = 'due' AND due_at > core.at(%(now)s) OR state = 'leased' AND leased_until > core.at(%(now)s)
+    OR sent_at > core.at(%(now)s))
 """
 
 _REST = """
 UPDATE core.channels
-SET next_at = greatest(next_at, core.at(%(next_at)s)),
+SET next_at = greatest(next_at, core.at(%(next_at)s)), said_at = greatest(said_at, core.at(%(now)s)),
     failures = CASE WHEN %(works)s THEN 0 WHEN %(failed)s THEN failures + 1 ELSE failures END
 WHERE channel = %(channel)s
 """

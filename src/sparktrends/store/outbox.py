@@ -218,7 +218,7 @@ def row_of(alert: Alert, series: int | None, silent: str | None, subject: str | 
         "interval": alert.interval or None,
         "start": alert.start,
         "severity": alert.severity,
-        "title": alert.title,
+        "title": _plain(alert.title),
         "channels": list(alert.channels),
         "signals": list(alert.signals),
         "values": _plain(alert.values),

@@ -15,6 +15,7 @@ import click
 from sparktrends import telemetry
 from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.bus.kafka import Producer, Reader
+from sparktrends.ingest.kept import Kept
 from sparktrends.ingest.places import Places
 from sparktrends.ingest.playback import Playback, Track
 from sparktrends.ingest.publish import Publisher
@@ -148,7 +149,7 @@ def _play(kafka: Connection, tracks: list[Track], home: Home, stopping: threadin
             _log.info("%s", words)
         troubles.tell_recorded(home, sentences, telemetry.system_clock())
 
-    producer, places = Producer(kafka), Places(JsonFile(home.run / "recordings.json"))
+    producer, places = Producer(kafka), Places(Kept(JsonFile(home.run / "recordings.json")))
     playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping, say=say, places=places)
     try:
         with Reader(kafka) as reader:
