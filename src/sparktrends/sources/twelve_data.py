@@ -246,13 +246,13 @@ class TwelveData(Source):
         """Told by the fields; frames have an ``event``."""
         if type(body) is not dict or "event" in body:
             return None
-        parts = [part for part in body.values() if type(part) is dict]
-        parts = [part for part in parts if "values" in part or part.get("status") == "error"]
+        told = {symbol: part for symbol, part in body.items() if type(part) is dict}
+        parts = {s: part for s, part in told.items() if "values" in part or part.get("status") == "error"}
         if "values" in body or parts:
-            meta = next((part["meta"] for part in (body, *parts) if "values" in part and "meta" in part), None)
-            told = meta.get("interval") if type(meta) is dict else None
-            interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == told), "1m")
-            return Ask("bars", tuple(body)[:_BATCH] if parts else (symbol,), interval)
+            meta = next((part["meta"] for part in (body, *parts.values()) if "values" in part and "meta" in part), None)
+            spelled = meta.get("interval") if type(meta) is dict else None
+            interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == spelled), "1m")
+            return Ask("bars", tuple(parts) or (symbol,), interval)
         return Ask("quote", (symbol,))
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
