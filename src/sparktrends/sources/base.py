@@ -179,14 +179,16 @@ class Probe:
 
 @dataclass(slots=True)
 class Memory:
-    """What a parser remembers between frames: the provider's spelling → our name, and cumulative volumes.
+    """What a parser remembers between frames: the provider's spelling → our name, cumulative volumes, and when (µs) the
+    last frame came.
 
-    Keep one for the life of the process, not of the connection: a cumulative volume goes on across a reconnect.
+    Keep one for the life of the process, not of the connection: a cumulative volume goes on across a short reconnect.
     """
 
     names: dict[str, str]
     strict: bool = True
     volumes: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    heard: int = 0
 
 
 class Source(ABC):
