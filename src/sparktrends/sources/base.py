@@ -361,10 +361,11 @@ def check_status(provider: str, reply: Reply, said: str = "") -> None:
         raise RateLimited(words, delay=retry_after(reply))
     if status in (401, 403, 451):
         raise AccessDenied(words)
-    if status == 404:
+    # Without a word of the provider it may be the page of whoever stands in front of it, for a minute.
+    if status == 404 and said:
         raise NotFound(words)
     # Our own question was wrong: asking it again will not make it right.
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status != 404:
         raise BadRecord("refused_request", words)
     # Redirects are never followed, and after a 5xx nobody knows more: both may be right again later.
     raise Unavailable(words, delay=retry_after(reply))
