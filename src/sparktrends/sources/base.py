@@ -118,6 +118,7 @@ class Ask:
     """What somebody wants to know; times in microseconds UTC, ``end`` exclusive, 0 = as far as the provider gives.
 
     ``from_id`` (inclusive) to ``to_id`` (exclusive) ask for trades by id where a source has ids: a gap, exactly.
+    ``endpoint`` says which of the provider's calls is meant where several answer ``what``; empty for all.
     """
 
     what: What
@@ -127,6 +128,7 @@ class Ask:
     end: int = 0
     from_id: str = ""
     to_id: str = ""
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
