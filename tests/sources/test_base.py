@@ -17,7 +17,8 @@ def reply(status: int, **headers: str) -> Reply:
 @pytest.mark.parametrize(
     ("status", "error"),
     [(429, RateLimited), (418, RateLimited), (401, AccessDenied), (403, AccessDenied), (451, AccessDenied),
-     (404, Unavailable), (400, BadRecord), (414, BadRecord), (302, Unavailable), (500, Unavailable), (503, Unavailable)],
+     (404, Unavailable), (400, BadRecord), (414, BadRecord), (302, Unavailable), (500, Unavailable),
+     (503, Unavailable)],
 )  # fmt: skip
 def test_a_status_is_an_error_of_the_tree(status: int, error: type[SparkTrendsError]) -> None:
     with pytest.raises(error, match=str(status)):
