@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sparktrends.errors import BadRecord, BadSetting, RateLimited, SparkTrendsError
+from sparktrends.errors import BadRecord, BadSetting, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import NewsItem, ProviderBar, Trade
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Ask, Event, Memory, Notice, Reject, Reply, Request, Source
@@ -123,6 +123,15 @@ INVARIANTS = {
 def test_invariant(provider: str, rule: str) -> None:
     events = [event for events, _ in everything(provider).values() for event in events]
     assert [event for event in events if not INVARIANTS[rule](event)] == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("body", [b"", b"<html><body>404 Not Found</body></html>"])
+def test_a_page_of_a_gateway_is_an_outage_and_no_unknown_symbol(provider: str, body: bytes) -> None:
+    source = make_source(provider)
+    for probe in source.probes():
+        with pytest.raises(Unavailable, match="404"):
+            source.parse_rest(probe.request, Reply(404, body, RECEIVED, {"content-type": "text/html"}))
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

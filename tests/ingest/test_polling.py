@@ -129,6 +129,15 @@ async def test_in_a_batch_each_symbol_speaks_for_itself_and_an_unknown_one_is_as
     assert heard == [(["AAPL"], True), (["NOPE", "MSFT"], False), (["AAPL"], True), (["MSFT"], False)]
 
 
+async def test_a_symbol_that_a_provider_does_not_know_is_asked_for_again_a_day_later() -> None:
+    one, rest, published = poller(NotFound("No data found, symbol may be delisted"), [BAR])
+    one.said = lambda _symbols, _came: None
+    for hours in (0, 23, 25):
+        one.clock = lambda at=NOW + hours * 60 * MINUTE: at  # type: ignore[misc]
+        await one._round(lambda at=hours * 3600.0: at)  # type: ignore[misc]
+        assert (len(rest.asked), len(published)) == ((2, 1) if hours > 24 else (1, 0))
+
+
 @dataclass
 class Sim:
     """A poller whose time passes only where it would sleep; ``fate`` says whether its questions are answered."""

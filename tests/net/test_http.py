@@ -74,7 +74,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def on_drip(self) -> None:
         self.answer(b"", content_length="1000")
-        for _ in range(40):
+        for _ in range(200):
+            self.wfile.write(b"x")
+            time.sleep(0.05)
+
+    def on_headers(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        for _ in range(200):
             self.wfile.write(b"x")
             time.sleep(0.05)
 
@@ -173,12 +179,22 @@ def test_an_answer_that_cannot_be_taken_is_a_bad_record(http: Http, base: str, p
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("path", ["/half", "/drip", "/silent", "/hangup"])
+@pytest.mark.parametrize("path", ["/half", "/drip", "/headers", "/silent", "/hangup"])
 def test_no_answer_is_unavailable_for_a_get_and_unknown_for_a_post(hurried: Http, base: str, path: str) -> None:
     with pytest.raises(Unavailable):
         hurried.get(base + path)
     with pytest.raises(UnknownOutcome):
         hurried.post(base + path, {"text": "hello"})
+
+
+@pytest.mark.parametrize("path", ["/drip", "/headers"])
+def test_who_sends_byte_by_byte_is_left_when_the_whole_time_is_over(hurried: Http, base: str, path: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(Unavailable):
+        hurried.get(base + path)
+    # Each byte came in time; both would go on for ten seconds.
+    assert 0.7 < time.monotonic() - begin < 5
+    assert hurried.get(base + "/plain").status == 200
 
 
 def test_nobody_listening_is_unavailable(http: Http) -> None:
@@ -233,6 +249,13 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SSL
     server.shutdown()
     server.server_close()
     thread.join(60)
+
+
+def test_an_encrypted_answer_has_a_time_limit_for_the_whole_as_well(tls: tuple[str, ssl.SSLContext]) -> None:
+    guard, begin = AddressGuard(allowed={"feed.test"}, resolver=lambda host, port: ["127.0.0.1"]), time.monotonic()
+    with Http(system_clock, guard, Limits(read=0.5, total=0.8), tls[1]) as client, pytest.raises(Unavailable):
+        client.get(f"https://feed.test:{tls[0]}/headers")
+    assert 0.7 < time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize(("host", "works"), [("feed.test", True), ("other.test", False)])

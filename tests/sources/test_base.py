@@ -17,11 +17,17 @@ def reply(status: int, **headers: str) -> Reply:
 @pytest.mark.parametrize(
     ("status", "error"),
     [(429, RateLimited), (418, RateLimited), (401, AccessDenied), (403, AccessDenied), (451, AccessDenied),
-     (404, NotFound), (400, BadRecord), (414, BadRecord), (302, Unavailable), (500, Unavailable), (503, Unavailable)],
+     (404, Unavailable), (400, BadRecord), (414, BadRecord), (302, Unavailable), (500, Unavailable),
+     (503, Unavailable)],
 )  # fmt: skip
 def test_a_status_is_an_error_of_the_tree(status: int, error: type[SparkTrendsError]) -> None:
     with pytest.raises(error, match=str(status)):
         check_status("x", reply(status))
+
+
+def test_only_words_of_the_provider_say_that_something_does_not_exist() -> None:
+    with pytest.raises(NotFound, match="no such symbol"):
+        check_status("x", reply(404), "no such symbol")
 
 
 def test_success_is_no_error() -> None:

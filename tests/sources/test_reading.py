@@ -65,6 +65,13 @@ def test_an_unknown_symbol_of_binance_is_not_found() -> None:
     assert [line.get("error") for line in lines("binance", body)] == ["NotFound"]
 
 
+def test_of_a_batch_all_symbols_are_told_and_what_stands_beside_them_is_passed_over() -> None:
+    row = {"datetime": "2024-11-21 14:30:00", "open": "5", "high": "6", "low": "4", "close": "5", "volume": "1"}
+    body = {f"S{n}": {"meta": {"interval": "1min"}, "values": [row], "status": "ok"} for n in range(10)}
+    told = lines("twelve_data", json.dumps({"code": 200, **body, "status": "ok"}).encode())
+    assert [(line["event"], line["symbol"]) for line in told] == [("ProviderBar", symbol) for symbol in body]
+
+
 def test_a_batch_in_which_every_symbol_was_refused_names_them() -> None:
     part = {"code": 404, "message": "**symbol** not found", "status": "error"}
     told = lines("twelve_data", json.dumps({"NOPE": part, "NADA": part}).encode())

@@ -57,6 +57,32 @@ def test_the_volume_of_a_record(ticks: list[tuple[int, int | None]], expected: l
     assert sizes(*ticks) == expected
 
 
+def came(memory: Memory, at: int, volume: int | None = None) -> int:
+    """The size of a price that came at that second; without a volume it is a heartbeat, which has none."""
+    told = {"event": "price", "symbol": "AAPL", "timestamp": T + at, "price": 5, "day_volume": volume}
+    event = SOURCE.parse(json.dumps(told if volume else {"event": "heartbeat"}), (T + at) * SECOND, memory)[0]
+    return int(event.size) if isinstance(event, Trade) else 0
+
+
+@pytest.mark.parametrize("again", [90, 3 * 3600, 28 * 3600])
+@pytest.mark.parametrize("total", [4_000_000, 30_000_000])
+def test_what_was_traded_while_nobody_listened_is_not_one_trade_after_it(again: int, total: int) -> None:
+    memory = SOURCE.memory(["AAPL"])
+    assert [came(memory, 0, 5_000_000), came(memory, 60, 5_010_000)] == [0, 10_000]
+    assert [came(memory, 60 + again, total), came(memory, 61 + again, total + 500)] == [0, 500]
+
+
+@pytest.mark.parametrize("first", [None, 5_020_000])
+def test_a_share_that_is_hardly_traded_keeps_its_volume_while_heartbeats_come(first: int | None) -> None:
+    memory = SOURCE.memory(["AAPL"])
+    came(memory, 0, 5_010_000)
+    # The first frame of a new connection may be either.
+    assert came(memory, 30, first) == (10_000 if first else 0)
+    for at in range(40, 4 * 3600, 10):
+        came(memory, at)
+    assert came(memory, 4 * 3600, 5_030_000) == (10_000 if first else 20_000)
+
+
 def test_a_repeated_record_after_a_reconnect_has_the_same_id() -> None:
     first, again = SOURCE.memory(["AAPL"]), SOURCE.memory(["AAPL"])
     tick(first, T, 100)

@@ -147,6 +147,8 @@ def calls_of(
             continue
         start = day_start(day)
         for request in source.requests(Ask(ask.what, chosen, ask.interval, start, start + DAY)):
+            if ask.endpoint not in ("", request.endpoint):
+                continue
             call = Call(day, source.name, ask.what, request.endpoint, ask.interval, request.ask.symbols)
             found.setdefault(call.id, call)
     return list(found.values())

@@ -90,7 +90,7 @@ class Poller:
     heard: Callable[[str], int] = lambda _symbol: 0
     interval: str = "1m"
     _last: dict[tuple[str, str], ProviderBar] = field(default_factory=dict)
-    _unknown: set[str] = field(default_factory=set)
+    _unknown: dict[str, int] = field(default_factory=dict)
     _coarse: set[str] = field(default_factory=set)
     _after: dict[str, int] = field(default_factory=dict)
     _late: dict[str, int] = field(default_factory=dict)
@@ -126,7 +126,8 @@ class Poller:
         They come with the second answer after it, a pace later, or, where the provider is told of an exchange late,
         after as much time; where answers fail it is given up after some rounds.
         """
-        known = [symbol for symbol in self.symbols() if symbol not in self._unknown]
+        now = self.clock()
+        known = [symbol for symbol in self.symbols() if self._unknown.get(symbol, 0) <= now]
         for symbol in known:
             if self.trading([symbol]):
                 self._after[symbol] = _ROUNDS_AFTER
@@ -162,15 +163,15 @@ class Poller:
         try:
             return await self._bars(symbols, interval)
         except NotFound as error:
-            self._poll_no_more(symbols, str(error))
+            self._poll_tomorrow(symbols, str(error))
         except (AccessDenied, Retryable, BadRecord, BadSetting) as error:
             _log.info("%s: no bars of %s: %s", self.rest.source.name, ", ".join(symbols), error)
         return set()
 
-    def _poll_no_more(self, symbols: Sequence[str], why: str) -> None:
-        """A symbol that does not exist would cost a call of the quota in every round."""
-        _log.warning("%s: %s is not polled any more: %s", self.rest.source.name, ", ".join(symbols), why)
-        self._unknown.update(symbols)
+    def _poll_tomorrow(self, symbols: Sequence[str], why: str) -> None:
+        """A symbol that does not exist would cost a call of the quota in every round; but providers err in that."""
+        _log.warning("%s: %s is not polled for a day: %s", self.rest.source.name, ", ".join(symbols), why)
+        self._unknown |= dict.fromkeys(symbols, self.clock() + DAY)
 
     async def _bars(self, symbols: Sequence[str], interval: str) -> set[str]:
         now, came = self.clock(), set[str]()
@@ -193,7 +194,7 @@ class Poller:
     def _new(self, events: Sequence[Event]) -> set[str]:
         """Publish the bars that say something new, oldest first; of which symbols there was any bar."""
         for notice in (e for e in events if isinstance(e, Notice) and e.unknown):
-            self._poll_no_more(notice.symbols, notice.message)
+            self._poll_tomorrow(notice.symbols, notice.message)
         bars = sorted((e for e in events if isinstance(e, ProviderBar)), key=lambda b: b.start)
         for bar in bars:
             # Answers overlap those of the last round: only what says something new goes into the log.

@@ -15,6 +15,7 @@ import httpx
 
 from sparktrends.errors import BadRecord, BadSetting, Unavailable, UnknownOutcome
 from sparktrends.net.addresses import AddressGuard
+from sparktrends.net.deadline import Transport, within
 from sparktrends.net.redaction import Secret
 from sparktrends.telemetry import Clock
 
@@ -110,7 +111,7 @@ class Http:
         # trust_env=False: no proxy, netrc or certificate file of the environment changes where a key goes.
         trusted = trust or httpx.create_ssl_context(trust_env=False)
         self._clients = Clients(
-            lambda: httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, verify=trusted)
+            lambda: httpx.Client(transport=Transport(trusted), timeout=timeout, follow_redirects=False, trust_env=False)
         )
 
     def __enter__(self) -> Http:
@@ -170,11 +171,12 @@ class Http:
     def _exchange(self, client: httpx.Client, request: httpx.Request, where: str) -> Response:
         deadline = self._clock() + int(self._limits.total * _SECOND)
         try:
-            response = client.send(request, stream=True)
-            try:
-                body = self._read(response, deadline, where)
-            finally:
-                response.close()
+            with within(lambda: (deadline - self._clock()) / _SECOND):
+                response = client.send(request, stream=True)
+                try:
+                    body = self._read(response, where)
+                finally:
+                    response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             # Nothing was sent yet, so also a POST may be tried again. `from None`: httpx's words hold the URL.
             raise Unavailable(f"{where} does not answer ({type(error).__name__})") from None
@@ -185,15 +187,12 @@ class Http:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Response(response.status_code, body, self._clock(), headers)
 
-    def _read(self, response: httpx.Response, deadline: int, where: str) -> bytes:
+    def _read(self, response: httpx.Response, where: str) -> bytes:
         body = bytearray()
         for piece in _decoded(response, self._limits.body, where):
             body += piece
             if len(body) > self._limits.body:
                 raise BadRecord("too_large", f"{where} sent more than {self._limits.body} bytes")
-            # A server that sends a byte a second never runs into the read timeout: the whole has a limit of its own.
-            if self._clock() > deadline:
-                raise _lost(response.request.method, where, "too slow")
         return bytes(body)
 
 

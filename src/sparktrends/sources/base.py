@@ -118,6 +118,7 @@ class Ask:
     """What somebody wants to know; times in microseconds UTC, ``end`` exclusive, 0 = as far as the provider gives.
 
     ``from_id`` (inclusive) to ``to_id`` (exclusive) ask for trades by id where a source has ids: a gap, exactly.
+    ``endpoint`` says which of the provider's calls is meant where several answer ``what``; empty for all.
     """
 
     what: What
@@ -127,6 +128,7 @@ class Ask:
     end: int = 0
     from_id: str = ""
     to_id: str = ""
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +181,16 @@ class Probe:
 
 @dataclass(slots=True)
 class Memory:
-    """What a parser remembers between frames: the provider's spelling → our name, and cumulative volumes.
+    """What a parser remembers between frames: the provider's spelling → our name, cumulative volumes, and when (µs) the
+    last frame came.
 
-    Keep one for the life of the process, not of the connection: a cumulative volume goes on across a reconnect.
+    Keep one for the life of the process, not of the connection: a cumulative volume goes on across a short reconnect.
     """
 
     names: dict[str, str]
     strict: bool = True
     volumes: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    heard: int = 0
 
 
 class Source(ABC):
@@ -359,10 +363,11 @@ def check_status(provider: str, reply: Reply, said: str = "") -> None:
         raise RateLimited(words, delay=retry_after(reply))
     if status in (401, 403, 451):
         raise AccessDenied(words)
-    if status == 404:
+    # Without a word of the provider it may be the page of whoever stands in front of it, for a minute.
+    if status == 404 and said:
         raise NotFound(words)
     # Our own question was wrong: asking it again will not make it right.
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status != 404:
         raise BadRecord("refused_request", words)
     # Redirects are never followed, and after a 5xx nobody knows more: both may be right again later.
     raise Unavailable(words, delay=retry_after(reply))

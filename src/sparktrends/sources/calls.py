@@ -6,12 +6,13 @@ The defaults are beside this file in ``config/``; a folder of a person's own rep
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from sparktrends.errors import BadFile, BadSetting
-from sparktrends.model import INTERVALS
+from sparktrends.model import DAY, INTERVALS
 from sparktrends.sources.base import Ask, Source
 
 _ALLOWED = {"endpoint", "function", "interval", "symbols"}
@@ -30,11 +31,14 @@ def daily_calls(source: Source, folder: Path | None = None) -> list[Ask]:
     own = folder / name if folder else None
     try:
         text = own.read_text("utf-8") if own and own.exists() else _default(name)
-        calls = json.loads(text)["calls"]
+        told = json.loads(text)
+        calls = told["calls"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise BadFile(f"{own or name} is not a list of calls", hint='write {"calls": [{"function": …}]}') from None
     if not isinstance(calls, list):
         raise BadFile(f"{own or name}: calls is not a list")
+    if told.get("source", source.provider) != source.provider:
+        raise BadFile(f"{own or name}: is of another source", hint=f'it is read for "{source.provider}"')
     return [_ask(source, call, f"{own or name}, call {i}") for i, call in enumerate(calls, start=1)]
 
 
@@ -50,13 +54,27 @@ def _ask(source: Source, call: Any, where: str) -> Ask:
     if not found:
         offered = ", ".join(dict.fromkeys(e.name for e in source.endpoints))
         raise BadFile(f"{where}: {source.provider} has no {path} {function}", hint=f"it has {offered}")
-    symbols, interval = call.get("symbols"), call.get("interval", "1m")
-    if not isinstance(symbols, list) or not symbols or interval not in INTERVALS:
-        raise BadFile(f"{where}: needs symbols, and an interval of {', '.join(INTERVALS)}")
-    ask = Ask(found[0].what, tuple(map(str, symbols)), interval)
+    symbols, what = call.get("symbols"), found[0].what
+    if not isinstance(symbols, list) or not symbols or not all(isinstance(symbol, str) for symbol in symbols):
+        raise BadFile(f"{where}: needs symbols", hint='write ["AAPL", "7203.T", "BTC/USD"]')
+    # Nothing but bars has one.
+    interval = call.get("interval") if what == "bars" else call.get("interval", "1m")
+    if not isinstance(interval, str) or interval not in INTERVALS:
+        raise BadFile(f"{where}: needs an interval", hint=f"one of {', '.join(INTERVALS)}")
+    ask = Ask(what, tuple(dict.fromkeys(symbols)), interval, endpoint=found[0].name)
+    _require_asked(source, ask, where)
+    return ask
+
+
+def _require_asked(source: Source, ask: Ask, where: str) -> None:
+    """BadFile when a symbol cannot be had, or would be asked for by another call than the one named: at the start, not
+    at night, and before it is paid for."""
     try:
-        # Asked for now, and thrown away: a symbol that cannot be had is named at the start, not at night.
-        source.requests(ask)
+        requests = source.requests(replace(ask, start=DAY, end=2 * DAY))
     except BadSetting as error:
         raise BadFile(f"{where}: {error}") from None
-    return ask
+    for symbol in ask.symbols:
+        made = [request.endpoint for request in requests if symbol in request.ask.symbols]
+        if ask.endpoint not in made:
+            of = f"{symbol} of {ask.interval}" if ask.what == "bars" else symbol
+            raise BadFile(f"{where}: {ask.endpoint} is not for {of}", hint=f"{', '.join(made) or 'nothing'} is")

@@ -37,7 +37,10 @@ def read_recorded(source: Source, data: bytes, symbol: str, received: int) -> It
         yield from [refusal] if refusal else _frames(source, data, received)
         return
     try:
-        request = source.requests(ask or source.default_ask(symbol))[0]
+        asked = ask or source.default_ask(symbol)
+        first = source.requests(asked)[0]
+        # Whoever recorded it may have asked for more symbols at once than we do.
+        request = dataclasses.replace(first, ask=dataclasses.replace(first.ask, symbols=asked.symbols))
         yield from source.parse_rest(request, Reply(200, data, received)).events
     except SparkTrendsError as error:
         yield error

@@ -1,7 +1,8 @@
 """Twelve Data: a live price stream, and bars in batches of symbols.
 
 The stream is no tape: it tells a price by the second and the day's volume so far. The volume of a record is the
-difference to the one before; bars made of it stand in for bars of trades (origin ``pseudo``).
+difference to the one before, unless nobody listened in between; bars made of it stand in for bars of trades (origin
+``pseudo``).
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ from sparktrends.sources.symbols import pair_of, split_place, ticker_name, ticke
 _INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "1h": "1h", "1d": "1day"}
 _ROWS = 5000
 _BATCH = 8
+_ABSENCE = MINUTE
 _CREDITS = re.compile(r"([0-9]{1,9}) API credits were used, with the current limit being ([0-9]{1,9})")
 _OUTCOMES: tuple[tuple[Literal["subscribed", "refused"], str], ...] = (("subscribed", "success"), ("refused", "fails"))
 
@@ -124,6 +126,7 @@ class TwelveData(Source):
 
     def parse(self, payload: str | bytes, received_at: int, memory: Memory) -> list[Event]:
         """A price, a heartbeat, or what became of a subscription."""
+        _come_back(memory, received_at)
         frame = load_object(payload, MAX_FRAME)
         event = frame.get("event")
         if event == "price":
@@ -246,13 +249,13 @@ class TwelveData(Source):
         """Told by the fields; frames have an ``event``."""
         if type(body) is not dict or "event" in body:
             return None
-        parts = [part for part in body.values() if type(part) is dict]
-        parts = [part for part in parts if "values" in part or part.get("status") == "error"]
+        told = {symbol: part for symbol, part in body.items() if type(part) is dict}
+        parts = {s: part for s, part in told.items() if "values" in part or part.get("status") == "error"}
         if "values" in body or parts:
-            meta = next((part["meta"] for part in (body, *parts) if "values" in part and "meta" in part), None)
-            told = meta.get("interval") if type(meta) is dict else None
-            interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == told), "1m")
-            return Ask("bars", tuple(body)[:_BATCH] if parts else (symbol,), interval)
+            meta = next((part["meta"] for part in (body, *parts.values()) if "values" in part and "meta" in part), None)
+            spelled = meta.get("interval") if type(meta) is dict else None
+            interval = next((ours for ours, theirs in _INTERVALS.items() if theirs == spelled), "1m")
+            return Ask("bars", tuple(parts) or (symbol,), interval)
         return Ask("quote", (symbol,))
 
     def usage(self, reply: Reply) -> tuple[Usage, ...]:
@@ -270,6 +273,14 @@ class TwelveData(Source):
     def probes(self) -> list[Probe]:
         """A quote costs one credit."""
         return [Probe("key", self.requests(Ask("quote", ("AAPL",)))[0])]
+
+
+def _come_back(memory: Memory, now: int) -> None:
+    """Forget the volumes when nothing came for longer than a minute, not even a heartbeat: what was traded in an
+    absence was not traded in the minute after it, and bars of the provider stand for its minutes."""
+    if now - memory.heard > _ABSENCE:
+        memory.volumes.clear()
+    memory.heard = now
 
 
 def _difference(memory: Memory, symbol: str, ts: int, total: Decimal) -> Decimal:

@@ -11,8 +11,9 @@ from sparktrends.batch.retention import Part
 from sparktrends.errors import BadSetting
 from sparktrends.model import INTERVALS
 from sparktrends.ops.commands.context import Context, json_option, pass_context
-from sparktrends.ops.commands.daywork import Day, again_option, as_day, finish, job_of, jobs_of, names, ready
+from sparktrends.ops.commands.daywork import Day, again_option, as_day, finish, job_of, jobs_of, ready
 from sparktrends.ops.commands.progress import progress_bar
+from sparktrends.ops.commands.symbols import as_written
 from sparktrends.ops.jobs import Backfill, Done, Jobs, Progress
 from sparktrends.sources import PROVIDERS
 
@@ -61,10 +62,10 @@ def backfill(
     with jobs_of(settings, as_json=as_json) as jobs:
         match via:
             case "archive":
-                part = Part(first.date(), until, names(symbols) or (), interval or "")
+                part = Part(first.date(), until, as_written(symbols), interval or "")
                 done = _from_archive(jobs, part, quiet=as_json)
             case "log":
-                done = _from_log(jobs, names(symbols) or [], first.date(), until, quiet=as_json)
+                done = _from_log(jobs, as_written(symbols), first.date(), until, quiet=as_json)
             case _:
                 job, port = job_of(settings, last, symbols, sources, sandbox=sandbox)
                 wanted = Backfill(job.providers, interval or "1d", first.date(), job.day, job.symbols, again)

@@ -11,6 +11,7 @@ import click
 from sparktrends.bus.codec import to_micros
 from sparktrends.ops.analysing import chains_of
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
+from sparktrends.ops.commands.symbols import stored
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.store.connect import connect
 from sparktrends.telemetry import system_clock
@@ -48,7 +49,7 @@ def backtest_(
 
     end = until or datetime.fromtimestamp(system_clock() / 1e6, UTC).replace(tzinfo=None)
     first, last = (to_micros(day.replace(tzinfo=UTC)) for day in (since or end - timedelta(days=366), end))
-    wanted = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
+    wanted = stored(symbols)
     chains = chains_of(context.settings, rules=rules)
     begin = time.monotonic()
     if file is not None:

@@ -19,9 +19,10 @@ from sparktrends.ops import daily as composing
 from sparktrends.ops.channels import all_channels
 from sparktrends.ops.commands.backfilling import backfill
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
-from sparktrends.ops.commands.daywork import again_option, as_day, date_option, finish, job_of, jobs_of, names, ready
+from sparktrends.ops.commands.daywork import again_option, as_day, date_option, finish, job_of, jobs_of, ready
 from sparktrends.ops.commands.repairing import repair
 from sparktrends.ops.commands.sources import Choice, daily_arguments, source_options
+from sparktrends.ops.commands.symbols import stored
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
 from sparktrends.ops.following import Follower
@@ -203,7 +204,7 @@ def quality(context: Context, day: datetime | None, symbols: str, as_json: bool)
     """Judge a day of every series: scores from 0 to 100, with the reasons. Worst first."""
     where, now = endpoints(ready(context)), system_clock()
     chosen = as_day(day)
-    judged = judge_day(where.owner_dsn, where.kafka, chosen, now, names(symbols) or (), TAPELESS)
+    judged = judge_day(where.owner_dsn, where.kafka, chosen, now, stored(symbols), TAPELESS)
     if as_json:
         print_json({"day": chosen, "series": [asdict(series) for series in judged]})
         return
@@ -221,7 +222,7 @@ def quality(context: Context, day: datetime | None, symbols: str, as_json: bool)
 def truth(context: Context, day: datetime | None, symbols: str, as_json: bool) -> None:
     """Hold a day of streamed bars against the bars of providers; exit 1 when their own provider contradicts some."""
     with jobs_of(ready(context), as_json=as_json) as jobs:
-        done = jobs.truth(as_day(day), names(symbols))
+        done = jobs.truth(as_day(day), stored(symbols))
     if not as_json:
         for series in done.fields["series"]:
             click.echo(_truth_line(series))

@@ -15,6 +15,7 @@ from sparktrends.net import Redactor, Secret
 from sparktrends.ops import daily as composing
 from sparktrends.ops import feeding
 from sparktrends.ops.commands.context import Context, print_json
+from sparktrends.ops.commands.symbols import to_ask
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.jobs import Done, Jobs
 from sparktrends.ops.settings import Settings
@@ -51,11 +52,6 @@ def as_day(given: datetime | None) -> date:
     return given.date() if given else date.fromordinal(day_of(system_clock()).toordinal() - 1)
 
 
-def names(text: str) -> list[str] | None:
-    """The symbols of the option; None for all."""
-    return [name.strip() for name in text.split(",") if name.strip()] or None
-
-
 def finish(done: Done, *, as_json: bool) -> None:
     """End a command: its document or its sentences, and exit code 1 when something is missing."""
     if as_json:
@@ -79,7 +75,7 @@ def job_of(
 ) -> tuple[Job, int]:
     """What to ask for a day, and the port of the twin when that is asked."""
     port = feeding.sandbox_port(settings) if sandbox else 0
-    return composing.job(settings, system_clock, as_day(day), sources, names(symbols), port), port
+    return composing.job(settings, system_clock, as_day(day), sources, to_ask(symbols), port), port
 
 
 def ready(context: Context) -> Settings:

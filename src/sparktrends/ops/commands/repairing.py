@@ -11,6 +11,7 @@ import click
 from sparktrends.bus.codec import to_micros
 from sparktrends.bus.reader import Reader
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json
+from sparktrends.ops.commands.symbols import stored
 from sparktrends.ops.endpoints import started
 from sparktrends.store.writer import Writer
 from sparktrends.telemetry import system_clock
@@ -37,7 +38,7 @@ def repair(context: Context, symbols: str, since: datetime | None, until: dateti
     from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 
     wanted = Wanted(
-        [symbol.strip() for symbol in symbols.split(",") if symbol.strip()],
+        stored(symbols),
         to_micros(since.replace(tzinfo=UTC)) if since else 0,
         to_micros(until.replace(tzinfo=UTC)) if until else FOREVER,
     )
