@@ -7,10 +7,12 @@ trades     ``ts`` | ``timestamp`` | ``time`` | ``datetime``    seconds, ms, µs 
 trades     | ``ts_utc`` | ``date`` | ``start``                 by magnitude), or ISO 8601 (UTC when naive;
                                                                20240102 is a day)
 trades     ``price``                                           decimal, up to 20 and 18 digits, all kept
-trades     ``size`` | ``amount`` | ``quantity`` | ``volume``   decimal; 0 is a price update
+trades     ``size``, else the only one of ``amount``,          decimal; 0 is a price update
+trades     ``quantity``, ``volume`` and ``qty``
 trades     ``symbol``, ``source``, ``id``                      optional; a repeated id (not an empty one) is dropped
 bars       ``start`` or a time column as above                 the beginning of the bar
-bars       ``open`` ``high`` ``low`` ``close`` ``volume``      decimals
+bars       ``open`` ``high`` ``low`` ``close``                 decimals
+bars       ``volume``, else as the size of trades              decimal
 bars       ``symbol``, ``source``, ``interval``                optional; the interval is else inferred
 =========  ==================================================  ===========================================
 
@@ -51,6 +53,7 @@ DEMO_MEMBER = "bitstamp_trades_from_20131125_usd.csv"
 _TIME = ("ts", "timestamp", "time", "datetime", "ts_utc", "date", "start")
 _SIZE = ("size", "amount", "quantity", "volume", "qty")
 _PRICES = ("open", "high", "low", "close")
+_OPTIONAL = ("source", "symbol", "id", "interval")
 _CHUNK = 50_000
 
 
@@ -83,6 +86,7 @@ class Replay:
         grace: int = GRACE,
     ) -> None:
         table = read_table(path, member)
+        table.require_text({*_OPTIONAL, *_TIME, *_SIZE, *_PRICES, "price"})
         self.path = path
         self.bars = all(name in table.names for name in _PRICES)
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
@@ -272,7 +276,7 @@ def _trades(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFr
         # Filled in by `_in_order`; it stands here for the order of columns.
         received=pl.lit(0, pl.Int64),
         price=table.decimals(["price"], positive=True),
-        size=table.decimals(_SIZE, positive=False),
+        size=_sizes(table, "size"),
     )
     if "id" in table.names:
         ids = frame.select("source", "symbol").with_columns(id=table.column(["id"]).fill_null(""))
@@ -290,7 +294,7 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
     frame = series.with_columns(
         start=table.times(("start", *_TIME)),
         **{name: table.decimals([name], positive=True) for name in _PRICES},
-        volume=table.decimals(_SIZE, positive=False),
+        volume=_sizes(table, "volume"),
     )
     interval = table.column(["interval"]) if "interval" in table.names else pl.lit(_interval(table, frame))
     frame = frame.with_columns(interval=interval)
@@ -310,6 +314,18 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
             raise table.bad_row(index, error.reason, values) from error
     # In whatever order they were written down: a bar is received when it ends. Of two for one key the last line counts.
     return frame.sort("received", "length", maintain_order=True)
+
+
+def _sizes(table: Table, proper: str) -> pl.Series:
+    """The column of what was traded, by its ``proper`` name, else the only one that may mean it; BadFile for several:
+    beside a quantity many exports tell its worth in money."""
+    if proper in table.names:
+        return table.decimals([proper], positive=False)
+    there = [name for name in _SIZE if name in table.names]
+    if len(there) > 1:
+        hint = f"call the one that counts units `{proper}`"
+        raise BadFile(f"{table.path} has the columns {' and '.join(there)}: only one can be the {proper}", hint=hint)
+    return table.decimals(_SIZE, positive=False)
 
 
 def _refuse_later(table: Table, column: Sequence[str], what: str, times: pl.Series, latest: int | None) -> None:
