@@ -146,6 +146,21 @@ def test_a_column_that_has_no_text_is_not_left_out(tmp_path: Path, name: str, ce
         Replay(path)
 
 
+def test_only_ids_of_rows_say_where_a_recording_stood(tmp_path: Path) -> None:
+    recording = Replay(write(tmp_path / "x.csv", [(T0, "A")]))
+    assert recording.owns(f"{recording.file_id}-1", "1")
+    assert recording.owns("0123456789ab-77", "")
+    for other in (
+        "",
+        "mine",
+        "7-1",
+        f"{recording.file_id}-x",
+        f"{recording.file_id}-²",
+        recording.file_id + "-" + "9" * 30,
+    ):
+        assert not recording.owns(other, "1")
+
+
 rows_strategy = st.lists(
     st.tuples(st.integers(0, 40 * HOUR).map(lambda t: T0 + t), st.sampled_from(["A", "B", "C"])),
     min_size=1,

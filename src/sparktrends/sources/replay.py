@@ -55,6 +55,8 @@ _SIZE = ("size", "amount", "quantity", "volume", "qty")
 _PRICES = ("open", "high", "low", "close")
 _OPTIONAL = ("source", "symbol", "id", "interval")
 _CHUNK = 50_000
+# A file's id, then the number of the row; no more digits than a file has rows.
+_ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,10}")
 
 
 class Replay:
@@ -109,6 +111,10 @@ class Replay:
         # Before the first event is asked for: another version of the file is refused at once.
         return self._trade_events(self._after(seen), {series: last.received for series, last in seen.items()})
 
+    def owns(self, id_: str, price: str) -> bool:  # noqa: ARG002
+        """Rows of any version of a file: what goes on in another one is refused. Bars have no ids."""
+        return not self.bars and _ID.fullmatch(id_) is not None
+
     def left(self, seen: Mapping[Series, LastSeen]) -> int:
         """How many trades or bars come after what was seen. Raises BadFile as `events` does."""
         return self._after(seen).height
@@ -124,7 +130,7 @@ class Replay:
 
     def _row(self, series: Series, last: LastSeen) -> int:
         file_id, _, row = last.id.rpartition("-")
-        if file_id != self.file_id or not row.isdigit():
+        if file_id != self.file_id:
             name = series[0].removesuffix(SUFFIX)
             # Row numbers of another version mean other trades: going on by them would mix two recordings.
             hint = "give this one another name with --source NAME=FILE, or use another --home"
