@@ -110,10 +110,11 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
-    tls = {f"PG{name.upper().replace('_', '')}": value for name, value in database.tls.items()}
+    options = {**database.tls, **database.fixed}
+    entered = {f"PG{name.upper().replace('_', '')}": value for name, value in options.items()}
     # The password goes by the environment: arguments can be read by everybody on the machine.
     proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
-    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **tls})
+    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **entered})
 
 
 @click.command()

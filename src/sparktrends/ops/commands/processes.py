@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from sparktrends.net import JsonFile, Redactor, Secret
 from sparktrends.ops import feeding, jars, java, troubles
 from sparktrends.ops.channels import all_channels, told_outside
 from sparktrends.ops.classes import KeptClasses
-from sparktrends.ops.cluster import spark_settings
+from sparktrends.ops.cluster import enter_spark, spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
 from sparktrends.ops.compiling import PARTS
@@ -99,7 +98,7 @@ def prepare(context: Context, parts: tuple[str, ...]) -> None:
 
 def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
     found = java.find(settings.env, settings.cache)
-    os.environ.update(java.spark_env(found, settings.env, settings.spark_local_ip))
+    enter_spark(settings, found)
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
     options: list[str] = []
