@@ -15,8 +15,9 @@ import pytest
 
 from sparktrends import spark
 from sparktrends.errors import Unavailable
+from sparktrends.ops.cluster import enter_spark
 from sparktrends.ops.jars import CONNECTOR, Resolver
-from sparktrends.ops.java import spark_env
+from sparktrends.ops.settings import load
 
 PROGRAM = """
 import json, sys
@@ -143,7 +144,9 @@ def test_where_executors_come_in_their_own_time_none_is_missed(cluster: Cluster)
 @pytest.mark.e2e
 def test_a_real_session_is_as_it_was_asked_to_be(resolver: Resolver, tmp_path: Path) -> None:
     jars = [str(jar) for jar in resolver.ensure([CONNECTOR])[CONNECTOR]]
-    env = {**os.environ, **spark_env(resolver.java, {})}
+    # Another Spark of the shell has no say.
+    env = {**os.environ, "SPARK_HOME": "/nowhere", "SPARK_REMOTE": "sc://nowhere", "PYSPARK_SUBMIT_ARGS": "--help"}
+    enter_spark(load({}, tmp_path, tmp_path), resolver.java, env)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "scratch"), *jars]
     run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert run.returncode == 0, run.stderr

@@ -1,7 +1,7 @@
 """The Spark session: what is true of every one of ours, on this machine or on a cluster.
 
-Two things are fixed by the environment of the process and come from ``ops`` (`sparktrends.ops.java.spark_env`):
-``JAVA_HOME``, and ``SPARK_LOCAL_IP``, without which Spark listens on the machine's outer address.
+What is fixed by the environment of the process comes from ``ops`` (`sparktrends.ops.cluster.enter_spark`):
+``JAVA_HOME``, ``SPARK_HOME``, and ``SPARK_LOCAL_IP``, without which Spark listens on the machine's outer address.
 
 On a cluster the executors need our packages: pack them once (``venv-pack``, ``conda-pack`` or a wheel per file) and
 name the archive in ``Settings.archives`` (``env.tar.gz#env``, with ``PYSPARK_PYTHON=./env/bin/python``), or the wheel

@@ -222,6 +222,15 @@ class TestOneStream:
         product.wait_folded()
         product.audit()
 
+    def test_a_minute_without_a_price_stops_nobody_who_looks(self, product: Product, stream: Command) -> None:
+        # An average price: it counts for the volume, and open to close stay empty until another trade comes.
+        row = {"source": "tape", "symbol": "W", "ts": START, "price": "1", "size": "1", "conditions": ["W"]}
+        send(product, [json.dumps({**row, "received": START}).encode()])
+        product.wait_folded()
+        assert re.search(r"tape +W +2023-11-14 22:14 – forming", product.run("status").out)
+        newest = {bar["symbol"]: bar for bar in product.run("status", "--json").json()["newest"]}
+        assert (newest["W"]["close"], newest["W"]["trades"]) == (None, 1)
+
     @pytest.mark.slow
     def test_a_database_that_hangs_is_waited_for(self, product: Product, stack: Stack, stream: Command) -> None:
         send(product, [good(30_000)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from sparktrends.errors import Unavailable
 from sparktrends.ingest.places import Places
 from sparktrends.ingest.playback import Playback, Progress, Summary, Track
 from sparktrends.ingest.publish import Publisher
-from sparktrends.model import MINUTE, SECOND
+from sparktrends.model import DAY, MINUTE, SECOND
 from sparktrends.net import JsonFile
 from sparktrends.sources.recording import LastSeen, Recording
 from sparktrends.sources.replay import Replay
@@ -89,6 +91,50 @@ def test_a_log_that_was_trimmed_does_not_begin_anew(broker: Broker, recording: R
     again, _, _ = play(emptied, Track(recording, None), places=places)
     assert (done.published, again.published) == (600, 0)
     assert ids(emptied) == Counter()
+
+
+def write_foreign(broker: Broker, topic: str, *rows: dict[str, object]) -> None:
+    producer = Producer(broker.connection)
+    for row in rows:
+        producer.send(topic, "A", json.dumps(row).encode())
+    producer.flush()
+
+
+def test_what_others_write_under_a_recordings_name_ends_nothing(broker: Broker, recording: Replay) -> None:
+    done, _, _ = play(broker, Track(recording, None))
+    row = {"source": "tape~replay", "symbol": "A", "ts": T0 * SECOND, "price": "1", "size": "1"}
+    last = (T0 + 599) * SECOND
+    write_foreign(broker, "raw.trades", *({**row, "id": id_, "received": last} for id_ in ("mine", "7-1", 5)))
+    # Refused by the stream, for the time is yet to come: it was not published.
+    write_foreign(broker, "raw.trades", {**row, "id": f"{recording.file_id}-1", "received": 2**62})
+    write_foreign(broker, "raw.trades", {**row, "received": -(2**70)}, {**row, "received": True, "id": "x"})
+    again, _, _ = play(broker, Track(recording, None))
+    assert (done.published, again.published) == (600, 0)
+    assert set(Counter(id_ for id_ in ids(broker) if recording.file_id in id_).values()) == {1}
+
+
+def test_a_bar_of_tomorrow_does_not_say_that_all_were_published(broker: Broker, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"start,open,high,low,close,volume,interval\n{T0},1,1,1,1,5,1m\n{T0 + 60},1,1,1,1,5,1m\n")
+    bars, said = Replay(path, symbol="A"), list[str]()
+    broker.topic("raw.bars")
+    tomorrow = time.time_ns() // 1000 + DAY
+    write_foreign(broker, "raw.bars", {"source": "bars~replay", "symbol": "A", "received": tomorrow})
+    done, _, _ = play(broker, Track(bars, None), say=said.extend)
+    assert (done.published, said) == (2, [])
+
+
+def test_a_simulator_goes_on_behind_what_others_wrote_under_its_name(broker: Broker) -> None:
+    market = {"symbols": 1, "rate": 5.0}
+    play(broker, Track(Simulated(start=5 * MINUTE, until=6 * MINUTE, **market), None))  # type: ignore[arg-type]
+    before = ids(broker)
+    row = {"source": "simulator~sim", "symbol": "SIM001/USD", "ts": 6 * MINUTE, "size": "1", "received": 6 * MINUTE}
+    write_foreign(broker, "raw.trades", *({**row, "price": p, "id": i} for p, i in (("1", "7-x"), ("-1", "7-9"))))
+    play(broker, Track(Simulated(start=6 * MINUTE, until=7 * MINUTE, **market), None))  # type: ignore[arg-type]
+    after = Counter({id_: n for id_, n in ids(broker).items() if id_.startswith("SIM001/USD 7-") and id_[-1] != "x"})
+    assert after.total() > before.total() + 100
+    # "7-9" is in the log twice, for somebody wrote it; nothing else is.
+    assert after.total() == len(after) + 1
 
 
 def test_places_that_an_earlier_release_wrote_are_read(broker: Broker, recording: Replay, tmp_path: Path) -> None:

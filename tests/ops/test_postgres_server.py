@@ -17,9 +17,17 @@ from sparktrends.ops.home import Home
 from sparktrends.ops.postgres_server import PostgresServer, psql, wheel_folder
 from sparktrends.ops.stack import Database
 from sparktrends.ops.supervise import Keeper
+from sparktrends.store import connect as store
 from sparktrends.store.migrate import set_reader_password
 
 pytestmark = pytest.mark.e2e
+OTHER_SERVERS = {
+    "PGSSLMODE": "require",
+    "PGHOSTADDR": "192.0.2.7",
+    "PGCHANNELBINDING": "require",
+    "PGGSSENCMODE": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+}
 CANARY = "canary-5e1b90"
 
 
@@ -47,6 +55,18 @@ def test_rows_survive_a_kill_of_the_postmaster(home: Home) -> None:
         keeper.start()
         with connect(found) as connection:
             assert connection.execute("SELECT count(*) FROM t").fetchone() == (1000,)
+    finally:
+        keeper.stop()
+
+
+def test_what_the_shell_says_of_other_servers_keeps_nobody_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(found := server(home))
+    keeper.start()
+    try:
+        for name, value in OTHER_SERVERS.items():
+            monkeypatch.setenv(name, value)
+        with store.connect(Database.embedded(found.port, found.secrets).dsn()) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         keeper.stop()
 

@@ -20,6 +20,7 @@ from sparktrends.bus.connection import Connection
 from sparktrends.errors import AccessDenied, BadSetting
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops import secured
+from sparktrends.ops.home import Secrets
 from sparktrends.ops.settings import load
 from sparktrends.ops.stack import Database
 from sparktrends.store.connect import connect
@@ -112,6 +113,13 @@ def test_whoever_asks_for_a_password_in_a_servers_place_gets_none() -> None:
         connect(Database("127.0.0.1", port, owner_password=GOOD).dsn())
     assert b"sparktrends" in heard[0]
     assert heard[1:] == [b""]
+
+
+def test_what_the_shell_says_of_other_servers_is_not_meant_for_the_embedded_one() -> None:
+    found = psycopg.conninfo.conninfo_to_dict(Database.embedded(5, Secrets("s", "o", "r")).dsn())
+    chosen = {"sslmode", "gssencmode", "channel_binding", "target_session_attrs", "require_auth", "hostaddr"}
+    assert chosen <= found.keys()
+    assert (found["host"], found["hostaddr"], found["sslmode"]) == ("127.0.0.1", "127.0.0.1", "disable")
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

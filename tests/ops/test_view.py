@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,6 +32,22 @@ def test_without_a_terminal_there_is_a_line_now_and_then(tmp_path: Path, capsys:
     assert written.count("1,234,567 trades") == 1
     assert "8 behind (2 s) · newest A 2024-01-01 00:00 100" in written
     assert "[bold]not markup[/]" in written
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_minute_whose_trades_move_no_price_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], live: bool
+) -> None:
+    unpriced = replace(STATUS, newest=(replace(BAR, close=None),))
+    view = View(load({}, tmp_path, tmp_path / "home"), live=live)
+    view._console.width = 200
+    with view:
+        view.show(unpriced)
+        if view._live:
+            view._console.print(view._live.get_renderable())
+    written = capsys.readouterr()
+    assert re.search(r"A +2024-01-01 00:00 +–", written.out + written.err)
+    assert unpriced.to_json()["newest"][0]["close"] is None
 
 
 def test_nothing_yet_is_a_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +100,7 @@ def test_status_is_plain_json() -> None:
     document = STATUS.to_json()
     assert (document["trades"], document["lag_s"], document["processes"]) == (1234567, 2, 0)
     assert document["newest"][0]["start"] == "2024-01-01T00:00:00+00:00"
-    assert document["newest"][0]["volume"] == "0.5"
+    assert (document["newest"][0]["close"], document["newest"][0]["volume"]) == ("1E+2", "0.5")
 
 
 def test_a_trouble_is_said_once_and_again_when_it_comes_back(

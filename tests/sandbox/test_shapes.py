@@ -124,6 +124,15 @@ def test_what_the_ledger_calls_delivered_is_what_the_source_read(provider: str) 
     assert len(read) > 300
 
 
+def test_some_trades_of_stocks_at_finnhub_only_count_for_the_volume() -> None:
+    source = make_source("finnhub")
+    events, _ = attend(source, still_world(), ["AAPL", "BTC/USD"], 70)
+    told = [e for e in events if isinstance(e, Trade) and e.size]
+    unpriced = [t for t in told if not source.volume_only.isdisjoint(t.conditions)]
+    assert {t.symbol for t in unpriced} == {"AAPL"}
+    assert 0 < len(unpriced) < len([t for t in told if t.symbol == "AAPL"]) / 10
+
+
 def test_twelve_data_differences_add_up_to_the_days_volume() -> None:
     world = still_world()
     before = world.tape.series["AAPL"].day_volume(world.now)

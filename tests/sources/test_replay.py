@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +100,65 @@ def test_real_bars_become_provider_bars(shared_data: Path) -> None:
 def test_the_interval_of_daily_bars_is_inferred(shared_data: Path) -> None:
     recording = Replay(shared_data / "market/equities_daily_20180102_20190215.csv.gz")
     assert {e.interval for e in recording.events({}) if isinstance(e, ProviderBar)} == {"1d"}
+
+
+def test_the_volume_of_a_bar_is_not_its_worth_in_money(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "start,open,high,low,close,volume,amount,symbol\n"
+        "1704153600,10,11,9,10,500,5000,600519\n1704153660,10,11,9,10,7,70,600519\n"
+    )
+    assert [e.volume for e in Replay(path).events({}) if isinstance(e, ProviderBar)] == [500, 7]
+    path.write_text("start,open,high,low,close,amount\n1704153600,10,11,9,10,5\n1704153660,10,11,9,10,7\n")
+    assert [e.volume for e in Replay(path).events({}) if isinstance(e, ProviderBar)] == [5, 7]
+
+
+def test_of_two_columns_that_may_be_the_size_nobody_guesses(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("ts,price,quantity,amount\n1704153600,10,5,50\n")
+    with pytest.raises(BadFile, match="amount and quantity: only one can be the size") as refused:
+        Replay(path)
+    assert "`size`" in (refused.value.hint or "")
+    path.write_text("ts,price,size,amount\n1704153600,10,5,50\n")
+    assert [t.size for t in trades(list(Replay(path).events({})))] == [5]
+    path.write_text("start,open,high,low,close,quantity,amount\n1704153600,10,11,9,10,5,50\n")
+    with pytest.raises(BadFile, match="can be the volume"):
+        Replay(path)
+
+
+def test_symbols_that_are_written_as_bytes_stay_two_series(tmp_path: Path) -> None:
+    columns = {"time": [1704153600, 1704153601], "price": [1.5, 2.5], "size": [1, 2]}
+    path = tmp_path / "x.parquet"
+    frame = pl.DataFrame({**columns, "symbol": [b"A", "É".encode()], "id": [b"7", b"7"], "hash": [b"\xff", b"\xfe"]})
+    frame.write_parquet(path)
+    assert Replay(path).series == (("x~replay", "A"), ("x~replay", "É"))
+    frame.with_columns(symbol=pl.lit("A")).write_parquet(path)
+    assert Replay(path).total == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("symbol", [["A"], ["B"]]), ("id", [b"\xff", b"\xfe"]), ("Qty", [[1], [2]])]
+)
+def test_a_column_that_has_no_text_is_not_left_out(tmp_path: Path, name: str, cells: list[object]) -> None:
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"time": [1704153600] * 2, "price": [1.5] * 2, "size": [1] * 2, name: cells}).write_parquet(path)
+    with pytest.raises(BadFile, match=f"the column {name.lower()} holds (List|Binary)"):
+        Replay(path)
+
+
+def test_only_ids_of_rows_say_where_a_recording_stood(tmp_path: Path) -> None:
+    recording = Replay(write(tmp_path / "x.csv", [(T0, "A")]))
+    assert recording.owns(f"{recording.file_id}-1", "1")
+    assert recording.owns("0123456789ab-77", "")
+    for other in (
+        "",
+        "mine",
+        "7-1",
+        f"{recording.file_id}-x",
+        f"{recording.file_id}-²",
+        recording.file_id + "-" + "9" * 30,
+    ):
+        assert not recording.owns(other, "1")
 
 
 rows_strategy = st.lists(

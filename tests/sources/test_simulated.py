@@ -51,6 +51,17 @@ def test_it_goes_on_where_the_log_ends() -> None:
     assert {s for _, s in seen} == {t.symbol for t in second}
 
 
+@pytest.mark.parametrize(
+    ("id_", "price"),
+    [("7-x", "1"), ("7-²", "1"), ("7-", "1"), ("7-5", ""), ("7-5", "-1"), ("7-5", "NaN"), ("7-5", "1e99")],
+)
+def test_what_others_write_under_its_name_does_not_matter(id_: str, price: str) -> None:
+    market = Simulated(start=0, symbols=1, rate=30, until=MINUTE)
+    assert (market.owns(id_, price), market.owns("99-5", "1"), market.owns("7-5", "1.5")) == (False, False, True)
+    events = market.events({("simulator~sim", "SIM001/USD"): LastSeen(id_, price, 0)})
+    assert next(e for e in events if isinstance(e, Trade)).id == "7-0"
+
+
 def test_what_another_seed_published_does_not_matter() -> None:
     seen = {("simulator~sim", "SIM001/USD"): LastSeen("99-5", "1.0", 0)}
     events = Simulated(start=0, symbols=1, rate=30, until=MINUTE).events(seen)

@@ -136,11 +136,20 @@ def test_iso_times_are_exact(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "soon", "99999999999999", "-5", "nan", "1e400", "1e99999999", "1_385_337_600", "１３８５３３７６００"]
+    "bad",
+    [None, "", "soon", "99999999999999", "-5", "nan", "1e400", "1e99999999", "1_385_337_600", "１３８５３３７６００"],
 )
-def test_one_bad_time_among_good_ones(bad: str) -> None:
+@pytest.mark.parametrize(
+    "good", [["1385337600", "1385337601"], ["2024-01-02T00:00:00Z", "2024-01-02T00:00:01Z"]], ids=["number", "ISO"]
+)
+def test_one_bad_time_among_good_ones(bad: str | None, good: list[str]) -> None:
     with pytest.raises(BadFile, match="line 3: ts is"):
-        table(ts=["1385337600", bad, "1385337601"]).times(["ts"])
+        table(ts=[good[0], bad, good[1]]).times(["ts"])  # type: ignore[list-item]
+
+
+def test_a_column_of_no_times_at_all() -> None:
+    with pytest.raises(BadFile, match="line 2: ts is None"):
+        table(ts=[None, None]).times(["ts"])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("bad", ["1e400", "1e30", "nan"])

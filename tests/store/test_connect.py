@@ -44,6 +44,19 @@ def test_nobody_there_is_unavailable_at_once() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_what_the_shell_says_to_other_programs_changes_no_answer(
+    database: str, monkeypatch: pytest.MonkeyPatch, autocommit: bool
+) -> None:
+    for name, value in (("PGTZ", "Europe/Berlin"), ("PGDATESTYLE", "German"), ("PGCLIENTENCODING", "SQL_ASCII")):
+        monkeypatch.setenv(name, value)
+    with connect(database, autocommit=autocommit) as connection:
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        (moment, text) = connection.execute("SELECT timestamptz '2024-07-01 00:00+00', 'é'").fetchone() or ()
+        assert (moment.isoformat(), text) == ("2024-07-01T00:00:00+00:00", "é")
+
+
+@pytest.mark.e2e
 def test_a_connection_lives_in_utc_and_has_an_end(database: str) -> None:
     with connect(database, timeout_s=1.0, application="test") as connection:
         told = connection.info.get_parameters()

@@ -21,6 +21,9 @@ from sparktrends.errors import BadRecord
 from sparktrends.ingest.seam import FARTHEST
 from sparktrends.sources.recording import LastSeen, Series
 
+Own = Callable[[Series, Mapping[str, Any], int], bool]
+"""Whether a record of a series, appended then (µs), may be of its source: anyone may write under its name."""
+
 # A part of the log that is read backwards: larger ones read more than is needed, smaller ones ask more often.
 _CHUNK = 50_000
 _LEAST = 500
@@ -183,7 +186,7 @@ def recall(
     for partition in reader.partitions(topic):
         latest: dict[Series, LastSeen] = {}
         # The tail is enough: what is sent again after a kill was sent shortly before it.
-        for row in _rows(reader.tail(topic, partition, count), ()):
+        for row, _ in _rows(reader.tail(topic, partition, count), ()):
             series = (row["source"], row["symbol"])
             tell(row)
             learnt += bool(row.get("id")) and door.admit(*series, str(row["id"]))
@@ -202,13 +205,14 @@ def last_seen(
     unnumbered: Collection[str] = (),
     recalled: Recalled | None = None,
     now: int = FOREVER,
+    own: Own = lambda *_: True,
 ) -> Seen:
     """The end of each wanted series in the log, read backwards from its end until all are found.
 
     A series that was never published makes it read the whole log (half a million records a second); ``report`` is
     told how far it is. With ``deepest`` no partition is read further back than that many records. Of ``unnumbered``
     sources any record will do: they never go on by id, and some never give one. What was ``recalled`` of this topic is
-    not read again. What came after ``now`` (µs) ends no series.
+    not read again. What came after ``now`` (µs), or is not its ``own``, ends no series.
     """
     ends = {p: reader.watermarks(topic, p) for p in reader.partitions(topic)}
     found = dict(recalled.found) if recalled else {}
@@ -221,7 +225,7 @@ def last_seen(
         markers = tuple({f'"{source}"'.encode() for source, _ in missing})
         for partition, (low, high) in ends.items():
             chunk = reader.range(topic, partition, max(low, high - depth - _CHUNK), max(low, high - depth))
-            _merge(found, _latest(_rows(chunk, markers), frozenset(wanted), now))
+            _merge(found, _latest(_rows(chunk, markers), frozenset(wanted), now, own))
         depth += _CHUNK
         report(f"looking in {topic} for where the last run stopped: {depth:,} records back")
     return Seen(found, {(topic, partition): high for partition, (_, high) in ends.items()})
@@ -231,8 +235,8 @@ def _missing(found: Mapping[Series, LastSeen], wanted: Collection[Series], free:
     return [s for s in wanted if s not in found or not (s in free or found[s].id)]
 
 
-def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:
-    """The records that name a source and a symbol; anyone may write to these topics, so anything may lie there."""
+def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[tuple[dict[str, Any], int]]:
+    """The records that name a source and a symbol, each with when it was appended (µs): anything may lie there."""
     for record in records:
         value = record.value or b""
         # A look for the bytes of the name costs a tenth of parsing.
@@ -243,22 +247,24 @@ def _rows(records: Iterator[Record], markers: tuple[bytes, ...]) -> Iterator[dic
         except BadRecord:
             continue
         if isinstance(row.get("source"), str) and isinstance(row.get("symbol"), str):
-            yield row
+            yield row, record.appended
 
 
-def _latest(rows: Iterator[dict[str, Any]], wanted: frozenset[Series], now: int) -> dict[Series, LastSeen]:
+def _latest(
+    rows: Iterator[tuple[dict[str, Any], int]], wanted: frozenset[Series], now: int, own: Own
+) -> dict[Series, LastSeen]:
     """The end of each wanted series in rows that are in the order of the log."""
     latest: dict[Series, LastSeen] = {}
-    for row in rows:
+    for row, appended in rows:
         series = (row["source"], row["symbol"])
-        if series in wanted:
+        if series in wanted and own(series, row, appended):
             _note(latest, series, row, now)
     return latest
 
 
 def _note(latest: dict[Series, LastSeen], series: Series, row: Mapping[str, Any], now: int) -> None:
     received = row.get("received")
-    if not isinstance(received, int) or received > now:
+    if not isinstance(received, int) or not 0 <= received <= now:
         return
     if row.get("id"):
         latest[series] = LastSeen(str(row["id"]), str(row.get("price", "")), received)

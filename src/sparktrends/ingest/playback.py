@@ -10,14 +10,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sparktrends.bus.kafka import Reader
 from sparktrends.bus.topics import RAW_BARS, RAW_TRADES
 from sparktrends.errors import Unavailable
-from sparktrends.ingest.dedupe import last_seen, settle
+from sparktrends.ingest.dedupe import Own, last_seen, settle
 from sparktrends.ingest.places import Place, Places
 from sparktrends.ingest.publish import Publisher
-from sparktrends.model import SECOND, Heartbeat, Trade
+from sparktrends.model import MINUTE, SECOND, Heartbeat, Trade
 from sparktrends.sources.recording import Event, LastSeen, Recording, Series
 from sparktrends.telemetry import Clock
 
@@ -137,7 +138,8 @@ class Playback:
     """Plays ``tracks`` through ``publisher`` until they end or ``stop`` is set; ``report`` is told twice a second.
 
     ``places`` says where a series stood that the log does not hold any more, or not to its end; ``say`` is told once,
-    before the first event, which recordings have nothing left, and which bars are passed over.
+    before the first event, which recordings have nothing left, and which bars are passed over. What came more than
+    ``future`` (µs) after it was appended the stream refuses: it was not published.
     """
 
     tracks: Sequence[Track]
@@ -148,6 +150,7 @@ class Playback:
     say: Callable[[Sequence[str]], None] = lambda _: None
     sleep: Callable[[float], object] | None = None
     places: Places = field(default_factory=Places)
+    future: int = MINUTE
     _stood: dict[Place, LastSeen] = field(default_factory=dict)
     _written: int = 0
     _lanes: list[_Lane] = field(default_factory=list)
@@ -173,11 +176,12 @@ class Playback:
         """Find where every series stood; returns the end of each (topic, partition)."""
         found, ends = dict[Place, LastSeen](), dict[tuple[str, int], int]()
         for topic in (RAW_TRADES, RAW_BARS):
-            wanted = {series for t in self.tracks if t.topic == topic for series in t.recording.series}
+            wanted = {series: t.recording for t in self.tracks if t.topic == topic for series in t.recording.series}
             if wanted:
                 # What a killed run had sent, and the broker writes a moment later, would be published again.
                 settle(reader, topic)
-                seen = last_seen(reader, topic, wanted, lambda text: self.report(Progress((), 0.0, text)))
+                tell, own = (lambda text: self.report(Progress((), 0.0, text))), self._own(wanted)
+                seen = last_seen(reader, topic, wanted, tell, own=own)
                 found.update({(topic, *series): last for series, last in seen.series.items()})
                 ends.update(seen.ends)
         stood = self.places.read()
@@ -187,6 +191,17 @@ class Playback:
             log.warning("the log ends before where the last run stood: %d series go on from there", len(ahead))
         self._stood = {**stood, **{place: last for place, last in found.items() if place not in ahead}}
         return ends
+
+    def _own(self, recordings: Mapping[Series, Recording]) -> Own:
+        """Anyone may write under a recording's name: what it cannot have published does not say where it stood."""
+
+        def own(series: Series, row: Mapping[str, Any], appended: int) -> bool:
+            received, id_ = row.get("received"), row.get("id")
+            if not isinstance(received, int) or received > appended + self.future:
+                return False
+            return not id_ or recordings[series].owns(str(id_), str(row.get("price", "")))
+
+        return own
 
     def _stand(self) -> dict[Place, LastSeen]:
         lanes = [(lane.track.places, lane.stands) for lane in self._lanes]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparktrends.errors import BadSetting
+from sparktrends.ops.jars import spark_home
+from sparktrends.ops.java import Java, spark_env
 from sparktrends.ops.settings import Settings
 
 if TYPE_CHECKING:
     from sparktrends.spark import Settings as SparkSettings
 
+_ANOTHERS = (
+    *("PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "SPARK_CONF_DIR", "HADOOP_CONF_DIR"),
+    *("SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_REMOTE", "SPARK_DIST_CLASSPATH", "YARN_CONF_DIR"),
+)
+"""Variables by which a person's own Spark is told where it is and what it shall do."""
 _KNOWN = ("memory", "archives", "py_files", "conf")
 
 
@@ -28,6 +36,19 @@ def spark_settings(
     return SparkSettings(
         settings.spark_master, jars, scratch, ui_port, java_options=java_options, **spark_table(settings)
     )
+
+
+def enter_spark(settings: Settings, found: Java, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Make ``environ`` that of a process that starts Spark on this Java.
+
+    Where Spark runs on this machine it is ours: nobody has checked the jars of another one, and under one of another
+    release the stream dies at each start. In a container the image says where Spark is, on a cluster whoever runs it.
+    """
+    environ.update(spark_env(found, settings.env, settings.spark_local_ip))
+    if settings.spark_master.startswith("local") and not settings.get("SPARKTRENDS_CONTAINER"):
+        for name in _ANOTHERS:
+            environ.pop(name, None)
+        environ["SPARK_HOME"] = str(spark_home())
 
 
 def spark_table(settings: Settings) -> dict[str, Any]:

@@ -105,13 +105,7 @@ def endpoints(settings: Settings) -> Endpoints:
     home, own = Home.running(settings.home), record(settings.home)
     if home is None or not own:
         raise Unavailable(f"nothing runs in {settings.home}", hint="start it with `sparktrends up`")
-    secrets = home.secrets()
-    embedded = Database(
-        ports.LOOPBACK,
-        int(own.get("postgres_port", 0)),
-        owner_password=secrets.owner,
-        reader_password=secrets.reader,
-    )
+    embedded = Database.embedded(int(own.get("postgres_port", 0)), home.secrets())
     kafka = Connection(there.kafka or str(own.get("kafka")), settings.kafka_security() if there.kafka else {})
     return Endpoints(kafka, there.database or embedded)
 

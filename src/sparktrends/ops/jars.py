@@ -216,15 +216,25 @@ def resolve(resolver: Resolver, name: str, scratch: Path, on_line: Callable[[str
 
 def of_spark(pattern: str = "*.jar") -> list[Path]:
     """The jars inside pyspark whose names match."""
+    return sorted((spark_home() / "jars").glob(pattern))
+
+
+def spark_home() -> Path:
+    """The folder of pyspark, which is a whole Spark; raises NotFound."""
     spec = importlib.util.find_spec("pyspark")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    return sorted(jar for folder in folders for jar in Path(folder, "jars").glob(pattern))
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        return Path(folder)
+    raise _without_spark()
 
 
 def _ivy() -> Path:
     for jar in of_spark("ivy-*.jar"):
         return jar
-    raise NotFound("pyspark with its jars is not installed", hint="install the requirements again")
+    raise _without_spark()
+
+
+def _without_spark() -> NotFound:
+    return NotFound("pyspark with its jars is not installed", hint="install the requirements again")
 
 
 def _ivy_file(name: str) -> str:

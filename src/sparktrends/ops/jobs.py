@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ from sparktrends.errors import Fenced, SparkTrendsError
 from sparktrends.ops import daily as composing
 from sparktrends.ops import java
 from sparktrends.ops.channels import all_channels
-from sparktrends.ops.cluster import spark_settings
+from sparktrends.ops.cluster import enter_spark, spark_settings
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.home import Home
 from sparktrends.ops.mood import chosen_of
@@ -131,7 +130,7 @@ class Jobs:
         from sparktrends import spark
 
         home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
-        os.environ.update(java.spark_env(found, self.settings.env, self.settings.spark_local_ip))
+        enter_spark(self.settings, found)
         made = spark.session("sparktrends batch", spark_settings(self.settings, (), home.scratch / "batch"))
         self._open.callback(made.stop)
         spark.Executors(made).wait()

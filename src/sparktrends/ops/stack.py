@@ -10,7 +10,7 @@ from types import TracebackType
 
 from sparktrends.ops import jars, kafka_server, ports, postgres_server
 from sparktrends.ops.classes import KeptClasses
-from sparktrends.ops.home import Home
+from sparktrends.ops.home import Home, Secrets
 from sparktrends.ops.java import Java
 from sparktrends.ops.kafka_server import KafkaServer
 from sparktrends.ops.postgres_server import DATABASE, OWNER, READER, PostgresServer
@@ -33,6 +33,21 @@ class Database:
     reader: str = READER
     reader_password: str = field(default="", repr=False)
     tls: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """libpq's options that nobody chooses."""
+
+    @classmethod
+    def embedded(cls, port: int, secrets: Secrets) -> Database:
+        """Of a home: what the shell says of other servers (``PGSSLMODE``, ``PGHOSTADDR`` …) is not meant for it."""
+        fixed = {
+            "hostaddr": ports.LOOPBACK,
+            "sslmode": "disable",
+            "gssencmode": "disable",
+            "channel_binding": "disable",
+            "target_session_attrs": "any",
+        }
+        # By number and not by name: `localhost` may mean ::1 first, where nothing listens.
+        return cls(ports.LOOPBACK, port, owner_password=secrets.owner, reader_password=secrets.reader, fixed=fixed)
 
     def dsn(self, *, reader: bool = False) -> str:
         """The connection string, password included: hand it over, never print it."""
@@ -40,7 +55,8 @@ class Database:
         named = {"host": self.host, "port": str(self.port), "dbname": self.name, "user": user, "password": password}
         # Whoever listens there in a server's place would be given the password for the asking.
         proved = {"require_auth": SCRAM} if password else {}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in {**named, **proved, **self.tls}.items())
+        said = {**named, **proved, **self.tls, **self.fixed}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in said.items())
 
 
 def _quoted(value: str) -> str:
@@ -103,10 +119,7 @@ class Stack:
         """Where the database is, with both accounts."""
         if self._external.database:
             return self._external.database
-        secrets = self._home.secrets()
-        number = self.ports["postgres"].number
-        # By number and not by name: `localhost` may mean ::1 first, where nothing listens.
-        return Database(ports.LOOPBACK, number, owner_password=secrets.owner, reader_password=secrets.reader)
+        return Database.embedded(self.ports["postgres"].number, self._home.secrets())
 
     def __enter__(self) -> Stack:
         self._home.require_space()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,24 @@ class Status:
         """As `status --json` prints it."""
         values = asdict(self)
         values["newest"] = [
-            {**asdict(bar), "start": bar.start.isoformat(), "close": str(bar.close), "volume": str(bar.volume)}
+            {
+                **asdict(bar),
+                "start": bar.start.isoformat(),
+                "close": None if bar.close is None else str(bar.close),
+                "volume": str(bar.volume),
+            }
             for bar in self.newest
         ]
         return values
+
+
+def price(value: Decimal | None) -> str:
+    """A price as a person reads it; – where a bar has none yet.
+
+    >>> price(Decimal("1E+2")), price(None)
+    ('100', '–')
+    """
+    return "–" if value is None else f"{value:f}"
 
 
 class Collector:

@@ -18,7 +18,7 @@ from sparktrends.ops.jars import Progress
 from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.settings import Settings
 from sparktrends.ops.stack import Database
-from sparktrends.ops.status import Status
+from sparktrends.ops.status import Status, price
 
 _LINE_EVERY_S = 5.0
 
@@ -89,7 +89,7 @@ class View:
 
 def _line(status: Status, rate: float) -> str:
     newest = max(status.newest, key=lambda bar: bar.start, default=None)
-    words = f" · newest {newest.symbol} {newest.start:%Y-%m-%d %H:%M} {newest.close:f}" if newest else ""
+    words = f" · newest {newest.symbol} {newest.start:%Y-%m-%d %H:%M} {price(newest.close)}" if newest else ""
     return (
         f"{rate:,.0f} trades/s · {status.trades:,} trades · {status.bars:,} bars · {status.behind:,} behind"
         f" ({status.lag_s} s){words}"
@@ -123,7 +123,7 @@ def _bars(status: Status) -> Table:
     for bar in status.newest[:24]:
         kind = "simulated" if is_simulated(bar.source) else "recorded" if is_replayed(bar.source) else bar.source
         minute = f"{bar.start:%Y-%m-%d %H:%M}"
-        cells = (bar.symbol, minute, f"{bar.close:f}", f"{bar.volume:.4f}", str(bar.trades), f"{bar.state} · {kind}")
+        cells = (bar.symbol, minute, price(bar.close), f"{bar.volume:.4f}", str(bar.trades), f"{bar.state} · {kind}")
         # As text: anybody may write a symbol such as "[/x]", which as markup ends the whole program.
         table.add_row(*map(Text, cells))
     return table

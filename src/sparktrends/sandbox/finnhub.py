@@ -20,7 +20,7 @@ from sparktrends.sandbox.exchange import (
     premium,
     told,
 )
-from sparktrends.sandbox.instruments import number, short
+from sparktrends.sandbox.instruments import UNIT, number, short
 from sparktrends.sandbox.meters import left
 from sparktrends.sandbox.news import Story, stories
 from sparktrends.sandbox.tape import Row, Series
@@ -34,7 +34,8 @@ _PREMIUM = ("/stock/candle", "/crypto/candle", "/forex/candle", "/news-sentiment
 
 
 class Finnhub(Provider):
-    """No ids, arrays that may be newest first, messages that may come twice, price updates without size."""
+    """No ids, arrays that may be newest first, messages that may come twice, price updates without size, trades of
+    stocks that only count for the volume."""
 
     name = "finnhub"
 
@@ -140,13 +141,18 @@ def _message(rows: list[tuple[Topic, Row]]) -> Frame:
         if kind == "rate":  # a feed of prices without trades
             texts.append(head + ',"v":0,"c":null}')
             continue
-        codes = ["1", "12"] if size < 100 * 10**8 else ["1"]
+        codes = _conditions(i, size)
         listed = json.dumps(codes, separators=(",", ":")) if kind == "stock" else "null"
         texts.append(f'{head},"v":{v},"c":{listed}}}')
         if i % 40 == 0:
             texts.append(head + ',"v":0,"c":null}')
         items.append((topic.wire, f"{ms}:{p}:{v}" + (":" + ",".join(codes) if kind == "stock" else "")))
     return Frame(_HEAD + ",".join(texts) + _TAIL, tuple(items))
+
+
+def _conditions(i: int, size: int) -> list[str]:
+    """Odd lots are marked; one trade in twenty-five tells its average price, which counts for the volume alone."""
+    return ["3"] if i % 25 == 0 else ["1", "12"] if size < 100 * UNIT else ["1"]
 
 
 def _error(words: str) -> Frame:

@@ -42,6 +42,9 @@ class Recording(Protocol):
     def total(self) -> int | None:
         """How many trades or bars it holds; None when it has no end."""
 
+    def owns(self, id_: str, price: str) -> bool:
+        """Whether a trade in the log with this id and price may be one of its own: anyone may write there."""
+
     def left(self, seen: Mapping[Series, LastSeen]) -> int | None:
         """How many trades or bars come after what was seen; None when it has no end."""
 

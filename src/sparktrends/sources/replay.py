@@ -7,10 +7,12 @@ trades     ``ts`` | ``timestamp`` | ``time`` | ``datetime``    seconds, ms, µs 
 trades     | ``ts_utc`` | ``date`` | ``start``                 by magnitude), or ISO 8601 (UTC when naive;
                                                                20240102 is a day)
 trades     ``price``                                           decimal, up to 20 and 18 digits, all kept
-trades     ``size`` | ``amount`` | ``quantity`` | ``volume``   decimal; 0 is a price update
+trades     ``size``, else the only one of ``amount``,          decimal; 0 is a price update
+trades     ``quantity``, ``volume`` and ``qty``
 trades     ``symbol``, ``source``, ``id``                      optional; a repeated id (not an empty one) is dropped
 bars       ``start`` or a time column as above                 the beginning of the bar
-bars       ``open`` ``high`` ``low`` ``close`` ``volume``      decimals
+bars       ``open`` ``high`` ``low`` ``close``                 decimals
+bars       ``volume``, else as the size of trades              decimal
 bars       ``symbol``, ``source``, ``interval``                optional; the interval is else inferred
 =========  ==================================================  ===========================================
 
@@ -51,7 +53,10 @@ DEMO_MEMBER = "bitstamp_trades_from_20131125_usd.csv"
 _TIME = ("ts", "timestamp", "time", "datetime", "ts_utc", "date", "start")
 _SIZE = ("size", "amount", "quantity", "volume", "qty")
 _PRICES = ("open", "high", "low", "close")
+_OPTIONAL = ("source", "symbol", "id", "interval")
 _CHUNK = 50_000
+# A file's id, then the number of the row; no more digits than a file has rows.
+_ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,10}")
 
 
 class Replay:
@@ -83,6 +88,7 @@ class Replay:
         grace: int = GRACE,
     ) -> None:
         table = read_table(path, member)
+        table.require_text({*_OPTIONAL, *_TIME, *_SIZE, *_PRICES, "price"})
         self.path = path
         self.bars = all(name in table.names for name in _PRICES)
         names = _series(table, source or _stem(path), symbol or _stem(path).upper()[:MAX_NAME])
@@ -105,6 +111,10 @@ class Replay:
         # Before the first event is asked for: another version of the file is refused at once.
         return self._trade_events(self._after(seen), {series: last.received for series, last in seen.items()})
 
+    def owns(self, id_: str, price: str) -> bool:  # noqa: ARG002
+        """Rows of any version of a file: what goes on in another one is refused. Bars have no ids."""
+        return not self.bars and _ID.fullmatch(id_) is not None
+
     def left(self, seen: Mapping[Series, LastSeen]) -> int:
         """How many trades or bars come after what was seen. Raises BadFile as `events` does."""
         return self._after(seen).height
@@ -120,7 +130,7 @@ class Replay:
 
     def _row(self, series: Series, last: LastSeen) -> int:
         file_id, _, row = last.id.rpartition("-")
-        if file_id != self.file_id or not row.isdigit():
+        if file_id != self.file_id:
             name = series[0].removesuffix(SUFFIX)
             # Row numbers of another version mean other trades: going on by them would mix two recordings.
             hint = "give this one another name with --source NAME=FILE, or use another --home"
@@ -272,7 +282,7 @@ def _trades(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFr
         # Filled in by `_in_order`; it stands here for the order of columns.
         received=pl.lit(0, pl.Int64),
         price=table.decimals(["price"], positive=True),
-        size=table.decimals(_SIZE, positive=False),
+        size=_sizes(table, "size"),
     )
     if "id" in table.names:
         ids = frame.select("source", "symbol").with_columns(id=table.column(["id"]).fill_null(""))
@@ -290,7 +300,7 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
     frame = series.with_columns(
         start=table.times(("start", *_TIME)),
         **{name: table.decimals([name], positive=True) for name in _PRICES},
-        volume=table.decimals(_SIZE, positive=False),
+        volume=_sizes(table, "volume"),
     )
     interval = table.column(["interval"]) if "interval" in table.names else pl.lit(_interval(table, frame))
     frame = frame.with_columns(interval=interval)
@@ -310,6 +320,18 @@ def _bars(table: Table, series: pl.DataFrame, latest: int | None) -> pl.DataFram
             raise table.bad_row(index, error.reason, values) from error
     # In whatever order they were written down: a bar is received when it ends. Of two for one key the last line counts.
     return frame.sort("received", "length", maintain_order=True)
+
+
+def _sizes(table: Table, proper: str) -> pl.Series:
+    """The column of what was traded, by its ``proper`` name, else the only one that may mean it; BadFile for several:
+    beside a quantity many exports tell its worth in money."""
+    if proper in table.names:
+        return table.decimals([proper], positive=False)
+    there = [name for name in _SIZE if name in table.names]
+    if len(there) > 1:
+        hint = f"call the one that counts units `{proper}`"
+        raise BadFile(f"{table.path} has the columns {' and '.join(there)}: only one can be the {proper}", hint=hint)
+    return table.decimals(_SIZE, positive=False)
 
 
 def _refuse_later(table: Table, column: Sequence[str], what: str, times: pl.Series, latest: int | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import count
 
 from sparktrends.model import MINUTE, SECOND, Heartbeat, Status
@@ -11,6 +12,7 @@ from sparktrends.simulator import BLOCK, SOURCE, Block, Market, Resume
 from sparktrends.sources.recording import Event, LastSeen, Series
 
 BEAT = 5 * SECOND
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Simulated:
@@ -47,6 +49,11 @@ class Simulated:
         """One per simulated symbol."""
         return tuple((SOURCE, symbol) for symbol in self.market.symbols)
 
+    def owns(self, id_: str, price: str) -> bool:
+        """Trades of this seed: another one is another market, whose prices must not go on from this one's."""
+        seed, _, number = id_.rpartition("-")
+        return seed == str(self.market.seed) and _NUMBER.fullmatch(number) is not None and _is_price(price)
+
     def left(self, _seen: Mapping[Series, LastSeen]) -> None:
         """It has no end."""
 
@@ -57,8 +64,7 @@ class Simulated:
             {
                 symbol: Resume(int(last.id.removeprefix(prefix)), Decimal(last.price))
                 for (_, symbol), last in seen.items()
-                # Another seed is another market: its prices must not go on from this one's.
-                if last.id.startswith(prefix)
+                if self.owns(last.id, last.price)
             }
         )
         for begin in count(self.market.start, BLOCK):
@@ -87,3 +93,10 @@ class Simulated:
         for symbol in self.market.symbols:
             status = Status.START if starting else Status.STALE if self.market.silent(symbol, ts) else Status.OK
             yield Heartbeat(SOURCE, symbol, ts, status, ts)
+
+
+def _is_price(text: str) -> bool:
+    try:
+        return 0 < Decimal(text) < 10**20
+    except InvalidOperation:
+        return False

@@ -10,8 +10,8 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -33,7 +33,7 @@ _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}")
 _ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
 # An archive that is encrypted, packed in a way that Python does not know, or damaged ends in any of these.
 _UNPACKING = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-_NO_TEXT = (pl.List, pl.Array, pl.Struct, pl.Binary, pl.Duration, pl.Object)
+_NO_TEXT = (pl.List, pl.Array, pl.Struct, pl.Duration, pl.Object)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 4_102_444_800_000_000  # the year 2100
 # A number below the bound is in units of which this many make a microsecond's worth: seconds, ms, µs, else ns.
@@ -43,12 +43,14 @@ _LARGEST = 1e29
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All cells as text; ``names`` maps lower-case names to columns; ``content`` is what the file unpacked to."""
+    """All cells as text; ``names`` maps lower-case names to columns; ``content`` is what the file unpacked to, and
+    ``textless`` says of columns that have no text (by lower-case name) what they hold."""
 
     path: Path
     frame: pl.DataFrame
     names: dict[str, str]
     content: bytes
+    textless: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -63,6 +65,16 @@ class Table:
         found = ", ".join(self.frame.columns)[:300]
         hint = "trades need a time, price and size; bars a start, open, high, low, close and volume"
         raise BadFile(f"{self.path} has the columns {found}, but none named {' or '.join(wanted)}", hint=hint)
+
+    def require_text(self, read: Iterable[str]) -> None:
+        """Raise BadFile where a column that is to be ``read`` has no text: as if it were not there, rows of two symbols
+        would become one series."""
+        for name in read:
+            if name in self.textless:
+                raise BadFile(
+                    f"{self.path}: the column {name} holds {self.textless[name]}, which is no text and no number",
+                    hint="write it as text, or give it another name if it is not meant",
+                )
 
     def line(self, index: int) -> int:
         """The line of the file, from 1, on which row ``index`` (from 0) begins; of Parquet the number of the row."""
@@ -97,10 +109,12 @@ class Table:
     def _parsed(self, texts: pl.Series, parse: Callable[[str], int]) -> pl.Series:
         values: list[int] = []
         for index, text in enumerate(texts):
+            if text is None:
+                raise self.bad_row(index, texts.name, text)
             try:
                 value = parse(text)
-            except (ValueError, TypeError, ArithmeticError) as error:
-                hint = "date and time must stand in one column" if _CLOCK.match(text or "") else ""
+            except (ValueError, ArithmeticError) as error:
+                hint = "date and time must stand in one column" if _CLOCK.match(text) else ""
                 raise self.bad_row(index, texts.name, text, hint) from error
             if not 0 <= value < _LATEST:
                 raise self.bad_row(index, texts.name, text)
@@ -123,13 +137,17 @@ def read_table(path: Path, member: str | None = None) -> Table:
     """The table in a file; ``member`` names the CSV inside a zip or jar. Raises NotFound and BadFile."""
     content = _content(path, member)
     parquet = _is_parquet(content)
+    textless: Mapping[str, str] = {}
     try:
-        frame = _as_text(pl.read_parquet(io.BytesIO(content))) if parquet else _read_csv(content)
+        if parquet:
+            frame, textless = _as_text(pl.read_parquet(io.BytesIO(content)))
+        else:
+            frame = _read_csv(content)
     # A panic of Polars is no Exception; some damaged Parquet files end in one.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
         where = "" if parquet else _ragged(content)
         raise BadFile(f"{path} cannot be read as a table{where}: {str(error).splitlines()[0]}") from error
-    return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content)
+    return Table(path, frame, {name.strip().lower(): name for name in frame.columns}, content, textless)
 
 
 def _content(path: Path, member: str | None) -> bytes:
@@ -174,14 +192,26 @@ def _separator(content: bytes) -> str:
     return max(",;\t|", key=header.count)
 
 
-def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    # Trade files often have a list of conditions, which nobody asks for and which has no text.
-    frame = frame.drop(name for name, kind in frame.schema.items() if isinstance(kind, _NO_TEXT))
+def _as_text(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+    """All columns as text; those that have none (trade files often have a list of conditions) by what they hold."""
+    # Impala, Hive and old releases of Spark write texts as bytes.
+    decoded = [_decoded(column) for column in frame if column.dtype == pl.Binary]
+    frame = frame.with_columns(text for text in decoded if text is not None)
+    without = {name: kind for name, kind in frame.schema.items() if isinstance(kind, (*_NO_TEXT, pl.Binary))}
+    frame = frame.drop(without)
     times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
     # A time without zone is UTC; one with a zone is turned into UTC before it is written out.
     moved = [pl.col(n).dt.convert_time_zone("UTC").dt.replace_time_zone(None) if _zone(frame, n) else n for n in times]
     frame = frame.with_columns(moved).with_columns(pl.col(n).dt.to_string("iso") for n in times)
-    return frame.with_columns(pl.all().cast(pl.String))
+    return frame.with_columns(pl.all().cast(pl.String)), {n.strip().lower(): str(kind) for n, kind in without.items()}
+
+
+def _decoded(column: pl.Series) -> pl.Series | None:
+    """A column of bytes as text; None when they are not UTF-8."""
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def _zone(frame: pl.DataFrame, name: str) -> str | None:

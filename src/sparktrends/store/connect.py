@@ -59,14 +59,22 @@ def connect(conninfo: str, *, autocommit: bool = False, timeout_s: float = 30.0,
     # Options of the session, so that not even its first statement runs without them.
     options = f"-c timezone=UTC -c statement_timeout={int(timeout_s * 1000)}"
     with translated():
-        return psycopg.connect(
+        made = psycopg.connect(
             conninfo,
             autocommit=autocommit,
             connect_timeout=5,
             **_NOTICES,
+            client_encoding="UTF8",
             options=options,
             application_name=f"sparktrends {application}".strip(),
         )
+        # The shell's PGTZ and PGDATESTYLE win over options.
+        said = [made.info.parameter_status(name) or "" for name in ("TimeZone", "DateStyle")]
+        if said[0] != "UTC" or not said[1].startswith("ISO"):
+            made.execute("SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false)")
+            if not autocommit:
+                made.commit()
+        return made
 
 
 @contextmanager

@@ -29,12 +29,13 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class NewestBar:
-    """The newest bar of a series with a trade, for the terminal view."""
+    """The newest bar of a series with a trade, for the terminal view; without ``close`` where none of its trades may
+    move prices (`sparktrends.bars.conditions`)."""
 
     source: str
     symbol: str
     start: datetime
-    close: Decimal
+    close: Decimal | None
     volume: Decimal
     trades: int
     state: str

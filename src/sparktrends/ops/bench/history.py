@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sparktrends.errors import IntegrityError
 from sparktrends.ops import java
 from sparktrends.ops.bench.kernel import walk
 from sparktrends.ops.bench.lab import temporary_home
+from sparktrends.ops.cluster import enter_spark
 from sparktrends.ops.settings import Settings
 
 _A_YEAR = 525_600
@@ -23,7 +23,7 @@ _MINUTE = 60_000_000
 
 def run(settings: Settings, bars: int) -> dict[str, Any]:
     """The figures for so many bars, a year of minutes a series; the metrics are counted before they go."""
-    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env, settings.spark_local_ip))
+    enter_spark(settings, java.find(settings.env, settings.cache))
     with temporary_home() as home:
         work = _write(home.scratch / "bars", home.scratch / "metrics", bars)
         session = spark.session("bench history", spark.Settings(settings.spark_master, (), home.scratch / "spark"))

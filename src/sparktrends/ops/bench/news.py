@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from sparktrends.bus.producer import Producer
 from sparktrends.errors import IntegrityError
 from sparktrends.ops import java
 from sparktrends.ops.bench.lab import NOWHERE, Lab, lab
+from sparktrends.ops.cluster import enter_spark
 from sparktrends.ops.settings import Settings
 from sparktrends.store import payloads
 from sparktrends.store.payloads import PayloadRow
@@ -38,7 +38,7 @@ _REASONS = ("on strong demand", "amid weak sales", "after record profit", "as co
 
 def run(settings: Settings, news: int, now: int) -> dict[str, Any]:
     """The figures for so many stories, 50 a payload, all different."""
-    os.environ.update(java.spark_env(java.find(settings.env, settings.cache), settings.env, settings.spark_local_ip))
+    enter_spark(settings, java.find(settings.env, settings.cache))
     with lab(settings, external=NOWHERE) as found, closing(Session(found.dsn, "bench", 600)) as session:
         _fill(session, news, now)
         sparks = spark.session("bench news", spark.Settings(settings.spark_master, (), found.home.scratch / "spark"))

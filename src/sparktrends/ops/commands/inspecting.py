@@ -25,7 +25,7 @@ from sparktrends.ops.exposition import addresses
 from sparktrends.ops.home import Home
 from sparktrends.ops.secured import SCRAM
 from sparktrends.ops.settings import Settings, quoted
-from sparktrends.ops.status import collect
+from sparktrends.ops.status import collect, price
 from sparktrends.store import queries
 from sparktrends.store.audit_queries import AuditDatabase
 from sparktrends.store.conditions import Conditions
@@ -56,7 +56,7 @@ def status(context: Context, as_json: bool) -> None:
     for sentence in found.troubles:
         click.echo(f"! {sentence}")
     for bar in found.newest:
-        click.echo(f"  {bar.source:<18} {bar.symbol:<14} {bar.start:%Y-%m-%d %H:%M} {bar.close:f} {bar.state}")
+        click.echo(f"  {bar.source:<18} {bar.symbol:<14} {bar.start:%Y-%m-%d %H:%M} {price(bar.close)} {bar.state}")
 
 
 def process_list(pids: dict[str, int]) -> list[dict[str, Any]]:
@@ -110,10 +110,11 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     database = endpoints(context.settings).database
     user, password = (database.owner, database.owner_password) if owner else (database.reader, database.reader_password)
     named = {"PGHOST": database.host, "PGPORT": str(database.port), "PGDATABASE": database.name, "PGUSER": user}
-    tls = {f"PG{name.upper().replace('_', '')}": value for name, value in database.tls.items()}
+    options = {**database.tls, **database.fixed}
+    entered = {f"PG{name.upper().replace('_', '')}": value for name, value in options.items()}
     # The password goes by the environment: arguments can be read by everybody on the machine.
     proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
-    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **tls})
+    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **entered})
 
 
 @click.command()

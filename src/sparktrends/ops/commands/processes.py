@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 from collections.abc import Sequence
@@ -21,17 +20,19 @@ from sparktrends.ingest.playback import Playback, Track
 from sparktrends.ingest.publish import Publisher
 from sparktrends.ingest.run import Config as LiveConfig
 from sparktrends.ingest.run import Ingest
+from sparktrends.model import MINUTE
 from sparktrends.net import JsonFile, Redactor, Secret
 from sparktrends.ops import feeding, jars, java, troubles
 from sparktrends.ops.channels import all_channels, told_outside
 from sparktrends.ops.classes import KeptClasses
-from sparktrends.ops.cluster import spark_settings
+from sparktrends.ops.cluster import enter_spark, spark_settings
 from sparktrends.ops.commands.context import Context, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, source_options, tracks_of
 from sparktrends.ops.compiling import PARTS
 from sparktrends.ops.endpoints import endpoints
 from sparktrends.ops.exposition import expose
 from sparktrends.ops.home import Home
+from sparktrends.ops.laws import limits_of
 from sparktrends.ops.ports import LOOPBACK
 from sparktrends.ops.settings import Settings
 
@@ -51,7 +52,6 @@ def stream(context: Context, shard: str, accept_gap: bool, max_records: int) -> 
     """Fold the log into bars with Spark until stopped."""
     from sparktrends import spark
     from sparktrends.ops.analysing import Analyses
-    from sparktrends.ops.laws import limits_of
     from sparktrends.streaming.figures import spark_figures
     from sparktrends.streaming.publish import OutPublisher, publishing
     from sparktrends.streaming.run import Stream, StreamConfig, share_of
@@ -99,7 +99,7 @@ def prepare(context: Context, parts: tuple[str, ...]) -> None:
 
 def _spark_settings(settings: Settings, home: Home) -> SparkSettings:
     found = java.find(settings.env, settings.cache)
-    os.environ.update(java.spark_env(found, settings.env, settings.spark_local_ip))
+    enter_spark(settings, found)
     connector = jars.Resolver(found, settings.cache, settings.env).ensure([jars.CONNECTOR])[jars.CONNECTOR]
     port = settings.env.get("SPARKTRENDS_PORT_SPARK_UI", "")
     options: list[str] = []
@@ -123,16 +123,16 @@ def ingest(context: Context, choice: Choice) -> None:
         _log.warning("%s", words)
     expose(settings, "ingest")
     wait_ready(where.kafka, 60)
-    home = Home.open(settings.home)
+    home, future = Home.open(settings.home), limits_of(settings).future
     if not feeders:
-        print_json(_play(where.kafka, tracks, home, stopping))
+        print_json(_play(where.kafka, tracks, home, stopping, future))
         return
     hosts = (*feeding.allowed_hosts(settings), *((LOOPBACK,) * choice.sandbox))
     told = all_channels(settings) if told_outside(settings, live=not choice.sandbox) else ["console"]
     config = LiveConfig(where.kafka, home.run, feeders, hosts, where.owner_dsn, told)
     with ThreadPoolExecutor(1) as beside:
         # A producer belongs to one thread: recordings are played by another one than the live sources.
-        played = beside.submit(_play, where.kafka, tracks, home, stopping) if tracks else None
+        played = beside.submit(_play, where.kafka, tracks, home, stopping, future) if tracks else None
         if played:
             played.add_done_callback(lambda future: stopping.set() if future.exception() else None)
         try:
@@ -143,14 +143,18 @@ def ingest(context: Context, choice: Choice) -> None:
     print_json({"published": sum(published.values()) + int(str(recorded["published"])), "sources": published})
 
 
-def _play(kafka: Connection, tracks: list[Track], home: Home, stopping: threading.Event) -> dict[str, object]:
+def _play(
+    kafka: Connection, tracks: list[Track], home: Home, stopping: threading.Event, future: int = MINUTE
+) -> dict[str, object]:
     def say(sentences: Sequence[str]) -> None:
         for words in sentences:
             _log.info("%s", words)
         troubles.tell_recorded(home, sentences, telemetry.system_clock())
 
     producer, places = Producer(kafka), Places(Kept(JsonFile(home.run / "recordings.json")))
-    playback = Playback(tracks, Publisher(producer), telemetry.system_clock, stopping, say=say, places=places)
+    playback = Playback(
+        tracks, Publisher(producer), telemetry.system_clock, stopping, say=say, places=places, future=future
+    )
     try:
         with Reader(kafka) as reader:
             summary = playback.run(reader)
