@@ -13,11 +13,12 @@ from alerts.receivers import receiver
 from alerts.world import World
 from sparktrends.alerts.channels import Message
 from sparktrends.alerts.operational import Monitor, Outage, Thresholds, Watched
-from sparktrends.errors import Unavailable
+from sparktrends.errors import AccessDenied, BadSetting, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, HOUR, SECOND
 from sparktrends.store.conditions import Condition, Conditions
 
 STALE = Thresholds(stale_after_s={"binance": 60})
+AWAY = Unavailable("PostgreSQL does not answer")
 
 
 class Room:
@@ -29,16 +30,13 @@ class Room:
         self.broker_away = False
         self.ends: dict[tuple[str, int], int] = {}
         self.direct: list[tuple[str, str]] = []
-        watched = Watched(["/data"], {"broker": self.probe}, self.log_ends, lambda _: (100, 100 - self.free, self.free))
+        watched = Watched(["/data"], self.log_ends, lambda _: (100, 100 - self.free, self.free))
         conditions = conditions or world.conditions()
         self.monitor = Monitor(conditions, world.clock, ["hook"], self.broadcast, thresholds, watched)
 
-    def probe(self) -> None:
+    def log_ends(self) -> dict[tuple[str, int], int]:
         if self.broker_away:
             raise Unavailable("no broker")
-
-    def log_ends(self) -> dict[tuple[str, int], int]:
-        self.probe()
         return self.ends
 
     def broadcast(self, message: Message, names: Sequence[str]) -> list[str]:
@@ -238,12 +236,12 @@ class TestConditions:
     def test_the_database_away_is_told_past_the_outbox_once(self, world: World) -> None:
         conditions = Flaky(world.conditions())
         room = Room(world, conditions=conditions)
-        conditions.away = True
+        conditions.away = AWAY
         for _ in range(10):
             room.monitor.step()
             world.later(5)
         assert room.direct == [("hook", "alert")]
-        conditions.away = False
+        conditions.away = None
         assert room.step(5) == [("ops.away", "resolved")]
         assert room.direct == [("hook", "alert"), ("hook", "resolution")]
 
@@ -253,11 +251,11 @@ class Flaky:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self.away = False
+        self.away: SparkTrendsError | None = None
 
     def __getattr__(self, name: str) -> Any:
         if self.away:
-            raise Unavailable("PostgreSQL does not answer")
+            raise self.away
         return getattr(self._inner, name)
 
 
@@ -266,12 +264,14 @@ class Quiet:
 
     def __init__(self) -> None:
         self.told: set[tuple[str, str]] = set()
+        self.titles: list[str] = []
 
     def firing(self) -> set[tuple[str, str]]:
         return set(self.told)
 
     def fire(self, condition: Condition, *_: object) -> None:
         self.told.add((condition.rule, condition.subject))
+        self.titles.append(condition.title)
 
     def resolve(self, rule: str, subject: str, _now: int) -> None:
         self.told.remove((rule, subject))
@@ -310,11 +310,40 @@ def test_a_disk_that_gives_no_answer_is_as_it_was(tmp_path: Path) -> None:
     assert seen == [{("ops.disk", "/data")}, {("ops.disk", "/data")}, set()]
 
 
+@pytest.mark.parametrize("refusal", [AccessDenied("not this account"), BadSetting("not this certificate")])
+def test_a_broker_that_refuses_us_is_told_and_ends_nothing(refusal: SparkTrendsError) -> None:
+    quiet, broker = Quiet(), Flaky(SimpleNamespace(ends=dict))
+    now = iter(range(0, 1_000 * SECOND, 20 * SECOND))
+    watched = Watched(ends=lambda: broker.ends())
+    monitor = Monitor(cast(Conditions, quiet), lambda: next(now), ["hook"], lambda *_: [], None, watched)
+    seen = []
+    for broker.away in (refusal, refusal, refusal, refusal, None):
+        monitor.step()
+        seen.append(set(quiet.told))
+    away = {("ops.away", "broker")}
+    assert seen == [set(), set(), away, away, set()]
+    assert quiet.titles == [f"broker cannot be used: {refusal}"]
+
+
+def test_a_database_that_refuses_us_is_told_past_the_outbox_with_the_reason() -> None:
+    told: list[Message] = []
+    now = iter(range(0, 1_000 * SECOND, 20 * SECOND))
+    conditions = Flaky(Quiet())
+    monitor = Monitor(
+        cast(Conditions, conditions), lambda: next(now), ["hook"], lambda message, _: told.append(message) or []
+    )
+    for conditions.away in (AccessDenied("PostgreSQL refused: password"),) * 4 + (None,):
+        monitor.step()
+    assert [message.items[0].kind for message in told] == ["alert", "resolution"]
+    assert "cannot be used" in told[0].items[0].title
+    assert "PostgreSQL refused: password" in told[0].items[0].title
+
+
 def test_a_short_outage_is_not_told() -> None:
     told: list[Message] = []
     outage = Outage(lambda message, names: told.append(message) or [], ["hook"], 30)
-    outage.silent(0)
-    outage.silent(29 * SECOND)
+    outage.silent(0, AWAY)
+    outage.silent(29 * SECOND, AWAY)
     assert outage.answered(30 * SECOND) is None
     assert told == []
 
@@ -322,8 +351,8 @@ def test_a_short_outage_is_not_told() -> None:
 def test_a_channel_that_could_not_be_told_is_tried_again() -> None:
     tried: list[Sequence[str]] = []
     outage = Outage(lambda message, names: tried.append(list(names)) or ["slack"], ["slack", "mail"], 0)
-    outage.silent(0)
-    outage.silent(1)
+    outage.silent(0, AWAY)
+    outage.silent(1, AWAY)
     assert tried == [["slack", "mail"], ["slack"]]
 
 

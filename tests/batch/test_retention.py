@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from sparktrends.bus.connection import Connection
 from sparktrends.bus.producer import Producer
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import TABLE
-from sparktrends.errors import BadSetting, DiskFull, IntegrityError, Unavailable
+from sparktrends.errors import BadSetting, DiskFull, Fenced, IntegrityError, Unavailable
 from sparktrends.ops.stack import Stack
 from sparktrends.store.archive import TABLES
 from sparktrends.store.session import Session
@@ -152,6 +153,43 @@ def test_a_file_that_lost_rows_is_noticed_before_they_are_deleted(
     with pytest.raises(IntegrityError, match="1 rows were archived, 2 deleted"):
         archived(filled, tmp_path)
     assert ask_rows(filled, ROWS.format("bars")) == before
+
+
+@pytest.mark.e2e
+def test_of_two_retentions_at_once_the_second_touches_nothing(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {table: ask_rows(filled, ROWS.format(table)) for table in ("bars", "metrics")}
+    real, refused = retention._write, []
+
+    def write_beside_another(*given: Any) -> int:
+        # The file is there and its rows are not deleted yet.
+        rows = real(*given)
+        monkeypatch.setattr(retention, "_write", real)
+        with pytest.raises(Fenced, match="archived already") as told:
+            archived(filled, tmp_path)
+        refused.append(told.value)
+        return rows
+
+    monkeypatch.setattr(retention, "_write", write_beside_another)
+    assert [m.rows for m in archived(filled, tmp_path)] == [2, 2]
+    assert len(refused) == 1
+    assert archived(filled, tmp_path) == []
+    assert [m.rows for m in restored(filled, tmp_path)] == [2, 2]
+    assert {table: ask_rows(filled, ROWS.format(table)) for table in before} == before
+
+
+@pytest.mark.e2e
+def test_a_retention_that_failed_keeps_the_next_from_nothing(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(filled, "test", 60)
+    monkeypatch.setattr(retention.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(DiskFull):
+        list(retain(session, tmp_path, {"1m": 400}, TODAY, lambda: TODAY))
+    monkeypatch.undo()
+    assert [m.rows for m in archived(filled, tmp_path)] == [2, 2]
+    session.close()
 
 
 # What grows beside bars: of each table a row of long ago that may go, one that somebody needs, and one of now.

@@ -36,6 +36,16 @@ def good(number: int) -> bytes:
     return json.dumps(row).encode()
 
 
+AHEAD = (61_000_000, 50 * MINUTE, 2 * 60 * MINUTE)
+"""How far (µs) a clock may be ahead that is refused: more than a minute."""
+
+
+def told(symbol: str, ts: int, received: int) -> bytes:
+    """A trade by somebody's clock."""
+    row = {"source": "t", "symbol": symbol, "ts": ts, "price": "1.5", "size": "2", "received": received}
+    return json.dumps(row).encode()
+
+
 def changed(**fields: object) -> bytes:
     """A trade with one thing wrong."""
     row = {"source": "t", "symbol": "A", "ts": START, "price": "1.5", "size": "2", "received": START, **fields}
@@ -230,6 +240,27 @@ class TestOneStream:
         assert re.search(r"tape +W +2023-11-14 22:14 – forming", product.run("status").out)
         newest = {bar["symbol"]: bar for bar in product.run("status", "--json").json()["newest"]}
         assert (newest["W"]["close"], newest["W"]["trades"]) == (None, 1)
+
+    def test_clocks_that_are_wrong_are_counted_and_touch_no_other_symbol(
+        self, product: Product, stream: Command
+    ) -> None:
+        values: list[bytes | None] = []
+        for at in range(START, START + 50 * 100_000, 100_000):
+            values += [told("RIGHT", at, at), told("WRONG", at, at), told("WRONG", at, START * 3)]
+            values += [told("WRONG", at + ahead, at) for ahead in AHEAD]
+            values.append(told("WRONG", at - 3 * 24 * 60 * MINUTE, at))
+        random.Random(SEED).shuffle(values)
+        send(product, values)
+        product.wait_folded()
+        bars = "SELECT sum(trades)::bigint, sum(volume) FROM market.bars WHERE interval = '1m' AND symbol = %s"
+        late = "SELECT count(*) FROM market.late_trades WHERE symbol = %s"
+        aside = "SELECT reason, count(*) FROM market.quarantine WHERE position(%s::bytea IN payload) > 0 GROUP BY 1"
+        refused = {"future_ts": 50 * len(AHEAD), "future_arrival": 50}
+        for symbol, late_ones, reasons in (("RIGHT", 0, {}), ("WRONG", 50, refused)):
+            assert product.sql(bars, symbol) == [(50, 100)]
+            assert product.sql(late, symbol) == [(late_ones,)]
+            assert dict(product.sql(aside, symbol.encode())) == reasons
+        product.audit()
 
     @pytest.mark.slow
     def test_a_database_that_hangs_is_waited_for(self, product: Product, stack: Stack, stream: Command) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -22,8 +23,9 @@ from sparktrends.telemetry import system_clock
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which commands are typed, with ports of its own."""
+    monkeypatch.setattr(doctor, "_PATIENCE_S", 0.3)  # the brokers of these tests never answer
     wanted = "\n".join(f"{name} = {number}" for name, number in free_ports().items())
     (tmp_path / "sparktrends.toml").write_text(f"[ports]\n{wanted}\n")
     return tmp_path
@@ -233,6 +235,31 @@ def test_what_is_wrong_with_the_way_to_the_broker_is_a_finding(
 ) -> None:
     found = findings(folder, {**SERVERS, **env}, check)
     assert [f.problem for f in found if what in f.what] == [True], found
+
+
+@pytest.mark.parametrize(
+    ("env", "what"),
+    [
+        ({"KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
+        ({"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1"}, "PostgreSQL does not answer"),
+    ],
+)
+def test_one_service_of_somebody_else_is_asked_although_nothing_runs_here(
+    folder: Path, env: dict[str, str], what: str
+) -> None:
+    (found,) = findings(folder, env, "services")
+    assert found.problem
+    assert what in found.what
+
+
+@pytest.mark.e2e
+def test_a_password_that_a_database_of_somebody_else_refuses_is_a_problem(folder: Path, database: str) -> None:
+    where = psycopg.conninfo.conninfo_to_dict(database)
+    env = {f"POSTGRES_{name.upper()}": str(where[name]) for name in ("host", "port", "user", "password")}
+    env |= {"POSTGRES_DB": str(where["dbname"])}
+    assert findings(folder, env, "services") == []
+    (found,) = findings(folder, {**env, "POSTGRES_PASSWORD": "wrong"}, "services")
+    assert (found.problem, found.do) == (True, "check POSTGRES_USER and POSTGRES_PASSWORD")
 
 
 def test_a_container_lacks_nothing_that_its_part_does_not_need(folder: Path) -> None:

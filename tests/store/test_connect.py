@@ -14,6 +14,7 @@ from sparktrends.store.connect import connect, translate, translated
     ("error", "meant"),
     [
         (pg.DiskFull("x"), DiskFull),
+        (pg.OutOfMemory("x"), Retryable),
         (pg.InvalidPassword("x"), AccessDenied),
         (pg.InsufficientPrivilege("x"), AccessDenied),
         (psycopg.OperationalError('FATAL:  password authentication failed for user "u"'), AccessDenied),
@@ -68,6 +69,12 @@ def test_a_connection_lives_in_utc_and_has_an_end(database: str) -> None:
         assert connection.execute("SHOW application_name").fetchone() == ("sparktrends test",)
         with pytest.raises(Retryable), translated():
             connection.execute("SELECT pg_sleep(20)")
+
+
+@pytest.mark.e2e
+def test_too_many_locks_are_no_full_disk_and_the_setting_is_named(database: str) -> None:
+    with connect(database) as connection, pytest.raises(Retryable, match="max_locks_per_transaction"), translated():
+        connection.execute("SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 10000000) n")
 
 
 @pytest.mark.e2e

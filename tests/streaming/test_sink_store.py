@@ -25,6 +25,11 @@ from sparktrends.streaming.sink import OffsetLog, Sink
 from sparktrends.telemetry import JsonFormatter
 
 pytestmark = pytest.mark.e2e
+# What the limit of a statement does to one that waits for a lock, without its two minutes.
+OUT_OF_TIME = """
+SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+LEDGER = "SELECT topic, partition, next_offset FROM core.ledger ORDER BY 1, 2"
 
 
 class Feed:
@@ -93,6 +98,27 @@ def test_a_database_that_is_away_is_waited_for(feed: Feed, migrated_database: An
         time.sleep(0.02)
     assert feed.waits[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
     away(feed.road.dsn, gone=False)
+    feed.give(10**6)
+    feed.sink.settle()
+    whole = Road(migrated_database(), feed.road.log)
+    whole.all()
+    whole.close()
+    assert everything(feed.road.dsn) == everything(whole.dsn)
+
+
+def test_a_lock_that_is_held_is_waited_for_and_nothing_is_lost(feed: Feed, migrated_database: Any) -> None:
+    feed.give(10)
+    feed.sink.settle()
+    stands = rows(feed.road.dsn, LEDGER)
+    with psycopg.connect(feed.road.dsn) as other:
+        other.execute("LOCK TABLE core.bars")
+        feed.give(10)
+        end = time.monotonic() + 30
+        while len(feed.waits) < 2:
+            assert time.monotonic() < end
+            rows(feed.road.dsn, OUT_OF_TIME)
+            time.sleep(0.02)
+        assert rows(feed.road.dsn, LEDGER) == stands
     feed.give(10**6)
     feed.sink.settle()
     whole = Road(migrated_database(), feed.road.log)

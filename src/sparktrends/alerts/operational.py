@@ -2,7 +2,8 @@
 that do not follow, poor data, daily work that is overdue (whoever should do it: Airflow, `up`, a person).
 
 They take the road of all alerts, as rules named ``ops.<name>``, and fire once until resolved. One case is different:
-while the database is away nothing can be stored, so people are told past the outbox.
+while the database is away nothing can be stored, so people are told past the outbox. A service that refuses us (another
+password, a certificate that is over) is away too: who tells people of it must not end of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sparktrends.alerts.backlog import Backlog, Offsets
 from sparktrends.alerts.channels import Item, Message
-from sparktrends.errors import Retryable
+from sparktrends.errors import AccessDenied, Retryable, SparkTrendsError
 from sparktrends.model import DAY, MINUTE, SECOND
 from sparktrends.store.conditions import Condition, Conditions
 from sparktrends.store.followers import READ_FOR
@@ -38,9 +39,9 @@ class Thresholds:
 
     ``stale_after_s``: how old the clock of a series may be, by source; sources that are not named are not watched.
     ``lag_s``: how long a record may wait to be stored. ``disk_free``: share of a disk that must stay free.
-    ``away_s``: how long a service may fail to answer. ``quality``: the score that a series' newest judged day must
-    have. A condition that fires ends at half the lag, or one and a half times the free share, so that it does not
-    flap about its threshold.
+    ``away_s``: how long broker or database may fail to answer. ``quality``: the score that a series' newest judged
+    day must have. A condition that fires ends at half the lag, or one and a half times the free share, so that it does
+    not flap about its threshold.
     """
 
     stale_after_s: Mapping[str, float] = field(default_factory=dict)
@@ -53,12 +54,11 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is looked at beside the database: folders whose disks matter, calls that raise Retryable when the named
-    service (``broker``) does not answer, and the ends of the log by topic and partition (Retryable without a broker).
+    """What is looked at beside the database: folders whose disks matter, and the ends of the log by topic and
+    partition; what that call raises is why the broker cannot be used.
     """
 
     disks: Sequence[str] = ()
-    probes: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     ends: Callable[[], Offsets] = dict
     usage: Usage = shutil.disk_usage
 
@@ -81,14 +81,14 @@ class Monitor:
         self._channels = list(channels)
         self._thresholds = thresholds or Thresholds()
         self._watched = watched or Watched()
-        self._silent_since: dict[str, int] = {}
+        self._away_since: int | None = None
         self._backlog = Backlog()
         self._overdue: tuple[int, list[str]] | None = None
         self._behind_since: dict[Key, int] = {}
         self._outage = Outage(broadcast, channels, self._thresholds.away_s)
 
     def run(self, stop: threading.Event) -> None:
-        """Look every few seconds until stopped; raises Terminal errors of the store."""
+        """Look every few seconds until stopped; raises Terminal errors of the store, but for AccessDenied."""
         while not stop.is_set():
             self.step()
             stop.wait(self._thresholds.every_s)
@@ -104,9 +104,9 @@ class Monitor:
                 self._conditions.fire(over, (), over.since)
                 self._conditions.resolve(over.rule, over.subject, now)
             self._reconcile({(c.rule, c.subject): c for c in self._look(now, firing)}, firing, now)
-        except Retryable as error:
+        except (Retryable, AccessDenied) as error:
             _log.warning("the database is away: %s", error)
-            self._outage.silent(now)
+            self._outage.silent(now, error)
 
     def _reconcile(self, found: Mapping[Key, Condition], firing: set[Key], now: int) -> None:
         for key, condition in found.items():
@@ -119,9 +119,8 @@ class Monitor:
 
     def _look(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         yield from self._stale(now)
-        yield from self._lag(now, firing)
+        yield from self._broker(now, firing)
         yield from self._full(now, firing)
-        yield from self._away(now, firing)
         yield from self._poor(now)
         yield from self._late_work(now)
         yield from self._behind(now)
@@ -138,21 +137,35 @@ class Monitor:
                 "ops.stale_feed", f"{source} {symbol}", title, clock, source=source, symbol=symbol, values=values
             )
 
-    def _lag(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+    def _broker(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        """What it says of records that wait, or why it says nothing."""
         # In this order: what is stored meanwhile then looks like waiting for a moment, and not like a lost log.
         stored = self._conditions.next_offsets()
         try:
-            waits = self._backlog.look(stored, self._watched.ends(), now)
-        except Retryable:
+            ends = self._watched.ends()
+        except SparkTrendsError as error:
             # Nobody knows: what waited before still does.
             yield from (Condition(rule, topic, "", now) for rule, topic in firing if rule == "ops.lag")
-            return
+            yield from self._away(error, now, firing)
+        else:
+            self._away_since = None
+            yield from self._lag(self._backlog.look(stored, ends, now), now, firing)
+
+    def _lag(self, waits: Mapping[str, int], now: int, firing: set[Key]) -> Iterator[Condition]:
         for topic, waited in waits.items():
             limit = self._thresholds.lag_s * (0.5 if ("ops.lag", topic) in firing else 1.0)
             if waited > limit * SECOND:
                 title = f"{topic}: records have waited for {waited // SECOND} s and are not stored"
                 values = {"lag_s": waited / SECOND, "allowed_s": self._thresholds.lag_s}
                 yield Condition("ops.lag", topic, title, now, values=values)
+
+    def _away(self, error: SparkTrendsError, now: int, firing: set[Key]) -> Iterator[Condition]:
+        if self._away_since is None:
+            self._away_since = now
+            _log.warning("the broker is away: %s", error)
+        if ("ops.away", "broker") in firing or now - self._away_since >= self._thresholds.away_s * SECOND:
+            title = f"broker {_state(error)}: {error}"
+            yield Condition("ops.away", "broker", title, self._away_since, "critical")
 
     def _full(self, now: int, firing: set[Key]) -> Iterator[Condition]:
         for folder in self._watched.disks:
@@ -194,16 +207,6 @@ class Monitor:
                 title = f"{reader.words(now)}: start it again, or see docs/howto/monitoring.md"
                 yield Condition("ops.readers", " ".join(key), title, reader.since, values={"commits": reader.commits})
 
-    def _away(self, now: int, firing: set[Key]) -> Iterator[Condition]:
-        for name, probe in self._watched.probes.items():
-            try:
-                probe()
-                self._silent_since.pop(name, None)
-            except Retryable as error:
-                since = self._silent_since.setdefault(name, now)
-                if ("ops.away", name) in firing or now - since >= self._thresholds.away_s * SECOND:
-                    yield Condition("ops.away", name, f"{name} does not answer: {error}", since, "critical")
-
 
 class Outage:
     """The database is away: tell every channel once, past the outbox, and tell it again when that is over."""
@@ -215,11 +218,13 @@ class Outage:
         self._channels = list(channels)
         self._away_s = away_s
         self._since: int | None = None
+        self._title = ""
         self._untold = list(channels)
 
-    def silent(self, now: int) -> None:
-        """It did not answer; channels that could not be told are tried again each time."""
+    def silent(self, now: int, error: SparkTrendsError) -> None:
+        """It did not answer, or let nobody in; channels that could not be told are tried again each time."""
         self._since = now if self._since is None else self._since
+        self._title = f"the database {_state(error)}: nothing new is stored, the log keeps it until then ({error})"
         if now - self._since >= self._away_s * SECOND and self._untold:
             self._untold = self._broadcast(self._message(self._since, "alert"), self._untold)
 
@@ -230,15 +235,17 @@ class Outage:
         if since is None or not told:
             return None
         self._broadcast(self._message(since, "resolution"), told)
-        return _outage(since, {"away_s": (now - since) / SECOND})
+        return self._outage(since, {"away_s": (now - since) / SECOND})
 
     def _message(self, since: int, kind: str) -> Message:
-        alert = _outage(since, {}).alert(())
+        alert = self._outage(since, {}).alert(())
         return Message(
             (Item(alert.id, kind, alert.rule, "", alert.symbol, "", alert.start, alert.severity, alert.title),)
         )
 
+    def _outage(self, since: int, values: Mapping[str, float]) -> Condition:
+        return Condition("ops.away", "database", self._title, since, "critical", values=values)
 
-def _outage(since: int, values: Mapping[str, float]) -> Condition:
-    title = "the database does not answer: nothing new is stored, the log keeps it until then"
-    return Condition("ops.away", "database", title, since, "critical", values=values)
+
+def _state(error: SparkTrendsError) -> str:
+    return "does not answer" if isinstance(error, Retryable) else "cannot be used"

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from sparktrends.errors import Retryable
+from sparktrends.errors import AccessDenied, Retryable
 from sparktrends.model import SECOND
 from sparktrends.rules import RulesFile
 from sparktrends.store.conditions import Condition, Conditions
@@ -43,11 +43,11 @@ class RulesWatch:
         self._learn()
 
     def run(self, stop: threading.Event, every_s: float = 5.0) -> None:
-        """Look every few seconds until stopped; raises Terminal errors of the store."""
+        """Look every few seconds until stopped; raises Terminal errors of the store, but for AccessDenied."""
         while not stop.is_set():
             try:
                 self.step()
-            except Retryable as error:
+            except (Retryable, AccessDenied) as error:
                 _log.warning("nobody can be told of the rules file yet: %s", error)
             stop.wait(every_s)
         self._conditions.close()

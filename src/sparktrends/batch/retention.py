@@ -67,17 +67,19 @@ def retain(
     """Archive every month that is over its limit; yields each when it is done.
 
     ``logged_since`` is asked for the first day of which the log still has records: what the audit compares with them
-    stays. Raises Unavailable when the files cannot be written: such a month stays where it is.
+    stays. Raises Unavailable when the files cannot be written: such a month stays where it is; Fenced when another
+    retention runs.
     """
-    for table in TABLES.values():
-        for interval, days in _limits(table, limits):
-            with session.transaction() as cursor:
-                months = archive.old_months(cursor, table, interval, today - timedelta(days=days))
-            if months and table.logged:
-                kept = logged_since().replace(day=1)
-                months = [month for month in months if month < kept]
-            for month in months:
-                yield _archive(session, folder, table, interval, month)
+    with archive.alone(session):
+        for table in TABLES.values():
+            for interval, days in _limits(table, limits):
+                with session.transaction() as cursor:
+                    months = archive.old_months(cursor, table, interval, today - timedelta(days=days))
+                if months and table.logged:
+                    kept = logged_since().replace(day=1)
+                    months = [month for month in months if month < kept]
+                for month in months:
+                    yield _archive(session, folder, table, interval, month)
 
 
 def _limits(table: Table, limits: Mapping[str, int]) -> Iterator[tuple[str, int]]:

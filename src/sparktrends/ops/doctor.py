@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sparktrends.bus.connection import wait_ready
+from sparktrends.bus.connection import Connection, wait_ready
 from sparktrends.errors import DiskFull, SparkTrendsError
 from sparktrends.model import SECOND
 from sparktrends.ops import jars, java, ports
@@ -216,7 +216,12 @@ def _shared_by_applications(settings: Settings) -> Iterator[Finding]:
 def _services(settings: Settings, clock: Clock) -> Iterator[Finding]:
     there = external(settings)
     if not Home.running(settings.home) and not (there.kafka and there.database):
-        return  # nothing is meant to run
+        # Nothing of this home is meant to run; what others run is needed at the next start.
+        if there.kafka:
+            wait_ready(Connection(there.kafka, settings.kafka_security()), _PATIENCE_S)
+        if there.database:
+            connect(there.database.dsn(), timeout_s=_PATIENCE_S, application="doctor").close()
+        return
     where, home = endpoints(settings), Home(settings.home)
     wait_ready(where.kafka, _PATIENCE_S)
     with connect(where.owner_dsn, timeout_s=_PATIENCE_S, application="doctor") as connection:

@@ -7,6 +7,7 @@ rows that belong to it in other tables travel with it, as JSON.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal, LiteralString, NamedTuple
@@ -14,13 +15,16 @@ from typing import Any, Literal, LiteralString, NamedTuple
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as Value
 
+from sparktrends.errors import Fenced
 from sparktrends.store.connect import Cursor
+from sparktrends.store.session import Session
 
 _AS_THEY_ARE = (
     *("smallint", "integer", "bigint", "boolean", "double precision", "numeric", "text"),
     "timestamp with time zone",
 )
 EVERY_INTERVAL = ""
+_LOCK = 0x53_54_41_52  # "STAR": one archiver at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,21 @@ class Column(NamedTuple):
     def as_text(self) -> bool:
         """Whether it travels as the text that PostgreSQL reads: JSON, lists, bytes, days."""
         return self.type not in _AS_THEY_ARE
+
+
+@contextmanager
+def alone(session: Session) -> Iterator[None]:
+    """Nobody else archives inside the block: of two, each would write the other's files and delete what it has not
+    written. Raises Fenced when somebody archives already; whoever dies gives the lock back with its connection."""
+    with session.transaction() as cursor:
+        won = cursor.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+    if won != (True,):
+        raise Fenced("old months are being archived already", hint="by another `batch retention`: it will do the work")
+    try:
+        yield
+    finally:
+        with session.transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def columns(cursor: Cursor, table: Table) -> list[Column]:

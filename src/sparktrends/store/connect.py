@@ -92,7 +92,11 @@ def translated() -> Iterator[None]:
 def translate(error: psycopg.Error) -> Exception:
     """The error of our tree that this one of the driver's means."""
     words = _first_line(error)
-    if isinstance(error, pg.DiskFull | pg.OutOfMemory | pg.ConfigurationLimitExceeded):
+    if isinstance(error, pg.OutOfMemory):
+        # The server's own hint names the setting: a day with all its months and intervals locks hundreds of tables.
+        hint = error.diag.message_hint or "its machine has too little memory"
+        return Retryable(f"PostgreSQL: {words}", hint=hint)
+    if isinstance(error, pg.DiskFull | pg.ConfigurationLimitExceeded):
         return DiskFull(f"PostgreSQL cannot write: {words}", hint="free space where its data lies; the stream waits")
     if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification | pg.InsufficientPrivilege):
         return AccessDenied(f"PostgreSQL refused: {words}", hint="check POSTGRES_USER and POSTGRES_PASSWORD")

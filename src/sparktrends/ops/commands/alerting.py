@@ -68,14 +68,9 @@ def _run(context: Context) -> None:
         told,
         dispatcher.broadcast,
         Thresholds(stale_after_s=stale),
-        Watched([str(settings.home)], {"broker": lambda: _ask(admin)}, lambda: folded_ends(admin)),
+        Watched([str(settings.home)], lambda: folded_ends(admin)),
     )
     dispatcher.run(stopping, monitor.run, watch.run)
-
-
-def _ask(admin: Admin) -> None:
-    """Raises Unavailable when the broker does not answer."""
-    admin.names()
 
 
 def _channels(settings: Settings) -> Sequence[Channel]:
