@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -26,12 +26,16 @@ SETTLED = ("bars", "metrics", "signals", "alerts", "gaps")
 
 class Shelf:
     """The log of a `Pen` as `bus.Reader` would hand it out; ``low`` is what was trimmed, ``gone`` a partition whose
-    records have all expired."""
+    records have all expired, ``without`` one that the topic has no more."""
 
-    def __init__(self, log: Log, low: int = 0, gone: int | None = None) -> None:
+    def __init__(self, log: Log, low: int = 0, gone: int | None = None, without: int | None = None) -> None:
         self._log = log
         self._low = low
         self._gone = gone
+        self._without = without
+
+    def partitions(self, topic: str) -> list[int]:
+        return sorted(part for name, part in self._log if name == topic and part != self._without)
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
         if start >= end:
@@ -43,16 +47,22 @@ class Shelf:
             yield LogRecord(at.offset, at.appended, None, value)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        assert partition != self._without  # a broker would be waited for
         high = len(self._log.get((topic, partition), ()))
         return (high if partition == self._gone else self._low), high
 
 
 def repair(
-    road: Road, wanted: Wanted | None = None, low: int = 0, laws: Laws = BOTH, gone: int | None = None
+    road: Road,
+    wanted: Wanted | None = None,
+    low: int = 0,
+    laws: Laws = BOTH,
+    gone: int | None = None,
+    without: int | None = None,
 ) -> Repaired:
     writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
     try:
-        return Repair(writer, Shelf(road.log, low, gone), laws, lambda: road.now).run(wanted or Wanted())
+        return Repair(writer, Shelf(road.log, low, gone, without), laws, lambda: road.now).run(wanted or Wanted())
     finally:
         writer.close()
 
@@ -252,7 +262,10 @@ def test_minutes_that_the_log_no_longer_holds_whole_stay(road_of: Callable[[Log]
     assert (done.repeats, done.stayed) == (1, 1)
 
 
-def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(road_of: Callable[[Log], Road]) -> None:
+@pytest.mark.parametrize("lacks", ["gone", "without"])
+def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(
+    road_of: Callable[[Log], Road], lacks: Literal["gone", "without"]
+) -> None:
     pen = Pen()
     for n in range(5):
         pen.trade("B", T + n * MINUTE, 100, id=f"b{n}")
@@ -263,7 +276,8 @@ def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(road_of: 
     pen.trade("A", T + 30 * MINUTE + SECOND, 90, at=T + 60 * MINUTE, id="late")
     road = road_of(pen.log)
     road.all()
-    done = repair(road, gone=ord("B") % 2)
+    of_b = ord("B") % 2
+    done = repair(road, gone=of_b) if lacks == "gone" else repair(road, without=of_b)
     assert (done.repeats, done.stayed, done.late) == (1, 1, 1)
 
 
