@@ -10,13 +10,16 @@ import pytest
 from commit.stored import everything, expect_as_recomputed
 from commit.world import BOTH, HOUR, MINUTE, SECOND, Log, Pen, Record, Road, T, random_log, rows
 from sparktrends.audit.run import run as audit
-from sparktrends.bars import RAW_TRADES
+from sparktrends.bars import RAW_TRADES, FoldResult
+from sparktrends.bars.fold import late_bar
 from sparktrends.batch.repair import Repair, Repaired, Wanted
 from sparktrends.bus.reader import Record as LogRecord
-from sparktrends.commit import Laws
+from sparktrends.commit import Cache, Laws, fold_in
 from sparktrends.errors import LogGap
+from sparktrends.model import SeriesMark
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.repair_rows import late_trades
 from sparktrends.store.session import Session
 from sparktrends.store.writer import Writer
 
@@ -234,6 +237,28 @@ def test_a_stream_goes_on_beside_it(road_of: Callable[[Log], Road]) -> None:
     assert audited(road).ok
     for analysis in BOTH.analyses:
         expect_as_recomputed(road.dsn, analysis._chain)
+
+
+def test_a_row_is_never_dated_before_the_one_that_it_replaces(road_of: Callable[[Log], Road]) -> None:
+    """Also by a transaction that began before another wrote the row."""
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 5 * MINUTE + SECOND, 300, at=T + 91 * MINUTE)
+    road = road_of(pen.log)
+    road.all()
+    day = "SELECT updated_at FROM core.bars WHERE interval = '1d'"
+    writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
+    with writer.transaction() as tx:
+        tx.cursor.execute("SELECT now()")
+        pen.trade("A", T + 93 * MINUTE, 100)
+        road.all()
+        before = rows(road.dsn, day)
+        tx.lock_series([("demo", "A")])
+        (late,) = late_trades(tx, ("demo", "A"), T, T + HOUR)
+        part = FoldResult(bars=(late_bar(late, BOTH.limits),), marks=(SeriesMark("demo", "A", 0),))
+        fold_in(tx, part, BOTH, Cache(), road.now)
+    writer.close()
+    assert rows(road.dsn, day) > before
 
 
 def test_symbols_and_span_limit_what_is_repaired(road_of: Callable[[Log], Road]) -> None:
