@@ -42,7 +42,11 @@ class MemoryLog:
         assert start >= self.low.get((topic, partition), 0)
         yield from self.records[topic, partition][start:end]
 
+    def partitions(self, topic: str) -> list[int]:
+        return sorted(partition for name, partition in self.records if name == topic)
+
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        assert partition in self.partitions(topic)  # a broker would be waited for
         return self.low.get((topic, partition), 0), len(self.records.get((topic, partition), ()))
 
 

@@ -220,6 +220,20 @@ def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000
 
 
+def test_partitions_that_a_topic_made_anew_lacks_are_counted_as_unchecked(world: Any) -> None:
+    dsn = world.database._conninfo
+    assert run(world).findings == ()
+    world.log.records = {("raw.trades", 0): [], ("raw.bars", 0): []}
+    logs = [PartitionLog("raw.trades", 0, "three", 0, 0), PartitionLog("raw.bars", 0, "four", 0, 0)]
+    open_ledger(dsn, "1/1", logs, accept_gap=True)
+    report = run(world)
+    assert report.findings == ()
+    assert [(span.partition, span.topic_id, span.trimmed) for span in report.spans] == [
+        (0, "four", 0), (0, "three", 0), (1, "one", 5),
+    ]  # fmt: skip
+    assert report.unchecked["minutes"] == 9
+
+
 def trade(ts: int) -> bytes:
     return json.dumps({"source": "demo~sim", "symbol": "SPY", "ts": ts, "price": 1, "size": 1}).encode()
 

@@ -38,11 +38,12 @@ def in_pieces(shelf: Shelf) -> FoldLog:
 class Timed(Shelf):
     """A shelf whose records can be found by the time at which they were appended; ``begun`` is where reading began."""
 
-    def __init__(self, log: Log, low: int = 0) -> None:
-        super().__init__(log, low)
+    def __init__(self, log: Log, low: int = 0, without: int | None = None) -> None:
+        super().__init__(log, low, without=without)
         self.begun: dict[int, int] = {}
 
     def offset_at(self, topic: str, partition: int, ts: int) -> int:
+        assert partition != self._without
         held = self._log.get((topic, partition), ())
         return next((at.offset for _, at in held if at.appended >= ts), len(held))
 
@@ -195,6 +196,22 @@ def test_minutes_that_the_log_has_lost_stay_as_they_are(road_of: Callable[[Log],
     assert written(found) == 0
     assert 0 < sum(month.minutes for month in found) < 30
     assert everything(road.dsn) == before
+
+
+def test_minutes_of_a_partition_that_a_topic_made_anew_lacks_stay_as_they_are(road_of: Callable[[Log], Road]) -> None:
+    pen = Pen()
+    for n in range(60):
+        pen.trade("A", T + n * MINUTE, 100, 1)
+    for n in range(30):
+        pen.trade("B", T + n * MINUTE, 100, 1)
+    road = road_of(pen.log)
+    road.all()
+    lose(road, T + 40 * MINUTE, T + 50 * MINUTE)
+    of_b = "SELECT * FROM market.bars WHERE symbol = 'B' ORDER BY interval, start"
+    before = rows(road.dsn, of_b)
+    found = rebuild(road, shelf=Timed(road.log, without=ord("B") % 2))
+    assert [(month.key[1], month.written) for month in found] == [("A", 10)]
+    assert rows(road.dsn, of_b) == before
 
 
 def test_what_was_appended_before_the_wanted_days_is_not_read(road_of: Callable[[Log], Road]) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from commit.stored import everything, expect_as_recomputed
 from commit.world import BOTH, HOUR, MINUTE, SECOND, Log, Pen, Record, Road, T, random_log, rows
 from sparktrends.audit.run import run as audit
-from sparktrends.bars import RAW_TRADES
+from sparktrends.bars import RAW_TRADES, FoldResult
+from sparktrends.bars.fold import late_bar
 from sparktrends.batch.repair import Repair, Repaired, Wanted
 from sparktrends.bus.reader import Record as LogRecord
-from sparktrends.commit import Laws
+from sparktrends.commit import Cache, Laws, fold_in
 from sparktrends.errors import LogGap
+from sparktrends.model import SeriesMark
 from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.audit_queries import AuditDatabase
+from sparktrends.store.repair_rows import late_trades
 from sparktrends.store.session import Session
 from sparktrends.store.writer import Writer
 
@@ -26,12 +29,16 @@ SETTLED = ("bars", "metrics", "signals", "alerts", "gaps")
 
 class Shelf:
     """The log of a `Pen` as `bus.Reader` would hand it out; ``low`` is what was trimmed, ``gone`` a partition whose
-    records have all expired."""
+    records have all expired, ``without`` one that the topic has no more."""
 
-    def __init__(self, log: Log, low: int = 0, gone: int | None = None) -> None:
+    def __init__(self, log: Log, low: int = 0, gone: int | None = None, without: int | None = None) -> None:
         self._log = log
         self._low = low
         self._gone = gone
+        self._without = without
+
+    def partitions(self, topic: str) -> list[int]:
+        return sorted(part for name, part in self._log if name == topic and part != self._without)
 
     def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[LogRecord]:
         if start >= end:
@@ -43,16 +50,22 @@ class Shelf:
             yield LogRecord(at.offset, at.appended, None, value)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        assert partition != self._without  # a broker would be waited for
         high = len(self._log.get((topic, partition), ()))
         return (high if partition == self._gone else self._low), high
 
 
 def repair(
-    road: Road, wanted: Wanted | None = None, low: int = 0, laws: Laws = BOTH, gone: int | None = None
+    road: Road,
+    wanted: Wanted | None = None,
+    low: int = 0,
+    laws: Laws = BOTH,
+    gone: int | None = None,
+    without: int | None = None,
 ) -> Repaired:
     writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
     try:
-        return Repair(writer, Shelf(road.log, low, gone), laws, lambda: road.now).run(wanted or Wanted())
+        return Repair(writer, Shelf(road.log, low, gone, without), laws, lambda: road.now).run(wanted or Wanted())
     finally:
         writer.close()
 
@@ -226,6 +239,28 @@ def test_a_stream_goes_on_beside_it(road_of: Callable[[Log], Road]) -> None:
         expect_as_recomputed(road.dsn, analysis._chain)
 
 
+def test_a_row_is_never_dated_before_the_one_that_it_replaces(road_of: Callable[[Log], Road]) -> None:
+    """Also by a transaction that began before another wrote the row."""
+    pen = Pen()
+    quiet_hours(pen)
+    pen.trade("A", T + 5 * MINUTE + SECOND, 300, at=T + 91 * MINUTE)
+    road = road_of(pen.log)
+    road.all()
+    day = "SELECT updated_at FROM core.bars WHERE interval = '1d'"
+    writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
+    with writer.transaction() as tx:
+        tx.cursor.execute("SELECT now()")
+        pen.trade("A", T + 93 * MINUTE, 100)
+        road.all()
+        before = rows(road.dsn, day)
+        tx.lock_series([("demo", "A")])
+        (late,) = late_trades(tx, ("demo", "A"), T, T + HOUR)
+        part = FoldResult(bars=(late_bar(late, BOTH.limits),), marks=(SeriesMark("demo", "A", 0),))
+        fold_in(tx, part, BOTH, Cache(), road.now)
+    writer.close()
+    assert rows(road.dsn, day) > before
+
+
 def test_symbols_and_span_limit_what_is_repaired(road_of: Callable[[Log], Road]) -> None:
     pen = Pen()
     for symbol in "AC":
@@ -252,7 +287,10 @@ def test_minutes_that_the_log_no_longer_holds_whole_stay(road_of: Callable[[Log]
     assert (done.repeats, done.stayed) == (1, 1)
 
 
-def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(road_of: Callable[[Log], Road]) -> None:
+@pytest.mark.parametrize("lacks", ["gone", "without"])
+def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(
+    road_of: Callable[[Log], Road], lacks: Literal["gone", "without"]
+) -> None:
     pen = Pen()
     for n in range(5):
         pen.trade("B", T + n * MINUTE, 100, id=f"b{n}")
@@ -263,7 +301,8 @@ def test_a_partition_of_which_nothing_is_left_keeps_nobody_from_repair(road_of: 
     pen.trade("A", T + 30 * MINUTE + SECOND, 90, at=T + 60 * MINUTE, id="late")
     road = road_of(pen.log)
     road.all()
-    done = repair(road, gone=ord("B") % 2)
+    of_b = ord("B") % 2
+    done = repair(road, gone=of_b) if lacks == "gone" else repair(road, without=of_b)
     assert (done.repeats, done.stayed, done.late) == (1, 1, 1)
 
 

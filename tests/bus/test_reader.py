@@ -9,6 +9,7 @@ import pytest
 
 from librdkafka_broker import Broker
 from sparktrends.bus.kafka import Producer, Reader, Record
+from sparktrends.bus.log import ends_of
 from sparktrends.errors import LogGap, NotFound, Unavailable
 
 
@@ -73,6 +74,14 @@ def test_a_partition_without_a_leader_is_waited_for(broker: Broker, place: tuple
     with Reader(broker.connection, patience_s=2) as reader, pytest.raises(Unavailable, match="Unknown partition"):
         reader.watermarks(place[0], 77)
     assert time.monotonic() - began > 2
+
+
+def test_nothing_is_left_of_a_partition_that_the_topic_lacks(broker: Broker, place: tuple[str, int]) -> None:
+    began = time.monotonic()
+    with Reader(broker.connection) as reader:
+        assert ends_of(reader, place[0], 77, 12) == (12, 12)
+        assert ends_of(reader, *place, 12) == (0, 100)
+    assert time.monotonic() - began < 15  # nothing was waited for: that takes 30 s
 
 
 def test_a_topic_that_still_grows_is_waited_for(broker: Broker) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import pytest
 
 from e2e.product import TRADES, Product, services, until
-from e2e.test_bad_input import START, changed, good, send, stopped_at_a_gap
+from e2e.test_bad_input import START, accept, changed, good, send, stopped_at_a_gap
+from embedded import delete_topic
 from sparktrends.bus.admin import Admin
 from sparktrends.bus.kafka import Producer
 from sparktrends.bus.topics import AddPartitions
@@ -60,6 +61,34 @@ def test_a_lost_end_may_be_accepted_twice_and_the_audit_is_clean(resolver: jars.
                 assert report["unchecked"]["rows of former topics"] == 2 * number
 
 
+def send_of_fifty(product: Product) -> None:
+    """A trade of each of fifty symbols: of every partition some."""
+    producer = Producer(product.where().kafka)
+    for number in range(50):
+        producer.send(TRADES, f"S{number}", json.dumps({**json.loads(good(number)), "symbol": f"S{number}"}).encode())
+    producer.close()
+
+
+def test_a_topic_that_is_made_anew_with_fewer_partitions_is_no_end(resolver: jars.Resolver) -> None:
+    """As when a log is lost whose topic had more than the table says: what was counted of it is told on."""
+    with Product.fresh() as product, services(product, resolver):
+        product.run("topics", "--apply", "--partitions", "8")
+        send_of_fifty(product)
+        command = product.start("stream")
+        product.wait_folded()
+        assert command.stop() == 0, command.err[-3000:]
+        kafka = product.where().kafka
+        assert all(high for _, high in Admin(kafka).watermarks(TRADES).values())
+        delete_topic(kafka, TRADES)
+        Admin(kafka).ensure()
+        stopped_at_a_gap(product)
+        accept(product, good(5_000))
+        assert product.run("status", "--json").json()["trades"] == 51
+        report = product.audit()
+        assert sum(span["trimmed"] for span in report["spans"]) > 0
+        product.run("batch", "repair", "--json")
+
+
 def test_a_partition_that_is_added_is_read_without_a_restart(resolver: jars.Resolver) -> None:
     with Product.fresh() as product, services(product, resolver):
         command = product.start("stream")
@@ -68,12 +97,7 @@ def test_a_partition_that_is_added_is_read_without_a_restart(resolver: jars.Reso
         admin = Admin(product.where().kafka)
         before = admin.partitions(TRADES)
         admin.apply([AddPartitions(TRADES, len(before) + 1)])
-        producer = Producer(product.where().kafka)
-        for number in range(50):
-            producer.send(
-                TRADES, f"S{number}", json.dumps({**json.loads(good(number)), "symbol": f"S{number}"}).encode()
-            )
-        producer.close()
+        send_of_fifty(product)
         assert admin.watermarks(TRADES)[len(before)][1] > 0
         product.wait_folded()
         assert command.process.poll() is None

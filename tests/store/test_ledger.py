@@ -8,7 +8,10 @@ import psycopg
 import pytest
 
 from sparktrends.errors import LogGap
+from sparktrends.store.connect import connect
+from sparktrends.store.figures import figures
 from sparktrends.store.ledger import PartitionLog, Standing, open_ledger, standings
+from sparktrends.store.queries import Tally
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +90,21 @@ def test_a_lost_end_frees_its_offsets_and_may_be_lost_again(at_50: str) -> None:
     assert rows(at_50, "SELECT topic_id FROM core.late_trades ORDER BY 1") == lost
     assert rows(at_50, "SELECT topic_id FROM core.log_gaps WHERE to_offset = 50 ORDER BY 1") == lost
     assert rows(at_50, "SELECT topic_id FROM core.repeats ORDER BY log_offset") == [("one",), ("one~lost1",)]
+
+
+@pytest.mark.parametrize("found", [log(0, 44), log(0, 60, "two")])
+def test_what_was_counted_before_a_gap_is_told_on(at_50: str, found: list[PartitionLog]) -> None:
+    open_ledger(at_50, "1/1", found, accept_gap=True)
+    rows(at_50, "UPDATE core.ledger SET records = 8, trades = 5, late = 1, quarantined = 2")
+    open_ledger(at_50, "1/1", log(0, 9, "three"), accept_gap=True)
+    rows(at_50, "UPDATE core.ledger SET records = 1, trades = 1")
+    with connect(at_50, autocommit=True) as connection, connection.cursor() as cursor:
+        told = Tally(connection).totals()
+        assert (told.trades, told.late, told.quarantined) == (45, 2, 2)
+        (records,) = (figure for figure in figures(cursor) if figure.name == "ledger_records")
+        assert records.values[("trades",)] == 45
+    assert rows(at_50, "SELECT records, trades, late FROM market.progress") == [(49, 45, 2)]
+    assert rows(at_50, "SELECT records, trades, late FROM core.ledger") == [(1, 1, 0)]
 
 
 def test_payloads_of_a_lost_end_give_their_places_back(database: str) -> None:

@@ -17,11 +17,14 @@ from typing import Any
 
 import pytest
 
+from batch.test_repair import Shelf
 from commit.world import MINUTE, SECOND, Pen, Road, T, rows
+from sparktrends.batch.repair import Repair, Wanted
 from sparktrends.bus.codec import decode, to_micros
 from sparktrends.bus.kafka import Admin, Connection, Reader, wait_ready
 from sparktrends.bus.topics import OUT_BARS, OUT_SIGNALS
 from sparktrends.ops.stack import Stack
+from sparktrends.store.analysis_rows import TEMPORARY_METRICS
 from sparktrends.store.connect import connect
 from sparktrends.store.followers import (
     READ_FOR,
@@ -33,6 +36,7 @@ from sparktrends.store.followers import (
     prune,
     shards_followed,
 )
+from sparktrends.store.writer import Writer
 from sparktrends.streaming.publish import OutPublisher, publishing
 
 pytestmark = pytest.mark.e2e
@@ -108,8 +112,7 @@ def expect_everything_in_order(connection: Connection, road: Road) -> None:
         assert key == row["symbol"]
         place = (row["symbol"], row["interval"], row["start"])
         if place in last:
-            before = last[place]
-            assert (before["revision"], before["updated_at"]) <= (row["revision"], row["updated_at"])
+            assert last[place]["updated_at"] <= row["updated_at"]
         last[place] = row
     stored = rows(road.dsn, "SELECT symbol, interval, start, close, volume, state, revision FROM market.bars")
     assert stored
@@ -143,6 +146,25 @@ def test_a_revision_and_a_retraction_come_out(connection: Connection, road: Road
     told = [row for _, row in out(connection, OUT_BARS, road) if row["interval"] == "1m"]
     seen = [row for row in told if (row["symbol"], row["start"]) == (symbol, start)]
     assert [(row["state"], row["revision"], row["high"]) for row in seen][-1] == ("revised", 1, 900)
+
+
+def test_a_bar_that_repair_lowered_the_revision_of_comes_out_last_and_later(connection: Connection, road: Road) -> None:
+    pen = Pen(dict(road.log))
+    symbol = json.loads(road.log["raw.trades", 1][0][0])["symbol"]
+    for _ in range(2):
+        pen.trade(symbol, T + 15 * MINUTE + SECOND, 900, 3, at=T + 20 * MINUTE, id="once")
+    pen.trade(symbol, T + 22 * MINUTE, 100)
+    writer = Writer(road.dsn, "repair", [TEMPORARY_METRICS])
+    with publishing(publisher_of(connection, road), failed=pytest.fail):
+        road.all()
+        until(lambda: at_end(road))
+        Repair(writer, Shelf(road.log), road.laws, lambda: road.now).run(Wanted())
+        until(lambda: rows(road.dsn, "SELECT shard FROM core.cursors ORDER BY 1") == [("1/1",), ("repair",)])
+    writer.close()
+    expect_everything_in_order(connection, road)
+    told = [row for _, row in out(connection, OUT_BARS, road) if row["interval"] == "1m"]
+    seen = [row for row in told if (row["symbol"], row["start"]) == (symbol, T + 15 * MINUTE)]
+    assert [row["revision"] for row in seen[-2:]] == [2, 1]
 
 
 def test_what_is_rolled_back_never_comes_out(connection: Connection, road: Road) -> None:

@@ -11,7 +11,7 @@ from sparktrends.audit.repeats import Repeats
 from sparktrends.audit.report import CheckedSpan, Findings
 from sparktrends.audit.series import Series
 from sparktrends.audit.shelf import Shelf
-from sparktrends.bus.log import LogReader, LogRecord
+from sparktrends.bus.log import LogReader, LogRecord, ends_of
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE
 from sparktrends.store.audit_queries import LATE_COLUMNS, QUARANTINE_COLUMNS, GapRow, LedgerRow, Row, Snapshot
@@ -50,7 +50,7 @@ class LogAudit:
         self, place: LedgerRow, gaps: list[GapRow], reader: LogReader, stored: Snapshot, tick: Advance
     ) -> CheckedSpan:
         """Read what the ledger says was folded of one partition, and compare counts, late ledger and quarantine."""
-        low, high = reader.watermarks(place.topic, place.partition)
+        low, high = ends_of(reader, place.topic, place.partition, place.next_offset)
         # No further than the ledger of the snapshot: the stream goes on meanwhile.
         start, end = max(place.first_offset, low), min(place.next_offset, high)
         # Gaps of a former topic of this name say nothing of these offsets.

@@ -167,6 +167,8 @@ class Rebuild:
 
     def _from(self, since: int, whole: Range) -> Range:
         """The range without what was appended before any record of ``since`` can have been (law 2)."""
+        if whole.start == whole.end:  # also of a partition that the topic no longer has, which cannot be asked
+            return whole
         offset = self._log.offset_at(RAW_TRADES, whole.partition, max(0, since - 2 * self._laws.limits.future))
         return whole._replace(start=min(max(whole.start, offset), whole.end))
 

@@ -14,7 +14,7 @@ from sparktrends.bars import RAW_TRADES, Fold, FoldResult, Limits, merge_results
 from sparktrends.bars.fold import late_bar
 from sparktrends.bars.merge import place_of
 from sparktrends.batch.repeats import Kept, Range, Repeat, find_repeats, records_of
-from sparktrends.bus.log import LogReader, LogRecord
+from sparktrends.bus.log import LogReader, LogRecord, ends_of
 from sparktrends.commit import Cache, Laws, fold_in, replace_minutes
 from sparktrends.model import MINUTE, PartialBar, SeriesMark
 from sparktrends.store import repair_rows as rows
@@ -147,7 +147,7 @@ class Repair:
 
 def held(log: LogReader, place: Partition) -> Range:
     """What was folded of a partition and the log still holds."""
-    low, _ = log.watermarks(RAW_TRADES, place.partition)
+    low, _ = ends_of(log, RAW_TRADES, place.partition, place.next_offset)
     return Range(place.partition, max(low, place.first_offset), max(low, place.next_offset))
 
 

@@ -70,7 +70,7 @@ ORDER BY c.at, h.shard, c.commit
 
 
 def bars_at(cursor: Cursor, keys: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
-    """The bars at these keys as they show now: an event tells the newest state, by key and revision."""
+    """The bars at these keys as they show now: an event tells the newest state of its key."""
     if not keys:
         return []
     series, intervals, starts = zip(*keys, strict=True)

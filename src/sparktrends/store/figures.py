@@ -40,7 +40,7 @@ def _ledger(cursor: Cursor) -> Iterable[Figure]:
     cursor.execute(
         "SELECT coalesce(sum(trades), 0), coalesce(sum(prices), 0), coalesce(sum(heartbeats), 0),"
         " coalesce(sum(bars), 0), coalesce(sum(late), 0), coalesce(sum(quarantined), 0),"
-        " extract(epoch FROM now() - max(updated_at))::float8 FROM core.ledger"
+        " extract(epoch FROM now() - max(updated_at))::float8 FROM market.progress"
     )
     *counts, age = cursor.fetchall()[0]
     kinds = {(kind,): float(count) for kind, count in zip(_KINDS, counts, strict=True)}

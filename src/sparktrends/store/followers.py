@@ -19,8 +19,8 @@ READ_FOR, WAITED_FOR = HOUR, DAY
 """How long (µs) changes are kept that every reader with a cursor has dealt with, and those that one has not."""
 _COMMITS = 500
 _CLOCKS = HOUR
-"""Rows are dated by the database's clock when their transaction began, commits by the writer's: so far apart (µs) they
-may be."""
+"""Rows are dated by the database's clock while they are written, commits by the writer's: so far apart (µs) they may
+be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,13 +141,19 @@ def _accept(connection: Connection, gap: Gap) -> None:
             (log.low, log.topic, log.partition),
         )
         return
-    # Another log from here on: its counts begin anew, or they could never agree with what can be read.
     begin = log.high if lost_end else log.low
-    connection.execute(
-        "UPDATE core.ledger SET topic_id = %s, first_offset = %s, next_offset = %s, records = 0, trades = 0, "
-        "prices = 0, heartbeats = 0, bars = 0, late = 0, quarantined = 0 WHERE topic = %s AND partition = %s",
-        (log.topic_id, begin, begin, log.topic, log.partition),
-    )
+    connection.execute(_BEGIN_ANEW, (log.topic_id, begin, begin, log.topic, log.partition))
+
+
+# Another log from here on: its counts begin anew, or they could never agree with what can be read. What was counted
+# before is stored all the same, and stays in what is told of the whole.
+_BEGIN_ANEW = """
+UPDATE core.ledger SET topic_id = %s, first_offset = %s, next_offset = %s, records = 0,
+    trades_before = trades_before + trades, trades = 0, prices_before = prices_before + prices, prices = 0,
+    heartbeats_before = heartbeats_before + heartbeats, heartbeats = 0, bars_before = bars_before + bars, bars = 0,
+    late_before = late_before + late, late = 0, quarantined_before = quarantined_before + quarantined, quarantined = 0
+WHERE topic = %s AND partition = %s
+"""
 
 
 def _set_aside(connection: Connection, gap: Gap) -> str:

@@ -68,7 +68,7 @@ class Tally:
         with translated():
             row = self._connection.execute(
                 "SELECT coalesce(sum(trades), 0), coalesce(sum(quarantined), 0), coalesce(sum(late), 0)"
-                " FROM core.ledger"
+                " FROM market.progress"
             ).fetchone()
             for name, rows in _COUNTED.items():
                 began = self._timer()

@@ -28,12 +28,15 @@ CREATE TEMPORARY TABLE new_states (
 ) ON COMMIT DELETE ROWS;
 """
 
+# Dated while the lock of the series is held, not when the transaction began: one that waited for it would date its row
+# before what it replaces. Never backwards, though the machine's clock may be set so: readers of out.bars go by it.
 UPSERT_BARS = """
 INSERT INTO core.bars AS b (series, interval, start, open, high, low, close, volume, turnover, vwap, trades,
     after_final, statuses, state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition,
     close_offset, updated_at)
 SELECT series, %s, core.at(start), open, high, low, close, volume, turnover, vwap, trades, after_final, statuses,
-    state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition, close_offset, now()
+    state, reason, fills, open_ts, open_partition, open_offset, close_ts, close_partition, close_offset,
+    statement_timestamp()
 FROM new_bars
 ON CONFLICT (series, interval, start) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
@@ -41,7 +44,8 @@ ON CONFLICT (series, interval, start) DO UPDATE SET
     after_final = excluded.after_final, statuses = excluded.statuses, state = excluded.state,
     reason = excluded.reason, fills = excluded.fills, open_ts = excluded.open_ts,
     open_partition = excluded.open_partition, open_offset = excluded.open_offset, close_ts = excluded.close_ts,
-    close_partition = excluded.close_partition, close_offset = excluded.close_offset, updated_at = excluded.updated_at
+    close_partition = excluded.close_partition, close_offset = excluded.close_offset,
+    updated_at = greatest(excluded.updated_at, b.updated_at)
 """
 EMPTY_BARS = "DELETE FROM new_bars"
 TRUNCATE_BARS = "TRUNCATE new_bars"

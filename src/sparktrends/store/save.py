@@ -98,12 +98,13 @@ def provider_bars(tx: Transaction, items: Sequence[StoredProviderBar], series: M
 _UPSERT_PROVIDER_BAR = """
 INSERT INTO core.provider_bars AS p (series, interval, start, adjustment, open, high, low, close, volume, turnover,
     trades, closed, arrival, log_partition, log_offset, updated_at)
-VALUES (%s, %s, core.at(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now())
+VALUES (%s, %s, core.at(%s), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+    statement_timestamp())
 ON CONFLICT (series, interval, start, adjustment) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, turnover = excluded.turnover, trades = excluded.trades, closed = excluded.closed,
     arrival = excluded.arrival, log_partition = excluded.log_partition, log_offset = excluded.log_offset,
-    updated_at = excluded.updated_at
+    updated_at = greatest(excluded.updated_at, p.updated_at)
 WHERE (p.closed, p.arrival, p.log_partition, p.log_offset)
     < (excluded.closed, excluded.arrival, excluded.log_partition, excluded.log_offset)
 """

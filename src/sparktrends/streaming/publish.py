@@ -1,9 +1,10 @@
-"""From committed rows to `out.bars` and `out.signals`: at least once, idempotent by key and revision, in order.
+"""From committed rows to `out.bars` and `out.signals`: at least once, in order; of one key the last record holds.
 
 A record tells the newest state of its row, read after the commit that changed it, so nothing is ever published that
-was not committed. The cursor moves when the broker has acknowledged: after an accident some records come again, none
-is missing. While the broker is away the stream goes on, and what it commits waits in the table of changes: for a day,
-then whatever changed since is published from the tables.
+was not committed. Nobody may go by `revision`, which repair lowers (decision 0264). The cursor moves when the broker
+has acknowledged: after an accident some records come again, none is missing. While the broker is away the stream goes
+on, and what it commits waits in the table of changes: for a day, then whatever changed since is published from the
+tables.
 """
 
 from __future__ import annotations

@@ -93,9 +93,9 @@ def _stream() -> Json:
     events = {"text/event-stream": {"schema": {"type": "string"}}}
     found = _get("Every change as it is committed", "data", events, [*_parameters(query.StreamQuery), last])
     found["description"] = (
-        "Events `bars` and `signals` hold the rows that a commit changed, as they are now; take them by key and "
-        "revision. `reset`: what happened since the id is kept no longer, load pages. `slow`: closed, come back. "
-        "A heartbeat comes every 10 seconds."
+        "Events `bars` and `signals` hold the rows that a commit changed, as they are now: each takes the place of "
+        "what you have of its key. `reset`: what happened since the id is kept no longer, load pages. `slow`: closed, "
+        "come back. A heartbeat comes every 10 seconds."
     )
     return found
 
