@@ -70,7 +70,7 @@ def test_it_is_rounded_as_that_of_trades_is(database: str) -> None:
 
 
 def test_a_home_from_before_shows_it_too(new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    dsn, older = new_database("template0"), [step for step in migrations() if step[0] < "0210"]
+    dsn, older = new_database("template0"), [step for step in migrations() if step[0] < "0220"]
     monkeypatch.setattr(module, "migrations", lambda: older)
     migrate(dsn)
     monkeypatch.undo()
@@ -79,6 +79,6 @@ def test_a_home_from_before_shows_it_too(new_database: Callable[[str], str], mon
         assert shown(connection, "bars") == [Decimal("33.3333333333333333")]
         said = "SELECT col_description('market.bars'::regclass, 11)"
         words = connection.execute(said).fetchone()
-        assert "0210_vwap_of_providers.sql" in migrate(dsn)
+        assert "0220_vwap_of_providers.sql" in migrate(dsn)
         assert [shown(connection, view) for view in ("bars", "bars_all", "bars_adjusted")] == [[THIRD]] * 3
         assert connection.execute(said).fetchone() == words
