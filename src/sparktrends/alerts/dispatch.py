@@ -84,13 +84,13 @@ class Worker:
         return settlement.wait_s
 
     def run(self, stop: threading.Event) -> None:
-        """Step until stopped. Raises Terminal errors of the store; outlives the others."""
+        """Step until stopped. Raises Terminal errors of the store, but for AccessDenied; outlives the others."""
         failures = 0
         while not stop.is_set():
             try:
                 # In pieces: when the clock is set back, how long a rest is changes with it.
                 wait_s, failures = min(self.step(), _LOOK_S), 0
-            except Retryable as error:
+            except (Retryable, AccessDenied) as error:
                 failures += 1
                 wait_s = self._rest(failures)
                 _log.warning("channel %s waits %.1f s for the database: %s", self.channel.name, wait_s, error)
@@ -187,7 +187,7 @@ class Sweeper:
         while not stop.is_set():
             try:
                 self._outbox.set_up(self._names)
-            except Retryable as error:
+            except (Retryable, AccessDenied) as error:
                 _log.warning("the outbox cannot be swept: %s", error)
             stop.wait(self._every_s)
         self._outbox.close()
