@@ -24,6 +24,10 @@
 
 from __future__ import annotations
 
+LONGEST_BAN_S = 3 * 86_400.0
+"""No provider's refusal is believed to hold for longer (seconds): Binance documents bans of up to three days. A time
+beyond it is a mistake, or a clock that was wrong, and would silence a source for good."""
+
 
 class SparkTrendsError(Exception):
     """The root: a sentence that says what is wrong and, where one can, what to do.

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from batch.world import Waits, fetcher, provider
 from loopback import http_server
+from net.contended import Contended
 from sparktrends.batch.fetch import Fetcher, Outcome, Provider
 from sparktrends.batch.plan import Call
 from sparktrends.batch.reading import read_payload
 from sparktrends.bus.codec import encode_payload
-from sparktrends.net import AddressGuard, Backoff, Http
-from sparktrends.sources.base import What
+from sparktrends.net import AddressGuard, Backoff, Http, JsonFile, Planner
+from sparktrends.sources import make_source
+from sparktrends.sources.base import Allowance, What
 from sparktrends.store.payloads import StoredPayload
 from sparktrends.telemetry import system_clock
 
@@ -143,6 +147,23 @@ def test_a_provider_that_says_stop_for_today_is_asked_no_more() -> None:
         found = asked(made, calls)
     assert [o.state for o in found] == ["waiting", "waiting"]
     assert len(paths) == 1
+
+
+def test_a_turn_that_another_process_took_is_no_failed_try(tmp_path: Path) -> None:
+    now, window, file = [system_clock()], [Allowance(1, 60)], JsonFile(tmp_path / "quota.json")
+    other = Planner(window, lambda: now[0], file)
+    made = provider("finnhub", "", key="key-of-test")
+
+    def wait(seconds: float) -> None:
+        now[0] += int(seconds * 1_000_000) + 1
+
+    with http_server(lambda *_: (200, {}, GOOD)) as (url, paths):
+        source = make_source("finnhub", rest=url, suffix="~sim")
+        planner = Planner(window, lambda: now[0], Contended(file, [other.spend] * 3))
+        fetching = fetcher(Waits())
+        fetching.wait = wait
+        (outcome,) = fetching.run([(replace(made, source=source, planner=planner), [call("AAPL")])], {})
+    assert (outcome.state, len(paths)) == ("done", 1)
 
 
 def test_an_outage_is_tried_three_times_and_then_left_for_the_next_run() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batch.test_reading import split_chart
 from batch.world import NOW, Log, ask_rows, finnhub_story, news_request, store_payloads
 from sparktrends.batch.flatten import Flattened, flatten
 from sparktrends.batch.reading import Reading, read_payload
@@ -98,6 +100,30 @@ def test_closed_bars_go_to_the_log_as_history(database: str) -> None:
         ("11", "1d", True, True),
     ]
     assert sent[0]["received"] == NOW
+
+
+def test_a_split_that_a_chart_told_makes_the_days_around_it_level(database: str) -> None:
+    days = {"what": "bars", "symbols": ["AAPL"], "interval": "1d"}
+    store_payloads(database, ("yahoo", days, split_chart(10, 11)))
+    assert run(database).actions == 2
+    store_payloads(database, ("yahoo", days, split_chart(10, 11)))  # as the next day tells it again
+    run(database)
+    assert ask_rows(database, "SELECT symbol, kind, value FROM market.corporate_actions ORDER BY kind") == [
+        ("AAPL", "dividend", Decimal("0.25")),
+        ("AAPL", "split", Decimal(10)),
+    ]
+    # The day before as it was told on that day, and the day of the split.
+    ask_rows(database, "SELECT core.ensure_month('provider_bars', '2024-11-01')")
+    ask_rows(
+        database,
+        "WITH series AS (INSERT INTO core.series (source, symbol) VALUES ('yahoo', 'AAPL') RETURNING id) "
+        "INSERT INTO core.provider_bars (series, interval, start, adjustment, open, high, low, close, volume, closed, "
+        "arrival, log_partition, log_offset, updated_at) SELECT id, '1d', at::timestamptz, 'raw', price, price, price, "
+        "price, 7, true, 1732147200000000, 0, 0, now() FROM series, "
+        "(VALUES ('2024-11-20 00:00+00', 100), ('2024-11-21 00:00+00', 10)) AS days (at, price) RETURNING 1",
+    )
+    level = "SELECT close FROM market.bars_adjusted WHERE symbol = 'AAPL' ORDER BY start"
+    assert ask_rows(database, level) == [(10,), (10,)]
 
 
 def test_what_cannot_be_used_is_kept_with_its_payload(database: str) -> None:

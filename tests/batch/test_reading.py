@@ -19,6 +19,30 @@ def read(source: str, request: dict[str, Any], payload: Any) -> Reading:
     return read_payload(StoredPayload(1, source, "call", NOW, json.dumps(request), json.dumps(payload)))
 
 
+def split_chart(*closes: float) -> dict[str, Any]:
+    """The chart of days up to 2024-11-21, when the share was split 10:1 and paid a dividend."""
+    opened = 1_732_199_400
+    stamps = [opened - 86_400 * n for n in reversed(range(len(closes)))]
+    quote = {name: list(closes) for name in ("open", "high", "low", "close", "volume")}
+    events = {
+        "splits": {"1": {"date": opened, "numerator": 10, "denominator": 1, "splitRatio": "10:1"}},
+        "dividends": {"2": {"date": opened, "amount": 0.25}},
+    }
+    meta = {"exchangeTimezoneName": "America/New_York", "dataGranularity": "1d"}
+    made = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [quote]}, "events": events}
+    return {"chart": {"result": [made], "error": None}}
+
+
+@pytest.mark.parametrize("request_", [{"symbol": "AAPL"}, {"what": "bars", "symbols": ["AAPL"], "interval": "1d"}])
+def test_a_chart_of_days_holds_bars_splits_and_dividends(request_: dict[str, Any]) -> None:
+    reading = read("yahoo", request_, split_chart(10, 11))
+    assert (reading.outcome, len(reading.bars), reading.rejects) == (FLATTENED, 2, [])
+    assert [(action.kind, action.value) for action in reading.actions] == [
+        ("split", Decimal(10)),
+        ("dividend", Decimal("0.25")),
+    ]
+
+
 def recorded(file: Path) -> Any:
     text = file.read_text()
     return json.loads(text) if text.lstrip().startswith("{") else text

@@ -29,6 +29,7 @@ BARS = """
 SELECT count(*) FROM market.bars WHERE source = %s AND symbol = %s AND interval = '1m' AND origin = 'trades'
 AND trades > 0
 """
+WHOLE = f"{BARS} AND state = 'final' AND reason IS NULL"
 REFUSED = "finnhub: nothing of BTC/USDT, ETH/USDT"
 
 
@@ -106,6 +107,9 @@ def test_a_symbol_is_added_while_everything_runs(live: tuple[Product, Any]) -> N
     product, _ = live
     assert "wanted: SOL/USDT" in product.run("symbols", "add", "SOL/USDT").out
     until(lambda: product.ask(BARS, "binance", "SOL/USDT"), 60, lambda: product.log("ingest"))
+    # It joins a connection that stands: from its first whole minute on it is as much alive as the others.
+    until(lambda: product.ask(WHOLE, "binance", "SOL/USDT"), 200, lambda: product.log("ingest"))
+    assert "nothing of SOL/USDT" not in product.run("status").out
 
 
 def test_a_symbol_that_nobody_has_is_refused_at_once(live: tuple[Product, Any]) -> None:

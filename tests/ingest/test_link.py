@@ -36,6 +36,7 @@ class Ear:
     """A listener that writes everything down; frames that are ``data`` count as data."""
 
     events: list[str] = field(default_factory=list)
+    carried: list[list[str]] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
     problems: list[SparkTrendsError] = field(default_factory=list)
     open_market: bool = True
@@ -43,6 +44,7 @@ class Ear:
 
     def opened(self, symbols: Sequence[str]) -> None:
         self.events.append("opened")
+        self.carried.append(list(symbols))
 
     def closed(self, symbols: Sequence[str]) -> None:
         self.events.append("closed")
@@ -291,6 +293,33 @@ async def test_changes_and_renewals_travel_on_the_open_connection() -> None:
         ("UNSUBSCRIBE", "btcusdt@aggTrade"), ("SUBSCRIBE", "ethusdt@aggTrade"), ("SUBSCRIBE", "ethusdt@aggTrade"),
     ]  # fmt: skip
     assert len(server.connected) == 1
+
+
+async def test_symbols_that_join_an_open_connection_are_opened_as_well_and_each_once() -> None:
+    ear = Ear()
+    async with SocketServer(stay) as server:
+        link = link_to(source_at(server.url, per_second=50), ear)
+        task = asyncio.ensure_future(link.run())
+        await until(lambda: len(server.said) == 1)
+        link.carry(["BTC/USDT", "ETH/USDT"])
+        await until(lambda: len(server.said) == 2)
+        link.renew("ETH/USDT")
+        await until(lambda: len(server.said) == 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert ear.carried == [["BTC/USDT"], ["ETH/USDT"]]
+
+
+async def test_a_connection_is_opened_before_its_first_frame_is_handed_over() -> None:
+    class Strict(Ear):
+        def frame(self, payload: bytes, received: int) -> Heard:
+            assert self.events == ["opened"]
+            return super().frame(payload, received)
+
+    ear = Strict()
+    async with SocketServer(stay) as server:
+        await running(link_to(source_at(server.url), ear), server, lambda: ear.frames)
+    assert ear.problems == []
 
 
 async def test_keepalives_and_repeated_subscriptions_are_sent_when_due() -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from websockets.asyncio.server import ServerConnection
 
 from ingest.test_rest import owes
 from librdkafka_broker import Broker
+from loopback import SocketServer, until
 from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Producer, Reader
 from sparktrends.errors import BadSetting
@@ -49,7 +51,8 @@ async def living(broker: Broker, folder: Path, provider: str, symbols: list[str]
     more.setdefault("ends", {(f"{provider}~sim", symbol): LONG_AGO for symbol in (*symbols, "ETH/USDT")})
     for topic in ("raw.trades", "raw.bars", "ops.quarantine"):
         broker.topic(topic)
-    source = make_source(provider, rest=f"http://{NOWHERE}", stream=f"ws://{NOWHERE}", suffix="~sim")
+    stream = more.pop("stream", f"ws://{NOWHERE}")
+    source = make_source(provider, rest=f"http://{NOWHERE}", stream=stream, suffix="~sim")
     outlet = Outlet(Producer(broker.connection), Spool(folder / "spool", system_clock), system_clock)
     backoff, guard = Backoff(random.Random(1), time.sleep), AddressGuard(["127.0.0.1"])
     with ThreadPoolExecutor(2) as pool, Http(system_clock, guard) as http:
@@ -129,6 +132,47 @@ async def test_symbols_are_added_while_it_runs(broker: Broker, tmp_path: Path) -
     assert len(live.links) == 1
 
 
+async def test_a_symbol_that_joins_a_link_which_stands_already_is_as_much_up_as_the_others(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async def stay(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with (
+        SocketServer(stay) as server,
+        living(broker, tmp_path, "binance", ["BTC/USDT"], stream=server.url) as live,
+    ):
+        await until(lambda: live.feeds["BTC/USDT"].up)
+        live.add(["ETH/USDT"])
+        await until(lambda: live.feeds["ETH/USDT"].up, 5)
+        assert len(live.links) == 1
+        for late in (16 * SECOND, 80 * SECOND):
+            live._say("ETH/USDT", live.feeds["ETH/USDT"], system_clock() + late)
+    said = [row["status"] for row in rows(broker) if row["symbol"] == "ETH/USDT" and row["ts"] > LONG_AGO.received]
+    assert said[0] == "start"
+    assert said[-1] == "ok"
+    assert "stale" not in said
+
+
+async def test_a_new_symbol_that_joins_a_link_is_owed_the_bars_since_its_past_ended(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async def stay(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    debts, symbols = JsonFile(tmp_path / "bars.json"), ["BTC/USD"]
+    ends = {("yahoo~sim", "BTC/USD"): LONG_AGO}
+    async with (
+        SocketServer(stay) as server,
+        living(broker, tmp_path, "yahoo", symbols, ends=ends, bar_debts=debts, stream=server.url) as live,
+    ):
+        await until(lambda: live.feeds["BTC/USD"].up)
+        live.add(["ETH/USD"])
+        feed = live.feeds["ETH/USD"]
+        await until(lambda: feed.up)
+        assert (debts.load() or {}).get("ETH/USD") == feed.past_until
+
+
 async def test_a_new_symbol_is_silent_and_not_subscribed_to_until_its_past_was_asked_for(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,13 +211,32 @@ async def test_while_the_quota_is_spent_the_feed_is_called_throttled_and_not_dea
     planner = Planner([Allowance(1, 86_400)], system_clock)
     planner.spend()
     async with living(broker, tmp_path, "alpha_vantage", ["BTC/USD"], planner=planner) as live:
-        while not live.rest.held:
+        while not live.rest.held_s:
             await asyncio.sleep(0.01)
         feed = live.feeds["BTC/USD"]
         live._say("BTC/USD", feed, system_clock())
         feed.down_since = 0
         assert [trouble.kind for trouble in live.troubles()] == ["quota"]
     assert rows(broker)[-1]["status"] == "throttled"
+
+
+async def test_a_spent_quota_that_holds_the_bars_beside_a_socket_is_told(broker: Broker, tmp_path: Path) -> None:
+    planner = Planner([Allowance(8, 86_400)], system_clock)
+    planner.spend(7)
+    # A call of two symbols: there is room for one.
+    symbols = ["BTC/USD", "ETH/USD"]
+    ends = {("twelve_data~sim", symbol): LONG_AGO for symbol in symbols}
+    async with living(broker, tmp_path, "twelve_data", symbols, planner=planner, ends=ends) as live:
+        await until(lambda: live.rest.held_s)
+        live.opened(symbols)
+        for symbol, feed in live.feeds.items():
+            feed.last_data = system_clock()
+            live._say(symbol, feed, system_clock())
+        (trouble,) = live.troubles()
+        assert trouble.kind == "quota"
+        assert "until then only its socket brings data" in trouble.words
+    # Prices come all the same: the quota holds back no heartbeat of theirs.
+    assert "throttled" not in [row["status"] for row in rows(broker)]
 
 
 @pytest.mark.parametrize(("provider", "most"), [("finnhub", 50), ("twelve_data", 8)])

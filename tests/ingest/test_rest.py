@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from loopback import Answerer, http_server, until
+from net.contended import Contended
 from sparktrends.errors import AccessDenied, BadRecord, DiskFull, Unavailable
 from sparktrends.ingest.fill import Filler
 from sparktrends.ingest.rest import Rest
@@ -197,11 +198,11 @@ async def test_a_refusal_that_lasts_is_told_from_a_dead_provider(executor: Threa
         rest.planner = Planner(rest.source.allowances, system_clock)
         waits = asyncio.ensure_future(asked(rest, BARS))
         await until(lambda: bool(rest.trouble))
-        assert rest.held
+        assert rest.held_s > 5
         assert rest.planner.wait() > 5
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
-    assert not rest.held
+    assert rest.held_s == 0.0
 
 
 async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) -> None:
@@ -211,6 +212,19 @@ async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) ->
         await asyncio.gather(*(asked(rest, BARS) for _ in range(7)))
         assert time.monotonic() - began >= 2.0
     assert len(paths) == 7
+
+
+async def test_where_another_process_was_quicker_the_call_waits_for_the_next_turn(
+    executor: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    file, window = JsonFile(tmp_path / "quota.json"), [Allowance(1, 1)]
+    other = Planner(window, system_clock, file)
+    with http_server(lambda *_: (200, {}, b'{"s":"no_data"}')) as (url, paths):
+        rest = rest_at(url, "finnhub", executor)
+        rest.planner = Planner(window, system_clock, Contended(file, [other.spend]))
+        assert [events async for events in rest.ask(BARS, 1)] == [[]]
+    assert len(paths) == 1
+    assert rest.held_s == 0.0
 
 
 async def test_an_answer_or_a_row_that_cannot_be_used_is_handed_over_with_its_reason(

@@ -76,6 +76,33 @@ def test_a_spent_quota_says_when_the_next_call_goes() -> None:
     assert told(look) == [("quota", "alpha_vantage: its quota is spent; the next call goes in 7 hours")]
 
 
+SPENT = "its quota is spent; the next call goes in 7 hours"
+
+
+def test_a_spent_quota_that_holds_the_bars_beside_a_socket_is_told_and_nobody_called_dead() -> None:
+    look = replace(AT_EASE, source="twelve_data", quota_s=7 * 3600.0, socket=True)
+    words = f"twelve_data: {SPENT}, and until then only its socket brings data"
+    assert told(look) == [("quota", words)]
+    assert told(replace(look, barless=dict.fromkeys(look.feeds, NOW - 5 * MINUTE))) == [("quota", words)]
+    # A minute's window is spent again and again: that is the pace, no trouble.
+    assert told(replace(look, quota_s=62.0)) == []
+
+
+def test_a_spent_quota_explains_no_socket_that_is_dead() -> None:
+    look = replace(AT_EASE, feeds={"AAPL": DOWN}, quota_s=7 * 3600.0, socket=True)
+    assert [kind for kind, _ in told(look)] == ["quota", "down"]
+
+
+def test_where_calls_are_all_there_is_a_spent_quota_explains_the_silence_too() -> None:
+    feeds = {"AAPL": replace(WELL, last_data=NOW - 6 * MINUTE)}
+    assert told(replace(AT_EASE, feeds=feeds, quota_s=7 * 3600.0)) == [("quota", f"finnhub: {SPENT}")]
+
+
+def test_a_quota_is_no_trouble_while_every_exchange_is_closed() -> None:
+    look = replace(AT_EASE, quota_s=7 * 3600.0, market=lambda _: NIGHT)
+    assert [kind for kind, _ in told(look)] == ["closed"]
+
+
 def test_what_a_plan_lacks_is_told_without_repeating_the_name() -> None:
     look = replace(AT_EASE, refused=["stock/candle is not asked for: your plan does not include this"])
     assert told(look) == [("refused", "finnhub: stock/candle is not asked for: your plan does not include this")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sparktrends.batch.plan import calls_of, day_of
 from sparktrends.errors import AccessDenied, NotFound, NotInPlan, RateLimited, SparkTrendsError, Unavailable
 from sparktrends.model import DAY, HOUR, MINUTE, SECOND, Company, CorporateAction, NewsItem, ProviderBar, Trade
 from sparktrends.sandbox.exchange import Call, Close, Frame, Session, World
@@ -13,6 +14,7 @@ from sparktrends.sandbox.providers import PROVIDERS
 from sparktrends.sources import PROVIDERS as SOURCES
 from sparktrends.sources import make_source
 from sparktrends.sources.base import Ask, Event, Notice, Reject, Reply, Request, Source
+from sparktrends.sources.calls import daily_calls
 from twin import START, move, still_world
 
 KEY = "sandbox-premium"
@@ -66,6 +68,18 @@ def test_every_call_is_read_without_a_reject(provider: str, ask: Ask, kind: type
     _, events = fetch(source, source.requests(ask)[0], world)
     assert all(isinstance(event, kind) for event in events), [e for e in events if isinstance(e, Reject)][:2]
     assert len(events) >= least
+
+
+def test_the_calls_of_a_day_bring_each_split_and_dividend_once() -> None:
+    world, today = still_world(), day_of(START)
+    told: list[CorporateAction] = []
+    for source in map(make_source, SOURCES):
+        for call in calls_of(source, daily_calls(source), today, today, ["AAPL"]):
+            for request in call.requests(source, {}):
+                _, events = fetch(source, request, world)
+                told += [event for event in events if isinstance(event, CorporateAction)]
+    assert {action.kind for action in told} >= {"dividend"}
+    assert len({(action.symbol, action.day, action.kind) for action in told}) == len(told)
 
 
 @pytest.mark.parametrize("hour", [0, 3, 5, 12, 23])

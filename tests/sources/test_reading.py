@@ -25,6 +25,15 @@ def body_of(path: Path) -> bytes:
     return (told["text"] if "text" in told else json.dumps(told["body"], indent=1)).encode()
 
 
+def test_a_recorded_chart_of_days_gives_its_splits_and_dividends_after_its_bars() -> None:
+    told = lines("yahoo", body_of(PAYLOADS / "yahoo" / "rest" / "actions.json"))
+    bars = [line for line in told if line["event"] == "ProviderBar"]
+    actions = [line for line in told if line["event"] == "CorporateAction"]
+    assert told == bars + actions
+    assert (len(bars), len(actions)) == (4, 3)
+    assert all(isinstance(line["value"], str) and isinstance(line["day"], str) for line in actions)
+
+
 @pytest.mark.parametrize("provider", [p for p in PROVIDERS if make_source(p).stream])
 def test_every_recorded_frame_gives_a_line_and_errors_have_their_class(provider: str) -> None:
     told = lines(provider, (PAYLOADS / provider / "frames.jsonl").read_bytes())

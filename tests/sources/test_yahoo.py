@@ -180,6 +180,51 @@ def test_splits_and_dividends() -> None:
     ]
 
 
+ACTIONS = {
+    "splits": {"1": {"date": OPEN, "numerator": 10, "denominator": 1}},
+    "dividends": {"2": {"date": OPEN - 86_400, "amount": 0.25}},
+}
+DAYS = [OPEN - 2 * 86_400, OPEN - 86_400, OPEN]
+
+
+def test_a_chart_of_days_tells_splits_and_dividends_beside_its_bars() -> None:
+    events = answer(chart(DAYS, [1, 2, 3], events=ACTIONS), OPEN, "1d").events
+    assert [type(event) for event in events] == [ProviderBar] * 3 + [CorporateAction] * 2
+    assert [(e.kind, e.day.day, e.value) for e in events if isinstance(e, CorporateAction)] == [
+        ("dividend", 20, Decimal("0.25")),
+        ("split", 21, Decimal(10)),
+    ]
+
+
+def test_a_chart_of_minutes_leaves_them_to_that_of_days() -> None:
+    body = chart([OPEN, OPEN + 60], [1, 2], events=ACTIONS)
+    assert {type(event) for event in answer(body, OPEN + 130).events} == {ProviderBar}
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ("?", "wrong_type"),
+        ({"splits": ["?"]}, "wrong_type"),
+        ({"splits": 5, "dividends": ACTIONS["dividends"]}, "wrong_type"),
+        ({"splits": {"1": {"date": OPEN, "numerator": 1, "denominator": 0}}}, "bad_value"),
+    ],
+)
+def test_splits_that_cannot_be_read_cost_no_bar_and_are_told(events: object, reason: str) -> None:
+    found = answer(chart(DAYS, [1, 2, 3], events=events), OPEN, "1d").events
+    assert [e.adjustment for e in found if isinstance(e, ProviderBar)] == ["split"] * 3
+    assert [e.reason for e in found if isinstance(e, Reject)] == [reason]
+    assert len(found) == 4
+
+
+def test_a_split_beyond_the_wanted_days_is_told_though_its_day_is_not() -> None:
+    midnight = OPEN - OPEN % 86_400
+    request = SOURCE.requests(Ask("bars", ("AAPL",), "1d", (midnight - 5 * 86_400) * SECOND, midnight * SECOND))[0]
+    reply = Reply(200, json.dumps(chart(DAYS, [1, 2, 3], events=ACTIONS)).encode(), (OPEN + 1800) * SECOND)
+    events = SOURCE.parse_rest(request, reply).events
+    assert [type(event) for event in events] == [ProviderBar] * 2 + [CorporateAction] * 2
+
+
 def adjustments(body: object, now: int) -> list[str]:
     return [e.adjustment for e in answer(body, now, "1d").events if isinstance(e, ProviderBar)]
 

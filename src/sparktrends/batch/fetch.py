@@ -178,12 +178,11 @@ class Fetcher:
         return answer
 
     def _take_turn(self, planner: Planner, weight: int) -> None:
-        while wait := planner.wait(weight):
+        while wait := planner.take(weight):
             if wait > PATIENCE_S:
                 raise _Postponed(f"the quota is spent for {in_words(wait)}")
             if self._pause(wait):
                 raise _Postponed("the run was stopped")
-        planner.spend(weight)
 
     def _pause(self, seconds: float) -> object:
         return (self.wait or self._over.wait)(seconds)

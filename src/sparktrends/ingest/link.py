@@ -46,7 +46,7 @@ class Listener(Protocol):
     """Who takes what a link brings: called on the loop, never concurrently."""
 
     def opened(self, symbols: Sequence[str]) -> None:
-        """A connection for these symbols stands; their subscriptions are being sent."""
+        """A connection for these symbols stands, or carries them as well now; their subscriptions are being sent."""
 
     def closed(self, symbols: Sequence[str]) -> None:
         """It is gone: until it is opened again nothing comes for them."""
@@ -150,8 +150,8 @@ class Link:
                 opened = True
                 # From here on: a socket that never says a word is as dead as one that stopped.
                 self._heard = self.around.clock()
-                self.listener.opened(self.symbols)
-                await _first(self._read(socket), self._talk(socket, stream), self._watch(stream))
+                # Who talks begins: it says who is carried before the first frame of theirs is read.
+                await _first(self._talk(socket, stream), self._read(socket), self._watch(stream))
         except _Over as over:
             return over, True
         except Exception as error:
@@ -196,13 +196,17 @@ class Link:
         while True:
             # Before looking, so that a change made while messages are sent is seen in the next turn.
             self._changed.clear()
-            wanted, again = set(self.symbols), self._again & sent
+            symbols, again = self.symbols, self._again & sent
+            gone, fresh = sent - set(symbols), [s for s in symbols if s not in sent]
             self._again.clear()
-            for message in source.unsubscribe(sorted(sent - wanted)) if sent - wanted else []:
+            # Also who joins a connection that stands: nobody else says that it carries them.
+            if fresh:
+                self.listener.opened(fresh)
+            for message in source.unsubscribe(sorted(gone)) if gone else []:
                 await self._say(socket, stream, message)
-            for message in source.subscribe([s for s in self.symbols if s not in sent or s in again]):
+            for message in source.subscribe([s for s in symbols if s not in sent or s in again]):
                 await self._say(socket, stream, message)
-            sent = wanted
+            sent = set(symbols)
             if stream.every and now() >= alive_at:
                 await self._say(socket, stream, stream.keepalive)
                 alive_at = now() + stream.every

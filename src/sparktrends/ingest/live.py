@@ -311,19 +311,15 @@ class Live:
             dict(self.feeds),
             lambda symbol: calendar(self._exchange(symbol)).at(now),
             failing if self.source.stream else self.rest.trouble,
-            self._quota_s,
+            self.rest.held_s,
             [*self.rest.refusals(), *self._refused],
             int(self._silence_s * SECOND),
             dict(self._barless),
             self.rest.trouble,
             int(retry_s(self.source, len(self.feeds)) * SECOND),
+            socket=self.source.stream is not None,
         )
         return troubles(look)
-
-    @property
-    def _quota_s(self) -> float:
-        """How long the quota holds back a call that waits, where calls are all there is."""
-        return self.rest.planner.wait() if self.rest.held and not self.source.stream else 0.0
 
     @property
     def _silence_s(self) -> float:
@@ -374,8 +370,8 @@ class Live:
 
     def _say(self, symbol: str, feed: Feed, now: int) -> None:
         patience = _PATIENCE if self.source.ids else 0
-        # Looked up now: while a call waits for hours, nobody hears of it otherwise.
-        feed.throttled = self._quota_s > EVERY_S
+        # Looked up now: while a call waits for hours, nobody hears of it otherwise. A socket waits for no quota.
+        feed.throttled = not self.source.stream and self.rest.held_s > EVERY_S
         status = status_of(feed, now, self.source.tape, lambda: self.trading([symbol]), patience)
         # The heartbeat's time is its arrival: it speaks of now.
         if status is not None:

@@ -60,7 +60,7 @@ class Rest:
     trouble: str = ""
     denied: dict[tuple[str, str], Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
-    _waiting: int = 0
+    _held: dict[object, int] = field(default_factory=dict)
     _served: set[tuple[str, str]] = field(default_factory=set)
     _refusals: Refusals = field(init=False)
 
@@ -142,8 +142,9 @@ class Rest:
                 self._failed(error)
                 if attempt + 1 == attempts:
                     raise
-                with self._holding(isinstance(error, RateLimited)):
-                    await asyncio.sleep(self.backoff.wait(attempt, error.delay))
+                wait = self.backoff.wait(attempt, error.delay)
+                with self._holding(wait if isinstance(error, RateLimited) else 0.0):
+                    await asyncio.sleep(wait)
             except AccessDenied as error:
                 self._failed(error)
                 self._deny(request.endpoint, self._refusals.whose(request, error), str(error))
@@ -177,27 +178,27 @@ class Rest:
 
     async def _turn(self, weight: int) -> None:
         """Wait until the quota lets a call of that weight go, and spend it."""
-        with self._holding(self.planner.wait(weight) > 0):
-            while wait := self.planner.wait(weight):
-                _HELD.labels(self.source.name).set(wait)
+        while wait := self.planner.take(weight):
+            with self._holding(wait):
                 # In pieces: what a provider says meanwhile may shorten the wait.
                 await asyncio.sleep(min(wait, 5.0))
-        _HELD.labels(self.source.name).set(0)
-        self.planner.spend(weight)
 
     @property
-    def held(self) -> bool:
-        """Whether a call waits for the quota, or for the time that a refusal asked for."""
-        return self._waiting > 0
+    def held_s(self) -> float:
+        """Seconds that a call still waits for the quota, or for the time that a refusal asked for; 0 when none does."""
+        return max(0, max(self._held.values(), default=0) - self.clock()) / SECOND
 
     @contextmanager
-    def _holding(self, waits: bool) -> Iterator[None]:
-        # Counted, because several calls may wait, and one that goes on must not speak for the others.
-        self._waiting += waits
+    def _holding(self, seconds: float) -> Iterator[None]:
+        # Each for itself, because several calls may wait, and one that goes on must not speak for the others.
+        call = object()
+        self._held[call] = self.clock() + int(seconds * SECOND)
+        _HELD.labels(self.source.name).set(self.held_s)
         try:
             yield
         finally:
-            self._waiting -= waits
+            del self._held[call]
+            _HELD.labels(self.source.name).set(self.held_s)
 
     def _denial(self, endpoint: str, symbol: str, for_s: float = 0.0) -> Denial | None:
         """The denial that holds now, and in so many seconds."""

@@ -24,6 +24,8 @@ _PATIENCE = 10 * SECOND
 _QUIET = 5
 """So many times longer than a whole feed one symbol may be silent before anybody hears of it."""
 _SHOWN = 5
+_PACE_S = 120.0
+"""A call held for less is the everyday pace: the window of a minute is spent and begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Look:
     not), ``quota_s`` how long the quota holds back a call that waits, ``refused`` what the provider will not give. A
     symbol may be silent for ``patience`` (µs). ``barless`` are symbols whose bars are polled beside a socket and do not
     come, and since when (µs); what polling failed with is ``bars_failure``, and it may go on for ``bars_patience``.
+    Without a ``socket`` calls are all there is.
     """
 
     source: str
@@ -67,6 +70,7 @@ class Look:
     barless: Mapping[str, int] = field(default_factory=dict)
     bars_failure: str = ""
     bars_patience: int = MINUTE
+    socket: bool = False
 
 
 def troubles(look: Look) -> list[Trouble]:
@@ -76,11 +80,14 @@ def troubles(look: Look) -> list[Trouble]:
     trading = {symbol: session for symbol, session in markets.items() if session.trading}
     down = [s for s in trading if not look.feeds[s].up and look.now - look.feeds[s].down_since > _PATIENCE]
     silent = {s: _silence(look.feeds[s], session) for s, session in trading.items() if look.feeds[s].up}
+    feed = [*_down(look, down), *_silent(look, silent)]
+    missed = [*feed, *_barless(look, {s: session for s, session in trading.items() if look.feeds[s].up})]
+    if trading and (look.quota_s > _PACE_S or (look.quota_s and down and not look.socket)):
+        # It explains why nothing comes of calls; calling that a dead feed would send people looking.
+        missed = [_spent(look), *(feed if look.socket else [])]
     return [
         *_closed(look, {s: session.opens or 0 for s, session in markets.items() if not session.trading}),
-        *_down(look, down),
-        *_silent(look, silent),
-        *_barless(look, {s: session for s, session in trading.items() if look.feeds[s].up}),
+        *missed,
         *(Trouble(look.source, "refused", f"{look.source}: {plain(words)}", look.now) for words in look.refused),
     ]
 
@@ -98,15 +105,16 @@ def _closed(look: Look, opens: Mapping[str, int]) -> Iterator[Trouble]:
         yield Trouble(look.source, "closed", f"{look.source}: {words}", look.now)
 
 
+def _spent(look: Look) -> Trouble:
+    words = f"its quota is spent; the next call goes in {in_words(look.quota_s)}"
+    meanwhile = ", and until then only its socket brings data" if look.socket else ""
+    return Trouble(look.source, "quota", f"{look.source}: {words}{meanwhile}", look.now)
+
+
 def _down(look: Look, symbols: Sequence[str]) -> Iterator[Trouble]:
     if not symbols:
         return
     since = min(look.feeds[symbol].down_since for symbol in symbols)
-    # A quota that is spent explains why nothing comes; calling it a dead feed would send people looking.
-    if look.quota_s:
-        words = f"its quota is spent; the next call goes in {in_words(look.quota_s)}"
-        yield Trouble(look.source, "quota", f"{look.source}: {words}", since)
-        return
     why = plain(look.failure) or "it has not answered yet"
     words = f"nothing of {named(symbols)} since {clock(since)}: {why}"
     yield Trouble(look.source, "down", f"{look.source}: {words}", since, tuple(symbols))

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sparktrends.errors import BadSetting, DiskFull, RateLimited
+from sparktrends.errors import LONGEST_BAN_S, BadSetting, DiskFull, RateLimited
 from sparktrends.net.http import Limits
 from sparktrends.telemetry import Clock
 
 _SECOND = 1_000_000
+_LONGEST_BAN = int(LONGEST_BAN_S * _SECOND)
 # As long as a call may take: an answer says what was spent when it began, and is read at its end.
 _IN_FLIGHT = int(Limits().total * _SECOND)
 _log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class _Count:
     def block(self, seconds: float, now: int) -> None:
         """Let nothing go for so long. Never shortened: of two refusals the longer one holds."""
         if seconds > 0:
-            self.blocked_until = max(self.blocked_until, now + int(seconds * _SECOND))
+            self.blocked_until = max(self.blocked_until, now + min(_LONGEST_BAN, int(seconds * _SECOND)))
 
     def _correct(self, used: int, now: int, since: int) -> None:
         surplus = sum(n for _, n in self.spent) - used
@@ -196,7 +197,7 @@ class _Count:
         if state.get("declared") == self.declared:
             self.limit = limit
         # A clock that was set back must not lock us out for as long as it was wrong.
-        self.blocked_until = min(blocked_until, now + 86_400 * _SECOND)
+        self.blocked_until = min(blocked_until, now + _LONGEST_BAN)
         # Nothing was spent in the future: such a time would hold the quota until then.
         self.spent = deque((min(int(at), now), int(n)) for at, n in state["spent"])
         return self.blocked_until < blocked_until or any(int(at) > now for at, _ in state["spent"])
@@ -237,21 +238,27 @@ class Planner:
         with self._lock:
             return min((count.left(self._clock()) for count in self._counts), default=0)
 
-    def spend(self, units: int = 1) -> None:
-        """Count the units of a request about to be sent; RateLimited with the wait when it may not be sent yet.
+    def take(self, units: int = 1) -> float:
+        """Count the units of a request about to be sent and return 0.0; else count nothing, and the seconds to wait.
 
+        One question under the lock: between one that waits and one that spends another process may be quicker.
         The count is stored before the request goes out: a kill in between costs a call, never exceeds the quota. So
         DiskFull, and no request, when it cannot be stored.
         """
         with self._lock, self._alone():
             now = self._clock()
             wait = self._wait(units, now)
-            # Asked again under the lock: between `wait` and `spend` another process may have been quicker.
-            if wait:
-                raise RateLimited("the quota is spent for now", delay=wait / _SECOND)
-            for count in self._counts:
-                count.spent.append((now, units))
+            if not wait:
+                for count in self._counts:
+                    count.spent.append((now, units))
+            # Where nothing was spent, for the times that were corrected: see `wait`.
             self._save()
+            return wait / _SECOND
+
+    def spend(self, units: int = 1) -> None:
+        """As `take`; RateLimited with the wait when the request may not be sent yet."""
+        if wait := self.take(units):
+            raise RateLimited("the quota is spent for now", delay=wait)
 
     def observe(self, said: Iterable[Said]) -> None:
         """Take over what a provider's answer said."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparktrends.batch.fetch import Provider
-from sparktrends.errors import BadSetting, RateLimited, SparkTrendsError
+from sparktrends.errors import BadSetting, SparkTrendsError
 from sparktrends.net import Http, Planner
 from sparktrends.net.quota import in_words
 from sparktrends.ops.daily import provider
@@ -97,13 +97,8 @@ def _try(asked: Provider, probe: Probe, http: Http, wait: Callable[[float], obje
 
 def _held(planner: Planner, weight: int, wait: Callable[[float], object]) -> float:
     """Spend what a probe costs, and 0; or how long the quota would hold it back."""
-    while True:
-        held = planner.wait(weight)
+    while held := planner.take(weight):
         if held > _PATIENCE_S:
             return held
         wait(held)
-        try:
-            planner.spend(weight)
-        except RateLimited:
-            continue  # another process was quicker
-        return 0.0
+    return 0.0

@@ -11,7 +11,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sparktrends.errors import AccessDenied, BadRecord, BadSetting, NotFound, RateLimited, SparkTrendsError, Unavailable
+from sparktrends.errors import (
+    LONGEST_BAN_S,
+    AccessDenied,
+    BadRecord,
+    BadSetting,
+    NotFound,
+    RateLimited,
+    SparkTrendsError,
+    Unavailable,
+)
 from sparktrends.model import INTERVALS, ProviderBar, Trade
 from sparktrends.sources.base import (
     Allowance,
@@ -56,8 +65,6 @@ _LIMIT = re.compile(
     r"current limit is ([0-9]{1,9}) request weight per (?:([0-9]{1,3}) )?(SECOND|MINUTE|HOUR|DAY)", re.I
 )
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
-# The longest that they document. A time beyond it is a mistake, and would silence the source for good.
-_LONGEST_BAN_S = 3 * 86_400.0
 
 
 class Binance(Source):
@@ -295,7 +302,7 @@ def _limits(reply: Reply) -> tuple[Usage, ...]:
 def _delay(reply: Reply, said: str) -> float:
     banned = _BANNED_UNTIL.search(reply.body.decode("utf-8", "replace"))
     if banned:
-        return min(_LONGEST_BAN_S, max(1.0, int(banned[1]) / 1000 - reply.received / 1e6))
+        return min(LONGEST_BAN_S, max(1.0, int(banned[1]) / 1000 - reply.received / 1e6))
     return retry_after(reply) or (120.0 if reply.status == 418 or "banned" in said else 60.0)
 
 

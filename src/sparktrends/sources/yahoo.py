@@ -35,6 +35,7 @@ from sparktrends.sources.base import (
     bar_start,
     check_status,
     collect,
+    rejected,
     retry_after,
     spelled_interval,
 )
@@ -174,12 +175,21 @@ class Yahoo(Source):
             return Answer([self._last(meta, symbol, reply.received)])
         if request.ask.what == "actions":
             return Answer(self._actions(as_object(result.get("events") or {}), meta, symbol))
-        bars = self._bars(result, meta, request, reply.received)
+        actions = self._told_beside(result.get("events") or {}, meta, symbol)
+        bars = self._bars(result, meta, request, actions, reply.received)
         if not bars:
             raise Unavailable(f"yahoo gave no rows for {symbol}", hint="unknown, not 'no trades'; ask again")
-        return Answer(bars)
+        # Charts of minutes are asked for again and again, and tell the same.
+        return Answer([*bars, *actions] if request.ask.interval == "1d" else bars)
 
-    def _bars(self, result: Mapping[str, Any], meta: Mapping[str, Any], request: Request, now: int) -> list[Event]:
+    def _bars(
+        self,
+        result: Mapping[str, Any],
+        meta: Mapping[str, Any],
+        request: Request,
+        actions: Sequence[Event],
+        now: int,
+    ) -> list[Event]:
         stamps = as_list(result.get("timestamp") or [])
         quotes = as_list(as_object(result.get("indicators")).get("quote"))
         columns = as_object(quotes[0]) if quotes else {}
@@ -193,7 +203,7 @@ class Yahoo(Source):
         starts = _starts(stamps, interval, zone)
         newest, told = max((s for s in starts if s is not None), default=0), _market_time(meta)
         sessions = [] if interval == "1d" or pair_of(request.ask.symbols[0]) else _sessions(meta)
-        raw_from = self._raw_from(result, meta, request, now)
+        raw_from = _raw_from(actions, _zone(meta), request, now)
         until = _told_until(request)
 
         def read(row: tuple[Any, ...]) -> Event | None:
@@ -215,29 +225,17 @@ class Yahoo(Source):
 
         return _one_per_start(collect(zip(starts, *series, strict=True), read))
 
-    def _raw_from(self, result: Mapping[str, Any], meta: Mapping[str, Any], request: Request, now: int) -> int:
-        """Prices are adjusted for every split up to now: from the day of the last one on they are those of the day.
-
-        A day of the exchange: in summer Sydney opens at 23:00 UTC of the day before.
-        """
-        end = _told_until(request)
-        if end and end < now:
-            return now  # nobody knows what was split between the end of the answer and now
-        try:
-            actions = self._actions(as_object(result.get("events") or {}), meta, request.ask.symbols[0])
-        except BadRecord:
-            return now
-        if not all(isinstance(action, CorporateAction) for action in actions):
-            return now
-        splits = [a for a in actions if isinstance(a, CorporateAction) and a.kind == "split"]
-        # A bar of a day carries the exchange's day as one of UTC.
-        zone = "UTC" if request.ask.interval == "1d" else _zone(meta)
-        return max((local_micros(split.day.isoformat(), zone) for split in splits), default=0)
-
     def _last(self, meta: Mapping[str, Any], symbol: str, received: int) -> Trade:
         ts = micros(meta.get("regularMarketTime"), SECOND)
         price = number(meta.get("regularMarketPrice"), "bad_price")
         return Trade(self.name, symbol, ts, price, ZERO, received=received, kind="price")
+
+    def _told_beside(self, events: object, meta: Mapping[str, Any], symbol: str) -> list[Event]:
+        """Splits and dividends of a chart of bars, which are there without them."""
+        try:
+            return self._actions(as_object(events), meta, symbol)
+        except BadRecord as error:
+            return [rejected(events, error)]
 
     def _actions(self, events: Mapping[str, Any], meta: Mapping[str, Any], symbol: str) -> list[Event]:
         zone = _zone(meta)
@@ -335,6 +333,22 @@ def _market_time(meta: Mapping[str, Any]) -> int:
     """How far the provider's own prices are; beyond any bar where it does not say so."""
     told = meta.get("regularMarketTime")
     return told * SECOND if type(told) is int else _FOREVER
+
+
+def _raw_from(actions: Sequence[Event], zone: str, request: Request, now: int) -> int:
+    """Prices are adjusted for every split up to now: from the day of the last one on they are those of the day.
+
+    A day of the exchange: in summer Sydney opens at 23:00 UTC of the day before.
+    """
+    end = _told_until(request)
+    if end and end < now:
+        return now  # nobody knows what was split between the end of the answer and now
+    if not all(isinstance(action, CorporateAction) for action in actions):
+        return now
+    splits = [a for a in actions if isinstance(a, CorporateAction) and a.kind == "split"]
+    # A bar of a day carries the exchange's day as one of UTC.
+    zone = "UTC" if request.ask.interval == "1d" else zone
+    return max((local_micros(split.day.isoformat(), zone) for split in splits), default=0)
 
 
 def _told_until(request: Request) -> int:
