@@ -70,7 +70,7 @@ def seconds_back(product: Product, part: str) -> float:
 def settle(product: Product) -> None:
     """End the source in order, then wait until everything it published is folded."""
     product.kill("ingest", signal.SIGTERM)
-    until(lambda: product.pid("ingest") is None, 60, "ingest does not end")
+    until(lambda: product.pid("ingest") is None, 120, "ingest does not end")
     product.wait_folded()
 
 
