@@ -35,7 +35,9 @@ finally:
     made.stop()
 """
 """An application for which nobody is left."""
-SHARES = "SELECT mod(partition, 2), sum(records)::bigint FROM core.ledger WHERE topic = 'raw.trades' GROUP BY 1 ORDER BY 1"
+SHARES = """
+SELECT mod(partition, 2), sum(records)::bigint FROM core.ledger WHERE topic = 'raw.trades' GROUP BY 1 ORDER BY 1
+"""
 
 
 @pytest.fixture(scope="module")

@@ -272,7 +272,9 @@ def test_the_reader_sees_market_and_nothing_else(second: Product) -> None:
 
 
 def test_psql_topics_and_checks_say_that_all_is_well(second: Product) -> None:
-    asked = second.run("psql", "-Atc", f"SELECT count(*) FROM bars WHERE {KEY} AND trades > 0")
+    # What the shell says of other databases is not meant for this one.
+    foreign = {"PGSERVICE": "of somebody else", "PGSSLMODE": "require", "PGHOSTADDR": "192.0.2.1"}
+    asked = second.run("psql", "-Atc", f"SELECT count(*) FROM bars WHERE {KEY} AND trades > 0", env=foreign)
     assert asked.out.strip() == str(BARS)
     assert second.run("topics", "--json").json() == {"applied": False, "changes": []}
     for what in ("kafka", "database", "stream"):

@@ -567,6 +567,9 @@ def test_the_owner_that_the_container_makes_is_no_superuser_and_owns_its_databas
         assert role.fetchall() == [(False, True)]
         owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'of container'"
         assert connection.execute(owner).fetchall() == [("own'er",)]
+        told["SPARKTRENDS_USER"] = psycopg.conninfo.conninfo_to_dict(superuser)["user"]
+        refused = subprocess.run(argv, env={**os.environ, **told}, check=False, capture_output=True, text=True)
+        assert (refused.returncode, "must have the SUPERUSER attribute" in refused.stderr) == (3, True), refused.stderr
         connection.execute('DROP DATABASE "of container"')
         connection.execute('DROP ROLE "own\'er"')
 

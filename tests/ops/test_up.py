@@ -260,5 +260,5 @@ def test_who_asked_for_a_restart_finds_the_new_process_recorded_when_the_request
     monkeypatch.setattr(Up, "_restart", lambda *_: None)
     monkeypatch.setattr(Up, "_record", lambda *_: there.append(request.exists()))
     run._serve_restarts(home, NOTHING)
-    assert there == [True]
+    assert there[0]
     assert not request.exists()

@@ -49,6 +49,6 @@ class Cache:
 
         All of a step at once: what is not at hand is read, so nothing may vanish between the first and last look of it.
         """
-        if len(self.entries) + len(news) > self.limit:
+        if len(self.entries.keys() | news.keys()) > self.limit:
             self.entries.clear()
         self.entries.update(islice(news.items(), self.limit))

@@ -45,6 +45,8 @@ from sparktrends.telemetry import Clock
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from sparktrends.spark import Executors
+
 _STATEMENT_S = 600.0
 _LOOK_S = 0.25
 _LOADER_S = 60.0
@@ -121,20 +123,25 @@ class Jobs:
         self._open.callback(made.close)
         return made
 
-    @cached_property
+    @property
     def spark(self) -> SparkSession:
         """The Spark session of all jobs of this process, made by the first that has something to do.
 
-        Raises Unavailable where a cluster has no executor for it within a minute.
+        Raises Unavailable where a cluster has no executor for it within a minute, waited for once.
         """
+        session, executors = self._spark
+        executors.wait()
+        return session
+
+    @cached_property
+    def _spark(self) -> tuple[SparkSession, Executors]:
         from sparktrends import spark
 
         home, found = Home.open(self.settings.home), java.find(self.settings.env, self.settings.cache)
         enter_spark(self.settings, found)
         made = spark.session("sparktrends batch", spark_settings(self.settings, (), home.scratch / "batch"))
         self._open.callback(made.stop)
-        spark.Executors(made).wait()
-        return made
+        return made, spark.Executors(made)
 
     def fetch(self, job: Job, sandbox_port: int = 0) -> Done:
         """Ask providers for what the day still needs."""

@@ -285,14 +285,13 @@ class Up:
 
     def _serve_restarts(self, home: Home, stack: Stack) -> None:
         """A file ``run/restart-NAME`` is a person's (or Airflow's) request; it goes when it has been done."""
-        requests = list(home.run.glob(f"{RESTARTS}*"))
-        for request in requests:
+        for request in home.run.glob(f"{RESTARTS}*"):
             self._restart(request.name.removeprefix(RESTARTS), stack)
-        self._keep_record(home, stack)
-        # Afterwards: who asked waits for the files to go, and then looks up what runs.
-        for request in requests:
+            # Before the file goes: who asked waits for that, and then looks up what runs.
+            self._keep_record(home, stack)
             with suppress(OSError):  # a disk that cannot be written ends nothing: the next turn tries again
                 request.unlink(missing_ok=True)
+        self._keep_record(home, stack)
 
     def _keep_record(self, home: Home, stack: Stack) -> None:
         """Keepers start parts again without asking: `status` and `restart` go by what is recorded."""
