@@ -202,7 +202,8 @@ async def test_a_refusal_that_lasts_is_told_from_a_dead_provider(executor: Threa
         assert rest.planner.wait() > 5
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
-    assert rest.held_s == 0.0
+    # Between two polls nobody waits, and the next one would have to.
+    assert rest.held_s == pytest.approx(rest.planner.wait(), abs=30)
 
 
 async def test_no_more_calls_than_the_quota_has(executor: ThreadPoolExecutor) -> None:

@@ -357,3 +357,23 @@ def test_where_the_disk_is_full_nothing_is_spent_and_asking_how_long_raises_noth
         with pytest.raises(DiskFull):
             planner.spend()
     assert Planner([Window(2, 60)], clock, file).wait() == 0
+
+
+def test_what_could_not_be_stored_at_the_very_first_is_not_spent_either(tmp_path: Path) -> None:
+    planner = Planner([Window(2, 60)], Time(), Full(tmp_path / "q.json"))
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            planner.take()
+    assert (planner.wait(), planner.left()) == (0, 2)
+
+
+def test_without_a_file_too_a_clock_that_is_set_back_holds_nothing_for_longer_than_the_window() -> None:
+    clock = Time()
+    planner = Planner([Window(2, 60)], clock)
+    planner.spend()
+    clock.move(1)
+    planner.spend()
+    clock.move(-3600)
+    assert 0 < planner.wait() <= 62
+    clock.move(63)
+    assert planner.left() == 2

@@ -57,7 +57,7 @@ def test_it_goes_on_where_the_log_ends() -> None:
 )
 def test_what_others_write_under_its_name_does_not_matter(id_: str, price: str) -> None:
     market = Simulated(start=0, symbols=1, rate=30, until=MINUTE)
-    assert (market.owns(id_, price), market.owns("99-5", "1"), market.owns("7-5", "1.5")) == (False, False, True)
+    assert (market.owns(id_, price), market.owns("99-5", "1"), market.owns("7-5", "1.5")) == (False, True, True)
     events = market.events({("simulator~sim", "SIM001/USD"): LastSeen(id_, price, 0)})
     assert next(e for e in events if isinstance(e, Trade)).id == "7-0"
 

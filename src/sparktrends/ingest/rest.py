@@ -61,6 +61,7 @@ class Rest:
     denied: dict[tuple[str, str], Denial] = field(default_factory=dict)
     refuse: Callable[[str, str | bytes, str], object] = lambda _reason, _payload, _message: None
     _held: dict[object, int] = field(default_factory=dict)
+    _refused_until: int = 0
     _served: set[tuple[str, str]] = field(default_factory=set)
     _refusals: Refusals = field(init=False)
 
@@ -154,7 +155,7 @@ class Rest:
                 raise
             else:
                 _CALLS.labels(self.source.name, "ok").inc()
-                self.trouble = ""
+                self.trouble, self._refused_until = "", 0
                 self._allow(request, answer.events)
                 return answer
         raise AssertionError("the last attempt returns or raises")
@@ -185,8 +186,8 @@ class Rest:
 
     @property
     def held_s(self) -> float:
-        """Seconds that a call still waits for the quota, or for the time that a refusal asked for; 0 when none does."""
-        return max(0, max(self._held.values(), default=0) - self.clock()) / SECOND
+        """Seconds that a call still waits, or the next one would, for the quota or a time that a refusal asked for."""
+        return max(0, max([self._refused_until, *self._held.values()]) - self.clock()) / SECOND
 
     @contextmanager
     def _holding(self, seconds: float) -> Iterator[None]:
@@ -225,6 +226,9 @@ class Rest:
     def _failed(self, error: SparkTrendsError) -> None:
         _CALLS.labels(self.source.name, type(error).__name__).inc()
         self.trouble = str(error)
+        if isinstance(error, RateLimited):
+            # Also while nobody waits: whoever asks next will have to.
+            self._refused_until = self.clock() + int(self.planner.wait() * SECOND)
 
     def _deny(self, endpoint: str, symbols: Collection[str], why: str) -> None:
         for symbol in symbols:

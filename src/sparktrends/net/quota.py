@@ -133,6 +133,9 @@ class _Count:
         self.length = seconds * _SECOND + min(2 * _SECOND, seconds * _SECOND // 10)
 
     def forget(self, now: int) -> None:
+        # The clock was set back: nothing was spent in the future, and such a time would hold the quota until then.
+        if self.spent and self.spent[-1][0] > now:
+            self.spent = deque((min(at, now), n) for at, n in self.spent)
         while self.spent and self.spent[0][0] <= now - self.length:
             self.spent.popleft()
 
@@ -251,8 +254,14 @@ class Planner:
             if not wait:
                 for count in self._counts:
                     count.spent.append((now, units))
-            # Where nothing was spent, for the times that were corrected: see `wait`.
-            self._save()
+            try:
+                # Where nothing was spent, for the times that were corrected: see `wait`.
+                self._save()
+            except DiskFull:
+                # No request goes out, so nothing was spent: without a file to read anew it would stay counted.
+                for count in self._counts if not wait else ():
+                    count.spent.pop()
+                raise
             return wait / _SECOND
 
     def spend(self, units: int = 1) -> None:

@@ -12,7 +12,7 @@ from sparktrends.simulator import BLOCK, SOURCE, Block, Market, Resume
 from sparktrends.sources.recording import Event, LastSeen, Series
 
 BEAT = 5 * SECOND
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_ID = re.compile(r"-?[0-9]{1,20}-[0-9]{1,18}")
 
 
 class Simulated:
@@ -50,9 +50,8 @@ class Simulated:
         return tuple((SOURCE, symbol) for symbol in self.market.symbols)
 
     def owns(self, id_: str, price: str) -> bool:
-        """Trades of this seed: another one is another market, whose prices must not go on from this one's."""
-        seed, _, number = id_.rpartition("-")
-        return seed == str(self.market.seed) and _NUMBER.fullmatch(number) is not None and _is_price(price)
+        """Trades of any seed: those of another one end a series in the log as well, though none goes on from them."""
+        return _ID.fullmatch(id_) is not None and _is_price(price)
 
     def left(self, _seen: Mapping[Series, LastSeen]) -> None:
         """It has no end."""
@@ -64,7 +63,8 @@ class Simulated:
             {
                 symbol: Resume(int(last.id.removeprefix(prefix)), Decimal(last.price))
                 for (_, symbol), last in seen.items()
-                if self.owns(last.id, last.price)
+                # Another seed is another market, whose prices must not go on here.
+                if last.id.startswith(prefix) and self.owns(last.id, last.price)
             }
         )
         for begin in count(self.market.start, BLOCK):
