@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Scheduler:
         # Only the twin is asked: the DAGs themselves know nothing of it.
         program.write_text(
             f'#!/bin/sh\ncase "$1 $2" in "batch fetch"|"batch backfill") set -- "$@" --sandbox;; esac\n'
-            f'exec {sys.executable} -m sparktrends.ops.cli --home {product.home} "$@"\n'
+            f'exec {sys.executable} -m sparktrends.ops.cli --home {shlex.quote(str(product.home))} "$@"\n'
         )
         program.chmod(0o755)
         self._env = {
