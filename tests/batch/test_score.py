@@ -96,8 +96,8 @@ def test_whether_anything_waits(filled: str) -> None:
     session.close()
 
 
-def settings(**told: Any) -> Settings:
-    return Settings(Path("/nowhere"), Path("/nowhere"), {}, {"sentiment": told} if told else {}, {})
+def settings(home: Path = Path("/nowhere"), /, **told: Any) -> Settings:
+    return Settings(home, home, {}, {"sentiment": told} if told else {}, {})
 
 
 @pytest.fixture
@@ -131,14 +131,16 @@ def test_a_choice_that_means_nothing_is_refused(told: dict[str, Any]) -> None:
 
 
 @pytest.mark.e2e
-def test_the_daily_work_scores_with_what_was_chosen(filled: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_daily_work_scores_with_what_was_chosen(
+    filled: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def by_workers(_spark: object, chosen: Chosen) -> Any:
         # What is sent to a worker is pickled.
         return pickle.loads(pickle.dumps(partial(score_all, chosen=chosen)))
 
     monkeypatch.setattr("sparktrends.batch.score.by_spark", by_workers)
     scored(filled)
-    with Jobs(settings(transformer=str(model)), cast(Endpoints, None), lambda: 0) as jobs:
+    with Jobs(settings(tmp_path / "home", transformer=str(model)), cast(Endpoints, None), lambda: 0) as jobs:
         jobs.__dict__["spark"] = None
         jobs.__dict__["session"] = Session(filled, "test", 60)
         assert jobs.sentiment().fields == {"scored": 2, "model": "transformer-tiny"}
