@@ -154,3 +154,18 @@ def test_a_part_that_fails_takes_the_other_with_it(home: Home, resolver: Resolve
     with said, Stack(home, resolver, wanted=free_ports()):
         pytest.fail("started")
     assert not inside(home)
+
+
+def test_a_part_that_fails_is_said_while_the_other_still_starts(
+    home: Home, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    def fail(_stack: Stack) -> None:
+        raise supervise.Unavailable("no broker")
+
+    monkeypatch.setattr(Stack, "_start_postgres", lambda stack: ended.append(stack._over.wait(30)))
+    monkeypatch.setattr(Stack, "_start_kafka", fail)
+    with pytest.raises(supervise.Unavailable, match="no broker"), Stack(home, resolver, wanted=free_ports()):
+        pytest.fail("started")
+    assert ended == [True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -160,7 +160,8 @@ class Stack:
         ]
         with ThreadPoolExecutor(max_workers=2) as pool:
             try:
-                for future in [pool.submit(start) for start in starts]:
+                # Whichever fails first: nobody waits for a part whose sibling is refused already.
+                for future in as_completed([pool.submit(start) for start in starts]):
                     future.result()
             except BaseException:
                 self._stop()  # inside, so that the pool need not wait for the part that would have come up
