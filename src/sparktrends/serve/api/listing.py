@@ -109,6 +109,8 @@ class Reader:
         """The metrics that are asked for: columns, and what the settings of this installation make besides."""
         if not isinstance(query, BarsQuery) or query.metrics is None:
             return ()
+        if query.adjustment != "raw":
+            raise Problem(422, "metrics are made of raw prices: ask for them without adjustment=split")
         columns = [name for name in known.get("metrics", {}) if name not in _NOT_METRICS]
         more = [name for name in query.metrics if name not in columns]
         there = [*columns, *self._known_extras(more)]
