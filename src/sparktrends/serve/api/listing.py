@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Request, Response
 
@@ -195,8 +195,10 @@ def _body(
     if query.format == "json":
         return render.respond(request, render.page_text(render.row_texts(found, kinds, columns), following))
     response = render.respond(request, render.as_csv(found, columns), "text/csv; charset=utf-8; header=present")
-    response.headers["Content-Disposition"] = f'attachment; filename="{request.path.rpartition("/")[2][:40]}.csv"'
+    # As it stands in an address: a symbol may hold what no header can, or what ends one of its parts.
+    name = quote(request.path.rpartition("/")[2][:40])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     if following is not None:
         there = urlencode({**request.args.to_dict(), "cursor": following})
-        response.headers["Link"] = f'<{request.path}?{there}>; rel="next"'
+        response.headers["Link"] = f'<{quote(request.path)}?{there}>; rel="next"'
     return response
