@@ -94,6 +94,13 @@ def test_measures_name_columns_and_measures_that_are_there() -> None:
             assert set(re.findall(r"(?<!\w)\[([^\]]+)\]", formula)) <= everywhere, formula
 
 
+def test_the_first_and_the_last_price_are_of_bars_that_have_one() -> None:
+    # A quiet minute has no price: taken for the newest one it would be a fall of all.
+    measures = tables()["Bars"].measures
+    for name, column in (("Last close", "close"), ("First open", "open")):
+        assert f"NOT ISBLANK(Bars[{column}])" in measures[name]
+
+
 def test_visuals_show_what_the_model_has() -> None:
     assert visuals()
     for visual in visuals():

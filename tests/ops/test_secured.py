@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 
 import psycopg.conninfo
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +23,7 @@ from sparktrends.bus.connection import Connection
 from sparktrends.errors import AccessDenied, BadSetting
 from sparktrends.net.redaction import Redactor, Secret
 from sparktrends.ops import secured
+from sparktrends.ops.cli import main
 from sparktrends.ops.home import Secrets
 from sparktrends.ops.settings import load
 from sparktrends.ops.stack import Database
@@ -120,6 +124,39 @@ def test_what_the_shell_says_of_other_servers_is_not_meant_for_the_embedded_one(
     chosen = {"sslmode", "gssencmode", "channel_binding", "target_session_attrs", "require_auth", "hostaddr"}
     assert chosen <= found.keys()
     assert (found["host"], found["hostaddr"], found["sslmode"]) == ("127.0.0.1", "127.0.0.1", "disable")
+
+
+@pytest.fixture
+def shell_of_another_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names another database in libpq's own words; the settings name one where nobody listens."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "services").write_text("[prod]\nhost=127.0.0.9\nport=9\npassword=other\n")
+    theirs = {"PGSERVICEFILE": str(tmp_path / "services"), "PGHOSTADDR": "127.0.0.8"}
+    ours = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "1", "POSTGRES_PASSWORD": GOOD, "KAFKA_BOOTSTRAP": "k:1"}
+    for name, value in {**theirs, **ours}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("shell_of_another_server")
+@pytest.mark.parametrize("service", ["prod", "unknown", ""])
+def test_every_command_calls_the_database_of_the_settings_whatever_the_shell_says(
+    monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    monkeypatch.setenv("PGSERVICE", service)
+    called = CliRunner().invoke(main, ["check", "database"])
+    assert called.exit_code == 3
+    assert 'connection to server at "127.0.0.1", port 1 failed: Connection refused' in called.output
+
+
+@pytest.mark.usefixtures("shell_of_another_server")
+def test_psql_goes_where_every_other_command_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVICE", "prod")
+    became: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda _, words, env: became.append((words, env)))
+    assert CliRunner().invoke(main, ["psql", "-c", "SELECT 1"]).exit_code == 0
+    ((words, env),) = became
+    told = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=60).stderr
+    assert 'connection to server at "127.0.0.1", port 1 failed: Connection refused' in told
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

@@ -14,6 +14,7 @@ import click
 from sparktrends import __version__
 from sparktrends.errors import SparkTrendsError
 from sparktrends.ops.commands.context import Context
+from sparktrends.ops.settings import forget_other_databases
 
 # Command → module that defines it: a command imports only what it needs, so that help and errors come at once.
 COMMANDS = {
@@ -89,6 +90,7 @@ def _redacted(sentence: str, context: Context | None) -> str:
 @click.pass_context
 def main(ctx: click.Context, home: Path | None) -> None:
     """Market data you can trust: providers → Kafka → Spark → PostgreSQL → alerts, API, dashboard."""
+    forget_other_databases()
     ctx.obj = Context(home)
 
 

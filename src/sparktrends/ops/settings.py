@@ -10,7 +10,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,16 @@ def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path 
     # No shell has read the file: a ~ in it is still one.
     chosen = home or Path(os.path.expanduser(values.get("SPARKTRENDS_HOME") or default_home(env)))
     return Settings(chosen.absolute(), default_cache(env), values, tables, dict(env))
+
+
+def forget_other_databases(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take out of the environment what leads libpq to another database than ours, in this process and its children.
+
+    `POSTGRES_*` or the home say which is ours; no word of a connection string wins over these two.
+    """
+    # An address goes before the host; a service goes before psql's host, and an unknown one ends every connection.
+    for name in ("PGSERVICE", "PGHOSTADDR"):
+        environ.pop(name, None)
 
 
 def port_number(name: str, text: str) -> int:

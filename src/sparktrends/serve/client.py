@@ -97,8 +97,8 @@ class Client:
     def bars(self, symbol: str | Sequence[str], interval: str = "1m", *, limit: int | None = 500, **choice: Any) -> Any:
         """The newest ``limit`` bars of a symbol or of some (None: all), in the order of time.
 
-        ``choice``: ``start`` and ``end`` (half-open), ``source``, ``metrics`` (columns to put beside), ``fields``,
-        ``adjustment``.
+        ``choice``: ``start`` and ``end`` (half-open), ``source``, ``metrics`` (columns to put beside raw bars),
+        ``fields``, ``adjustment``.
         """
         return self.rows("bars", symbol=symbol, interval=interval, limit=limit, **choice)
 

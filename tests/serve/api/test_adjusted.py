@@ -44,3 +44,23 @@ def test_every_bar_is_there_on_todays_basis_however_it_is_cut_into_pages(
             assert [Decimal(row[name]) * factor for row in adjusted] == [Decimal(row[name]) for row in raw]
         assert {row["adjustment"] for row in adjusted} == {"split"}
     assert bars(client, order=order, limit=1000) == raw
+
+
+def test_a_split_that_comes_between_two_questions_is_in_every_bar_of_the_second(
+    client: FlaskClient, world: World
+) -> None:
+    world.run("DELETE FROM core.corporate_actions")
+    before = bars(client, adjustment="split", limit=1000)
+    # No commit of bars tells of it; the bar behind it does not say how far it reaches back.
+    world.run(SPLIT)
+    world.commit([(2, 29)])
+    after = bars(client, adjustment="split", limit=1000)
+    assert [Decimal(row["close"]) * 2 for row in after] == [Decimal(row["close"]) for row in before]
+
+
+def test_metrics_are_of_raw_prices_and_stand_beside_no_adjusted_ones(client: FlaskClient) -> None:
+    asked = {"symbol": "BTC/USD", "adjustment": "split", "metrics": "rsi_14"}
+    answer = client.get("/api/v1/bars", query_string=asked)
+    assert answer.status_code == 422
+    assert answer.json["detail"].startswith("metrics are made of raw prices")
+    assert client.get("/api/v1/bars", query_string={**asked, "adjustment": "raw"}).status_code == 200

@@ -6,17 +6,20 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve.api.world import _BARS, HOSTILE, START, World, stand
+from serve.api.world import _BARS, HOSTILE, START, World, serving, stand
 from sparktrends.ops.stack import Stack
 from sparktrends.serve.api import Api
 from sparktrends.serve.api.resources import BARS
@@ -176,6 +179,27 @@ def test_csv_follows_its_link(client: FlaskClient) -> None:
         seen += answer.text.split()[1:]
         address = answer.headers.get("Link", "").partition(">")[0].strip("<")
     assert len(seen) == len(set(seen)) == 30
+
+
+@pytest.mark.parametrize("symbol", ["日経", 'A"b', "A?b#c", "A%3Fb", "BTC/日"])
+def test_csv_of_a_company_of_any_name_is_sent_and_follows_its_link(world: World, symbol: str) -> None:
+    for source in ("finnhub", "yahoo"):
+        world.run(_COMPANY, source, symbol)
+    address, seen = f"/api/v1/companies/{quote(symbol)}?format=csv&fields=source,symbol&limit=1", []
+    # Over a socket: what the test client hands over nobody has to write into a header.
+    with serving(world) as (_, url), httpx.Client(base_url=url) as http:
+        while address:
+            answer = http.get(address)
+            assert answer.status_code == 200, answer.text
+            assert re.fullmatch(r'attachment; filename="[^"]+\.csv"', answer.headers["Content-Disposition"])
+            seen += csv.DictReader(io.StringIO(answer.text))
+            address = answer.links.get("next", {}).get("url", "")
+    assert seen == [{"source": source, "symbol": symbol} for source in ("yahoo", "finnhub")]
+
+
+_COMPANY = """
+INSERT INTO core.companies VALUES (%s, %s, '2024-05-01', 'X', '', 'USD', '', '', '', 1, 1, 1, now())
+"""
 
 
 def test_who_has_it_already_is_told_so(client: FlaskClient) -> None:

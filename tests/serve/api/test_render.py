@@ -31,6 +31,8 @@ def test_no_text_begins_like_a_formula(first: str, rest: str) -> None:
         (None, ""),
         (AT, "2024-05-01T00:00:00Z"),
         (True, "True"),
+        ([], "[]"),
+        (["AAPL", "O'X"], '"[""AAPL"",""O\'X""]"'),
     ],
 )
 def test_values_stay_what_they_are(value: object, cell: str) -> None:

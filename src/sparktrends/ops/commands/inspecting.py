@@ -114,9 +114,7 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     entered = {f"PG{name.upper().replace('_', '')}": value for name, value in options.items()}
     # The password goes by the environment: arguments can be read by everybody on the machine.
     proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
-    # Of our own database nothing is looked up: a service of the shell would come before host and port.
-    around = {name: value for name, value in os.environ.items() if not (database.fixed and name == "PGSERVICE")}
-    os.execve(program, [program, *arguments], {**around, **named, **proved, **entered})
+    os.execve(program, [program, *arguments], {**os.environ, **named, **proved, **entered})
 
 
 @click.command()

@@ -27,7 +27,8 @@ _WHY = {
     "404": "There is no such thing, or not yet in this installation",
     "413": "The body is larger than 64 KiB",
     "415": "The body is not application/json",
-    "422": "Well formed, but contradictory: an unknown column, from after to, a cursor of another request",
+    "422": "Well formed, but contradictory: an unknown column, from after to, a cursor of another request, "
+    "metrics beside adjusted bars",
     "429": "Too many requests; Retry-After says when",
     "500": "A fault of ours",
     "501": "This server cannot follow",

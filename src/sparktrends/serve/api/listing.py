@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Request, Response
 
@@ -109,6 +109,8 @@ class Reader:
         """The metrics that are asked for: columns, and what the settings of this installation make besides."""
         if not isinstance(query, BarsQuery) or query.metrics is None:
             return ()
+        if query.adjustment != "raw":
+            raise Problem(422, "metrics are made of raw prices: ask for them without adjustment=split")
         columns = [name for name in known.get("metrics", {}) if name not in _NOT_METRICS]
         more = [name for name in query.metrics if name not in columns]
         there = [*columns, *self._known_extras(more)]
@@ -193,8 +195,10 @@ def _body(
     if query.format == "json":
         return render.respond(request, render.page_text(render.row_texts(found, kinds, columns), following))
     response = render.respond(request, render.as_csv(found, columns), "text/csv; charset=utf-8; header=present")
-    response.headers["Content-Disposition"] = f'attachment; filename="{request.path.rpartition("/")[2][:40]}.csv"'
+    # As it stands in an address: a symbol may hold what no header can, or what ends one of its parts.
+    name = quote(request.path.rpartition("/")[2][:40])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     if following is not None:
         there = urlencode({**request.args.to_dict(), "cursor": following})
-        response.headers["Link"] = f'<{request.path}?{there}>; rel="next"'
+        response.headers["Link"] = f'<{quote(request.path)}?{there}>; rel="next"'
     return response

@@ -97,7 +97,7 @@ class BarsQuery(SeriesQuery):
     interval: INTERVAL = Field("1m", description="Length of the bars.")
     adjustment: Literal["raw", "split"] = Field("raw", description="`split`: providers' bars adjusted for splits.")
     metrics: Annotated[list[Name], BeforeValidator(_list), Field(min_length=1, max_length=40)] | None = Field(
-        None, description="Columns of metrics, or keys of their `extra`, to put beside each bar."
+        None, description="Columns of metrics, or keys of their `extra`, to put beside each raw bar."
     )
 
 

@@ -50,7 +50,7 @@ def tag_of(body: bytes) -> str:
 
 
 def as_csv(rows: Rows, columns: Sequence[str]) -> bytes:
-    """A heading and one line a row. Text that a spreadsheet would run as a formula is made harmless by a quote."""
+    """A heading and one line a row, lists as JSON. Text that a spreadsheet would run as a formula gets a quote."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
@@ -63,6 +63,8 @@ def _cell(value: Any) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if value is None or isinstance(value, bool | int | float | date):
         return value
+    if isinstance(value, list):
+        return dump(value).decode()
     text = str(value).replace("\x00", "")
     # Negative prices begin with a sign too, and are to stay numbers.
     if text.startswith(_FORMULA) and not _NUMBER.match(text):

@@ -48,8 +48,8 @@ SPLIT_BARS = Resource(
     query.BarsQuery,
     rows.BarRow,
     ("source", "symbol", "interval"),
+    # Not kept: a split changes all bars before it, comes in no commit of bars, and holds from a midnight on.
     fixed={"adjustment": "split"},
-    kept=True,
 )
 RESOURCES: tuple[Resource, ...] = (
     Resource(
