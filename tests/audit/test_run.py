@@ -234,6 +234,47 @@ def test_partitions_that_a_topic_made_anew_lacks_are_counted_as_unchecked(world:
     assert report.unchecked["minutes"] == 9
 
 
+def make_anew(world: Any) -> None:
+    """Both topics are made again, with an empty third partition of raw.trades of which nothing was ever stored; two
+    new trades on the first partition are folded, and none of their bars is there."""
+    world.connection.execute(
+        "INSERT INTO core.ledger (topic, partition, topic_id, first_offset, next_offset, shard) "
+        "VALUES ('raw.trades', 2, 'one', 0, 0, '1/1')"
+    )
+    world.log.records = {("raw.trades", number): [] for number in range(3)} | {("raw.bars", 0): []}
+    logs = [PartitionLog("raw.trades", number, "three", 0, 0) for number in range(3)]
+    open_ledger(world.database._conninfo, "1/1", [*logs, PartitionLog("raw.bars", 0, "four", 0, 0)], accept_gap=True)
+    for number, later in enumerate((H_PLUS_10, H_PLUS_10 + 10 * 60_000_000), 1):
+        world.log.append("raw.trades", 0, trade(later), later)
+        world.connection.execute(
+            "UPDATE core.ledger SET next_offset = %s, records = %s, trades = %s, appended_at = core.at(%s) "
+            "WHERE partition = 0 AND topic = 'raw.trades'",
+            (number, number, number, later),
+        )
+
+
+def test_a_partition_that_never_stored_anything_hides_nothing_when_its_topic_is_made_anew(world: Any) -> None:
+    make_anew(world)
+    missing = run(world).findings_by_kind
+    assert missing["bar"] > 0
+    # Releases before this one noted a gap for it too.
+    world.connection.execute("INSERT INTO core.log_gaps VALUES ('raw.trades', 2, 'one', 0, 0)")
+    assert run(world).findings_by_kind == missing
+
+
+def test_the_first_record_of_such_a_partition_hides_nothing_before_it(world: Any) -> None:
+    make_anew(world)
+    missing = run(world).findings_by_kind["bar"]
+    later = H_PLUS_10 + 86_400_000_000
+    world.log.append("raw.trades", 2, trade(later), later)
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 1, records = 1, trades = 1, appended_at = core.at(%s) "
+        "WHERE partition = 2 AND topic = 'raw.trades'",
+        (later,),
+    )
+    assert run(world).findings_by_kind["bar"] > missing
+
+
 def trade(ts: int) -> bytes:
     return json.dumps({"source": "demo~sim", "symbol": "SPY", "ts": ts, "price": 1, "size": 1}).encode()
 

@@ -69,9 +69,10 @@ class LogAudit:
         # The ledger is ahead of the log: another log, or an older copy of it.
         if high < place.next_offset:
             self._findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
-        # Another topic of the same name was folded before: its records are gone like trimmed ones.
-        if trimmed or len(accepted) < len(gaps):
-            self._lose_before(place.topic, walk.first_appended or place.appended or NEVER)
+        # Another topic of the same name was folded before: its records are gone like trimmed ones. Where nothing was
+        # ever stored nothing is.
+        if place.appended is not None and (trimmed or len(accepted) < len(gaps)):
+            self._lose_before(place.topic, walk.first_appended or place.appended)
         walk.finish(trimmed > 0)
         skipped = _size([(first, last) for first, last in _overlaps(place, accepted)])
         return CheckedSpan(
