@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audit.conftest import JUNK
 from sparktrends import audit
 from sparktrends.store.ledger import PartitionLog, open_ledger
 
@@ -69,6 +70,7 @@ def test_a_right_database_has_no_findings(world: Any) -> None:
         ("late trade", "UPDATE core.late_trades SET conditions = '{}'"),
         ("late trade", "UPDATE core.late_trades SET topic_id = 'other'"),
         ("quarantine", "UPDATE core.quarantine SET payload = 'x'"),
+        ("quarantine", "UPDATE core.quarantine SET payload = ''"),
         ("quarantine", "UPDATE core.quarantine SET size = size + 1"),
         ("quarantine", "UPDATE core.quarantine SET log_offset = 4"),
         ("gap", "UPDATE core.gaps SET to_at = to_at + interval '1 minute' WHERE reason = 'hole'"),
@@ -191,6 +193,45 @@ def test_bars_in_the_archive_are_counted_as_unchecked(world: Any) -> None:
     report = run(world)
     assert report.findings == ()
     assert report.unchecked["archived bars"] > 1
+
+
+def test_a_recording_is_never_in_the_archive(world: Any) -> None:
+    # Retention leaves what somebody plays back where it is, whatever else it takes out of the month.
+    for held in world.log.records.values():
+        held[:] = [record._replace(value=record.value.replace(b"~sim", b"~replay")) for record in held]
+    world.connection.execute("UPDATE core.series SET source = 'demo~replay'")
+    assert run(world).findings == ()
+    world.connection.execute("INSERT INTO core.archived VALUES ('bars', '1m', '2024-01-01', now())")
+    world.connection.execute("DELETE FROM core.bars WHERE interval = '1m'")
+    report = run(world)
+    assert report.findings_by_kind == {"bar": 9}
+    assert "archived bars" not in report.unchecked
+
+
+def test_payloads_that_a_flood_left_no_room_for_are_no_fault(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.connection.execute("UPDATE core.quarantine SET payload = ''")
+    # The room of a batch is shared by the three partitions of this ledger.
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK))
+    assert run(world).findings_by_kind == {"quarantine": 1}
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK) - 1)
+    assert run(world).findings == ()
+
+
+def test_bad_records_that_were_trimmed_had_their_share_of_the_room(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.log.append("raw.trades", 0, JUNK, H_PLUS_10)
+    world.log.low["raw.trades", 0] = 10
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 11, records = 11, quarantined = 2 "
+        "WHERE partition = 0 AND topic = 'raw.trades'"
+    )
+    world.connection.execute(
+        "INSERT INTO core.quarantine SELECT topic, topic_id, partition, 10, reason, %s, size, sha256, '' "
+        "FROM core.quarantine",
+        (H_PLUS_10,),
+    )
+    assert run(world).findings_by_kind == {"quarantine": 1}
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK))
+    assert run(world).findings == ()
 
 
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:

@@ -74,6 +74,7 @@ def _read_log(
     gaps: list[GapRow],
     tell: Progress,
 ) -> tuple[CheckedSpan, ...]:
+    log.partitions = len(places)
     total = sum(place.next_offset - place.first_offset for place in places)
     done = 0
 
