@@ -30,6 +30,8 @@ def test_a_right_database_has_no_findings(world: Any) -> None:
     assert report.longer_bars_checked == 8
     assert report.provider_bars_checked == 1
     assert report.unchecked == {}
+    assert report.checked_from == {"raw.trades": None, "raw.bars": None}
+    assert "every bar is right" in report.text()
     expected = {"trades": 7, "prices": 1, "heartbeats": 5, "bars": 3, "late": 1, "quarantined": 1}
     assert report.counts == expected
 
@@ -243,6 +245,8 @@ def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) ->
     assert report.unchecked["late trades"] == report.unchecked["quarantined records"] == 1
     assert report.unchecked["minutes"] == 9
     assert sum(span.trimmed for span in report.spans) == 14
+    assert report.checked_from == {"raw.trades": "2024-01-02T01:05:00+00:00", "raw.bars": None}
+    assert "every bar" not in report.text()
 
 
 def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
@@ -256,6 +260,8 @@ def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
     missing = [finding.key for finding in report.findings if finding.kind == "bar" and " 1m " in finding.key]
     assert len(missing) == 7, report.text()  # the eighth is empty and forming: it may be absent
     assert missing[0] == "demo~sim SPY 1m 2024-01-02T01:15:00+00:00"
+    assert report.checked_from["raw.trades"] == "2024-01-02T01:15:00+00:00"
+    assert "minutes and longer bars were compared from 2024-01-02T01:15:00+00:00 on" in report.text()
 
 
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000
