@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audit.conftest import JUNK
 from sparktrends import audit
 from sparktrends.store.ledger import PartitionLog, open_ledger
 
@@ -29,6 +30,8 @@ def test_a_right_database_has_no_findings(world: Any) -> None:
     assert report.longer_bars_checked == 8
     assert report.provider_bars_checked == 1
     assert report.unchecked == {}
+    assert report.checked_from == {"raw.trades": None, "raw.bars": None}
+    assert "every bar is right" in report.text()
     expected = {"trades": 7, "prices": 1, "heartbeats": 5, "bars": 3, "late": 1, "quarantined": 1}
     assert report.counts == expected
 
@@ -69,6 +72,7 @@ def test_a_right_database_has_no_findings(world: Any) -> None:
         ("late trade", "UPDATE core.late_trades SET conditions = '{}'"),
         ("late trade", "UPDATE core.late_trades SET topic_id = 'other'"),
         ("quarantine", "UPDATE core.quarantine SET payload = 'x'"),
+        ("quarantine", "UPDATE core.quarantine SET payload = ''"),
         ("quarantine", "UPDATE core.quarantine SET size = size + 1"),
         ("quarantine", "UPDATE core.quarantine SET log_offset = 4"),
         ("gap", "UPDATE core.gaps SET to_at = to_at + interval '1 minute' WHERE reason = 'hole'"),
@@ -193,6 +197,45 @@ def test_bars_in_the_archive_are_counted_as_unchecked(world: Any) -> None:
     assert report.unchecked["archived bars"] > 1
 
 
+def test_a_recording_is_never_in_the_archive(world: Any) -> None:
+    # Retention leaves what somebody plays back where it is, whatever else it takes out of the month.
+    for held in world.log.records.values():
+        held[:] = [record._replace(value=record.value.replace(b"~sim", b"~replay")) for record in held]
+    world.connection.execute("UPDATE core.series SET source = 'demo~replay'")
+    assert run(world).findings == ()
+    world.connection.execute("INSERT INTO core.archived VALUES ('bars', '1m', '2024-01-01', now())")
+    world.connection.execute("DELETE FROM core.bars WHERE interval = '1m'")
+    report = run(world)
+    assert report.findings_by_kind == {"bar": 9}
+    assert "archived bars" not in report.unchecked
+
+
+def test_payloads_that_a_flood_left_no_room_for_are_no_fault(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.connection.execute("UPDATE core.quarantine SET payload = ''")
+    # The room of a batch is shared by the three partitions of this ledger.
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK))
+    assert run(world).findings_by_kind == {"quarantine": 1}
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK) - 1)
+    assert run(world).findings == ()
+
+
+def test_bad_records_that_were_trimmed_had_their_share_of_the_room(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.log.append("raw.trades", 0, JUNK, H_PLUS_10)
+    world.log.low["raw.trades", 0] = 10
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 11, records = 11, quarantined = 2 "
+        "WHERE partition = 0 AND topic = 'raw.trades'"
+    )
+    world.connection.execute(
+        "INSERT INTO core.quarantine SELECT topic, topic_id, partition, 10, reason, %s, size, sha256, '' "
+        "FROM core.quarantine",
+        (H_PLUS_10,),
+    )
+    assert run(world).findings_by_kind == {"quarantine": 1}
+    monkeypatch.setattr("sparktrends.audit.log.BATCH_PAYLOADS", 3 * len(JUNK))
+    assert run(world).findings == ()
+
+
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
     world.log.low["raw.trades", 1] = 4
     world.log.low["raw.trades", 0] = 10
@@ -202,6 +245,8 @@ def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) ->
     assert report.unchecked["late trades"] == report.unchecked["quarantined records"] == 1
     assert report.unchecked["minutes"] == 9
     assert sum(span.trimmed for span in report.spans) == 14
+    assert report.checked_from == {"raw.trades": "2024-01-02T01:05:00+00:00", "raw.bars": None}
+    assert "every bar" not in report.text()
 
 
 def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
@@ -215,6 +260,8 @@ def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
     missing = [finding.key for finding in report.findings if finding.kind == "bar" and " 1m " in finding.key]
     assert len(missing) == 7, report.text()  # the eighth is empty and forming: it may be absent
     assert missing[0] == "demo~sim SPY 1m 2024-01-02T01:15:00+00:00"
+    assert report.checked_from["raw.trades"] == "2024-01-02T01:15:00+00:00"
+    assert "minutes and longer bars were compared from 2024-01-02T01:15:00+00:00 on" in report.text()
 
 
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000
@@ -232,6 +279,47 @@ def test_partitions_that_a_topic_made_anew_lacks_are_counted_as_unchecked(world:
         (0, "four", 0), (0, "three", 0), (1, "one", 5),
     ]  # fmt: skip
     assert report.unchecked["minutes"] == 9
+
+
+def make_anew(world: Any) -> None:
+    """Both topics are made again, with an empty third partition of raw.trades of which nothing was ever stored; two
+    new trades on the first partition are folded, and none of their bars is there."""
+    world.connection.execute(
+        "INSERT INTO core.ledger (topic, partition, topic_id, first_offset, next_offset, shard) "
+        "VALUES ('raw.trades', 2, 'one', 0, 0, '1/1')"
+    )
+    world.log.records = {("raw.trades", number): [] for number in range(3)} | {("raw.bars", 0): []}
+    logs = [PartitionLog("raw.trades", number, "three", 0, 0) for number in range(3)]
+    open_ledger(world.database._conninfo, "1/1", [*logs, PartitionLog("raw.bars", 0, "four", 0, 0)], accept_gap=True)
+    for number, later in enumerate((H_PLUS_10, H_PLUS_10 + 10 * 60_000_000), 1):
+        world.log.append("raw.trades", 0, trade(later), later)
+        world.connection.execute(
+            "UPDATE core.ledger SET next_offset = %s, records = %s, trades = %s, appended_at = core.at(%s) "
+            "WHERE partition = 0 AND topic = 'raw.trades'",
+            (number, number, number, later),
+        )
+
+
+def test_a_partition_that_never_stored_anything_hides_nothing_when_its_topic_is_made_anew(world: Any) -> None:
+    make_anew(world)
+    missing = run(world).findings_by_kind
+    assert missing["bar"] > 0
+    # Releases before this one noted a gap for it too.
+    world.connection.execute("INSERT INTO core.log_gaps VALUES ('raw.trades', 2, 'one', 0, 0)")
+    assert run(world).findings_by_kind == missing
+
+
+def test_the_first_record_of_such_a_partition_hides_nothing_before_it(world: Any) -> None:
+    make_anew(world)
+    missing = run(world).findings_by_kind["bar"]
+    later = H_PLUS_10 + 86_400_000_000
+    world.log.append("raw.trades", 2, trade(later), later)
+    world.connection.execute(
+        "UPDATE core.ledger SET next_offset = 1, records = 1, trades = 1, appended_at = core.at(%s) "
+        "WHERE partition = 2 AND topic = 'raw.trades'",
+        (later,),
+    )
+    assert run(world).findings_by_kind["bar"] > missing
 
 
 def trade(ts: int) -> bytes:

@@ -125,3 +125,15 @@ def test_another_topic_of_the_name_begins_anew(at_50: str) -> None:
     assert open_ledger(at_50, "1/1", log(0, 60, "two"), accept_gap=True) == {PLACE: 0}
     assert rows(at_50, "SELECT topic_id, records FROM core.ledger") == [("two", 0)]
     assert open_ledger(at_50, "1/1", log(0, 60, "two")) == {PLACE: 0}
+
+
+def test_a_partition_that_stored_nothing_lost_nothing_with_its_topic(database: str) -> None:
+    open_ledger(database, "1/1", log(0, 0))
+    with pytest.raises(LogGap, match="another topic"):
+        open_ledger(database, "1/1", log(0, 0, "two"))
+    assert open_ledger(database, "1/1", log(0, 0, "two"), accept_gap=True) == {PLACE: 0}
+    assert rows(database, "SELECT topic_id FROM core.ledger") == [("two",)]
+    assert rows(database, "SELECT * FROM core.log_gaps") == []
+    rows(database, "UPDATE core.ledger SET next_offset = 1, records = 1, trades = 1, appended_at = now()")
+    open_ledger(database, "1/1", log(0, 0, "three"), accept_gap=True)
+    assert rows(database, "SELECT topic_id, from_offset, to_offset FROM core.log_gaps") == [("two", 1, 1)]

@@ -19,7 +19,8 @@ from sparktrends.store.ledger import is_lost_end
 
 PLACES = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
 """Where a record can end, named as the ledger's columns are."""
-NEVER = 1 << 62
+BATCH_PAYLOADS = 64 * 1024 * 1024
+"""So many bytes of bad records one batch may keep at most, shared by its partitions."""
 _KEPT_BYTES = 64 * 1024
 _NOTHING = hashlib.sha256(b"").digest()
 _TICK = 50_000
@@ -31,8 +32,9 @@ Advance = Callable[[int], None]
 class LogAudit:
     """What the log says: series, provider bars, counts; and what of late ledger and quarantine does not fit it.
 
-    ``removed`` are the places of repeated records that repair left out of their bars. ``horizon`` is, per topic, the
-    start from which on no minute can hold a record that was trimmed from the log.
+    ``removed`` are the places of repeated records that repair left out of their bars, ``partitions`` how many the
+    ledger has. ``horizon`` is, per topic, the start from which on no minute can hold a record that was trimmed from
+    the log.
     """
 
     def __init__(self, laws: Laws, findings: Findings) -> None:
@@ -40,6 +42,7 @@ class LogAudit:
         self.provider_bars: dict[BarKey, tuple[tuple[bool, int, int, int], Bar]] = {}
         self.repeats = Repeats()
         self.removed: set[tuple[str, int, int]] = set()
+        self.partitions = 1
         self.counts = dict.fromkeys(PLACES, 0)
         self.horizon = {TRADES_TOPIC: 0, BARS_TOPIC: 0}
         self.unchecked: dict[str, int] = {}
@@ -69,9 +72,10 @@ class LogAudit:
         # The ledger is ahead of the log: another log, or an older copy of it.
         if high < place.next_offset:
             self._findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
-        # Another topic of the same name was folded before: its records are gone like trimmed ones.
-        if trimmed or len(accepted) < len(gaps):
-            self._lose_before(place.topic, walk.first_appended or place.appended or NEVER)
+        # Another topic of the same name was folded before: its records are gone like trimmed ones. Where nothing was
+        # ever stored nothing is.
+        if place.appended is not None and (trimmed or len(accepted) < len(gaps)):
+            self._lose_before(place.topic, walk.first_appended or place.appended)
         walk.finish(trimmed > 0)
         skipped = _size([(first, last) for first, last in _overlaps(place, accepted)])
         return CheckedSpan(
@@ -122,6 +126,10 @@ class _Walk:
         self._findings, self._laws = audit._findings, audit._laws
         self._counts = dict.fromkeys(PLACES, 0)
         self.first_appended: int | None = None
+        # A stream gives each partition its share of a batch's room, never less than this: the ledger forgets no
+        # partition, and a shard has some of them.
+        self._payload_room = BATCH_PAYLOADS // audit.partitions
+        self._payloads = 0
         self._late = Shelf(stored.late_trades(place), 1, self._extra_late)
         self._quarantine = Shelf(stored.quarantine(place), 1, self._extra_quarantined)
         audit.repeats.begin(place.topic, place.partition)
@@ -188,12 +196,16 @@ class _Walk:
         whole = hashlib.sha256(value).digest()
         kept = whole if len(value) <= _KEPT_BYTES else hashlib.sha256(value[:_KEPT_BYTES]).digest()
         row = self._quarantine.take((record.offset,))
+        self._payloads += min(len(value), _KEPT_BYTES)
         where = f"{self.name}@{record.offset}"
         if row is None:
             self._findings.add("quarantine", where, f"a record set aside ({reason})", "no row")
             return
-        # A flood of bad records keeps hash and size only: an empty payload is right too.
-        said = (record.appended, len(value), whole, row[4] if row[4] == _NOTHING else kept)
+        # A flood of bad records keeps hash and size only. Where batches began nobody knows any more, but none had used
+        # more room than all bad records up to here.
+        if row[4] == _NOTHING and self._payloads > self._payload_room:
+            kept = _NOTHING
+        said = (record.appended, len(value), whole, kept)
         for column, expected, found in zip(QUARANTINE_COLUMNS, said, row[1:], strict=True):
             if expected != found:
                 self._findings.add("quarantine", f"{where} {column}", _shown(expected), _shown(found))
@@ -203,7 +215,10 @@ class _Walk:
             self._findings.add("late trade", f"{self.name}@{row[0]}", "no such row", _late_words(row[1:-1]))
 
     def _extra_quarantined(self, row: Row) -> None:
-        if not self._is_trimmed(row[0], "quarantined records"):
+        if self._is_trimmed(row[0], "quarantined records"):
+            # Perhaps of one batch with the first that are left.
+            self._payloads += min(row[2], _KEPT_BYTES)
+        else:
             self._findings.add("quarantine", f"{self.name}@{row[0]}", "no such row", f"{row[2]} bytes set aside")
 
     def _is_trimmed(self, offset: int, kind: str) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC
+
 KEPT = 200
 """So many findings are kept with their values; all are counted."""
 
@@ -70,7 +72,11 @@ def place_name(place: tuple[str, int, int]) -> str:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of an audit. ``unchecked`` counts stored rows that the log no longer holds the records of,
-    ``repeats_removed`` the repeated records that repair has left out of their bars."""
+    ``repeats_removed`` the repeated records that repair has left out of their bars.
+
+    ``checked_from``, by topic: bars of its records that begin before this time (ISO, UTC) were not compared, whether
+    stored or not; None where all of them were. The offsets of ``spans`` do not tell it.
+    """
 
     spans: tuple[CheckedSpan, ...]
     counts: Mapping[str, int]
@@ -83,6 +89,7 @@ class Report:
     repeated_examples: tuple[str, ...]
     repeats_removed: int = 0
     unchecked: Mapping[str, int] = field(default_factory=dict)
+    checked_from: Mapping[str, str | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -102,7 +109,7 @@ class Report:
 
     def text(self) -> str:
         """The report for people, a paragraph and then one line a finding."""
-        lines = [_headline(self), *map(_span_line, self.spans), _places_line(self.counts)]
+        lines = [_headline(self), *map(_span_line, self.spans), _places_line(self.counts), *_horizon_lines(self)]
         if any(self.unchecked.values()):
             words = ", ".join(f"{count:,} {name}" for name, count in sorted(self.unchecked.items()) if count)
             lines.append(f"not checked, because the log no longer holds their records: {words}")
@@ -120,13 +127,35 @@ class Report:
 
 def _headline(report: Report) -> str:
     records = sum(span.records for span in report.spans)
-    verdict = "every record is in one place and every bar is right" if report.ok else "something is wrong"
     return (
-        f"audit: {verdict}. {records:,} records, {report.bars_checked:,} minutes, "
+        f"audit: {_verdict(report)}. {records:,} records, {report.bars_checked:,} minutes, "
         f"{report.longer_bars_checked:,} longer bars and {report.provider_bars_checked:,} provider bars compared in "
         f"{report.seconds:.1f} s, "
         f"{report.findings_total:,} findings"
     )
+
+
+def _verdict(report: Report) -> str:
+    """No more than was compared: where much of the log is gone, a bar that nobody looked at is not called right."""
+    if not report.ok:
+        return "something is wrong"
+    missed = ["no minute"] if report.counts["trades"] and not report.bars_checked else []
+    missed += ["no provider bar"] if report.counts["bars"] and not report.provider_bars_checked else []
+    if missed:
+        return f"every record is in one place, but {' and '.join(missed)} could be compared"
+    partly = any(report.unchecked.values()) or any(report.checked_from.values())
+    return f"every record is in one place and every bar {'that was compared ' if partly else ''}is right"
+
+
+_MADE_OF = {TRADES_TOPIC: "minutes and longer bars", BARS_TOPIC: "provider bars"}
+
+
+def _horizon_lines(report: Report) -> list[str]:
+    return [
+        f"  {_MADE_OF[topic]} were compared from {start} on: of what begins before, the log has perhaps lost records"
+        for topic, start in report.checked_from.items()
+        if start is not None
+    ]
 
 
 def _span_line(span: CheckedSpan) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from sparktrends.audit.compare import Comparison
 from sparktrends.audit.log import LogAudit
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
 from sparktrends.audit.report import EXAMPLES, CheckedSpan, Findings, Report, place_name
 from sparktrends.bus.log import LogReader
+from sparktrends.model import SECOND
 from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
 from sparktrends.store.ledger import is_lost_end
 
@@ -55,6 +57,7 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
         bars_checked=comparison.rows_checked,
         longer_bars_checked=comparison.longer_rows_checked,
         provider_bars_checked=comparison.provider_rows_checked,
+        checked_from={topic: _time(start) if start else None for topic, start in log.horizon.items()},
         findings=tuple(findings.kept),
         findings_by_kind=dict(findings.by_kind),
         repeated_ids=len(left),
@@ -74,6 +77,7 @@ def _read_log(
     gaps: list[GapRow],
     tell: Progress,
 ) -> tuple[CheckedSpan, ...]:
+    log.partitions = len(places)
     total = sum(place.next_offset - place.first_offset for place in places)
     done = 0
 
@@ -92,6 +96,10 @@ def _read_log(
         )
         for place in places
     )
+
+
+def _time(micros: int) -> str:
+    return datetime.fromtimestamp(micros // SECOND, UTC).isoformat()
 
 
 def _counting(tell: Progress, what: str, total: int) -> Callable[[], None]:

@@ -33,13 +33,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records that the ledger wants and the log does not hold; ``why`` is a sentence."""
+    """Records that the ledger wants and the log does not hold; ``why`` is a sentence.
+
+    ``stored``: something was stored of this partition before.
+    """
 
     log: PartitionLog
     old_topic_id: str
     start: int
     end: int
     why: str
+    stored: bool
 
 
 def is_lost_end(name: str, topic_id: str) -> bool:
@@ -96,20 +100,21 @@ VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 
 def _gap(connection: Connection, log: PartitionLog) -> Gap | None:
     row = connection.execute(
-        "SELECT topic_id, next_offset FROM core.ledger WHERE topic = %s AND partition = %s", (log.topic, log.partition)
+        "SELECT topic_id, next_offset, appended_at IS NOT NULL FROM core.ledger WHERE topic = %s AND partition = %s",
+        (log.topic, log.partition),
     ).fetchone()
     assert row is not None
-    topic_id, wanted = row
+    topic_id, wanted, stored = row
     name = f"{log.topic}[{log.partition}]"
     if topic_id != log.topic_id:
         why = f"{name} is another topic than the ledger's (it was deleted and made again after offset {wanted})"
-        return Gap(log, topic_id, wanted, wanted, why)
+        return Gap(log, topic_id, wanted, wanted, why, stored)
     if wanted < log.low:
         why = f"{name}: records {wanted} to {log.low - 1} are no longer in the log"
-        return Gap(log, topic_id, wanted, log.low, why)
+        return Gap(log, topic_id, wanted, log.low, why, stored)
     if wanted > log.high:
         why = f"{name}: the ledger stands at {wanted}, but the log that it folded ends at {log.high}"
-        return Gap(log, topic_id, log.high, wanted, why)
+        return Gap(log, topic_id, log.high, wanted, why, stored)
     return None
 
 
@@ -129,11 +134,13 @@ def _accept(connection: Connection, gap: Gap) -> None:
     log = gap.log
     lost_end = _is_lost_end(gap)
     name = _set_aside(connection, gap) if lost_end else gap.old_topic_id
-    connection.execute(
-        "INSERT INTO core.log_gaps (topic, partition, topic_id, from_offset, to_offset) VALUES (%s, %s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING",
-        (log.topic, log.partition, name, gap.start, gap.end),
-    )
+    # Of a former topic that gave nothing, nothing is lost: a row would say that bars are made of what is gone.
+    if gap.stored or gap.old_topic_id == log.topic_id:
+        connection.execute(
+            "INSERT INTO core.log_gaps (topic, partition, topic_id, from_offset, to_offset) "
+            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (log.topic, log.partition, name, gap.start, gap.end),
+        )
     # Trimmed: the same log goes on where it begins now, and what was counted of it stays true.
     if gap.old_topic_id == log.topic_id and not lost_end:
         connection.execute(
