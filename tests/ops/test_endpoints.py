@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -110,6 +112,17 @@ def test_external_parts_need_no_home(tmp_path: Path) -> None:
     assert (found.kafka.bootstrap, found.database.host) == ("k:9092", "db")
     assert "password=pw" in found.owner_dsn
     assert "pw" not in repr(found)
+
+
+def test_psql_goes_where_the_settings_say_and_not_to_a_service_of_the_shell(tmp_path: Path) -> None:
+    asked, elsewhere = any_free(), any_free()
+    services = tmp_path / "services"
+    services.write_text(f"[production]\nhost=127.0.0.1\nport={elsewhere}\npassword=theirs\n")
+    named = {**EXTERNAL, "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(asked), "POSTGRES_SSLMODE": "disable"}
+    shell = {"PGSERVICE": "production", "PGSERVICEFILE": str(services)}
+    command = [sys.executable, "-m", "sparktrends.ops.cli", "--home", str(tmp_path / "home"), "psql", "-c", "SELECT 1"]
+    said = subprocess.run(command, env={**os.environ, **named, **shell}, cwd=tmp_path, capture_output=True, text=True)
+    assert f"port {asked} failed" in said.stderr
 
 
 def test_an_address_that_the_home_recorded_is_its_own(tmp_path: Path) -> None:

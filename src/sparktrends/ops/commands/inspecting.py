@@ -114,8 +114,8 @@ def psql(context: Context, owner: bool, arguments: tuple[str, ...]) -> None:
     entered = {f"PG{name.upper().replace('_', '')}": value for name, value in options.items()}
     # The password goes by the environment: arguments can be read by everybody on the machine.
     proved = {"PGPASSWORD": password, "PGREQUIREAUTH": SCRAM} if password else {}
-    # Of our own database nothing is looked up: a service of the shell would come before host and port.
-    around = {name: value for name, value in os.environ.items() if not (database.fixed and name == "PGSERVICE")}
+    # What a service of the shell says would come before all of these: it may be another database than everybody else's.
+    around = {name: value for name, value in os.environ.items() if name != "PGSERVICE"}
     os.execve(program, [program, *arguments], {**around, **named, **proved, **entered})
 
 
