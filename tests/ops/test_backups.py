@@ -18,6 +18,7 @@ from sparktrends.errors import BadFile, BadSetting, Fenced
 from sparktrends.ops.backups import backup, restore
 from sparktrends.ops.cli import main
 from sparktrends.ops.doctor import CHECKS
+from sparktrends.ops.endpoints import write_record
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import load
 from sparktrends.telemetry import system_clock
@@ -288,6 +289,37 @@ def test_a_database_or_a_log_of_somebody_else_is_not_said_to_be_saved(
     assert named in said.stderr
     assert "pg_dump" in said.stderr
     assert list(tmp_path.glob("saved*")) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"POSTGRES_HOST": "127.0.0.1"}, "the database at 127.0.0.1"),
+        ({"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}, "the log at 127.0.0.1:9092"),
+    ],
+)
+def test_nothing_is_restored_beside_a_database_or_a_log_of_somebody_else(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backup(home, tmp_path / "saved")
+    said = CliRunner().invoke(main, ["--home", "again", "restore", "saved"], env=values)
+    assert said.exit_code == BadSetting.exit_code
+    assert named in said.stderr
+    assert not Home(tmp_path / "again").restored.exists()
+    assert not (tmp_path / "again" / "kafka" / "data").exists()
+
+
+def test_a_dotenv_with_addresses_of_the_saved_home_keeps_nothing_from_being_restored(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_record(home, {"kafka": "127.0.0.1:9094", "postgres_port": 5434})
+    backup(home, tmp_path / "saved")
+    env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "5434", "KAFKA_BOOTSTRAP": "127.0.0.1:9094"}
+    said = CliRunner().invoke(main, ["--home", "again", "restore", "saved"], env=env)
+    assert (said.exit_code, said.stderr) == (0, "")
+    assert Home(tmp_path / "again").secrets() == home.secrets()
 
 
 def test_a_running_home_is_not_saved(home: Home, tmp_path: Path) -> None:
