@@ -382,6 +382,16 @@ def test_daily_work_that_nobody_did_is_told_and_over_when_it_is_done(world: Worl
     assert room.step(301) == [("ops.daily", "resolved")]
 
 
+def test_calls_of_a_day_that_has_not_come_hide_no_work_that_is_overdue(world: World) -> None:
+    room = Room(world)
+    world.later((8 * HOUR - world.now % DAY) % DAY / SECOND)
+    called(world, 2)
+    called(world, -365)  # the clock was ahead
+    assert room.step() == [("ops.daily", "firing")]
+    called(world, 1)
+    assert room.step(301) == [("ops.daily", "resolved")]
+
+
 def test_before_seven_in_the_morning_yesterday_is_not_overdue(world: World) -> None:
     room = Room(world)
     world.later((6 * HOUR - world.now % DAY) % DAY / SECOND)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import TABLE
 from sparktrends.errors import BadSetting, DiskFull, Fenced, IntegrityError, Unavailable
 from sparktrends.ops.stack import Stack
-from sparktrends.store.archive import TABLES
+from sparktrends.store import archive
+from sparktrends.store.archive import TABLES, Column
 from sparktrends.store.session import Session
 
 TODAY = date(2026, 11, 21)
@@ -143,6 +147,60 @@ def test_a_full_disk_leaves_everything_in_its_table(
     assert ask_rows(filled, ROWS.format("bars")) == before
 
 
+def test_a_month_that_did_not_fit_leaves_its_room_to_others(tmp_path: Path) -> None:
+    def half() -> Iterator[list[tuple[object, ...]]]:
+        yield [("X",)] * 1000
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        retention._write(tmp_path / "2025-01-000.parquet", [Column("symbol", "text")], half)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.e2e
+def test_files_of_others_in_the_archive_are_passed_over(filled: str, tmp_path: Path) -> None:
+    archived(filled, tmp_path)
+    place = tmp_path / "bars" / "1m"
+    for name in ("2025-01-000 (1)", "2025-01-000-old", "2025-01", "2025-13-000", "notes"):
+        (place / f"{name}.parquet").write_text("a copy of a day when the close was another")
+    before = ask_rows(filled, ROWS.format("bars"))
+    assert [m.rows for m in restored(filled, tmp_path)] == [2, 2]
+    assert [m.file.name for m in archived(filled, tmp_path)] == ["2025-01-001.parquet"] * 2
+    assert ask_rows(filled, ROWS.format("bars")) == before
+
+
+def test_of_a_month_the_newest_file_is_the_first(tmp_path: Path) -> None:
+    names = [f"2025-01-{number}.parquet" for number in ("000", "999", "1000", "1001-old")]
+    for folder, name in product(("bars/1m", "news/all"), names):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / name).touch()
+    found = [file.relative_to(tmp_path).as_posix() for file in retention.archived(tmp_path)]
+    newest_first = [names[2], names[1], names[0]]
+    assert found == [f"{folder}/{name}" for folder in ("bars/1m", "news/all") for name in newest_first]
+
+
+@pytest.mark.e2e
+def test_the_folders_of_a_file_are_on_the_disk_before_its_rows_are_deleted(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, sync, delete = [], os.fsync, archive.delete_month
+
+    def synced(number: int) -> None:
+        said.append(os.readlink(f"/proc/self/fd/{number}"))
+        sync(number)
+
+    def deleted(*given: Any) -> int:
+        said.append("deleted")
+        return delete(*given)
+
+    monkeypatch.setattr(retention.os, "fsync", synced)
+    monkeypatch.setattr(archive, "delete_month", deleted)
+    archived(filled, tmp_path)
+    place = tmp_path / "bars" / "1m"
+    written = f"{place / '2025-01-000.new'}"
+    assert said[: said.index("deleted")] == [written, *map(str, (place, place.parent, tmp_path))]
+
+
 @pytest.mark.e2e
 def test_a_file_that_lost_rows_is_noticed_before_they_are_deleted(
     filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -166,8 +224,10 @@ def test_of_two_retentions_at_once_the_second_touches_nothing(
         # The file is there and its rows are not deleted yet.
         rows = real(*given)
         monkeypatch.setattr(retention, "_write", real)
-        with pytest.raises(Fenced, match="archived already") as told:
+        with pytest.raises(Fenced, match="archived or put back already") as told:
             archived(filled, tmp_path)
+        with pytest.raises(Fenced, match="put back already"):
+            restored(filled, tmp_path)
         refused.append(told.value)
         return rows
 
@@ -177,6 +237,22 @@ def test_of_two_retentions_at_once_the_second_touches_nothing(
     assert archived(filled, tmp_path) == []
     assert [m.rows for m in restored(filled, tmp_path)] == [2, 2]
     assert {table: ask_rows(filled, ROWS.format(table)) for table in before} == before
+
+
+@pytest.mark.e2e
+def test_nothing_is_archived_between_the_files_of_a_month_that_is_put_back(filled: str, tmp_path: Path) -> None:
+    archived(filled, tmp_path)
+    restored(filled, tmp_path)
+    ask_rows(filled, "UPDATE core.bars SET close = 7 WHERE interval = '1m' AND start < '2025-02-01' RETURNING 1")
+    before = ask_rows(filled, ROWS.format("bars"))
+    archived(filled, tmp_path)
+    with closing(Session(filled, "test", 60)) as session:
+        files = restore(session, tmp_path, lambda table, *_: table == "bars")
+        assert next(files).file.name == "2025-01-001.parquet"
+        with suppress(Fenced):
+            archived(filled, tmp_path)
+        assert [m.file.name for m in files] == ["2025-01-000.parquet"]
+    assert ask_rows(filled, ROWS.format("bars")) == before
 
 
 @pytest.mark.e2e
@@ -372,8 +448,14 @@ def test_limits_come_from_the_settings() -> None:
     assert limits_of({"quarantine": 7})["quarantine"] == 7
 
 
+@pytest.mark.parametrize("days", [999_999, 10**12])
+def test_more_days_than_the_calendar_has_are_for_ever(days: int) -> None:
+    assert limits_of({"1m": days}) == limits_of({"1m": 0})
+
+
 @pytest.mark.parametrize(
-    "table", [{"2m": 3}, {"1m": "x"}, {"1m": -1}, {"1m": True}, {"mentions": 9}, {"news": 119}, {"daily_calls": 7}]
+    "table",
+    [{"2m": 3}, {"1m": "x"}, {"1m": -1}, {"1m": True}, {"mentions": 9}, {"news": 119}, {"daily_calls": 7}],
 )
 def test_limits_that_make_no_sense_are_refused(table: dict[str, object]) -> None:
     with pytest.raises(BadSetting, match="retention"):

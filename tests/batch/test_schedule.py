@@ -37,6 +37,13 @@ def test_days_that_were_slept_through_come_first_but_not_for_ever() -> None:
     assert due(NOW, Tried(date(2020, 1, 1), 0, complete=True)) == YESTERDAY - timedelta(days=6)
 
 
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("days", [1, 366])
+def test_a_day_that_has_not_come_was_of_a_clock_that_was_ahead(days: int, complete: bool) -> None:
+    for at in (NOW, NOW + days * DAY):  # the clock was set right during the work, or after it
+        assert due(NOW, Tried(YESTERDAY + timedelta(days=days), at, complete)) == YESTERDAY
+
+
 def test_what_was_tried_is_read_again() -> None:
     tried = Tried(YESTERDAY, NOW, complete=True)
     assert Tried.read(tried.state()) == tried

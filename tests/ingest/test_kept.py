@@ -33,11 +33,12 @@ def test_what_could_not_be_saved_is_saved_when_there_is_room_and_told_once(
     kept.save({"a": 2})
     kept.save({"a": 3})
     kept.again()
-    assert kept.load() == {"a": 1}
+    assert kept.load() == {"a": 3}
+    assert JsonFile(tmp_path / "gaps.json").load() == {"a": 1}
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     monkeypatch.setattr(Disk, "full", False)
     kept.again()
-    assert kept.load() == {"a": 3}
+    assert kept.load() == JsonFile(tmp_path / "gaps.json").load() == {"a": 3}
 
 
 def test_what_is_saved_is_not_saved_again(tmp_path: Path) -> None:

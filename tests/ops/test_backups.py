@@ -18,6 +18,7 @@ from sparktrends.errors import BadFile, BadSetting, Fenced
 from sparktrends.ops.backups import backup, restore
 from sparktrends.ops.cli import main
 from sparktrends.ops.doctor import CHECKS
+from sparktrends.ops.endpoints import write_record
 from sparktrends.ops.home import Home
 from sparktrends.ops.settings import load
 from sparktrends.telemetry import system_clock
@@ -60,6 +61,41 @@ def test_what_is_restored_is_what_was_saved(home: Home, tmp_path: Path) -> None:
         assert not (again.path / name).exists()
     assert not list(again.path.rglob("*.new"))
     assert not (again.path / "restoring").exists()
+
+
+def test_a_python_whose_tarfile_knows_no_filter_restores_too(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian 12 has 3.11.2; `filter` came with 3.11.4."""
+    theirs = tarfile.TarFile.extract
+
+    def extract(self: tarfile.TarFile, member: tarfile.TarInfo, path: str = "", set_attrs: bool = True) -> None:
+        theirs(self, member, path, set_attrs)
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", extract)
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    again = Home.open(tmp_path / "again")
+    backup(home, tmp_path / "saved")
+    restore(tmp_path / "saved", again)
+    for name in (*KEPT, "run/secrets.json"):
+        assert (again.path / name).read_bytes() == (home.path / name).read_bytes()
+
+
+def test_times_come_back_and_of_the_modes_what_is_safe(home: Home, tmp_path: Path) -> None:
+    again, report = Home.open(tmp_path / "again"), home.path / REPORT
+    os.utime(report, (1_700_000_000.5, 1_700_000_000.5))
+    modes = {REPORT: (0o644, 0o644), MONTH: (0o4777, 0o644), "kafka/formatted": (0o400, 0o600)}
+    for name, (before, _) in modes.items():
+        (home.path / name).chmod(before)
+    backup(home, tmp_path / "saved")
+    restore(tmp_path / "saved", again)
+    assert (again.path / REPORT).stat().st_mtime == 1_700_000_000.5
+    assert {name: (again.path / name).stat().st_mode & 0o7777 for name in modes} == {
+        n: m for n, (_, m) in modes.items()
+    }
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in again.archive.rglob("*")} == {
+        (os.geteuid(), os.getegid())
+    }
 
 
 def test_a_home_that_archived_nothing_has_no_archive_afterwards(tmp_path: Path) -> None:
@@ -255,6 +291,37 @@ def test_a_database_or_a_log_of_somebody_else_is_not_said_to_be_saved(
     assert list(tmp_path.glob("saved*")) == []
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"POSTGRES_HOST": "127.0.0.1"}, "the database at 127.0.0.1"),
+        ({"KAFKA_BOOTSTRAP": "127.0.0.1:9092"}, "the log at 127.0.0.1:9092"),
+    ],
+)
+def test_nothing_is_restored_beside_a_database_or_a_log_of_somebody_else(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backup(home, tmp_path / "saved")
+    said = CliRunner().invoke(main, ["--home", "again", "restore", "saved"], env=values)
+    assert said.exit_code == BadSetting.exit_code
+    assert named in said.stderr
+    assert not Home(tmp_path / "again").restored.exists()
+    assert not (tmp_path / "again" / "kafka" / "data").exists()
+
+
+def test_a_dotenv_with_addresses_of_the_saved_home_keeps_nothing_from_being_restored(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_record(home, {"kafka": "127.0.0.1:9094", "postgres_port": 5434})
+    backup(home, tmp_path / "saved")
+    env = {"POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": "5434", "KAFKA_BOOTSTRAP": "127.0.0.1:9094"}
+    said = CliRunner().invoke(main, ["--home", "again", "restore", "saved"], env=env)
+    assert (said.exit_code, said.stderr) == (0, "")
+    assert Home(tmp_path / "again").secrets() == home.secrets()
+
+
 def test_a_running_home_is_not_saved(home: Home, tmp_path: Path) -> None:
     with home.owned(), pytest.raises(Fenced, match="sparktrends down"):
         backup(home, tmp_path / "saved")
@@ -314,4 +381,17 @@ def test_a_hostile_file_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadFile, match="which no backup of ours does"):
         restore(file, again)
     assert not (tmp_path / "outside").exists()
+    assert not (again.path / "restoring").exists()
+
+
+@pytest.mark.parametrize("mtime", ["1e300", "nan"])
+def test_a_time_that_is_none_is_a_damaged_file(tmp_path: Path, mtime: str) -> None:
+    file, again = tmp_path / "saved", Home.open(tmp_path / "again")
+    with tarfile.open(file, "w:gz") as archive:
+        put(archive, "sparktrends-backup.json", b'{"format": 1}')
+        member = tarfile.TarInfo("kafka/formatted")
+        member.pax_headers = {"mtime": mtime}
+        archive.addfile(member)
+    with pytest.raises(BadFile):
+        restore(file, again)
     assert not (again.path / "restoring").exists()

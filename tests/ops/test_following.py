@@ -13,7 +13,9 @@ import pytest
 from librdkafka_broker import fresh_broker
 from sparktrends.batch.plan import day_of
 from sparktrends.bus.kafka import Reader
+from sparktrends.errors import DiskFull
 from sparktrends.model import DAY, HOUR
+from sparktrends.net import JsonFile
 from sparktrends.ops.endpoints import Endpoints
 from sparktrends.ops.following import Follower
 from sparktrends.ops.home import Home
@@ -114,6 +116,56 @@ def test_markets_are_judged_while_months_are_archived_and_no_second_one_begins(f
     follower.started[0].returncode = 1
     follower._retain()
     assert [child.words for child in follower.started] == [("retention",)] * 2
+
+
+def test_a_full_disk_ends_nothing_and_nothing_is_begun_twice_because_of_it(
+    follower: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(self: JsonFile, _state: object) -> None:
+        raise DiskFull(f"{self.path.name} cannot be written (No space left on device)")
+
+    def look(times: int = 3) -> None:
+        for _ in range(times):
+            follower._retain()
+            follower._tend(["--sandbox"])
+
+    follower._retain()
+    later(follower, 7 * DAY)
+    with monkeypatch.context() as disk:
+        disk.setattr(JsonFile, "save", full)
+        look()
+        retention, daily = follower.started
+        assert (retention.words[0], daily.words[0]) == ("retention", "daily")
+        retention.returncode = daily.returncode = 0
+        look()
+        assert len(follower.started) == 2
+        assert sorted(r.getMessage().split()[0] for r in caplog.records) == ["daily.json", "retention.json"]
+    look(1)
+    again = Watched(follower.where, Home.open(tmp_path), follower.clock, follower.stopping, ["--sandbox"])
+    again.started = []
+    again._retain()
+    again._tend(["--sandbox"])
+    assert again.started == [], "what was done is known after a restart"
+
+
+def test_a_clock_that_was_ahead_keeps_back_no_daily_work_and_no_retention(follower: Watched, tmp_path: Path) -> None:
+    follower._retain()
+    later(follower, 365 * DAY)
+    follower._retain()
+    follower._tend(["--sandbox"])
+    for child in follower.started:
+        child.returncode = 0
+    follower._retain()
+    follower._tend(["--sandbox"])
+    later(follower, -365 * DAY)
+    follower.started.clear()
+    for _ in range(3):
+        follower._retain()
+        follower._tend(["--sandbox"])
+    assert [child.words[:3] for child in follower.started] == [
+        ("retention",),
+        ("daily", "--date", YESTERDAY.isoformat()),
+    ]
 
 
 def test_topics_that_are_not_there_are_said_and_do_not_end_it(

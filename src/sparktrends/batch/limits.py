@@ -17,6 +17,8 @@ DEFAULTS: Mapping[str, int] = {
 other tables by name. Intervals that are not named stay for ever."""
 _LEAST: Mapping[str, int] = {"news": 120, "daily_calls": 31}
 """The trends of a day are held against the sessions of a quarter before it; calls are made up for within a week."""
+_FOR_EVER = 365_000
+"""Beyond a thousand years: there is no day so long ago, and whoever writes 999999 means for ever."""
 _KEYS = (
     *INTERVALS,
     *dict.fromkeys(table.limit for table in TABLES.values() if table.limit not in (EVERY_INTERVAL, *INTERVALS)),
@@ -24,11 +26,12 @@ _KEYS = (
 
 
 def limits_of(table: Mapping[str, object]) -> dict[str, int]:
-    """``[retention]`` of the settings: days by interval or table; 0 keeps for ever. Raises BadSetting."""
+    """``[retention]`` of the settings: days by interval or table; 0 keeps for ever, as does a thousand years. Raises
+    BadSetting."""
     for key, days in table.items():
         if key not in _KEYS or not isinstance(days, int) or isinstance(days, bool) or days < 0:
             raise BadSetting(f"[retention] {key} = {days!r}", hint=f"days for one of {', '.join(_KEYS)}")
         if 0 < days < _LEAST.get(key, 0):
             raise BadSetting(f"[retention] {key} = {days}", hint=f"at least {_LEAST[key]}: newer ones are needed")
     chosen = {**DEFAULTS, **{key: int(str(days)) for key, days in table.items()}}
-    return {key: days for key, days in chosen.items() if days}
+    return {key: days for key, days in chosen.items() if 0 < days < _FOR_EVER}

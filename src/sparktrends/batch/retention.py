@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +34,8 @@ from sparktrends.store.session import Session
 
 _WHOLE = "all"
 """The folder of a table whose rows have no interval."""
+_NAME = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(\d{3,})\.parquet")
+"""A month and the number of its file; what has another name is a copy, or somebody else's."""
 _TYPES: Mapping[str, pa.DataType] = {
     "smallint": pa.int16(),
     "integer": pa.int32(),
@@ -67,8 +70,8 @@ def retain(
     """Archive every month that is over its limit; yields each when it is done.
 
     ``logged_since`` is asked for the first day of which the log still has records: what the audit compares with them
-    stays. Raises Unavailable when the files cannot be written: such a month stays where it is; Fenced when another
-    retention runs.
+    stays. Raises Unavailable when the files cannot be written: such a month stays where it is; Fenced while another
+    retention or restore runs.
     """
     with archive.alone(session):
         for table in TABLES.values():
@@ -109,13 +112,16 @@ def _archive(session: Session, folder: Path, table: Table, interval: str, month:
 def _archive_month(session: Session, place: Path, table: Table, interval: str, month: date) -> Month:
     place.mkdir(parents=True, exist_ok=True)
     # One more than the last: a file that somebody took away must not let another be overwritten.
-    number = max((int(file.stem[-3:]) for file in place.glob(f"{month:%Y-%m}-*.parquet")), default=-1) + 1
+    number = max(map(_number, place.glob(f"{month:%Y-%m}-*.parquet")), default=-1) + 1
     file = place / f"{month:%Y-%m}-{number:03d}.parquet"
     with session.transaction() as cursor:
         # What is deleted must be what was read: rows that come meanwhile are not seen by either.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         wanted = archive.columns(cursor, table)
         rows = _write(file, wanted, lambda: archive.read_month(cursor, table, interval, month, wanted))
+        # A power cut must not undo the renaming when the deleting is not undone.
+        for changed in (place, *place.parents[:2]):
+            _sync(changed)
         deleted = archive.delete_month(cursor, table, interval, month)
         if deleted != rows:
             what = " ".join(filter(None, (table.name, interval, f"{month:%Y-%m}")))
@@ -124,21 +130,38 @@ def _archive_month(session: Session, place: Path, table: Table, interval: str, m
     return Month(table.name, interval, month, rows, file)
 
 
+def _number(file: Path) -> int:
+    """Which of its month's files it is, from 0; -1 when it is none of ours."""
+    found = _NAME.fullmatch(file.name)
+    return int(found[1]) if found else -1
+
+
 def _write(file: Path, wanted: Sequence[Column], read: Callable[[], Iterator[Portion]]) -> int:
     fresh = file.with_suffix(".new")
     usual = pa.schema([(c.name, _TURNOVER if c.name == "turnover" else _type(c)) for c in wanted])
     try:
-        rows = _write_as(usual, fresh, read())
-    except pa.ArrowInvalid:
-        # Sums have no bound, and anyone may write the largest prices and sizes there are: their digits as text.
-        digits = [field.with_type(pa.string()) if pa.types.is_decimal(field.type) else field for field in usual]
-        rows = _write_as(pa.schema(digits), fresh, read())
-    with fresh.open("rb") as written:
-        os.fsync(written.fileno())
-    if pq.read_metadata(fresh).num_rows != rows:
-        raise IntegrityError(f"{fresh} does not hold the {rows} rows that were written")
-    os.replace(fresh, file)
+        try:
+            rows = _write_as(usual, fresh, read())
+        except pa.ArrowInvalid:
+            # Sums have no bound, and anyone may write the largest prices and sizes there are: their digits as text.
+            digits = [field.with_type(pa.string()) if pa.types.is_decimal(field.type) else field for field in usual]
+            rows = _write_as(pa.schema(digits), fresh, read())
+        _sync(fresh)
+        if pq.read_metadata(fresh).num_rows != rows:
+            raise IntegrityError(f"{fresh} does not hold the {rows} rows that were written")
+        os.replace(fresh, file)
+    finally:
+        # A month that did not fit would keep the disk full, for the database and the broker too.
+        fresh.unlink(missing_ok=True)
     return rows
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _write_as(schema: pa.Schema, fresh: Path, portions: Iterator[Portion]) -> int:
@@ -192,12 +215,8 @@ Chosen = Callable[[str, str, str], bool]
 def archived(folder: Path, chosen: Chosen = lambda *_: True) -> list[Path]:
     """The archive's files of the tables, intervals and months (``2024-01``) that are ``chosen``, in their order; of one
     month the newest first: a row that was restored, corrected and archived again is as the last file has it."""
-    newest_first = sorted(folder.glob("*/*/*.parquet"), reverse=True)
-    return [
-        file
-        for file in sorted(newest_first, key=lambda file: (*file.parts[-3:-1], file.name[:7]))
-        if file.parts[-3] in TABLES and chosen(*_told(file))
-    ]
+    found = [file for file in folder.glob("*/*/*.parquet") if file.parts[-3] in TABLES and _number(file) >= 0]
+    return sorted((file for file in found if chosen(*_told(file))), key=lambda file: (*_told(file), -_number(file)))
 
 
 def _told(file: Path) -> tuple[str, str, str]:
@@ -212,16 +231,18 @@ def restore(
     part: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
 ) -> Iterator[Month]:
     """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``), and of each of these
-    ``part`` says which rows (all by default). Yields how many of them were not there, for each file as it is done."""
+    ``part`` says which rows (all by default). Yields how many of them were not there, for each file as it is done.
+    Raises Fenced while another retention or restore runs."""
     files = archived(folder, chosen)
-    for file, following in zip_longest(files, files[1:]):
-        name, interval, month = _told(file)
-        table, first = TABLES[name], date.fromisoformat(f"{month}-01")
-        with session.transaction() as cursor:
-            rows = _put_back(cursor, table, file, part or (lambda batch: batch))
-            if part is None and (following is None or _told(following) != _told(file)):
-                archive.note_restored(cursor, table, interval, first)
-        yield Month(name, interval, first, rows, file)
+    with archive.alone(session):
+        for file, following in zip_longest(files, files[1:]):
+            name, interval, month = _told(file)
+            table, first = TABLES[name], date.fromisoformat(f"{month}-01")
+            with session.transaction() as cursor:
+                rows = _put_back(cursor, table, file, part or (lambda batch: batch))
+                if part is None and (following is None or _told(following) != _told(file)):
+                    archive.note_restored(cursor, table, interval, first)
+            yield Month(name, interval, first, rows, file)
 
 
 def _put_back(cursor: Cursor, table: Table, file: Path, part: Callable[[pa.RecordBatch], pa.RecordBatch]) -> int:

@@ -45,7 +45,8 @@ def due(now: int, tried: Tried | None) -> date | None:
     (datetime.date(1969, 12, 31), datetime.date(1969, 12, 30))
     """
     newest = day_of(now - AT) - timedelta(days=1)
-    if tried is None:
+    # A day that has not come was tried by a clock that was ahead: it says nothing of those before it.
+    if tried is None or tried.day > newest:
         return newest
     if tried.day < newest:
         return max(tried.day + timedelta(days=1), newest - timedelta(days=_MOST_DAYS - 1))

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class Kept:
-    """A `Store` of what its owner has in memory anyway: `save` raises nothing, and `again` makes up for it.
+    """A `Store` that keeps in memory what does not fit on the disk: `save` raises nothing, `again` makes up for it.
 
     A kill until then leaves the state that was saved last.
     """
@@ -24,8 +24,8 @@ class Kept:
         self._unsaved: Mapping[str, Any] | None = None
 
     def load(self) -> Mapping[str, Any] | None:
-        """The state last saved; None when there is none."""
-        return self._store.load()
+        """The newest state, on the disk or not yet; None when there is none."""
+        return self._store.load() if self._unsaved is None else self._unsaved
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state, now or when there is room."""
@@ -33,7 +33,7 @@ class Kept:
         try:
             self._store.save(state)
         except DiskFull as error:
-            # Once: it is tried again every second.
+            # Once: it is tried again every second or two.
             if before is None:
                 _log.warning("%s; it is tried again", error)
         else:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -54,14 +54,25 @@ class Saved:
 
 def require_embedded(there: External) -> None:
     """Raises BadSetting when database or log lie elsewhere: a file without them would pass for a backup of them."""
-    elsewhere = [f"the log at {there.kafka}"] if there.kafka else []
-    if there.database:
-        elsewhere.insert(0, f"the database at {there.database.host}")
-    if elsewhere:
+    if elsewhere := _elsewhere(there):
         raise BadSetting(
-            f"a backup of this home would not hold {' and '.join(elsewhere)}",
+            f"a backup of this home would not hold {elsewhere}",
             hint="`pg_dump` saves such a database, replicas such a log: see Backups in docs/cluster.md",
         )
+
+
+def require_used(there: External) -> None:
+    """Raises BadSetting when database or log lie elsewhere: `up` would go on with those, not with what is restored."""
+    if elsewhere := _elsewhere(there):
+        raise BadSetting(
+            f"the settings name {elsewhere}: what is restored would not be used",
+            hint="take POSTGRES_HOST and KAFKA_BOOTSTRAP out of them and out of the environment",
+        )
+
+
+def _elsewhere(there: External) -> str:
+    database = f"the database at {there.database.host}" if there.database else ""
+    return " and ".join(filter(None, (database, f"the log at {there.kafka}" if there.kafka else "")))
 
 
 def stored_in(folder: Path) -> Home:
@@ -94,9 +105,10 @@ def backup(home: Home, file: Path) -> Saved:
     return saved
 
 
-def restore(file: Path, home: Home) -> Saved:
+def restore(file: Path, home: Home, agree: Callable[[Path], None] = lambda _: None) -> Saved:
     """Put what a backup holds into a home that holds nothing yet; raises BadSetting, BadFile or DiskFull.
 
+    ``agree`` sees what was read, as a home's folder, before it is put in place, and may raise.
     A kill leaves the home empty, or what was read to its end, which whoever owns the home next puts in place.
     """
     with home.locked():
@@ -115,6 +127,7 @@ def restore(file: Path, home: Home) -> Saved:
             for part in _DATA:
                 if not (fresh / part).exists():
                     raise BadFile(f"{file} holds no {part}")
+            agree(fresh)
             _admit(fresh / "postgres" / "data")
             for found in fresh.glob("*/*"):
                 # One file may take another's place.
@@ -182,16 +195,34 @@ def _unpack(file: Path, folder: Path) -> Saved:
             _check_manifest(archive, file)
             for member in archive:
                 _check(member, file)
-                archive.extract(member, folder, filter="data")
+                _put(archive, member, folder / member.name)
                 files, size = files + member.isfile(), size + member.size
             while content.read(_BLOCK):  # to the very end, where the checksum is
                 pass
-    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, OverflowError) as error:
         raise BadFile(f"{file} is damaged or no backup of ours ({error})") from error
     except OSError as error:
         hint = "is there room, and may you read it?"
         raise DiskFull(f"{file} cannot be restored ({error.strerror})", hint=hint) from error
     return Saved(files, size)
+
+
+def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Write a file or folder that was checked, as ours: with its time, open to nobody for more than reading.
+
+    Not by `TarFile.extract`: the Python of Debian 12 (3.11.2) does not know its filters, and without one root would
+    give the files to the users and modes that the archive names.
+    """
+    content = archive.extractfile(member)
+    if content is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with content, os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        shutil.copyfileobj(content, out, _BLOCK)
+        os.fchmod(out.fileno(), 0o600 | member.mode & 0o644)
+    # Of segments without a time of their own the broker goes by that of the file.
+    os.utime(path, (member.mtime, member.mtime))
 
 
 def _check_manifest(archive: tarfile.TarFile, file: Path) -> None:

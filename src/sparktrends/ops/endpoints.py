@@ -40,9 +40,10 @@ class Endpoints:
         return self.database.dsn(reader=True)
 
 
-def external(settings: Settings) -> External:
-    """What somebody else runs; an address that this home recorded as its own, ever, is embedded all the same."""
-    wished, own = settings.external(), used(settings.home)
+def external(settings: Settings, home: Path | None = None) -> External:
+    """What somebody else runs; an address that the home (that of the settings by default) recorded as its own, ever, is
+    embedded all the same."""
+    wished, own = settings.external(), used(home or settings.home)
     kafka = None if wished.kafka in own["kafka"] else wished.kafka
     database = wished.database
     if database and database.host in (ports.LOOPBACK, "localhost") and database.port in own["postgres_port"]:

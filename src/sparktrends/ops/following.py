@@ -20,6 +20,7 @@ from sparktrends.batch.schedule import Tried, due
 from sparktrends.bus.reader import Reader
 from sparktrends.bus.topics import QUARANTINE, RAW_PAYLOADS
 from sparktrends.errors import Fenced, Retryable, Terminal
+from sparktrends.ingest.kept import Kept
 from sparktrends.model import SECOND
 from sparktrends.net import JsonFile
 from sparktrends.ops.endpoints import Endpoints
@@ -56,6 +57,14 @@ class Follower:
     _child: subprocess.Popen[bytes] | None = None
     _retention: subprocess.Popen[bytes] | None = None
     _day: date | None = None
+    _tried: Kept = field(init=False)
+    _retained: Kept = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Whoever follows outlives a full disk: what was begun is known here until it can be written down."""
+        self._tried, self._retained = (
+            Kept(JsonFile(self.home.run / f"{name}.json")) for name in ("daily", "retention")
+        )
 
     def run(self) -> None:
         """Until stopped."""
@@ -86,32 +95,34 @@ class Follower:
 
     def _retain(self) -> None:
         """Archive what is over its limit, a week after the first start or the last time."""
+        self._retained.again()
         if self._retention is not None:
             if self._retention.poll() is None:
                 return
             if self._retention.returncode != 0:
                 _log.error("old months stay where they are: batch retention ended with %s", self._retention.returncode)
             self._retention = None
-        last, today = JsonFile(self.home.run / "retention.json"), day_of(self.clock())
-        before = date.fromisoformat((last.load() or {}).get("day", "0001-01-01"))
-        if (today - before).days < _WEEK:
+        today = day_of(self.clock())
+        before = date.fromisoformat((self._retained.load() or {}).get("day", "0001-01-01"))
+        # A day that has not come was written down by a clock that was ahead.
+        if 0 <= (today - before).days < _WEEK:
             return
         # Before it is done: what fails is tried again in a week, not at every look.
-        last.save({"day": today.isoformat()})
+        self._retained.save({"day": today.isoformat()})
         if before != date.min:
             self._retention = self._start("retention")
 
     def _tend(self, arguments: Sequence[str]) -> None:
         """Write down how a run ended; begin one that is due."""
-        tried = JsonFile(self.home.run / "daily.json")
+        self._tried.again()
         if self._child is None:
-            self._day = due(self.clock(), Tried.read(tried.load()))
+            self._day = due(self.clock(), Tried.read(self._tried.load()))
             if self._day:
                 _log.info("the daily work of %s begins", self._day)
                 self._child = self._start("daily", "--date", self._day.isoformat(), *arguments)
         elif self._day and self._child.poll() is not None:
             complete = self._child.returncode == 0
-            tried.save(Tried(self._day, self.clock(), complete).state())
+            self._tried.save(Tried(self._day, self.clock(), complete).state())
             _log.info("the daily work of %s %s", self._day, "is done" if complete else "is not complete")
             self._child = None
 

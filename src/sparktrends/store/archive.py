@@ -24,7 +24,7 @@ _AS_THEY_ARE = (
     "timestamp with time zone",
 )
 EVERY_INTERVAL = ""
-_LOCK = 0x53_54_41_52  # "STAR": one archiver at a time
+_LOCK = 0x53_54_41_52  # "STAR": one at a time archives or puts back
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,15 @@ class Column(NamedTuple):
 
 @contextmanager
 def alone(session: Session) -> Iterator[None]:
-    """Nobody else archives inside the block: of two, each would write the other's files and delete what it has not
-    written. Raises Fenced when somebody archives already; whoever dies gives the lock back with its connection."""
+    """Nobody else archives or puts back inside the block. Of two that archive, each would write the other's files and
+    delete what it has not written; between two files of a month that are put back, the newer one's rows would go.
+
+    Raises Fenced when somebody does already; whoever dies gives the lock back with its connection.
+    """
     with session.transaction() as cursor:
         won = cursor.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
     if won != (True,):
-        raise Fenced("old months are being archived already", hint="by another `batch retention`: it will do the work")
+        raise Fenced("old months are being archived or put back already", hint="try again when that is done")
     try:
         yield
     finally:

@@ -15,10 +15,10 @@ AFTER = 7 * HOUR
 class Work(NamedTuple):
     """The newest day that must be done by now, and what is stored of the daily work.
 
-    ``called`` is the newest day for which providers were asked, ``tagged`` the newest with trends; None when there is
-    none. ``open_calls`` failed or were never made though their day is due; a call that a quota keeps for another day
-    is none of them. ``unread`` payloads and ``unscored`` stories have waited for too long; ``priced`` says whether the
-    due day has daily prices.
+    ``called`` is the newest day until today for which providers were asked, ``tagged`` the newest with trends; None
+    when there is none. ``open_calls`` failed or were never made though their day is due; a call that a quota keeps for
+    another day is none of them. ``unread`` payloads and ``unscored`` stories have waited for too long; ``priced`` says
+    whether the due day has daily prices.
     """
 
     due: date
@@ -48,18 +48,19 @@ class Work(NamedTuple):
 
 def daily_work(cursor: Cursor, now: int, after: int = AFTER) -> Work:
     """How the daily work stands at ``now``, when a day must be done ``after`` its midnight (both µs)."""
-    cursor.execute(_WORK, {"since": now - after})
+    cursor.execute(_WORK, {"now": now, "since": now - after})
     row = cursor.fetchone()
     assert row is not None
     return Work(*row)
 
 
-# Calls of the last seven days: so long a fetch makes up for them.
+# Calls of the last seven days: so long a fetch makes up for them. A day that has not come is of a clock that was ahead.
 _WORK = """
-WITH due AS (SELECT (core.at(%(since)s) AT TIME ZONE 'UTC')::date - 1 AS day)
+WITH due AS (SELECT (core.at(%(since)s) AT TIME ZONE 'UTC')::date - 1 AS day,
+    (core.at(%(now)s) AT TIME ZONE 'UTC')::date AS today)
 SELECT due.day,
-    (SELECT max(c.day) FROM core.daily_calls c WHERE c.until IS NULL),
-    (SELECT max(t.day) FROM core.daily_trends t),
+    (SELECT max(c.day) FROM core.daily_calls c WHERE c.until IS NULL AND c.day <= due.today),
+    (SELECT max(t.day) FROM core.daily_trends t WHERE t.day <= due.today),
     EXISTS (SELECT FROM market.daily_prices p WHERE p.interval = '1d' AND p.state <> 'forming'
         AND p.start = due.day::timestamp AT TIME ZONE 'UTC'),
     (SELECT count(*) FROM core.daily_calls c WHERE c.until IS NULL AND c.day BETWEEN due.day - 6 AND due.day

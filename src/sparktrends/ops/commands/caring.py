@@ -57,8 +57,16 @@ def backup(context: Context, file: Path, as_json: bool) -> None:
 @json_option
 @pass_context
 def restore(context: Context, file: Path, as_json: bool) -> None:
-    """Put a saved home into an empty one (--home); then `up` goes on where it stood."""
-    _tell(backups.restore(file, Home.open(context.settings.home)), file, as_json)
+    """Put a saved home into an empty one (--home); then `up` goes on where it stood.
+
+    Refused where the settings name a database or broker of somebody else: `up` would not use what is restored.
+    """
+
+    def agree(home: Path) -> None:
+        # Addresses of the saved home in a `.env` are its own, and only what was read knows them.
+        backups.require_used(external(context.settings, home))
+
+    _tell(backups.restore(file, Home.open(context.settings.home), agree), file, as_json)
 
 
 def _tell(saved: backups.Saved, file: Path, as_json: bool) -> None:
