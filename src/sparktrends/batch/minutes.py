@@ -53,7 +53,7 @@ def minutes_of(
         counted = counts.get((series.source, series.symbol, start), Counts())
         # Providers have bars from before the bell, which nobody listened for: only trades show that a minute counts.
         if row is not None and (row.own or hours.at(start).trading):
-            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counted)
+            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counted, row.trades)
         elif row is None and start not in closed and hours.at(start).trading:
             yield Minute(start, "hole", counts=counted)
 

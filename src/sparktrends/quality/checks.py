@@ -63,7 +63,8 @@ class Minute:
     """What is stored of one open minute (``start`` in µs UTC) of one series.
 
     ``reason`` as law 6 has it, ``hole`` where there is no row. ``own`` is the bar of our trades, ``provider`` the
-    provider's closed bar; ``counts`` is what the log and the ledgers say of the minute's records.
+    provider's closed bar; ``trades`` are in our bar, ``counts`` is what the log and the ledgers say of the minute's
+    records.
     """
 
     start: int
@@ -71,6 +72,7 @@ class Minute:
     own: Prices | None = None
     provider: Prices | None = None
     counts: Counts = field(default_factory=Counts)
+    trades: int = 0
 
     @property
     def shown(self) -> Prices | None:
@@ -93,7 +95,7 @@ def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     {'missing_feed_stale': 1.0}
     """
     yield from _presence(minute, tape=tape)
-    yield from _records(minute.counts)
+    yield from _records(minute.counts, minute.trades)
     if minute.reason in WHOLE and minute.provider is not None:
         yield from _against(minute, minute.provider, tape=tape)
 
@@ -134,8 +136,9 @@ def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
         yield f"missing_{minute.reason}", 1.0
 
 
-def _records(counts: Counts) -> Iterator[tuple[str, float]]:
-    everything = counts.records + counts.impossible
+def _records(counts: Counts, trades: int) -> Iterator[tuple[str, float]]:
+    # The log may be trimmed, or too long to be read, where the ledgers still count: then the bar tells how many came.
+    everything = max(counts.records, trades + counts.late) + counts.impossible
     shares = {
         "late": counts.late,
         "repeated": counts.repeated,
@@ -145,5 +148,4 @@ def _records(counts: Counts) -> Iterator[tuple[str, float]]:
     }
     for name, number in shares.items():
         if number:
-            # The log may be trimmed where the ledgers still count: then those are all the records one knows of.
             yield name, number / max(everything, number)
