@@ -278,3 +278,13 @@ def test_the_same_score_after_the_day_is_the_last_one(judge: Judge, database: st
     assert len(rows(database, evening)) == 1
     run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY)
     assert rows(database, "SELECT updated_at >= day + 1 FROM core.quality") == [(True,)]
+
+
+def test_a_move_that_one_source_saw_at_midnight_is_labelled(judge: Judge, database: str) -> None:
+    pen = Pen()
+    for minute in range(-5, 5):
+        for source, price in (("a~sim", 100), ("b~sim", 100 if minute < 0 else 103)):
+            pen.trade("A/USD", T + minute * MINUTE + SECOND, price, 1, source=source, id=f"{minute}")
+    found = judge(pen)
+    assert (found["a~sim A/USD"].points, list(found["b~sim A/USD"].points)) == ({}, ["uncorroborated"])
+    assert len(rows(database, WORST)) == 1

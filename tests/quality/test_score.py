@@ -142,3 +142,10 @@ def test_records_that_nobody_read_are_as_many_as_the_trades_of_the_bar(check: st
 def test_records_that_were_read_are_counted_whatever_the_bar_holds() -> None:
     read = Minute(0, own=bar(0), trades=2, counts=Counts(records=10, late=5))
     assert dict(faults(read)) == {"late": 0.5}
+
+
+@pytest.mark.parametrize("spike", [0, DAY - 1])
+def test_a_jump_in_the_first_or_last_minute_of_the_day_costs_it(spike: int) -> None:
+    day = clean_day()
+    day[spike] = replace(day[spike], own=replace(bar(spike), high=150), provider=None)
+    assert scored(day).faulty == {"jump": 1}

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sparktrends.batch.minutes import Span, minutes_of
@@ -103,16 +103,21 @@ def _judged(
     cursor: Cursor, tally: Tally, span: Span, wanted: Iterable[rows.SeriesRow], tapeless: Collection[str]
 ) -> list[_Series]:
     known = [s for s in wanted if s.first < span.end and s.clock >= span.start]
-    minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
+    # The first move of a day is one from the last minute of the day before.
+    earlier = replace(span, start=span.start - MINUTE)
+    minutes = {series: list(minutes_of(cursor, series, earlier, tally.minutes)) for series in known}
     found = []
     for market in _markets(minutes):
-        named = {f"{series.source} {series.symbol}": minutes[series] for series in market}
-        doubted, beside = uncorroborated(named), coverage(named)
-        for series, (name, of) in zip(market, named.items(), strict=True):
-            tape = provider_of(series.source) not in tapeless
-            if of:
+        names = {f"{series.source} {series.symbol}": series for series in market}
+        untaped = {name for name, series in names.items() if provider_of(series.source) in tapeless}
+        doubted = uncorroborated({name: minutes[series] for name, series in names.items()}, untaped)
+        of = {name: [m for m in minutes[series] if m.start >= span.start] for name, series in names.items()}
+        beside = coverage(of, untaped)
+        for name, series in names.items():
+            if of[name]:
                 one = beside[name]
-                found.append(_Series(series, judged(of, doubted[name], one.lacking, tape=tape), one))
+                lost = judged(of[name], doubted[name], one.lacking, tape=name not in untaped)
+                found.append(_Series(series, lost, one))
     return found
 
 

@@ -85,6 +85,12 @@ class Minute:
         whole = self.reason == "no_trade" or (not self.reason and self.own is not None)
         return self.provider is not None and not whole
 
+    def is_partial(self, *, tape: bool) -> bool:
+        """Whether people see trades that are not all of the minute's; ``tape`` as in `faults`."""
+        # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
+        known = tape or self.reason != "partial_start"
+        return self.own is not None and not self.filled and self.reason not in WHOLE and known
+
 
 def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     """(check, share) of everything the minute by itself shows.
@@ -126,13 +132,9 @@ def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
     if minute.filled:
         if tape:
             yield "filled", 1.0
-    elif minute.reason in WHOLE:
-        return
-    elif minute.own is not None:
-        # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
-        if tape or minute.reason != "partial_start":
-            yield "partial", 1.0
-    else:
+    elif minute.is_partial(tape=tape):
+        yield "partial", 1.0
+    elif minute.own is None and minute.reason not in WHOLE:
         yield f"missing_{minute.reason}", 1.0
 
 
