@@ -39,3 +39,11 @@ def test_the_bars_with_which_a_symbol_begins_are_not_expected_of_it(monkeypatch:
     past = [MinuteRow(OPEN + n * MINUTE, "", None, BAR) for n in range(30)]
     live = MinuteRow(OPEN + 30 * MINUTE, "", BAR, BAR)
     assert minutes(monkeypatch, [*past, live], live.start)[0] == (30, "")
+
+
+def test_the_minute_in_the_midst_of_which_a_symbol_began_is_not_expected_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for own in (None, BAR):
+        begun = MinuteRow(OPEN + 30 * MINUTE, "partial_start", own, None)
+        again = MinuteRow(OPEN + 31 * MINUTE, "partial_start", own, None)
+        assert minutes(monkeypatch, [begun, again], begun.start)[0] == (31, "partial_start")
+        assert minutes(monkeypatch, [begun._replace(reason="")], begun.start)[0] == (30, "")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -47,12 +48,13 @@ def judge(stack: Stack, topic: str, database: str) -> Judge:
     """Store a log as the stream does, and judge its day."""
 
     def judged(pen: Pen, now: int = T + 2 * DAY) -> dict[str, Quality]:
+        sent = [record for (name, _), records in pen.log.items() for record in records if name == RAW_TRADES]
         producer = Producer(Connection(stack.kafka))
-        for (name, _), records in pen.log.items():
-            for value, _ in records if name == RAW_TRADES else ():
-                producer.send(topic, "k", value)
+        for value, _ in sent:
+            producer.send(topic, "k", value)
         producer.close()
-        road = Road(database, pen.log, Laws(LIMITS))
+        log = {(topic, 0): [(v, replace(at, topic=topic, partition=0, offset=n)) for n, (v, at) in enumerate(sent)]}
+        road = Road(database, log if sent else {}, Laws(LIMITS), ids={topic: "one"})
         try:
             road.all()
         finally:
@@ -140,7 +142,46 @@ def test_what_is_impossible_or_late_counts_against_its_series(judge: Judge) -> N
     pen.trade("A/USD", T + 20 * MINUTE, -5, 1, source="demo~sim")
     pen.trade("A/USD", T + 25 * MINUTE, 100, 1, at=T + 25 * MINUTE + 16 * MINUTE, source="demo~sim", id="late")
     (found,) = judge(pen).values()
-    assert {"impossible", "late"} <= set(found.points)
+    # Each of them one of seven records of its minute.
+    assert found.points["impossible"] == pytest.approx(100 * 1 / 7 / found.minutes)
+    assert found.points["late"] == pytest.approx(50 * 1 / 7 / found.minutes)
+
+
+def test_a_refused_record_of_a_time_far_ahead_makes_no_later_trade_old(judge: Judge) -> None:
+    pen = Pen()
+    pen.trade("A/USD", (T + SECOND) * 1000, 100, 1, at=T + SECOND, source="demo~sim", id="nanoseconds")
+    hour(pen)
+    (found,) = judge(pen).values()
+    assert found.points == {"impossible": pytest.approx(100 * 1 / 7 / found.minutes)}
+
+
+def test_of_a_log_that_is_not_read_a_fault_costs_its_part_of_the_trades_that_are_stored(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pen = Pen()
+    hour(pen)
+    pen.trade("A/USD", T + 20 * MINUTE, -5, 1, source="demo~sim")
+    monkeypatch.setattr(module, "_MOST", 20)
+    (found,) = judge(pen).values()
+    assert found.points == {"impossible": pytest.approx(100 * 1 / 7 / found.minutes)}
+
+
+def test_what_a_quiet_partition_leaves_of_what_is_read_is_for_the_busier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held:
+        """A log in which each partition holds so many records of the day, behind a hundred of days before."""
+
+        def partitions(self, topic: str) -> list[int]:
+            return [0, 1, 2]
+
+        def offset_at(self, topic: str, partition: int, ts: int) -> int:
+            return 100 if ts <= T else 100 + (500, 10, 40)[partition]
+
+    span = module.Span(date(2024, 1, 1), T, T + DAY)
+    held: Any = Held()
+    monkeypatch.setattr(module, "_MOST", 300)
+    assert sorted(module._parts(held, span)) == [(0, 350, 600), (1, 100, 110), (2, 100, 140)]
+    monkeypatch.setattr(module, "_MOST", 60)
+    assert sorted(end - start for _, start, end in module._parts(held, span)) == [10, 25, 25]
 
 
 def test_what_a_parser_refused_counts_against_the_series_that_it_names_or_all_of_its_source(
@@ -156,12 +197,14 @@ def test_what_a_parser_refused_counts_against_the_series_that_it_names_or_all_of
         " VALUES ('ops.quarantine', '', 0, %s, %s, 'bad_price', %s, '', 9, 'binance~sim') RETURNING 1"
     )
     minute = T + 20 * MINUTE
-    for place, frame in enumerate((b'{"s":"BTCUSDT","p":"-1"}', b'{"s":"BTCUSDT","p', b"neither")):
+    # One names it behind a sentence that is longer than any name.
+    long = b'{"headline":"He said \\"%s\\"","n":1,"s":"BTCUSDT"}' % (b"x" * 50)
+    for place, frame in enumerate((b'{"s":"BTCUSDT","p":"-1"}', b'{"s":"BTCUSDT","p', b'{"s":"ETHUSDT', long)):
         rows(database, refuse, place, minute + place * MINUTE, frame)
     found = judge(Pen())
     faulty = "SELECT symbol, start FROM market.quality_minutes WHERE reasons ? 'impossible' ORDER BY 1, 2"
     starts = [(symbol, (start.timestamp() * SECOND - minute) // MINUTE) for symbol, start in rows(database, faulty)]
-    assert starts == [("BTC/USDT", 0), ("BTC/USDT", 1), ("BTC/USDT", 2), ("ETH/USDT", 2)]
+    assert starts == [("BTC/USDT", 0), ("BTC/USDT", 1), ("BTC/USDT", 2), ("BTC/USDT", 3), ("ETH/USDT", 2)]
     assert found["binance~sim ETH/USDT"].points["impossible"] < found["binance~sim BTC/USDT"].points["impossible"]
 
 
@@ -235,3 +278,13 @@ def test_the_same_score_after_the_day_is_the_last_one(judge: Judge, database: st
     assert len(rows(database, evening)) == 1
     run(database, Connection(stack.kafka), date(2024, 1, 1), T + 2 * DAY)
     assert rows(database, "SELECT updated_at >= day + 1 FROM core.quality") == [(True,)]
+
+
+def test_a_move_that_one_source_saw_at_midnight_is_labelled(judge: Judge, database: str) -> None:
+    pen = Pen()
+    for minute in range(-5, 5):
+        for source, price in (("a~sim", 100), ("b~sim", 100 if minute < 0 else 103)):
+            pen.trade("A/USD", T + minute * MINUTE + SECOND, price, 1, source=source, id=f"{minute}")
+    found = judge(pen)
+    assert (found["a~sim A/USD"].points, list(found["b~sim A/USD"].points)) == ({}, ["uncorroborated"])
+    assert len(rows(database, WORST)) == 1

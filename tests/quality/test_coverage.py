@@ -71,3 +71,33 @@ def test_a_feed_that_says_nobody_traded_lacks_everything() -> None:
 @pytest.mark.parametrize("others", [{}, {"b": []}, {"b": feed(0.0, 2)}, {"b": feed(1.0, 2)[: 3 * 60]}])
 def test_who_is_alone_or_hardly_compared_lacks_nothing(others: dict[str, list[Minute]]) -> None:
     assert coverage({"a": cut(feed(1.0), range(2), 0.1), **others})["a"].lacking == {}
+
+
+def test_minutes_that_hold_some_of_their_trades_are_not_blamed_again() -> None:
+    throttled = [
+        replace(m, reason="throttled") if m.start // HOUR == 3 else m for m in cut(feed(1.0), range(3, 4), 0.3)
+    ]
+    assert coverage({"a": throttled, "b": feed(1.0, 2)})["a"].lacking == {}
+
+
+def test_the_bars_of_the_provider_are_not_the_volume_of_the_feed() -> None:
+    whole = feed(1.0, 1, 0.1)
+    filled = [
+        replace(m, reason="feed_stale", own=None, provider=w.own) if m.start < 14 * HOUR else m
+        for m, w in zip(feed(0.03, 2, 0.1), whole, strict=True)
+    ]
+    found = coverage({"part": filled, "whole": whole})
+    assert (found["part"].lacking, found["whole"].lacking) == ({}, {})
+    assert found["part"].share == pytest.approx(0.03, rel=0.1)
+
+
+def test_a_provider_without_trades_is_compared_by_the_bars_that_are_seen() -> None:
+    polled = [replace(m, reason="partial_start", provider=m.own) for m in feed(1.0, 2, 0.1)]
+    flat = [replace(m, own=replace(m.own, volume=0.0)) if m.own else m for m in polled]
+    found = coverage({"part": cut(feed(0.03, 3, 0.1), range(9, 12), 0.4), "polled": flat}, tapeless={"polled"})
+    assert found["part"].against == "polled"
+    assert {start // HOUR for start in found["part"].lacking} == {9, 10, 11}
+    told = [replace(m, provider=None) for m in polled]
+    assert coverage({"part": feed(0.03), "polled": told}, tapeless={"polled"})["part"].against == "polled"
+    prices = [replace(m, provider=None) for m in flat]
+    assert coverage({"part": feed(0.03), "polled": prices}, tapeless={"polled"})["part"].share is None

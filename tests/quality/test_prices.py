@@ -75,3 +75,46 @@ def test_who_is_alone_is_never_doubted(others: list[Minute]) -> None:
 def test_a_move_the_other_way_is_no_witness() -> None:
     up, down = scaled(market(3), 700, 740, 1.03), scaled(market(3), 700, 740, 0.97)
     assert uncorroborated({"a": up, "b": down}) == {"a": {700 * MINUTE}, "b": {700 * MINUTE}}
+
+
+@pytest.mark.parametrize("reason", ["feed_stale", "throttled", "partial_start"])
+def test_who_did_not_see_the_whole_minute_is_no_witness_and_is_not_doubted_for_the_next(reason: str) -> None:
+    moved = scaled(market(3), 700, 740, 1.03)
+    witness = list(moved)
+    # Its last trade is from before the drop: the price before the move.
+    witness[700] = replace(market(3)[700], reason=reason)
+    assert uncorroborated({"a": moved, "w": witness}) == {"a": set(), "w": set()}
+
+
+def test_the_bar_of_the_provider_is_a_witness_in_the_place_of_trades() -> None:
+    moved = scaled(market(3), 700, 740, 1.03)
+    calm = [replace(m, reason="feed_stale", provider=m.own) if m.start == 700 * MINUTE else m for m in market(3)]
+    assert uncorroborated({"a": moved, "w": calm})["a"] == {700 * MINUTE}
+
+
+def test_prices_that_stand_in_for_trades_are_a_witness() -> None:
+    moved = scaled(market(3), 700, 740, 1.03)
+    polled = [replace(m, reason="partial_start") for m in market(3)]
+    assert uncorroborated({"a": moved, "w": polled}, tapeless={"w"})["a"] == {700 * MINUTE}
+    throttled = [replace(m, reason="throttled") for m in polled]
+    assert uncorroborated({"a": moved, "w": throttled}, tapeless={"w"})["a"] == set()
+
+
+@pytest.mark.parametrize("edge", [0, 1439])
+@pytest.mark.parametrize("by", [1.5, 0.5])
+def test_a_jump_at_either_end_is_one_that_its_own_open_or_close_is_far_from(edge: int, by: float) -> None:
+    day = market(3)
+    bar = day[edge].own
+    assert bar
+    high, low = max(bar.high, bar.open * by), min(bar.low, bar.open * by)
+    day[edge] = replace(day[edge], own=replace(bar, high=high, low=low))
+    assert jumps(day) - jumps(market(3)) == {edge * MINUTE}
+
+
+def test_a_move_at_either_end_that_stays_is_no_jump() -> None:
+    calm = market(3)
+    assert jumps(scaled(calm, 1439, 1, 1.05)) == jumps(calm)
+    bar = calm[0].own
+    assert bar
+    begun = [replace(calm[0], own=replace(bar, open=bar.open * 0.95, low=bar.open * 0.95)), *calm[1:]]
+    assert jumps(begun) == jumps(calm)

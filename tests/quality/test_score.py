@@ -131,3 +131,21 @@ def test_score_and_reasons_add_up_for_whatever_is_stored(minutes: list[Minute], 
 def test_a_day_is_the_mean_of_its_minutes() -> None:
     day = day_of([Judged(0, {"late": 10.0}), Judged(1, {"late": 30.0, "fields": 2.0}), Judged(2, {}), Judged(3, {})])
     assert (day.points, day.faulty, day.score) == ({"late": 10.0, "fields": 0.5}, {"late": 2, "fields": 1}, 89.5)
+
+
+@pytest.mark.parametrize("check", ["late", "impossible"])
+def test_records_that_nobody_read_are_as_many_as_the_trades_of_the_bar(check: str) -> None:
+    of_day = Minute(0, own=bar(0), trades=999, counts=Counts(**{check: 1}))
+    assert dict(faults(of_day)) == {check: pytest.approx(1 / 1000)}
+
+
+def test_records_that_were_read_are_counted_whatever_the_bar_holds() -> None:
+    read = Minute(0, own=bar(0), trades=2, counts=Counts(records=10, late=5))
+    assert dict(faults(read)) == {"late": 0.5}
+
+
+@pytest.mark.parametrize("spike", [0, DAY - 1])
+def test_a_jump_in_the_first_or_last_minute_of_the_day_costs_it(spike: int) -> None:
+    day = clean_day()
+    day[spike] = replace(day[spike], own=replace(bar(spike), high=150), provider=None)
+    assert scored(day).faulty == {"jump": 1}

@@ -52,6 +52,20 @@ def test_what_is_no_trade_of_a_series_is_passed_over(row: dict[str, Any]) -> Non
     assert tally.minutes == {}
 
 
+def test_a_kind_that_is_null_is_absent_as_the_stream_has_it() -> None:
+    assert tallied({"kind": None}).records == 1
+
+
+@pytest.mark.parametrize("size", [0, 0.0, "0", "0.000", "0e7", -0.0])
+def test_a_trade_of_size_zero_is_a_price_and_makes_no_other_older(size: object) -> None:
+    assert tallied({"ts": 9, "id": "2", "size": size}, {"ts": 8}) == Counts(records=1)
+
+
+@pytest.mark.parametrize("size", ["1e-18", 1e-9, None, "much", [0], "9" * 400])
+def test_whatever_else_stands_as_a_size_is_a_record(size: object) -> None:
+    assert tallied({"size": size}).records == 1
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparktrends.quality.tally._REMEMBERED", 100)
     tally = Tally()

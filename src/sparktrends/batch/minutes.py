@@ -37,7 +37,7 @@ def minutes_of(
     cursor: Cursor, series: rows.SeriesRow, span: Span, counts: Mapping[tuple[str, str, int], Counts]
 ) -> Iterator[Minute]:
     """Every minute of the day in which the market was open or there were trades, from the first that was known of the
-    series on: the bars with which a new symbol begins lie before it.
+    series on: the bars with which a new symbol begins lie before it, and one in whose midst it began is not counted.
 
     ``counts`` by source, symbol and minute is what the log says of a minute's records; it may be empty.
     """
@@ -51,9 +51,11 @@ def minutes_of(
     for start in _each(max(series.first, span.start), span.end if real else min(span.end, _last_final(series.clock))):
         row = stored.get(start)
         counted = counts.get((series.source, series.symbol, start), Counts())
+        if row is not None and start == series.first and row.reason == "partial_start":
+            continue
         # Providers have bars from before the bell, which nobody listened for: only trades show that a minute counts.
         if row is not None and (row.own or hours.at(start).trading):
-            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counted)
+            yield Minute(start, row.reason, _prices(row.own), _prices(row.provider), counted, row.trades)
         elif row is None and start not in closed and hours.at(start).trading:
             yield Minute(start, "hole", counts=counted)
 

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sparktrends.batch.minutes import Span, minutes_of
@@ -27,7 +27,8 @@ from sparktrends.store.session import Session
 _log = logging.getLogger(__name__)
 _SLACK = 15 * MINUTE
 """What belongs to a day may be appended so much later: the grace."""
-_WORD = re.compile(r'"([^"\\]{1,40})"')
+# A string to its end, and the quote that ends it: linear on anything.
+_WORD = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)("?)', re.DOTALL)
 _MOST = 5_000_000
 """Records of the log that are read, about a minute's work: of a busier day the newest ones."""
 
@@ -102,16 +103,21 @@ def _judged(
     cursor: Cursor, tally: Tally, span: Span, wanted: Iterable[rows.SeriesRow], tapeless: Collection[str]
 ) -> list[_Series]:
     known = [s for s in wanted if s.first < span.end and s.clock >= span.start]
-    minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
+    # The first move of a day is one from the last minute of the day before.
+    earlier = replace(span, start=span.start - MINUTE)
+    minutes = {series: list(minutes_of(cursor, series, earlier, tally.minutes)) for series in known}
     found = []
     for market in _markets(minutes):
-        named = {f"{series.source} {series.symbol}": minutes[series] for series in market}
-        doubted, beside = uncorroborated(named), coverage(named)
-        for series, (name, of) in zip(market, named.items(), strict=True):
-            tape = provider_of(series.source) not in tapeless
-            if of:
+        names = {f"{series.source} {series.symbol}": series for series in market}
+        untaped = {name for name, series in names.items() if provider_of(series.source) in tapeless}
+        doubted = uncorroborated({name: minutes[series] for name, series in names.items()}, untaped)
+        of = {name: [m for m in minutes[series] if m.start >= span.start] for name, series in names.items()}
+        beside = coverage(of, untaped)
+        for name, series in names.items():
+            if of[name]:
                 one = beside[name]
-                found.append(_Series(series, judged(of, doubted[name], one.lacking, tape=tape), one))
+                lost = judged(of[name], doubted[name], one.lacking, tape=name not in untaped)
+                found.append(_Series(series, lost, one))
     return found
 
 
@@ -138,20 +144,35 @@ def _is_whole(reader: Reader, span: Span) -> bool:
 
 
 def _tally(cursor: Cursor, reader: Reader, span: Span, known: Iterable[rows.SeriesRow]) -> Tally:
-    tally = Tally()
-    partitions = reader.partitions(RAW_TRADES)
-    for partition in partitions:
-        low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
-        for record in reader.range(RAW_TRADES, partition, max(low, high - _MOST // len(partitions)), high):
-            # One that says nothing is in quarantine, which is counted by itself.
-            tally.add(partition, told_by(record.value))
+    tally, refused = Tally(), set()
+    spelled = _spelled(known)
+    for row in rows.refused(cursor, span.start, span.end + _SLACK):
+        for name, symbol in _accused(row.source, row.payload, spelled.get(row.source, {})):
+            tally.at(name, symbol, row.appended).impossible += 1
+        if row.topic == RAW_TRADES:
+            refused.add((row.partition, row.offset))
+    for partition, start, end in _parts(reader, span):
+        for record in reader.range(RAW_TRADES, partition, start, end):
+            # Counted above; and of a time that is far ahead every later trade would be out of order.
+            if (partition, record.offset) not in refused:
+                tally.add(partition, told_by(record.value))
     for source, symbol, ts in rows.late(cursor, span.start, span.end):
         tally.at(source, symbol, ts).late += 1
-    spelled = _spelled(known)
-    for source, payload, appended in rows.refused(cursor, span.start, span.end):
-        for name, symbol in _accused(source, payload, spelled.get(source, {})):
-            tally.at(name, symbol, appended).impossible += 1
     return tally
+
+
+def _parts(reader: Reader, span: Span) -> Iterable[tuple[int, int, int]]:
+    """(partition, first offset, the one behind the last) of what is read of the day: all, or the newest `_MOST`."""
+    held = []
+    for partition in reader.partitions(RAW_TRADES):
+        low, high = (reader.offset_at(RAW_TRADES, partition, at) for at in (span.start, span.end + _SLACK))
+        held.append((high - low, partition, high))
+    left = _MOST
+    # What a quiet partition leaves is for the busier ones.
+    for done, (count, partition, high) in enumerate(sorted(held)):
+        part = min(count, left // (len(held) - done))
+        left -= part
+        yield partition, high - part, high
 
 
 def _spelled(series: Iterable[rows.SeriesRow]) -> Mapping[str, Mapping[str, str]]:
@@ -171,7 +192,8 @@ def _accused(source: str, payload: bytes, spelled: Mapping[str, str]) -> Iterabl
     provider's answer those that it names, or every one of that source, for nobody knows whose it was."""
     if source:
         # By its words, since it may be half an answer.
-        named = {spelled[word] for word in _WORD.findall(payload.decode("utf-8", "replace")) if word in spelled}
+        words = _WORD.findall(payload.decode("utf-8", "replace"))
+        named = {spelled[word] for word, closed in words if closed and word in spelled}
         return [(source, symbol) for symbol in named or spelled.values()]
     try:
         row = decode(payload)

@@ -63,7 +63,8 @@ class Minute:
     """What is stored of one open minute (``start`` in µs UTC) of one series.
 
     ``reason`` as law 6 has it, ``hole`` where there is no row. ``own`` is the bar of our trades, ``provider`` the
-    provider's closed bar; ``counts`` is what the log and the ledgers say of the minute's records.
+    provider's closed bar; ``trades`` are in our bar, ``counts`` is what the log and the ledgers say of the minute's
+    records.
     """
 
     start: int
@@ -71,6 +72,7 @@ class Minute:
     own: Prices | None = None
     provider: Prices | None = None
     counts: Counts = field(default_factory=Counts)
+    trades: int = 0
 
     @property
     def shown(self) -> Prices | None:
@@ -83,6 +85,12 @@ class Minute:
         whole = self.reason == "no_trade" or (not self.reason and self.own is not None)
         return self.provider is not None and not whole
 
+    def is_partial(self, *, tape: bool) -> bool:
+        """Whether people see trades that are not all of the minute's; ``tape`` as in `faults`."""
+        # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
+        known = tape or self.reason != "partial_start"
+        return self.own is not None and not self.filled and self.reason not in WHOLE and known
+
 
 def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     """(check, share) of everything the minute by itself shows.
@@ -93,7 +101,7 @@ def faults(minute: Minute, *, tape: bool = True) -> Iterator[tuple[str, float]]:
     {'missing_feed_stale': 1.0}
     """
     yield from _presence(minute, tape=tape)
-    yield from _records(minute.counts)
+    yield from _records(minute.counts, minute.trades)
     if minute.reason in WHOLE and minute.provider is not None:
         yield from _against(minute, minute.provider, tape=tape)
 
@@ -124,18 +132,15 @@ def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
     if minute.filled:
         if tape:
             yield "filled", 1.0
-    elif minute.reason in WHOLE:
-        return
-    elif minute.own is not None:
-        # Of prices that stand in for trades nobody ever knows whether they are all: that is no fault of the minute.
-        if tape or minute.reason != "partial_start":
-            yield "partial", 1.0
-    else:
+    elif minute.is_partial(tape=tape):
+        yield "partial", 1.0
+    elif minute.own is None and minute.reason not in WHOLE:
         yield f"missing_{minute.reason}", 1.0
 
 
-def _records(counts: Counts) -> Iterator[tuple[str, float]]:
-    everything = counts.records + counts.impossible
+def _records(counts: Counts, trades: int) -> Iterator[tuple[str, float]]:
+    # The log may be trimmed, or too long to be read, where the ledgers still count: then the bar tells how many came.
+    everything = max(counts.records, trades + counts.late) + counts.impossible
     shares = {
         "late": counts.late,
         "repeated": counts.repeated,
@@ -145,5 +150,4 @@ def _records(counts: Counts) -> Iterator[tuple[str, float]]:
     }
     for name, number in shares.items():
         if number:
-            # The log may be trimmed where the ledgers still count: then those are all the records one knows of.
             yield name, number / max(everything, number)

@@ -7,7 +7,7 @@ the series' own usual share of the day is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -32,16 +32,19 @@ class Coverage:
     lacking: Mapping[int, float] = field(default_factory=dict)
 
 
-def coverage(sources: Mapping[str, Sequence[Minute]]) -> dict[str, Coverage]:
-    """Compare the sources of one market."""
-    volumes = {source: _volumes(minutes) for source, minutes in sources.items()}
+def coverage(sources: Mapping[str, Sequence[Minute]], tapeless: Collection[str] = ()) -> dict[str, Coverage]:
+    """Compare the sources of one market; of the ``tapeless``, which carry no trades, the bars that people see."""
+    volumes = {source: _volumes(minutes, tape=source not in tapeless) for source, minutes in sources.items()}
     return {source: _of(volumes[source], {o: v for o, v in volumes.items() if o != source}) for source in sources}
 
 
-def _volumes(minutes: Sequence[Minute]) -> Volumes:
-    # A minute that lacks trades has a fault of its own; one in which nobody traded is whole, and empty.
-    known = [m for m in minutes if m.shown is not None or m.reason in WHOLE]
-    return {m.start: m.shown.volume if m.shown else 0.0 for m in known}
+def _volumes(minutes: Sequence[Minute], *, tape: bool) -> Volumes:
+    if not tape:
+        return {m.start: m.shown.volume for m in minutes if m.shown and not m.is_partial(tape=False)}
+    # A minute that lacks trades has a fault of its own; one in which nobody traded is whole, and empty. The provider's
+    # bar in the place of trades may hold the whole market, of which the feed is a small part.
+    known = [m for m in minutes if m.reason in WHOLE and not m.filled]
+    return {m.start: m.own.volume if m.own else 0.0 for m in known}
 
 
 def _of(own: Volumes, others: Mapping[str, Volumes]) -> Coverage:

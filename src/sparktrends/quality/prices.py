@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import log
 from statistics import median
@@ -18,24 +18,27 @@ _SEEN = 0.25
 
 
 def jumps(minutes: Sequence[Minute]) -> set[int]:
-    """Starts of minutes whose high or low stands far off both the close before and the close after."""
+    """Starts of minutes whose high or low stands far off both the close before and the close after; at either end,
+    where there is none, off the minute's own open or close."""
     priced = [(m.start, m.shown) for m in minutes if m.shown is not None]
     limit = max(_JUMP, _RARE * _typical([bar for _, bar in priced]))
+    befores = [bar.open for _, bar in priced[:1]] + [bar.close for _, bar in priced[:-1]]
+    afters = [bar.close for _, bar in priced[1:] + priced[-1:]]
     found = set()
-    for (_, before), (start, bar), (_, after) in zip(priced, priced[1:], priced[2:], strict=False):
-        above = log(bar.high / max(before.close, after.close))
-        below = log(min(before.close, after.close) / bar.low)
+    for before, (start, bar), after in zip(befores, priced, afters, strict=True):
+        above = log(bar.high / max(before, after))
+        below = log(min(before, after) / bar.low)
         if max(above, below) > limit:
             found.add(start)
     return found
 
 
-def uncorroborated(sources: Mapping[str, Sequence[Minute]]) -> dict[str, set[int]]:
+def uncorroborated(sources: Mapping[str, Sequence[Minute]], tapeless: Collection[str] = ()) -> dict[str, set[int]]:
     """Per source of one market the starts of minutes whose move no other source saw that has prices there.
 
-    A source that is alone is never doubted: nobody can say.
+    A source that is alone is never doubted: nobody can say. ``tapeless`` are those that carry no trades.
     """
-    moves = {source: dict(_moves(minutes)) for source, minutes in sources.items()}
+    moves = {source: dict(_moves(minutes, tape=source not in tapeless)) for source, minutes in sources.items()}
     limits = {source: max(_MOVE, _RARE * _middle(list(of.values()))) for source, of in moves.items()}
     doubted: dict[str, set[int]] = {source: set() for source in sources}
     for source, of in moves.items():
@@ -59,9 +62,11 @@ def market_of(symbol: str) -> str:
     return f"{base}/USD" if slash and quote in ("USDT", "USDC") else symbol
 
 
-def _moves(minutes: Sequence[Minute]) -> Iterator[tuple[int, float]]:
+def _moves(minutes: Sequence[Minute], *, tape: bool) -> Iterator[tuple[int, float]]:
     """Of each minute that follows its neighbour without a gap, the logarithm of its close to the one before."""
-    for before, minute in pairwise(minutes):
+    # The last price of who looked away may be from before the move.
+    seen = [minute for minute in minutes if not minute.is_partial(tape=tape)]
+    for before, minute in pairwise(seen):
         if before.shown and minute.shown and minute.start - before.start == MINUTE:
             yield minute.start, log(minute.shown.close / before.shown.close)
 

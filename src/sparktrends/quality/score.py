@@ -6,8 +6,8 @@ counts proportionally less, so that score and points always add up to 100::
     points(check) = 100 · weight · share / max(1, Σ weight · share)        score = 100 − Σ points
 
 A day's points are the mean of the points of its expected minutes: those in which the market was open, from the first
-minute that was ever known of the series to the end of the day, or to now. So a fault in one minute of a hundred costs
-a hundredth of what it costs that minute, and a day without a fault scores 100.
+minute that was ever known of the series (if it did not begin in its midst) to the end of the day, or to now. So a
+fault in one minute of a hundred costs a hundredth of what it costs that minute, and a day without a fault scores 100.
 """
 
 from __future__ import annotations

@@ -23,12 +23,26 @@ class SeriesRow:
 
 
 class MinuteRow(NamedTuple):
-    """One stored minute: why it is not whole (empty: it is), the bar of our trades and the provider's closed one."""
+    """One stored minute: why it is not whole (empty: it is), the bar of our trades and the provider's closed one, and
+    how many trades are in ours."""
 
     start: int
     reason: str
     own: tuple[float, ...] | None
     provider: tuple[float, ...] | None
+    trades: int = 0
+
+
+class RefusedRow(NamedTuple):
+    """A record that was set aside, and its place in the log. ``source`` is the one whose parser refused it; "" of a
+    record that the stream refused. ``appended`` in µs UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    source: str
+    payload: bytes
+    appended: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +81,15 @@ def judged(cursor: Cursor, day: date, since: int) -> set[int]:
 def minutes(cursor: Cursor, series: int, start: int, end: int) -> Iterator[MinuteRow]:
     """The final minutes of [start, end), oldest first: ours, the provider's, or both."""
     cursor.execute(_MINUTES, {"series": series, "start": start, "end": end})
-    for at, reason, *prices in cursor:
-        own, provider = prices[:5], prices[5:]
-        yield MinuteRow(
-            at, reason, tuple(own) if own[0] is not None else None, tuple(provider) if provider[0] is not None else None
-        )
+    for at, reason, trades, *prices in cursor:
+        own, provider = (tuple(cells) if cells[0] is not None else None for cells in (prices[:5], prices[5:]))
+        yield MinuteRow(at, reason, own, provider, trades)
 
 
 # Each side is chosen before they are joined: a condition of a full join keeps what it refuses, beside nulls.
 _MINUTES = """
 SELECT (extract(epoch FROM coalesce(b.start, p.start)) * 1000000)::bigint, coalesce(b.reason, ''),
-    b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8,
+    coalesce(b.trades, 0), b.open::float8, b.high::float8, b.low::float8, b.close::float8, b.volume::float8,
     p.open::float8, p.high::float8, p.low::float8, p.close::float8, p.volume::float8
 FROM (SELECT * FROM core.bars WHERE series = %(series)s AND interval = '1m' AND state <> 'forming'
         AND start >= core.at(%(start)s) AND start < core.at(%(end)s)) b
@@ -107,16 +119,15 @@ def late(cursor: Cursor, start: int, end: int) -> list[tuple[str, str, int]]:
     return [(str(source), str(symbol), int(ts)) for source, symbol, ts in cursor.fetchall()]
 
 
-def refused(cursor: Cursor, start: int, end: int) -> Iterator[tuple[str, bytes, int]]:
-    """(source, payload, append time) of every record that was set aside and appended within [start, end).
-
-    The source is the one whose parser refused it; "" of a record that the stream refused.
-    """
+def refused(cursor: Cursor, start: int, end: int) -> Iterator[RefusedRow]:
+    """Every record that was set aside and appended within [start, end) (µs UTC)."""
     cursor.execute(
-        "SELECT source, payload, appended FROM core.quarantine WHERE appended >= %s AND appended < %s", (start, end)
+        "SELECT topic, partition, log_offset, coalesce(source, ''), payload, appended FROM core.quarantine "
+        "WHERE appended >= %s AND appended < %s",
+        (start, end),
     )
-    for source, payload, appended in cursor:
-        yield source or "", bytes(payload), int(appended)
+    for row in cursor:
+        yield RefusedRow(*row)
 
 
 def save(cursor: Cursor, score: Score, start: int, end: int, now: int) -> None:
