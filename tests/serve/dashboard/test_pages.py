@@ -88,7 +88,9 @@ def test_a_window_that_cannot_be_is_passed_over(configured: DashboardConfig, win
     assert app.number_input(key="window_sma").value == 50
 
 
-@pytest.mark.parametrize(("symbol", "zone"), [("AAPL", "America/New_York"), ("BTC/USD", "UTC")])
+@pytest.mark.parametrize(
+    ("symbol", "zone"), [("AAPL", "America/New_York"), ("7203.T", "Asia/Tokyo"), ("BTC/USD", "UTC")]
+)
 def test_times_can_be_those_of_the_symbols_exchange(configured: DashboardConfig, symbol: str, zone: str) -> None:
     said = text_of(opened("signals", signal=stable_id("price_move"), zone="Exchange", symbol=symbol))
     assert f"({zone})" in said
