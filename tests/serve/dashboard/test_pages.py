@@ -146,6 +146,21 @@ def test_scores_say_what_took_the_points(configured: DashboardConfig) -> None:
     assert list(shown["why"]) == ["late −2.5 (3 min)"]
 
 
+def test_scores_and_refused_records_are_shown_where_there_is_no_minute_to_judge(
+    configured: DashboardConfig, database: tuple[Stack, Callable[[], World]]
+) -> None:
+    world = database[1]()
+    world.run("TRUNCATE core.bars, core.metrics")
+    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
+    configure(DashboardConfig(world.reader, ""))
+    app = opened("quality")
+    assert not app.exception
+    assert [table.value["score"].tolist() for table in app.dataframe if "score" in table.value] == [[97.5]]
+    assert "Nothing to judge yet" in text_of(app)
+    for tab in ("Missing minutes", "By series", "Quarantined"):
+        assert not opened("quality", tab=tab).exception, tab
+
+
 def test_an_expression_is_drawn_and_a_wrong_one_explained(configured: DashboardConfig) -> None:
     app = opened("explore", symbol="BTC/USD", source="binance", indicators="", expression="close / open - 1")
     assert not app.exception
