@@ -85,7 +85,7 @@ def _lacking(own: Volumes, silent: Set[int], other: Volumes) -> dict[int, float]
         if theirs > 0:
             shares[hour] = sum(own[start] for start in starts) / theirs
         busy = sum(other[start] > 0 for start in starts)
-        if silent.issuperset(starts) and busy >= max(_LONG, _BUSY * len(starts)):
+        if set(starts) <= silent and busy >= max(_LONG, _BUSY * len(starts)):
             poor[hour] = 1.0
     usual = median(shares.values()) if len(shares) >= _ENOUGH else 0.0
     poor |= {hour: 1 - share / usual for hour, share in shares.items() if share < (1 - _TOLERATED) * usual}
