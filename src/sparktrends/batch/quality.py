@@ -16,7 +16,7 @@ from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadRecord, BadSetting
-from sparktrends.model import MINUTE, kind_of, provider_of
+from sparktrends.model import DAY, MINUTE, kind_of, provider_of
 from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.store import quality_rows as rows
@@ -30,6 +30,8 @@ _SLACK = 15 * MINUTE
 _WORD = re.compile(r'"([^"\\]{1,40})"')
 _MOST = 5_000_000
 """Records of the log that are read, about a minute's work: of a busier day the newest ones."""
+_GIVEN_UP = 7 * DAY
+"""A live series that says nothing for longer is not missed any more: somebody ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _told(series: _Series) -> Quality:
 def _judged(
     cursor: Cursor, tally: Tally, span: Span, wanted: Iterable[rows.SeriesRow], tapeless: Collection[str]
 ) -> list[_Series]:
-    known = [s for s in wanted if s.first < span.end and s.clock >= span.start]
+    known = [s for s in wanted if s.first < span.end and s.clock >= span.start - _missed_for(s.source)]
     minutes = {series: list(minutes_of(cursor, series, span, tally.minutes)) for series in known}
     found = []
     for market in _markets(minutes):
@@ -113,6 +115,11 @@ def _judged(
                 one = beside[name]
                 found.append(_Series(series, judged(of, doubted[name], one.lacking, tape=tape), one))
     return found
+
+
+def _missed_for(source: str) -> int:
+    """How long a series that fell silent is still expected (µs): what is made up or recorded ends where it ends."""
+    return 0 if kind_of(source) else _GIVEN_UP
 
 
 def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.SeriesRow]]:
