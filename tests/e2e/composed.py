@@ -43,7 +43,12 @@ shift 2
 exec "$@"
 """
 _PROGRAMS = ("unshare", "nsenter", "ip", "setpriv", "wget", "pg_isready", "prometheus")
-_INITDB = "/docker-entrypoint-initdb.d"
+_INITDB = {
+    "postgres:18-bookworm": "/docker-entrypoint-initdb.d",
+    "sparktrends-postgres:latest": "/var/lib/postgres/initdb",
+}
+"""Image → the one folder whose scripts its entry point runs in a new database. The second is Chainguard's, which has that
+name put into PostgreSQL's own entry point (wolfi-dev/os, postgresql-18.yaml: `-oci-entrypoint-base`)."""
 _BUILTIN = re.compile(r"LOCALE_PROVIDER builtin BUILTIN_LOCALE '\S+' ")
 """What PostgreSQL knows since 17, and Debian 12 has 15."""
 
@@ -85,6 +90,16 @@ def _told(value: Any, told: Mapping[str, str]) -> Any:
 def _value(found: re.Match[str], told: Mapping[str, str]) -> str:
     # As Compose stops when one is not set that has no default.
     return told[found[1]] if found[2] == "?" else told.get(found[1], found[3] or "")
+
+
+def initdb_scripts(postgres: Service) -> list[str]:
+    """Where the scripts lie that the entry point of the image runs, in its order; fails where it would miss one."""
+    folder = f"{_INITDB[postgres['image']]}/"
+    targets = [config["target"] for config in postgres["configs"] if config["target"].startswith(folder)]
+    named = {config["source"] for config in postgres["configs"] if config["source"].endswith(".sql")}
+    found = {config["source"] for config in postgres["configs"] if config["target"] in targets}
+    assert named == found, f"{folder} lacks {named - found}"
+    return sorted(targets)
 
 
 class Machine:
@@ -329,8 +344,8 @@ class Machine:
 
     def _run_scripts(self) -> None:
         self.wait_healthy("postgres")
-        given = {target: here for target, here in self._given("postgres").items() if target.startswith(_INITDB)}
-        for target in sorted(given):
+        given = self._given("postgres")
+        for target in initdb_scripts(self.of["postgres"]):
             script = _BUILTIN.sub("", Path(given[target]).read_text())
             argv = [str(self._programs / "psql"), "-v", "ON_ERROR_STOP=1", "-f", "-"]
             told = self.of["postgres"]["environment"]

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import yaml
 
+from e2e import composed
 from sparktrends.errors import BadSetting
 from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
@@ -245,6 +246,28 @@ def test_production_enters_the_database_by_a_certificate_that_it_checks_and_nobo
     pgadmin = overlay["pgadmin"]
     assert '"sslmode": "verify-full"' in pgadmin["environment"]["FILE_2"]
     assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume.split(":")[1] for volume in pgadmin["volumes"]}
+
+
+@pytest.mark.parametrize("files", [(composed.BASE,), (composed.BASE, composed.PRODUCTION)], ids=["one", "production"])
+def test_every_script_of_a_new_database_lies_where_the_entry_point_of_its_image_looks(files: tuple[str, ...]) -> None:
+    told = dict.fromkeys(composed.asked(*files), "x")
+    run = composed.initdb_scripts(composed.services(told, *files)["postgres"])
+    assert [Path(target).name for target in run] == ["10-owner.sql", "20-accounts.sql"][: len(files)]
+
+
+def test_a_stopped_database_asks_its_sessions_to_leave_and_has_the_time_for_it() -> None:
+    # SIGTERM would have it wait for the pools of all others, until it is killed; Chainguard's image names no signal.
+    for document in (compose.base(), compose.production()):
+        told = {**services(compose.base())["postgres"], **services(document)["postgres"]}
+        assert (told["stop_signal"], told["stop_grace_period"]) == ("SIGINT", "60s")
+
+
+def test_airflow_is_stopped_by_the_signal_on_which_it_ends_its_tasks() -> None:
+    # `airflow standalone` ends its parts on Ctrl-C alone; at a SIGTERM it dies, and its tasks with it.
+    airflow = services(compose.base())["airflow"]
+    assert airflow["stop_signal"] == "SIGINT"
+    assert airflow["entrypoint"][-1].endswith("&& exec airflow standalone")
+    assert airflow["stop_grace_period"] == services(compose.base())["follow"]["stop_grace_period"]
 
 
 def built(overlay: dict[str, Any] | None = None) -> set[str]:

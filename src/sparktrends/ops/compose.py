@@ -19,7 +19,9 @@ from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, form
 from sparktrends.ops.containers.services import (
     BUILDERS,
     CERTIFICATES,
+    CHAINGUARD_INITDB,
     HBA,
+    INITDB,
     KAFKA,
     KAFKA_CONFIG,
     KAFKA_DATA,
@@ -27,6 +29,7 @@ from sparktrends.ops.containers.services import (
     POSTGRES_DATA,
     SPARK,
     certificates,
+    initdb,
     kafka_of,
     parts,
     secured,
@@ -115,7 +118,9 @@ def _database() -> dict[str, Any]:
         },
         **secured_database(),
         "configs": [
-            {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
+            # Chainguard's entry point looks in its own folder alone; the other one serves who pins postgres:18-alpine,
+            # which has the same user.
+            *(script for folder in (CHAINGUARD_INITDB, INITDB) for script in initdb(folder, "owner.sql", _ROLES)),
             {"source": _HBA, "target": HBA},
         ],
     }

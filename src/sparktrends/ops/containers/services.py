@@ -70,6 +70,8 @@ printf %s "$$now" > {_REMEMBERED}/of
 exec "$$@"
 """
 KAFKA_DATA, KAFKA_CONFIG, POSTGRES_DATA = "/var/lib/kafka/data", "/opt/kafka/config", "/var/lib/postgresql"
+INITDB, CHAINGUARD_INITDB = "/docker-entrypoint-initdb.d", "/var/lib/postgres/initdb"
+"""Where the entry point of PostgreSQL's image, and of Chainguard's, looks for what it runs once in a new database."""
 # Not by `spark.executor.syncLogLevel.enabled`: tried with 4.0.5, executors told of each task all the same.
 _SPARK_LOGGING = """\
 appender.console.type = Console
@@ -126,8 +128,11 @@ def stores() -> dict[str, Service]:
             },
             "ports": published(WANTED["postgres"], 5432),
             "volumes": [f"postgres:{POSTGRES_DATA}"],
-            "configs": [{"source": "owner.sql", "target": "/docker-entrypoint-initdb.d/10-owner.sql"}],
+            "configs": initdb(INITDB, "owner.sql"),
             "shm_size": "256m",
+            # Asked by SIGTERM, and Chainguard's image names no other, it waits until the last session has left.
+            "stop_signal": "SIGINT",
+            "stop_grace_period": "60s",
             **limits("1g", 2.0),
             **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", _SUPERUSER], start_s=30),
         },
@@ -138,6 +143,11 @@ def stores() -> dict[str, Service]:
             **health(["CMD", "bash", "-c", "</dev/tcp/127.0.0.1/9092"], start_s=30),
         },
     }
+
+
+def initdb(folder: str, *scripts: str) -> list[dict[str, str]]:
+    """Files that the entry point of a database's image runs there, in this order."""
+    return [{"source": name, "target": f"{folder}/{number}0-{name}"} for number, name in enumerate(scripts, 1)]
 
 
 def _postgres(settings: Mapping[str, str]) -> list[str]:
@@ -297,6 +307,8 @@ def watchers() -> dict[str, Service]:
         **confined(AIRFLOW, tmp="256m"),
         **building("airflow", on={"spark": BUILDERS[SPARK]}),
         "entrypoint": ["bash", "-c", begin],
+        # As by Ctrl-C: `standalone` does not hear SIGTERM, and the kernel would kill scheduler and tasks with it.
+        "stop_signal": "SIGINT",
         "ports": published(8080),
         "volumes": ["home:" + _HOME, "airflow:/var/lib/airflow"],
         **limits("4g", 2.0),
