@@ -85,6 +85,7 @@ logger.deploy.name = org.apache.spark.deploy
 logger.deploy.level = info
 """
 """Spark's own default has executors tell of each task."""
+_PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
 _WORKER_PAGE = 8082
 """Not the 8081 of the master: where all names mean one machine, a check must not ask the other."""
 
@@ -301,9 +302,15 @@ def parts() -> dict[str, Service]:
 def watchers() -> dict[str, Service]:
     begin = "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
-    airflow = {
+    own = {
         # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
-        **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4", "SPARKTRENDS_FOLDER": _HOME}),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        # Its own default is True: `follow` leaves the daily work to DAGs that would never run.
+        _PAUSED: f"${{{_PAUSED}:-False}}",
+        "SPARKTRENDS_FOLDER": _HOME,
+    }
+    airflow = {
+        **_part([], {**keys, **own}),
         **confined(AIRFLOW, tmp="256m"),
         **building("airflow", on={"spark": BUILDERS[SPARK]}),
         "entrypoint": ["bash", "-c", begin],
