@@ -266,7 +266,7 @@ class Machine:
     def _given(self, name: str) -> dict[str, str]:
         """Place in the container → here, of its volumes and of copies of the files that are mounted."""
         places = {}
-        mounted = [volume.split(":")[:2] for volume in self.of[name]["volumes"]]
+        mounted = [*_volumes(self.of[name])]
         mounted += [(f"./deploy/containers/{one['source']}", one["target"]) for one in self.of[name]["configs"]]
         for source, target in mounted:
             if source.startswith("./"):
@@ -286,7 +286,8 @@ class Machine:
             shutil.copytree(own, place)
             return
         # Places that a file names are those of its container too.
-        named = {target: str(self.folder / "volumes" / volume) for volume, target in _volumes(self.of[name])}
+        kept = [(volume, target) for volume, target in _volumes(self.of[name]) if not volume.startswith("./")]
+        named = {target: str(self.folder / "volumes" / volume) for volume, target in kept}
         text = own.read_text()
         for target, here in named.items():
             text = text.replace(target, here)
@@ -362,8 +363,13 @@ def _program(name: str) -> str:
 
 
 def _volumes(service: Service) -> Iterator[tuple[str, str]]:
-    pairs = (volume.split(":")[:2] for volume in service["volumes"])
-    return ((source, target) for source, target in pairs if not source.startswith("./"))
+    """Source and target of each, in whichever of the two forms it is written."""
+    for volume in service["volumes"]:
+        if isinstance(volume, str):
+            source, target, *_ = volume.split(":")
+            yield source, target
+        else:
+            yield volume["source"], volume["target"]
 
 
 def _of_image(file: Path) -> dict[str, str]:

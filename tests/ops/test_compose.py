@@ -237,15 +237,56 @@ def test_production_enters_the_database_by_a_certificate_that_it_checks_and_nobo
     assert [way[0] for way in ways] == ["local", "hostssl"]
     assert all(way[-1] == "scram-sha-256" for way in ways)
     # What these settings name is what the container is given.
-    mounted = {volume.split(":")[1] for volume in overlay["postgres"]["volumes"]}
+    mounted = {volume["target"] for volume in overlay["postgres"]["volumes"]}
     mounted |= {config["target"] for config in overlay["postgres"]["configs"]}
     assert {told["ssl_cert_file"], told["ssl_key_file"], told["hba_file"]} <= mounted
     for name in {*ours(), "airflow", "accounts"}:
         authority = overlay[name]["environment"]["POSTGRES_SSLROOTCERT"]
-        assert authority in {volume.split(":")[1] for volume in overlay[name]["volumes"]}, name
+        assert authority in {volume["target"] for volume in given_certificates(overlay[name])}, name
     pgadmin = overlay["pgadmin"]
     assert '"sslmode": "verify-full"' in pgadmin["environment"]["FILE_2"]
-    assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume.split(":")[1] for volume in pgadmin["volumes"]}
+    assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume["target"] for volume in given_certificates(pgadmin)}
+
+
+def given_certificates(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """The files of `certificates` that a container finds."""
+    return [volume for volume in service.get("volumes", ()) if not isinstance(volume, str)]
+
+
+def test_the_certificates_that_production_reads_are_made_as_documented(tmp_path: Path) -> None:
+    block = re.search(
+        r"^(sh -eu <<'end'\n.+?\nend)$", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert block
+    (tmp_path / "bin").mkdir()
+    sudo = tmp_path / "bin" / "sudo"
+    sudo.write_text("#!/bin/sh\n")
+    sudo.chmod(0o755)
+    env, clone = {"PATH": f"{sudo.parent}:{os.environ['PATH']}"}, tmp_path / "clone"
+    clone.mkdir()
+    subprocess.run(["sh", "-c", block[1]], cwd=clone, env=env, check=True, capture_output=True)
+    # What git ignores, so the authority's key too.
+    assert [path.name for path in clone.iterdir()] == ["certificates"]
+    for name in ("kafka", "postgres"):
+        argv = ["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname", name, f"{name}.pem"]
+        subprocess.run(argv, cwd=clone / "certificates", check=True, capture_output=True)
+    mounted = [volume for service in services(compose.production()).values() for volume in given_certificates(service)]
+    assert {volume["source"] for volume in mounted} == {
+        f"./certificates/{name}" for name in ("ca.crt", "kafka.pem", "postgres.pem")
+    }
+    for volume in mounted:
+        mode = (clone / volume["source"]).stat().st_mode & 0o777
+        assert mode == (0o644 if volume["source"].endswith("ca.crt") else 0o600)
+        # Else Docker makes a folder of that name, and it is root's.
+        assert (volume["type"], volume["read_only"], volume["bind"]) == ("bind", True, {"create_host_path": False})
+    again = subprocess.run(["sh", "-c", block[1]], cwd=clone, env=env, check=False, capture_output=True)
+    assert again.returncode != 0, "another authority would be put over one in use"
+
+
+def test_no_image_has_the_modes_of_a_clone() -> None:
+    for name in ("app", "spark", "airflow", "owned"):
+        last = compose.files()[f"deploy/images/{name}.Dockerfile"].rpartition("\nFROM ")[2]
+        assert all("--from=" in line for line in last.splitlines() if line.startswith("COPY")), name
 
 
 @pytest.mark.parametrize("files", [(composed.BASE,), (composed.BASE, composed.PRODUCTION)], ids=["one", "production"])

@@ -406,8 +406,10 @@ HBA = "/etc/postgresql/pg_hba.conf"
 _AUTHORITY = f"{CERTIFICATES}/ca.crt"
 
 
-def certificates(*names: str) -> list[str]:
-    return [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in names]
+def certificates(*names: str) -> list[Service]:
+    """Files of `certificates`, which must be there: in the short form Docker makes a folder, root's, of one that is not."""
+    bound = {"type": "bind", "read_only": True, "bind": {"create_host_path": False}}
+    return [bound | {"source": f"./certificates/{name}", "target": f"{CERTIFICATES}/{name}"} for name in names]
 
 
 def secured_database() -> Service:
