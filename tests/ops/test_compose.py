@@ -507,6 +507,24 @@ def test_a_master_forgets_what_was_before_this_machine_started(tmp_path: Path) -
     assert not kept.exists()
 
 
+def test_workers_can_be_several_for_each_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = services(compose.base())["spark-worker"]
+    assert not {"hostname", "container_name", "ports"} & worker.keys()
+    assert "spark-worker" not in json.dumps(worker)
+    script = [word.replace("$$", "$") for word in worker["entrypoint"]]
+    end = script.index("/opt/spark/bin/spark-class")
+    told = {**os.environ, **worker["environment"], "FILE_1": "", "FILE_2": ""}
+    done = subprocess.run([*script[:end], "env"], env=told, capture_output=True, text=True, check=True)
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if line.startswith("SPARK_LOCAL_"))
+    assert said["SPARK_LOCAL_IP"] == said["SPARK_LOCAL_HOSTNAME"] == os.uname().nodename
+    # Its page listens at that name alone.
+    asked: list[str] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, **_: asked.append(url))
+    exec(worker["healthcheck"]["test"][-1], {})
+    page = worker["command"][worker["command"].index("--webui-port") + 1]
+    assert asked == [f"http://{os.uname().nodename}:{page}/json/"]
+
+
 def test_pgadmin_opens_the_database_that_the_settings_name() -> None:
     pgadmin = services(compose.base())["pgadmin"]
     path = pgadmin["environment"]["PGADMIN_SERVER_JSON_FILE"]

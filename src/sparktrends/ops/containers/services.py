@@ -12,6 +12,7 @@ from sparktrends.ops.containers.shape import (
     Service,
     after,
     answers,
+    answers_by_own_name,
     building,
     confined,
     health,
@@ -67,6 +68,12 @@ _FORGETTING = f"""\
 now="$$(cat /proc/sys/kernel/random/boot_id) $$(echo /opt/spark/jars/spark-core_*)"
 [ "$$now" = "$$(cat {_REMEMBERED}/of 2>/dev/null)" ] || rm -rf {_REMEMBERED}/recovery
 printf %s "$$now" > {_REMEMBERED}/of
+exec "$$@"
+"""
+# Two containers of one name would each get half of the calls for the other. Docker's own name of a container, which the
+# others find too, is one container's.
+_NAMING = """\
+export SPARK_LOCAL_IP="$$(uname -n)" SPARK_LOCAL_HOSTNAME="$$(uname -n)"
 exec "$$@"
 """
 KAFKA_DATA, KAFKA_CONFIG, POSTGRES_DATA = "/var/lib/kafka/data", "/opt/kafka/config", "/var/lib/postgresql"
@@ -226,7 +233,7 @@ def spark() -> dict[str, Service]:
     master = _daemon("spark-master", "master.Master", words, "512m", more=_OF_MASTER, before=_FORGETTING)
     words = f"--cores 2 --memory 1g --work-dir /tmp/work --webui-port {_WORKER_PAGE} {_MASTER}"
     # What executors unpack, spill and log lies in /tmp.
-    worker = _daemon("spark-worker", "worker.Worker", words, "256m", tmp="512m", unpacks=True)
+    worker = _daemon(None, "worker.Worker", words, "256m", tmp="512m", unpacks=True, before=_NAMING)
     return {
         "spark-master": {
             **master,
@@ -240,13 +247,13 @@ def spark() -> dict[str, Service]:
             **worker,
             **limits("3g", 2.0),
             **after(**{"spark-master": "service_healthy"}),
-            **health(answers(f"http://spark-worker:{_WORKER_PAGE}/json/"), start_s=30),
+            **health(answers_by_own_name(f":{_WORKER_PAGE}/json/"), start_s=30),
         },
     }
 
 
 def _daemon(
-    name: str,
+    name: str | None,
     main: str,
     arguments: str,
     heap: str,
@@ -256,7 +263,9 @@ def _daemon(
     more: Mapping[str, str] | None = None,
     before: str = "",
 ) -> Service:
-    """A daemon of Spark; ``more`` are settings of its own, ``before`` is a script that ends in it."""
+    """A daemon of Spark (``name`` as in `_of_spark`); ``more`` are settings of its own, ``before`` a script that ends in
+    it.
+    """
     started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
     if before:
         started = ["sh", "-euc", before, "sh", *started]
@@ -374,7 +383,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
 
 
 def _of_spark(
-    name: str,
+    name: str | None,
     environment: Mapping[str, str],
     entrypoint: list[str],
     tmp: str,
@@ -382,21 +391,20 @@ def _of_spark(
     unpacks: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> Service:
-    # Each listens on, and is called by, the name that the others know it by.
-    own = {
-        "SPARK_LOCAL_IP": name,
-        "SPARK_LOCAL_HOSTNAME": name,
-        "SPARK_LOCAL_DIRS": "/tmp/spark",
-        "SPARK_CONF_DIR": _SPARK_CONF,
-    }
+    """A container of Spark's image; it listens on, and is called by, ``name``. Without one it may be several."""
+    own = {"SPARK_LOCAL_DIRS": "/tmp/spark", "SPARK_CONF_DIR": _SPARK_CONF}
     shaped = {
         **confined(SPARK, tmp=tmp, unpacks=unpacks),
-        "hostname": name,
-        "environment": {**environment, **own},
+        **({"hostname": name} if name else {}),
+        "environment": {**environment, **(_called(name) if name else {}), **own},
     }
     defaults = "".join(f"{key} {value}\n" for key, value in {**_SPARK_DEFAULTS, **(more or {})}.items())
     files = {"spark-defaults.conf": defaults, "log4j2.properties": _SPARK_LOGGING}
     return with_environment(shaped, writing({f"{_SPARK_CONF}/{file}": files[file] for file in files}, entrypoint))
+
+
+def _called(name: str) -> dict[str, str]:
+    return {"SPARK_LOCAL_IP": name, "SPARK_LOCAL_HOSTNAME": name}
 
 
 CERTIFICATES = "/certificates"
