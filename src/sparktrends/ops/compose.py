@@ -73,6 +73,11 @@ def needed() -> list[str]:
     return sorted(set(re.findall(r"\$\{(\w+):\?", files()["docker-compose.yml"])))
 
 
+def service_of(part: str) -> str:
+    """The container of a part that `up` runs."""
+    return _HOSTS.get(part, part)
+
+
 def beside(path: str) -> str:
     """A file of the repository: inside the wheel, or at the root of the repository."""
     inside = resources.files("sparktrends.ops") / "repository" / path
@@ -240,7 +245,7 @@ def _broker() -> dict[str, object]:
 
 def _scraping() -> dict[str, Any]:
     targets = [
-        {"targets": [f"{_HOSTS.get(part, part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}}
+        {"targets": [f"{service_of(part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}}
         for part in _SCRAPED
     ]
     return {
