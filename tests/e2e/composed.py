@@ -47,8 +47,10 @@ _INITDB = {
     "postgres:18-bookworm": "/docker-entrypoint-initdb.d",
     "sparktrends-postgres:latest": "/var/lib/postgres/initdb",
 }
-"""Image → the one folder whose scripts its entry point runs in a new database. The second is Chainguard's, which has that
-name put into PostgreSQL's own entry point (wolfi-dev/os, postgresql-18.yaml: `-oci-entrypoint-base`)."""
+"""Image → the one folder whose scripts its entry point runs in a new database.
+
+The second is Chainguard's, which puts that name into PostgreSQL's own entry point (wolfi-dev/os, postgresql-18.yaml).
+"""
 _BUILTIN = re.compile(r"LOCALE_PROVIDER builtin BUILTIN_LOCALE '\S+' ")
 """What PostgreSQL knows since 17, and Debian 12 has 15."""
 

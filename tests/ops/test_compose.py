@@ -413,6 +413,13 @@ def test_the_broker_writes_no_log_into_its_root_and_none_that_grows() -> None:
     assert "File" not in compose.files()[f"deploy/containers/{given['source']}"].replace("Files", "")
 
 
+def test_the_scripts_of_another_image_of_kafka_may_lie_elsewhere() -> None:
+    overlay = services(compose.production())
+    for name, script in (("kafka", "kafka-server-start.sh"), ("kafka-format", "kafka-storage.sh")):
+        assert f"${{KAFKA_SCRIPTS:-/usr/lib/kafka/bin}}/{script}" in overlay[name]["entrypoint"]
+    assert "\n#KAFKA_SCRIPTS=/opt/kafka/bin\n" in compose.files()[".env.example"]
+
+
 def test_a_source_that_ends_need_not_begin_again() -> None:
     restart = services(compose.base())["ingest"]["restart"]
     assert restart == "${SPARKTRENDS_INGEST_RESTART:-unless-stopped}"

@@ -139,10 +139,10 @@ def _formatted_broker() -> dict[str, Any]:
     settings = {_PROPERTIES: _properties(_secured_broker())}
     format_ = {**settings, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     logging = {"environment": {"KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_LOGGING}"}}
-    start = writing(settings, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES])
+    start = writing(settings, [f"{_SCRIPTS}/kafka-server-start.sh", _PROPERTIES])
     return {
         "kafka-format": {
-            **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
+            **with_environment(kafka, writing(format_, [f"{_SCRIPTS}/kafka-storage.sh", f"@{_FORMAT}"])),
             **_owned("KAFKA_IMAGE", KAFKA_DATA, _KAFKA),
             "volumes": [*kafka["volumes"], *keys],
             "restart": "no",
@@ -178,6 +178,8 @@ _ROLES, _HBA, _LOG4J = _OF_PRODUCTION = ("accounts.sql", "pg_hba.conf", "log4j2.
 """What production alone gives its database and its broker."""
 _POSTGRES, _KAFKA = 70, 65532
 """The users of Chainguard's PostgreSQL and Kafka."""
+_SCRIPTS = "${KAFKA_SCRIPTS:-/usr/lib/kafka/bin}"
+"""Of Chainguard's Kafka, unless `.env` names another image's folder."""
 _PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
 _LOGGING = "/etc/kafka/log4j2.properties"
 
@@ -245,8 +247,7 @@ def _broker() -> dict[str, object]:
 
 def _scraping() -> dict[str, Any]:
     targets = [
-        {"targets": [f"{service_of(part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}}
-        for part in _SCRAPED
+        {"targets": [f"{service_of(part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}} for part in _SCRAPED
     ]
     return {
         "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},

@@ -263,8 +263,9 @@ def _daemon(
     more: Mapping[str, str] | None = None,
     before: str = "",
 ) -> Service:
-    """A daemon of Spark (``name`` as in `_of_spark`); ``more`` are settings of its own, ``before`` a script that ends in
-    it.
+    """A daemon of Spark, ``name`` as in `_of_spark`.
+
+    ``more`` are settings of its own, ``before`` is a script that ends in it.
     """
     started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
     if before:
@@ -415,7 +416,7 @@ _AUTHORITY = f"{CERTIFICATES}/ca.crt"
 
 
 def certificates(*names: str) -> list[Service]:
-    """Files of `certificates`, which must be there: in the short form Docker makes a folder, root's, of one that is not."""
+    """Files of `certificates`, which must be there: in the short form Docker makes a folder of one that is not."""
     bound = {"type": "bind", "read_only": True, "bind": {"create_host_path": False}}
     return [bound | {"source": f"./certificates/{name}", "target": f"{CERTIFICATES}/{name}"} for name in names]
 
