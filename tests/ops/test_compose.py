@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -301,6 +303,26 @@ def test_a_stopped_database_asks_its_sessions_to_leave_and_has_the_time_for_it()
     for document in (compose.base(), compose.production()):
         told = {**services(compose.base())["postgres"], **services(document)["postgres"]}
         assert (told["stop_signal"], told["stop_grace_period"]) == ("SIGINT", "60s")
+
+
+@pytest.mark.parametrize("during", ["db", "standalone"])
+def test_airflow_hears_the_signal_while_it_prepares_and_while_it_runs(tmp_path: Path, during: str) -> None:
+    program = tmp_path / "airflow"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint(sys.argv[1], flush=True)\n"
+        "time.sleep({'db': 1, 'standalone': 60}.get(sys.argv[1], 0))\n"
+    )
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    entry = services(compose.base())["airflow"]["entrypoint"]
+    with subprocess.Popen(entry, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        said = []
+        while not said or said[-1] != during:
+            said.append(process.stdout.readline().strip())
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+        assert process.wait(20) in (130, -signal.SIGINT)
 
 
 def test_airflow_is_stopped_by_the_signal_on_which_it_ends_its_tasks() -> None:

@@ -310,7 +310,11 @@ def parts() -> dict[str, Service]:
 
 
 def watchers() -> dict[str, Service]:
-    begin = "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
+    # The trap is for who stops it before that: else bash waits for the command, forgets the signal and goes on.
+    begin = (
+        "trap 'exit 130' INT; "
+        "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
+    )
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
     own = {
         # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
