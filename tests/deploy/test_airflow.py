@@ -25,6 +25,7 @@ import click
 import pytest
 
 from ops.test_jobs import PARTS
+from sparktrends.ops import compose
 from sparktrends.ops.cli import main
 from sparktrends.sources import PROVIDERS
 
@@ -34,6 +35,7 @@ FILES = sorted(DAGS.glob("*.py"))
 NAMES = [file.stem for file in FILES if file.stem != "sparktrends_steps"]
 AIRFLOW = Path(os.environ.get("SPARKTRENDS_AIRFLOW", ROOT / ".venv-airflow" / "bin")) / "airflow"
 DAY = "2024-11-21"
+PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
 
 needs_airflow = pytest.mark.skipif(not AIRFLOW.exists(), reason="no Airflow here: `make airflow` installs one")
 
@@ -64,6 +66,22 @@ def test_each_provider_is_asked_by_one_task_at_a_time() -> None:
     pools = json.loads((DAGS.parent / "pools.json").read_text())
     places = {name: pool["slots"] for name, pool in pools.items()}
     assert places == {f"sparktrends_{name}": 1 for name in (*PROVIDERS, "spark")}
+
+
+@pytest.mark.parametrize("asked", ["", "True"])
+def test_a_new_dag_runs_by_itself_unless_a_person_says_that_it_shall_not(tmp_path: Path, asked: str) -> None:
+    script = tmp_path / "deploy" / "airflow" / "standalone"
+    script.parent.mkdir(parents=True)
+    script.write_text((DAGS.parent / "standalone").read_text())
+    airflow = tmp_path / ".venv-airflow" / "bin" / "airflow"
+    airflow.parent.mkdir(parents=True)
+    airflow.write_text(f'#!/bin/sh\necho "$1 ${PAUSED}"\n')
+    airflow.chmod(0o755)
+    env = {"PATH": os.environ["PATH"], **({PAUSED: asked} if asked else {})}
+    said = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[-1] == f"standalone {asked or 'False'}"
+    assert compose.base()["services"]["airflow"]["environment"][PAUSED] == f"${{{PAUSED}:-False}}"
+    assert f"#{PAUSED}=True\n" in compose.files()[".env.example"]
 
 
 def test_every_option_of_a_task_is_one_of_its_command() -> None:
@@ -124,6 +142,12 @@ def _command(words: Sequence[str]) -> click.Command:
     return command
 
 
+def _as_standalone_has_it(name: str) -> str:
+    """What `make airflow` sets it to for who says nothing."""
+    (value,) = re.findall(rf"\b{name}=\"\$\{{{name}:-(\w+)\}}\"", (DAGS.parent / "standalone").read_text())
+    return str(value)
+
+
 @dataclass(frozen=True)
 class Scheduler:
     """A real Airflow with a home of its own, and what the stub of the product was called with."""
@@ -144,7 +168,7 @@ class Scheduler:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            PAUSED: _as_standalone_has_it(PAUSED),
             "SPARKTRENDS": str(self.folder / "sparktrends"),
             "SPARKTRENDS_FOLDER": str(self.folder),
         }

@@ -43,7 +43,14 @@ shift 2
 exec "$@"
 """
 _PROGRAMS = ("unshare", "nsenter", "ip", "setpriv", "wget", "pg_isready", "prometheus")
-_INITDB = "/docker-entrypoint-initdb.d"
+_INITDB = {
+    "postgres:18-bookworm": "/docker-entrypoint-initdb.d",
+    "sparktrends-postgres:latest": "/var/lib/postgres/initdb",
+}
+"""Image → the one folder whose scripts its entry point runs in a new database.
+
+The second is Chainguard's, which puts that name into PostgreSQL's own entry point (wolfi-dev/os, postgresql-18.yaml).
+"""
 _BUILTIN = re.compile(r"LOCALE_PROVIDER builtin BUILTIN_LOCALE '\S+' ")
 """What PostgreSQL knows since 17, and Debian 12 has 15."""
 
@@ -85,6 +92,16 @@ def _told(value: Any, told: Mapping[str, str]) -> Any:
 def _value(found: re.Match[str], told: Mapping[str, str]) -> str:
     # As Compose stops when one is not set that has no default.
     return told[found[1]] if found[2] == "?" else told.get(found[1], found[3] or "")
+
+
+def initdb_scripts(postgres: Service) -> list[str]:
+    """Where the scripts lie that the entry point of the image runs, in its order; fails where it would miss one."""
+    folder = f"{_INITDB[postgres['image']]}/"
+    targets = [config["target"] for config in postgres["configs"] if config["target"].startswith(folder)]
+    named = {config["source"] for config in postgres["configs"] if config["source"].endswith(".sql")}
+    found = {config["source"] for config in postgres["configs"] if config["target"] in targets}
+    assert named == found, f"{folder} lacks {named - found}"
+    return sorted(targets)
 
 
 class Machine:
@@ -251,7 +268,7 @@ class Machine:
     def _given(self, name: str) -> dict[str, str]:
         """Place in the container → here, of its volumes and of copies of the files that are mounted."""
         places = {}
-        mounted = [volume.split(":")[:2] for volume in self.of[name]["volumes"]]
+        mounted = [*_volumes(self.of[name])]
         mounted += [(f"./deploy/containers/{one['source']}", one["target"]) for one in self.of[name]["configs"]]
         for source, target in mounted:
             if source.startswith("./"):
@@ -271,7 +288,8 @@ class Machine:
             shutil.copytree(own, place)
             return
         # Places that a file names are those of its container too.
-        named = {target: str(self.folder / "volumes" / volume) for volume, target in _volumes(self.of[name])}
+        kept = [(volume, target) for volume, target in _volumes(self.of[name]) if not volume.startswith("./")]
+        named = {target: str(self.folder / "volumes" / volume) for volume, target in kept}
         text = own.read_text()
         for target, here in named.items():
             text = text.replace(target, here)
@@ -329,8 +347,8 @@ class Machine:
 
     def _run_scripts(self) -> None:
         self.wait_healthy("postgres")
-        given = {target: here for target, here in self._given("postgres").items() if target.startswith(_INITDB)}
-        for target in sorted(given):
+        given = self._given("postgres")
+        for target in initdb_scripts(self.of["postgres"]):
             script = _BUILTIN.sub("", Path(given[target]).read_text())
             argv = [str(self._programs / "psql"), "-v", "ON_ERROR_STOP=1", "-f", "-"]
             told = self.of["postgres"]["environment"]
@@ -347,8 +365,13 @@ def _program(name: str) -> str:
 
 
 def _volumes(service: Service) -> Iterator[tuple[str, str]]:
-    pairs = (volume.split(":")[:2] for volume in service["volumes"])
-    return ((source, target) for source, target in pairs if not source.startswith("./"))
+    """Source and target of each, in whichever of the two forms it is written."""
+    for volume in service["volumes"]:
+        if isinstance(volume, str):
+            source, target, *_ = volume.split(":")
+            yield source, target
+        else:
+            yield volume["source"], volume["target"]
 
 
 def _of_image(file: Path) -> dict[str, str]:

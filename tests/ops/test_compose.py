@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import psycopg
 import pytest
 import yaml
 
+from e2e import composed
 from sparktrends.errors import BadSetting
 from sparktrends.ops import accounts, compose, sbom
 from sparktrends.ops.cli import main
@@ -236,15 +239,98 @@ def test_production_enters_the_database_by_a_certificate_that_it_checks_and_nobo
     assert [way[0] for way in ways] == ["local", "hostssl"]
     assert all(way[-1] == "scram-sha-256" for way in ways)
     # What these settings name is what the container is given.
-    mounted = {volume.split(":")[1] for volume in overlay["postgres"]["volumes"]}
+    mounted = {volume["target"] for volume in overlay["postgres"]["volumes"]}
     mounted |= {config["target"] for config in overlay["postgres"]["configs"]}
     assert {told["ssl_cert_file"], told["ssl_key_file"], told["hba_file"]} <= mounted
     for name in {*ours(), "airflow", "accounts"}:
         authority = overlay[name]["environment"]["POSTGRES_SSLROOTCERT"]
-        assert authority in {volume.split(":")[1] for volume in overlay[name]["volumes"]}, name
+        assert authority in {volume["target"] for volume in given_certificates(overlay[name])}, name
     pgadmin = overlay["pgadmin"]
     assert '"sslmode": "verify-full"' in pgadmin["environment"]["FILE_2"]
-    assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume.split(":")[1] for volume in pgadmin["volumes"]}
+    assert pgadmin["environment"]["PGSSLROOTCERT"] in {volume["target"] for volume in given_certificates(pgadmin)}
+
+
+def given_certificates(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """The files of `certificates` that a container finds."""
+    return [volume for volume in service.get("volumes", ()) if not isinstance(volume, str)]
+
+
+def test_the_certificates_that_production_reads_are_made_as_documented(tmp_path: Path) -> None:
+    block = re.search(
+        r"^(sh -eu <<'end'\n.+?\nend)$", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert block
+    (tmp_path / "bin").mkdir()
+    sudo = tmp_path / "bin" / "sudo"
+    sudo.write_text("#!/bin/sh\n")
+    sudo.chmod(0o755)
+    env, clone = {"PATH": f"{sudo.parent}:{os.environ['PATH']}"}, tmp_path / "clone"
+    clone.mkdir()
+    subprocess.run(["sh", "-c", block[1]], cwd=clone, env=env, check=True, capture_output=True)
+    # What git ignores, so the authority's key too.
+    assert [path.name for path in clone.iterdir()] == ["certificates"]
+    for name in ("kafka", "postgres"):
+        argv = ["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname", name, f"{name}.pem"]
+        subprocess.run(argv, cwd=clone / "certificates", check=True, capture_output=True)
+    mounted = [volume for service in services(compose.production()).values() for volume in given_certificates(service)]
+    assert {volume["source"] for volume in mounted} == {
+        f"./certificates/{name}" for name in ("ca.crt", "kafka.pem", "postgres.pem")
+    }
+    for volume in mounted:
+        mode = (clone / volume["source"]).stat().st_mode & 0o777
+        assert mode == (0o644 if volume["source"].endswith("ca.crt") else 0o600)
+        # Else Docker makes a folder of that name, and it is root's.
+        assert (volume["type"], volume["read_only"], volume["bind"]) == ("bind", True, {"create_host_path": False})
+    again = subprocess.run(["sh", "-c", block[1]], cwd=clone, env=env, check=False, capture_output=True)
+    assert again.returncode != 0, "another authority would be put over one in use"
+
+
+def test_no_image_has_the_modes_of_a_clone() -> None:
+    for name in ("app", "spark", "airflow", "owned"):
+        last = compose.files()[f"deploy/images/{name}.Dockerfile"].rpartition("\nFROM ")[2]
+        assert all("--from=" in line for line in last.splitlines() if line.startswith("COPY")), name
+
+
+@pytest.mark.parametrize("files", [(composed.BASE,), (composed.BASE, composed.PRODUCTION)], ids=["one", "production"])
+def test_every_script_of_a_new_database_lies_where_the_entry_point_of_its_image_looks(files: tuple[str, ...]) -> None:
+    told = dict.fromkeys(composed.asked(*files), "x")
+    run = composed.initdb_scripts(composed.services(told, *files)["postgres"])
+    assert [Path(target).name for target in run] == ["10-owner.sql", "20-accounts.sql"][: len(files)]
+
+
+def test_a_stopped_database_asks_its_sessions_to_leave_and_has_the_time_for_it() -> None:
+    # SIGTERM would have it wait for the pools of all others, until it is killed; Chainguard's image names no signal.
+    for document in (compose.base(), compose.production()):
+        told = {**services(compose.base())["postgres"], **services(document)["postgres"]}
+        assert (told["stop_signal"], told["stop_grace_period"]) == ("SIGINT", "60s")
+
+
+@pytest.mark.parametrize("during", ["db", "standalone"])
+def test_airflow_hears_the_signal_while_it_prepares_and_while_it_runs(tmp_path: Path, during: str) -> None:
+    program = tmp_path / "airflow"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint(sys.argv[1], flush=True)\n"
+        "time.sleep({'db': 1, 'standalone': 60}.get(sys.argv[1], 0))\n"
+    )
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    entry = services(compose.base())["airflow"]["entrypoint"]
+    with subprocess.Popen(entry, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        said = []
+        while not said or said[-1] != during:
+            said.append(process.stdout.readline().strip())
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+        assert process.wait(20) in (130, -signal.SIGINT)
+
+
+def test_airflow_is_stopped_by_the_signal_on_which_it_ends_its_tasks() -> None:
+    # `airflow standalone` ends its parts on Ctrl-C alone; at a SIGTERM it dies, and its tasks with it.
+    airflow = services(compose.base())["airflow"]
+    assert airflow["stop_signal"] == "SIGINT"
+    assert airflow["entrypoint"][-1].endswith("&& exec airflow standalone")
+    assert airflow["stop_grace_period"] == services(compose.base())["follow"]["stop_grace_period"]
 
 
 def built(overlay: dict[str, Any] | None = None) -> set[str]:
@@ -349,6 +435,13 @@ def test_the_broker_writes_no_log_into_its_root_and_none_that_grows() -> None:
     assert "File" not in compose.files()[f"deploy/containers/{given['source']}"].replace("Files", "")
 
 
+def test_the_scripts_of_another_image_of_kafka_may_lie_elsewhere() -> None:
+    overlay = services(compose.production())
+    for name, script in (("kafka", "kafka-server-start.sh"), ("kafka-format", "kafka-storage.sh")):
+        assert f"${{KAFKA_SCRIPTS:-/usr/lib/kafka/bin}}/{script}" in overlay[name]["entrypoint"]
+    assert "\n#KAFKA_SCRIPTS=/opt/kafka/bin\n" in compose.files()[".env.example"]
+
+
 def test_a_source_that_ends_need_not_begin_again() -> None:
     restart = services(compose.base())["ingest"]["restart"]
     assert restart == "${SPARKTRENDS_INGEST_RESTART:-unless-stopped}"
@@ -441,6 +534,24 @@ def test_a_master_forgets_what_was_before_this_machine_started(tmp_path: Path) -
     (tmp_path / "of").write_text("another boot, or another Spark")
     start()
     assert not kept.exists()
+
+
+def test_workers_can_be_several_for_each_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = services(compose.base())["spark-worker"]
+    assert not {"hostname", "container_name", "ports"} & worker.keys()
+    assert "spark-worker" not in json.dumps(worker)
+    script = [word.replace("$$", "$") for word in worker["entrypoint"]]
+    end = script.index("/opt/spark/bin/spark-class")
+    told = {**os.environ, **worker["environment"], "FILE_1": "", "FILE_2": ""}
+    done = subprocess.run([*script[:end], "env"], env=told, capture_output=True, text=True, check=True)
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if line.startswith("SPARK_LOCAL_"))
+    assert said["SPARK_LOCAL_IP"] == said["SPARK_LOCAL_HOSTNAME"] == os.uname().nodename
+    # Its page listens at that name alone.
+    asked: list[str] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, **_: asked.append(url))
+    exec(worker["healthcheck"]["test"][-1], {})
+    page = worker["command"][worker["command"].index("--webui-port") + 1]
+    assert asked == [f"http://{os.uname().nodename}:{page}/json/"]
 
 
 def test_pgadmin_opens_the_database_that_the_settings_name() -> None:

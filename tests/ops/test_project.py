@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -97,6 +98,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadSetting, match=r"\.env cannot be written"):
         project.write(tmp_path / "file" / "sub", project.File(".env", ""), replace=False)
+
+
+def test_users_of_containers_can_read_what_is_no_secret_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        for file in project.files({}):
+            project.write(tmp_path / "new", file, replace=False)
+    finally:
+        os.umask(before)
+    modes = {file.path: (tmp_path / "new" / file.path).stat().st_mode & 0o777 for file in project.files({})}
+    assert modes == {file.path: 0o600 if file.private else 0o644 for file in project.files({})}
+    folders = [path for path in (tmp_path / "new").rglob("*") if path.is_dir()]
+    assert folders
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
 
 
 def test_a_value_that_would_end_its_line_is_refused() -> None:

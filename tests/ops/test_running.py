@@ -66,3 +66,16 @@ def test_env_is_one_document_or_lines_that_read_back(tmp_path: Path, monkeypatch
 def test_down_of_what_does_not_run_is_a_document_too(tmp_path: Path) -> None:
     found = CliRunner().invoke(main, ["--home", str(tmp_path / "new"), "down", "--json"])
     assert (found.exit_code, json.loads(found.stdout)) == (0, {"stopped": False})
+
+
+@pytest.mark.parametrize(
+    ("told", "advice"),
+    [
+        ({}, "start it with `sparktrends up`"),
+        ({"SPARKTRENDS_CONTAINER": "1"}, "where Compose runs: `docker compose restart runner`"),
+        ({"POSTGRES_HOST": "127.0.0.1", "KAFKA_BOOTSTRAP": "k:9092"}, "start it again by what started it"),
+    ],
+)
+def test_who_starts_a_part_again_that_is_not_here_is_said(tmp_path: Path, told: dict[str, str], advice: str) -> None:
+    found = CliRunner().invoke(main, ["--home", str(tmp_path / "new"), "restart", "stream"], env=told)
+    assert (found.exit_code, advice in found.stderr) == (3, True), found.stderr

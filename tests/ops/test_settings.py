@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparktrends.errors import BadSetting
 from sparktrends.ops.analysing import candlesticks_of
 from sparktrends.ops.checking import require_good_settings
+from sparktrends.ops.commands.serving import api_config
 from sparktrends.ops.settings import Settings, load, port_number, quoted
 
 THEIRS = {"POSTGRES_HOST": "db", "POSTGRES_SSLMODE": "require"}
@@ -182,6 +183,26 @@ def test_spark_listens_on_loopback_unless_a_cluster_must_call_it(tmp_path: Path)
     assert made(tmp_path, SPARK_MASTER="spark://m:7077").spark_local_ip == "127.0.0.1"
     assert made(tmp_path, SPARK_LOCAL_IP="10.0.0.7").spark_local_ip == "127.0.0.1"
     assert made(tmp_path, "SPARK_LOCAL_IP=10.0.0.7\n", SPARK_MASTER="spark://m:7077").spark_local_ip == "10.0.0.7"
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_who_says_that_this_is_no_container_is_on_loopback(tmp_path: Path, value: str) -> None:
+    found = made(tmp_path, f"SPARKTRENDS_CONTAINER={value}\n")
+    assert (found.contained, found.listen) == (False, "127.0.0.1")
+    stores = {"KAFKA_BOOTSTRAP": "k:9092", "POSTGRES_PASSWORD": "x1y2", "POSTGRES_READER_PASSWORD": "x3y4", **THEIRS}
+    assert not api_config(made(tmp_path, **stores)).contained
+    (tmp_path / "sparktrends.toml").write_text('[channels.ops]\nurl = "https://x.example/tiger"\n')
+    (tmp_path / "sparktrends.toml").chmod(0o644)
+    with pytest.raises(BadSetting, match="everybody can read"):
+        made(tmp_path)
+
+
+def test_a_container_is_said_by_a_1_alone(tmp_path: Path) -> None:
+    found = made(tmp_path, SPARKTRENDS_CONTAINER="1")
+    assert (found.contained, found.listen) == (True, "0.0.0.0")
+    for value in ("false", "no", "true"):
+        with pytest.raises(BadSetting, match=f"SPARKTRENDS_CONTAINER = '{value}'"):
+            made(tmp_path, SPARKTRENDS_CONTAINER=value)
 
 
 def test_the_home_is_that_of_the_command_line_then_of_the_settings(tmp_path: Path) -> None:

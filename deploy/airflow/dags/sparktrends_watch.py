@@ -1,4 +1,6 @@
-"""Every five minutes: does each part of the platform do its work? What does not is started again, and told."""
+"""Every five minutes: does each part of the platform do its work? What does not is told, and started again where
+`sparktrends up` runs it; in containers and on servers the task that would do it fails, and its log says who can.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def enter_spark(settings: Settings, found: Java, environ: MutableMapping[str, st
     release the stream dies at each start. In a container the image says where Spark is, on a cluster whoever runs it.
     """
     environ.update(spark_env(found, settings.env, settings.spark_local_ip))
-    if settings.spark_master.startswith("local") and not settings.get("SPARKTRENDS_CONTAINER"):
+    if settings.spark_master.startswith("local") and not settings.contained:
         for name in _ANOTHERS:
             environ.pop(name, None)
         environ["SPARK_HOME"] = str(spark_home())

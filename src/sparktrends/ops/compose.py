@@ -19,7 +19,9 @@ from sparktrends.ops.containers.secured_broker import ADMIN, SecuredBroker, form
 from sparktrends.ops.containers.services import (
     BUILDERS,
     CERTIFICATES,
+    CHAINGUARD_INITDB,
     HBA,
+    INITDB,
     KAFKA,
     KAFKA_CONFIG,
     KAFKA_DATA,
@@ -27,6 +29,7 @@ from sparktrends.ops.containers.services import (
     POSTGRES_DATA,
     SPARK,
     certificates,
+    initdb,
     kafka_of,
     parts,
     secured,
@@ -68,6 +71,11 @@ def project() -> Mapping[str, str]:
 def needed() -> list[str]:
     """The variables without which `docker compose` does not start."""
     return sorted(set(re.findall(r"\$\{(\w+):\?", files()["docker-compose.yml"])))
+
+
+def service_of(part: str) -> str:
+    """The container of a part that `up` runs."""
+    return _HOSTS.get(part, part)
 
 
 def beside(path: str) -> str:
@@ -115,7 +123,9 @@ def _database() -> dict[str, Any]:
         },
         **secured_database(),
         "configs": [
-            {"source": _ROLES, "target": "/docker-entrypoint-initdb.d/20-accounts.sql"},
+            # Chainguard's entry point looks in its own folder alone; the other one serves who pins postgres:18-alpine,
+            # which has the same user.
+            *(script for folder in (CHAINGUARD_INITDB, INITDB) for script in initdb(folder, "owner.sql", _ROLES)),
             {"source": _HBA, "target": HBA},
         ],
     }
@@ -129,10 +139,10 @@ def _formatted_broker() -> dict[str, Any]:
     settings = {_PROPERTIES: _properties(_secured_broker())}
     format_ = {**settings, _FORMAT: format_arguments(OWN % "KAFKA_CLUSTER_ID", _PROPERTIES, _users())}
     logging = {"environment": {"KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={_LOGGING}"}}
-    start = writing(settings, ["/usr/lib/kafka/bin/kafka-server-start.sh", _PROPERTIES])
+    start = writing(settings, [f"{_SCRIPTS}/kafka-server-start.sh", _PROPERTIES])
     return {
         "kafka-format": {
-            **with_environment(kafka, writing(format_, ["/usr/lib/kafka/bin/kafka-storage.sh", f"@{_FORMAT}"])),
+            **with_environment(kafka, writing(format_, [f"{_SCRIPTS}/kafka-storage.sh", f"@{_FORMAT}"])),
             **_owned("KAFKA_IMAGE", KAFKA_DATA, _KAFKA),
             "volumes": [*kafka["volumes"], *keys],
             "restart": "no",
@@ -168,6 +178,8 @@ _ROLES, _HBA, _LOG4J = _OF_PRODUCTION = ("accounts.sql", "pg_hba.conf", "log4j2.
 """What production alone gives its database and its broker."""
 _POSTGRES, _KAFKA = 70, 65532
 """The users of Chainguard's PostgreSQL and Kafka."""
+_SCRIPTS = "${KAFKA_SCRIPTS:-/usr/lib/kafka/bin}"
+"""Of Chainguard's Kafka, unless `.env` names another image's folder."""
 _PROPERTIES, _FORMAT = "/tmp/kafka/server.properties", "/tmp/kafka/format"
 _LOGGING = "/etc/kafka/log4j2.properties"
 
@@ -235,8 +247,7 @@ def _broker() -> dict[str, object]:
 
 def _scraping() -> dict[str, Any]:
     targets = [
-        {"targets": [f"{_HOSTS.get(part, part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}}
-        for part in _SCRAPED
+        {"targets": [f"{service_of(part)}:{WANTED[METRICS + part]}"], "labels": {"process": part}} for part in _SCRAPED
     ]
     return {
         "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},

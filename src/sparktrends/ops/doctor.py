@@ -169,7 +169,7 @@ def _settings(settings: Settings, clock: Clock) -> Iterator[Finding]:
         advice = "set POSTGRES_HOST too if somebody else runs it; the embedded database has a password of its own"
         yield Finding("settings", "POSTGRES_PASSWORD without POSTGRES_HOST says nothing", advice, problem=False)
     # A container is given what its own part needs.
-    if there.database and not there.database.reader_password and not settings.get("SPARKTRENDS_CONTAINER"):
+    if there.database and not there.database.reader_password and not settings.contained:
         advice = "set it, then `sparktrends migrate`"
         yield Finding("settings", "API and dashboard need POSTGRES_READER_PASSWORD at an external database", advice)
     if there.database and not is_local(there.database.host) and "verify" not in there.database.tls.get("sslmode", ""):

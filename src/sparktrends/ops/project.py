@@ -61,18 +61,28 @@ def write(folder: Path, file: File, *, replace: bool) -> str:
     if there and not replace:
         return KEPT
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_folders(folder, file)
         fresh = path.with_name(f"{path.name}.new")
         fresh.unlink(missing_ok=True)
         # Private before a secret is in it, not after.
-        with os.fdopen(
-            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.private else 0o644), "w"
-        ) as out:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(file.text)
+            if not file.private:
+                # Containers are given these as they lie here, and their users are others: whatever the umask is.
+                os.fchmod(out.fileno(), 0o644)
         fresh.replace(path)
     except OSError as error:
         raise BadSetting(f"{path} cannot be written ({error.strerror})", hint="name another folder") from error
     return REPLACED if there else WRITTEN
+
+
+def _make_folders(folder: Path, file: File) -> None:
+    """Those between ``folder`` and the file that are not there, for all to enter: containers are given some whole."""
+    for between in reversed(Path(file.path).parents[:-1]):
+        if not (made := folder / between).exists():
+            made.mkdir()
+            made.chmod(0o755)
 
 
 def _settings(answers: Mapping[str, str]) -> Iterator[str]:

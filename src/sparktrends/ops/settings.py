@@ -131,9 +131,14 @@ class Settings:
         return (not self.spark_master.startswith("local") and self.get("SPARK_LOCAL_IP")) or LOOPBACK
 
     @property
+    def contained(self) -> bool:
+        """Whether this is a container whose ports are published on loopback only."""
+        return _contained(self.values)
+
+    @property
     def listen(self) -> str:
         """The address that servers of ours listen on."""
-        return "0.0.0.0" if self.get("SPARKTRENDS_CONTAINER") else LOOPBACK
+        return "0.0.0.0" if self.contained else LOOPBACK
 
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
@@ -198,14 +203,15 @@ def texts(name: str, value: object) -> list[str]:
 def load(env: Mapping[str, str] = os.environ, folder: Path = Path(), home: Path | None = None) -> Settings:
     """Read the settings that hold in ``folder``; ``home`` from the command line wins over all.
 
-    Raises BadSetting for a file that others can read while it holds a secret, and for files that do not parse.
+    Raises BadSetting for a file that others can read while it holds a secret, for files that do not parse, and where it
+    is not clear whether this is a container.
     """
     file_values = _read_env_file(folder / ENV_FILE)
     # The environment wins over the file: so a single run can be told something else.
     values = {**_known(file_values), **_known(env)}
     tables = _read_toml(folder / TOML_FILE)
     # In a container it lies in a volume that nobody else enters, and what copies it there decides its mode.
-    if not values.get("SPARKTRENDS_CONTAINER") and secured.secrets_in(tables):
+    if not _contained(values) and secured.secrets_in(tables):
         _require_private(folder / TOML_FILE)
     # No shell has read the file: a ~ in it is still one.
     chosen = home or Path(os.path.expanduser(values.get("SPARKTRENDS_HOME") or default_home(env)))
@@ -228,6 +234,15 @@ def port_number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 65536:
         raise BadSetting(f"{name} = {text!r} is no port", hint="give a number from 1 to 65535")
     return int(text)
+
+
+def _contained(values: Mapping[str, str]) -> bool:
+    """Only 1 opens servers without a key to all addresses: a word that might mean no must not; raises BadSetting."""
+    value = values.get("SPARKTRENDS_CONTAINER", "0")
+    if value not in ("0", "1"):
+        hint = "1 in a container whose ports are published on loopback only, else 0"
+        raise BadSetting(f"SPARKTRENDS_CONTAINER = {value!r} is neither 1 nor 0", hint=hint)
+    return value == "1"
 
 
 def _external_kafka(bootstrap: str) -> str | None:

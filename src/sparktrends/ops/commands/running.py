@@ -19,6 +19,7 @@ from sparktrends.ops.checking import require_good_settings
 from sparktrends.ops.commands.context import Context, json_option, pass_context, print_json, stop_event
 from sparktrends.ops.commands.sources import Choice, daily_arguments, ending, require_usable, source_options
 from sparktrends.ops.home import Home
+from sparktrends.ops.settings import Settings
 from sparktrends.ops.status import Status
 from sparktrends.ops.up import PAGES, PARTS, RESTARTS, Plan, Up
 from sparktrends.ops.view import View
@@ -110,7 +111,7 @@ def restart(context: Context, name: str, as_json: bool) -> None:
     """Stop and start one part: kafka, postgres, stream, ingest …"""
     home, own = Home.running(context.settings.home), endpoints.record(context.settings.home)
     if home is None:
-        raise Unavailable(f"nothing runs in {context.settings.home}", hint="start it with `sparktrends up`")
+        raise Unavailable(f"nothing runs in {context.settings.home}", hint=_who_restarts(context.settings, name))
     if name not in own.get("processes", {}):
         raise NotFound(f"no part is called {name}", hint=f"there are {', '.join(own.get('processes', {}))}")
     request = home.run / f"{RESTARTS}{name}"
@@ -121,6 +122,16 @@ def restart(context: Context, name: str, as_json: bool) -> None:
         # Nobody waits any more: it must not be done an hour later.
         request.unlink(missing_ok=True)
     _tell({"restarted": name}, f"{name} was restarted", as_json)
+
+
+def _who_restarts(settings: Settings, name: str) -> str:
+    """What to do about a part that `up` does not run here."""
+    if settings.contained:
+        from sparktrends.ops.compose import service_of  # here: few ask, and it loads all of the container files
+
+        return f"where Compose runs: `docker compose restart {service_of(name)}`"
+    there = settings.external()
+    return "start it again by what started it" if there.kafka and there.database else "start it with `sparktrends up`"
 
 
 def _tell(document: dict[str, Any], sentence: str, as_json: bool) -> None:

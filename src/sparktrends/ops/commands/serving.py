@@ -67,8 +67,7 @@ def api_config(settings: Settings, host: str = "", port: int = 0) -> Any:
     own = record(settings.home).get("ports", {}).get("api", WANTED["api"])
     given = port_number("SPARKTRENDS_PORT_API", settings.env.get("SPARKTRENDS_PORT_API") or str(told.get("port", own)))
     chosen = {"host": host or told.get("host", settings.listen), "port": port or given}
-    contained = bool(settings.get("SPARKTRENDS_CONTAINER"))
-    return ApiConfig(where.reader_dsn, where.owner_dsn, contained=contained, **{**told, **chosen})
+    return ApiConfig(where.reader_dsn, where.owner_dsn, contained=settings.contained, **{**told, **chosen})
 
 
 @click.group()

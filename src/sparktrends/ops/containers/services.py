@@ -12,6 +12,7 @@ from sparktrends.ops.containers.shape import (
     Service,
     after,
     answers,
+    answers_by_own_name,
     building,
     confined,
     health,
@@ -69,7 +70,15 @@ now="$$(cat /proc/sys/kernel/random/boot_id) $$(echo /opt/spark/jars/spark-core_
 printf %s "$$now" > {_REMEMBERED}/of
 exec "$$@"
 """
+# Two containers of one name would each get half of the calls for the other. Docker's own name of a container, which the
+# others find too, is one container's.
+_NAMING = """\
+export SPARK_LOCAL_IP="$$(uname -n)" SPARK_LOCAL_HOSTNAME="$$(uname -n)"
+exec "$$@"
+"""
 KAFKA_DATA, KAFKA_CONFIG, POSTGRES_DATA = "/var/lib/kafka/data", "/opt/kafka/config", "/var/lib/postgresql"
+INITDB, CHAINGUARD_INITDB = "/docker-entrypoint-initdb.d", "/var/lib/postgres/initdb"
+"""Where the entry point of PostgreSQL's image, and of Chainguard's, looks for what it runs once in a new database."""
 # Not by `spark.executor.syncLogLevel.enabled`: tried with 4.0.5, executors told of each task all the same.
 _SPARK_LOGGING = """\
 appender.console.type = Console
@@ -83,6 +92,7 @@ logger.deploy.name = org.apache.spark.deploy
 logger.deploy.level = info
 """
 """Spark's own default has executors tell of each task."""
+_PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
 _WORKER_PAGE = 8082
 """Not the 8081 of the master: where all names mean one machine, a check must not ask the other."""
 
@@ -126,8 +136,11 @@ def stores() -> dict[str, Service]:
             },
             "ports": published(WANTED["postgres"], 5432),
             "volumes": [f"postgres:{POSTGRES_DATA}"],
-            "configs": [{"source": "owner.sql", "target": "/docker-entrypoint-initdb.d/10-owner.sql"}],
+            "configs": initdb(INITDB, "owner.sql"),
             "shm_size": "256m",
+            # Asked by SIGTERM, and Chainguard's image names no other, it waits until the last session has left.
+            "stop_signal": "SIGINT",
+            "stop_grace_period": "60s",
             **limits("1g", 2.0),
             **health(["CMD", "pg_isready", "-h", LOOPBACK, "-U", _SUPERUSER], start_s=30),
         },
@@ -138,6 +151,11 @@ def stores() -> dict[str, Service]:
             **health(["CMD", "bash", "-c", "</dev/tcp/127.0.0.1/9092"], start_s=30),
         },
     }
+
+
+def initdb(folder: str, *scripts: str) -> list[dict[str, str]]:
+    """Files that the entry point of a database's image runs there, in this order."""
+    return [{"source": name, "target": f"{folder}/{number}0-{name}"} for number, name in enumerate(scripts, 1)]
 
 
 def _postgres(settings: Mapping[str, str]) -> list[str]:
@@ -215,7 +233,7 @@ def spark() -> dict[str, Service]:
     master = _daemon("spark-master", "master.Master", words, "512m", more=_OF_MASTER, before=_FORGETTING)
     words = f"--cores 2 --memory 1g --work-dir /tmp/work --webui-port {_WORKER_PAGE} {_MASTER}"
     # What executors unpack, spill and log lies in /tmp.
-    worker = _daemon("spark-worker", "worker.Worker", words, "256m", tmp="512m", unpacks=True)
+    worker = _daemon(None, "worker.Worker", words, "256m", tmp="512m", unpacks=True, before=_NAMING)
     return {
         "spark-master": {
             **master,
@@ -229,13 +247,13 @@ def spark() -> dict[str, Service]:
             **worker,
             **limits("3g", 2.0),
             **after(**{"spark-master": "service_healthy"}),
-            **health(answers(f"http://spark-worker:{_WORKER_PAGE}/json/"), start_s=30),
+            **health(answers_by_own_name(f":{_WORKER_PAGE}/json/"), start_s=30),
         },
     }
 
 
 def _daemon(
-    name: str,
+    name: str | None,
     main: str,
     arguments: str,
     heap: str,
@@ -245,7 +263,10 @@ def _daemon(
     more: Mapping[str, str] | None = None,
     before: str = "",
 ) -> Service:
-    """A daemon of Spark; ``more`` are settings of its own, ``before`` is a script that ends in it."""
+    """A daemon of Spark, ``name`` as in `_of_spark`.
+
+    ``more`` are settings of its own, ``before`` is a script that ends in it.
+    """
     started = ["/opt/spark/bin/spark-class", f"org.apache.spark.deploy.{main}"]
     if before:
         started = ["sh", "-euc", before, "sh", *started]
@@ -289,14 +310,26 @@ def parts() -> dict[str, Service]:
 
 
 def watchers() -> dict[str, Service]:
-    begin = "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
+    # The trap is for who stops it before that: else bash waits for the command, forgets the signal and goes on.
+    begin = (
+        "trap 'exit 130' INT; "
+        "airflow db migrate && airflow pools import /opt/dags/pools.json && exec airflow standalone"
+    )
     keys = optional("FINNHUB_API_KEY", "TWELVE_DATA_API_KEY", "ALPHA_VANTAGE_API_KEY")
-    airflow = {
+    own = {
         # Airflow 3.3's LocalExecutor can deadlock with many tasks at once.
-        **_part([], {**keys, "AIRFLOW__CORE__PARALLELISM": "4", "SPARKTRENDS_FOLDER": _HOME}),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        # Its own default is True: `follow` leaves the daily work to DAGs that would never run.
+        _PAUSED: f"${{{_PAUSED}:-False}}",
+        "SPARKTRENDS_FOLDER": _HOME,
+    }
+    airflow = {
+        **_part([], {**keys, **own}),
         **confined(AIRFLOW, tmp="256m"),
         **building("airflow", on={"spark": BUILDERS[SPARK]}),
         "entrypoint": ["bash", "-c", begin],
+        # As by Ctrl-C: `standalone` does not hear SIGTERM, and the kernel would kill scheduler and tasks with it.
+        "stop_signal": "SIGINT",
         "ports": published(8080),
         "volumes": ["home:" + _HOME, "airflow:/var/lib/airflow"],
         **limits("4g", 2.0),
@@ -355,7 +388,7 @@ def _part(command: list[str], more: Mapping[str, str] | None = None) -> Service:
 
 
 def _of_spark(
-    name: str,
+    name: str | None,
     environment: Mapping[str, str],
     entrypoint: list[str],
     tmp: str,
@@ -363,21 +396,20 @@ def _of_spark(
     unpacks: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> Service:
-    # Each listens on, and is called by, the name that the others know it by.
-    own = {
-        "SPARK_LOCAL_IP": name,
-        "SPARK_LOCAL_HOSTNAME": name,
-        "SPARK_LOCAL_DIRS": "/tmp/spark",
-        "SPARK_CONF_DIR": _SPARK_CONF,
-    }
+    """A container of Spark's image; it listens on, and is called by, ``name``. Without one it may be several."""
+    own = {"SPARK_LOCAL_DIRS": "/tmp/spark", "SPARK_CONF_DIR": _SPARK_CONF}
     shaped = {
         **confined(SPARK, tmp=tmp, unpacks=unpacks),
-        "hostname": name,
-        "environment": {**environment, **own},
+        **({"hostname": name} if name else {}),
+        "environment": {**environment, **(_called(name) if name else {}), **own},
     }
     defaults = "".join(f"{key} {value}\n" for key, value in {**_SPARK_DEFAULTS, **(more or {})}.items())
     files = {"spark-defaults.conf": defaults, "log4j2.properties": _SPARK_LOGGING}
     return with_environment(shaped, writing({f"{_SPARK_CONF}/{file}": files[file] for file in files}, entrypoint))
+
+
+def _called(name: str) -> dict[str, str]:
+    return {"SPARK_LOCAL_IP": name, "SPARK_LOCAL_HOSTNAME": name}
 
 
 CERTIFICATES = "/certificates"
@@ -387,8 +419,10 @@ HBA = "/etc/postgresql/pg_hba.conf"
 _AUTHORITY = f"{CERTIFICATES}/ca.crt"
 
 
-def certificates(*names: str) -> list[str]:
-    return [f"./certificates/{name}:{CERTIFICATES}/{name}:ro" for name in names]
+def certificates(*names: str) -> list[Service]:
+    """Files of `certificates`, which must be there: in the short form Docker makes a folder of one that is not."""
+    bound = {"type": "bind", "read_only": True, "bind": {"create_host_path": False}}
+    return [bound | {"source": f"./certificates/{name}", "target": f"{CERTIFICATES}/{name}"} for name in names]
 
 
 def secured_database() -> Service:

@@ -110,6 +110,12 @@ def answers(url: str) -> list[str]:
     return ["CMD", _PYTHON, "-c", f"import urllib.request as r; r.urlopen('{url}', timeout=4)"]
 
 
+def answers_by_own_name(port_and_path: str) -> list[str]:
+    """The same, of a page that listens on what its container is called by Docker."""
+    ask = "import os, urllib.request as r; r.urlopen('http://' + os.uname().nodename + '{}', timeout=4)"
+    return ["CMD", _PYTHON, "-c", ask.format(port_and_path)]
+
+
 def measured(part: str) -> list[str]:
     return answers(f"http://127.0.0.1:{WANTED[METRICS + part]}/metrics")
 
