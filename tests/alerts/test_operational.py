@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -102,9 +103,10 @@ class TestConditions:
     def test_poor_data_until_the_day_is_judged_better(self, world: World) -> None:
         judged(world, "binance", 79.5)
         room = Room(world)
+        yesterday = datetime.fromtimestamp(world.now / SECOND, UTC).date() - timedelta(days=1)
         assert room.step() == [("ops.quality", "firing")]
         assert world.rows("SELECT title FROM core.alerts") == [
-            ("BTC/USD: the data of binance score 79.5 of 100, mostly for missing hole",)
+            (f"BTC/USD: the data of binance score 79.5 of 100 on {yesterday}, mostly for missing hole",)
         ]
         judged(world, "binance", 80.0)
         assert room.step(5) == [("ops.quality", "resolved")]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import psycopg
 import pytest
 
 from commit.world import DAY, LIMITS, MINUTE, SECOND, Pen, Road, T, rows
@@ -153,6 +154,23 @@ def test_a_refused_record_of_a_time_far_ahead_makes_no_later_trade_old(judge: Ju
     hour(pen)
     (found,) = judge(pen).values()
     assert found.points == {"impossible": pytest.approx(100 * 1 / 7 / found.minutes)}
+
+
+def test_a_refused_record_of_a_topic_that_was_made_anew_hides_none_of_the_new_one(
+    judge: Judge, topic: str, database: str
+) -> None:
+    with psycopg.connect(database) as former:
+        former.execute(
+            "INSERT INTO core.quarantine"
+            " (topic, topic_id, partition, log_offset, appended, reason, payload, sha256, size)"
+            " VALUES (%s, 'former', 0, 0, %s, 'bad_price', '', '', 9)",
+            (topic, T + MINUTE),
+        )
+    pen = Pen()
+    pen.trade("A/USD", T + 2 * MINUTE, 100, 1, source="demo~sim", id="ahead")
+    hour(pen)
+    (found,) = judge(pen).values()
+    assert set(found.points) == {"out_of_order"}
 
 
 def test_of_a_log_that_is_not_read_a_fault_costs_its_part_of_the_trades_that_are_stored(

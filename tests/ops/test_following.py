@@ -113,7 +113,20 @@ def test_markets_are_judged_while_months_are_archived_and_no_second_one_begins(f
     later(follower, 8 * DAY)
     follower._retain()  # comes back at once, the first still runs
     assert len(follower.started) == 1
-    follower.started[0].returncode = 1
+    follower.started[0].returncode = 0
+    follower._retain()
+    assert [child.words for child in follower.started] == [("retention",)] * 2
+
+
+def test_retention_that_failed_is_tried_again_the_next_day(follower: Watched) -> None:
+    follower._retain()
+    later(follower, 7 * DAY)
+    follower._retain()
+    follower.started[0].returncode = 1  # a restore was running
+    for _ in range(3):
+        follower._retain()
+    assert len(follower.started) == 1
+    later(follower, DAY)
     follower._retain()
     assert [child.words for child in follower.started] == [("retention",)] * 2
 

@@ -144,6 +144,12 @@ def test_records_that_were_read_are_counted_whatever_the_bar_holds() -> None:
     assert dict(faults(read)) == {"late": 0.5}
 
 
+@pytest.mark.parametrize("records", [10, 0])
+def test_a_late_trade_that_repair_put_into_its_bar_is_one_of_the_bars_trades(records: int) -> None:
+    repaired = Minute(0, own=bar(0), trades=10, counts=Counts(records=records, late=5, folded=5))
+    assert dict(faults(repaired)) == {"late": 0.5}
+
+
 @pytest.mark.parametrize("spike", [0, DAY - 1])
 def test_a_jump_in_the_first_or_last_minute_of_the_day_costs_it(spike: int) -> None:
     day = clean_day()

@@ -83,6 +83,18 @@ def test_of_one_minute_it_is_ours_unless_the_providers_shows_in_its_place(connec
     assert newest(connection) == (minute(1), 6, "final")
 
 
+def test_what_an_empty_minute_of_ours_hides_tells_no_price(connection: psycopg.Connection) -> None:
+    ours(connection, 0, 4)
+    for n, reason in ((1, "no_trade"), (2, "feed_stale")):
+        connection.execute(OURS, (minute(n), None, 0, "final", reason))
+    connection.execute("UPDATE core.bars SET open = NULL, high = NULL, low = NULL WHERE trades = 0")
+    providers(connection, 1, 6)
+    providers(connection, 2, 7, closed=False)
+    assert newest(connection) == (minute(0), 4, "final")
+    connection.execute("UPDATE core.provider_bars SET closed = true")
+    assert newest(connection) == (minute(2), 7, "final")
+
+
 def test_bars_of_other_lengths_and_adjusted_ones_tell_no_minutes_price(connection: psycopg.Connection) -> None:
     providers(connection, 0, 3, interval="1d")
     providers(connection, 0, 3, adjustment="split")

@@ -192,7 +192,8 @@ class Monitor:
             if day.judged <= now - _POOR_NEWS and ("ops.quality", subject) not in firing:
                 continue
             worst = max(day.points, key=day.points.__getitem__).replace("_", " ")
-            title = f"{day.symbol}: the data of {day.source} score {day.score:.1f} of 100, mostly for {worst}"
+            scored = f"score {day.score:.1f} of 100 on {day.day}, mostly for {worst}"
+            title = f"{day.symbol}: the data of {day.source} {scored}"
             where = {"source": day.source, "symbol": day.symbol}
             values = {"score": day.score, **day.points}
             # Since it was judged, not since the day began: a day that is judged again, and poor again, is told again.

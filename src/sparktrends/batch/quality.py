@@ -156,15 +156,17 @@ def _tally(cursor: Cursor, reader: Reader, span: Span, known: Iterable[rows.Seri
     for row in rows.refused(cursor, span.start, span.end + _SLACK):
         for name, symbol in _accused(row.source, row.payload, spelled.get(row.source, {})):
             tally.at(name, symbol, row.appended).impossible += 1
-        if row.topic == RAW_TRADES:
+        if row.topic == RAW_TRADES and row.there:
             refused.add((row.partition, row.offset))
     for partition, start, end in _parts(reader, span):
         for record in reader.range(RAW_TRADES, partition, start, end):
             # Counted above; and of a time that is far ahead every later trade would be out of order.
             if (partition, record.offset) not in refused:
                 tally.add(partition, told_by(record.value))
-    for source, symbol, ts in rows.late(cursor, span.start, span.end):
-        tally.at(source, symbol, ts).late += 1
+    for source, symbol, ts, folded in rows.late(cursor, span.start, span.end):
+        counts = tally.at(source, symbol, ts)
+        counts.late += 1
+        counts.folded += folded
     return tally
 
 

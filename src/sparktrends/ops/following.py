@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from sparktrends.batch.load import Loader
 from sparktrends.batch.market import MarketStep
@@ -101,13 +101,15 @@ class Follower:
                 return
             if self._retention.returncode != 0:
                 _log.error("old months stay where they are: batch retention ended with %s", self._retention.returncode)
+                # Tomorrow, and not in a week: a restore that ran just then is over by then.
+                self._retained.save({"day": (day_of(self.clock()) - timedelta(days=_WEEK - 1)).isoformat()})
             self._retention = None
         today = day_of(self.clock())
         before = date.fromisoformat((self._retained.load() or {}).get("day", "0001-01-01"))
         # A day that has not come was written down by a clock that was ahead.
         if 0 <= (today - before).days < _WEEK:
             return
-        # Before it is done: what fails is tried again in a week, not at every look.
+        # Before it is done: what kills us is not done again at every look.
         self._retained.save({"day": today.isoformat()})
         if before != date.min:
             self._retention = self._start("retention")

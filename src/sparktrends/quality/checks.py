@@ -140,7 +140,7 @@ def _presence(minute: Minute, *, tape: bool) -> Iterator[tuple[str, float]]:
 
 def _records(counts: Counts, trades: int) -> Iterator[tuple[str, float]]:
     # The log may be trimmed, or too long to be read, where the ledgers still count: then the bar tells how many came.
-    everything = max(counts.records, trades + counts.late) + counts.impossible
+    everything = max(counts.records, trades + counts.late - counts.folded) + counts.impossible
     shares = {
         "late": counts.late,
         "repeated": counts.repeated,

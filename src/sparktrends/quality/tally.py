@@ -24,6 +24,8 @@ class Counts:
     disordered: int = 0
     odd_fields: int = 0
     late: int = 0
+    folded: int = 0
+    """Of the late ones, those that repair has put into their bar since."""
     impossible: int = 0
 
 

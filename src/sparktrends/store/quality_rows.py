@@ -34,12 +34,14 @@ class MinuteRow(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A record that was set aside, and its place in the log. ``source`` is the one whose parser refused it; "" of a
-    record that the stream refused. ``appended`` in µs UTC."""
+    """A record that was set aside, and its place in the log; ``there`` is false where that log is gone, and another
+    record may have its place. ``source`` is the one whose parser refused it; "" of a record that the stream refused.
+    ``appended`` in µs UTC."""
 
     topic: str
     partition: int
     offset: int
+    there: bool
     source: str
     payload: bytes
     appended: int
@@ -109,21 +111,24 @@ def closed_spans(cursor: Cursor, series: int, start: int, end: int) -> list[tupl
     return [(int(a), int(b)) for a, b in cursor.fetchall()]
 
 
-def late(cursor: Cursor, start: int, end: int) -> list[tuple[str, str, int]]:
-    """(source, symbol, event time) of every trade of [start, end) that came too late."""
+def late(cursor: Cursor, start: int, end: int) -> list[tuple[str, str, int, bool]]:
+    """(source, symbol, event time, whether repair has folded it) of every trade of [start, end) that came too late."""
     cursor.execute(
-        "SELECT s.source, s.symbol, l.ts FROM core.late_trades l JOIN core.series s ON s.id = l.series "
+        "SELECT s.source, s.symbol, l.ts, l.folded_at IS NOT NULL "
+        "FROM core.late_trades l JOIN core.series s ON s.id = l.series "
         "WHERE l.ts >= %s AND l.ts < %s",
         (start, end),
     )
-    return [(str(source), str(symbol), int(ts)) for source, symbol, ts in cursor.fetchall()]
+    return [(str(source), str(symbol), int(ts), bool(folded)) for source, symbol, ts, folded in cursor.fetchall()]
 
 
 def refused(cursor: Cursor, start: int, end: int) -> Iterator[RefusedRow]:
     """Every record that was set aside and appended within [start, end) (µs UTC)."""
     cursor.execute(
-        "SELECT topic, partition, log_offset, coalesce(source, ''), payload, appended FROM core.quarantine "
-        "WHERE appended >= %s AND appended < %s",
+        "SELECT q.topic, q.partition, q.log_offset, l.topic IS NULL, coalesce(q.source, ''), q.payload, q.appended "
+        "FROM core.quarantine q LEFT JOIN core.ledger l "
+        "ON l.topic = q.topic AND l.partition = q.partition AND l.topic_id <> q.topic_id "
+        "WHERE q.appended >= %s AND q.appended < %s",
         (start, end),
     )
     for row in cursor:
@@ -170,10 +175,11 @@ WHERE (q.score, q.minutes, q.points, q.faulty, q.coverage, q.against)
 
 
 class PoorDay(NamedTuple):
-    """A day of a series that scored low: when it was judged (µs UTC), and the points lost by check."""
+    """A day (UTC) of a series that scored low: when it was judged (µs UTC), and the points lost by check."""
 
     source: str
     symbol: str
+    day: date
     judged: int
     score: float
     points: Mapping[str, float]
@@ -182,7 +188,7 @@ class PoorDay(NamedTuple):
 def poor(cursor: Cursor, below: float, since: int) -> list[PoorDay]:
     """Series whose newest judged day scored less than ``below`` and was judged after ``since`` (µs UTC)."""
     cursor.execute(
-        "SELECT s.source, s.symbol, (extract(epoch FROM q.updated_at) * 1000000)::bigint, q.score, q.points "
+        "SELECT s.source, s.symbol, q.day, (extract(epoch FROM q.updated_at) * 1000000)::bigint, q.score, q.points "
         "FROM core.quality q JOIN core.series s ON s.id = q.series "
         "WHERE q.updated_at > core.at(%s) AND q.score < %s "
         "AND q.day = (SELECT max(n.day) FROM core.quality n WHERE n.series = q.series) ORDER BY s.source, s.symbol",

@@ -1,6 +1,7 @@
 -- The newest price of a series is also what a provider's bar tells: where only those come (a backfill, Alpha Vantage) there was
 -- none. Of one minute it is ours, unless the provider's shows in its place, as in market.bars. Providers' bars are looked for
--- from our own newest minute on alone, so that a live series costs one step more down one index.
+-- from our own newest minute on alone, so that a live series costs one step more down one index. One that an empty minute of
+-- ours hides there (nobody traded, as we know) tells no price here either.
 CREATE OR REPLACE VIEW market.symbols AS
 SELECT s.id AS series, s.source, s.symbol, s.source LIKE '%~sim' AS simulated, s.source LIKE '%~replay' AS replayed,
        core.at(t.first_minute) AS first_minute, core.at(t.last_minute) AS last_minute, core.at(t.clock) AS clock_at,
@@ -17,7 +18,11 @@ LEFT JOIN LATERAL (
     SELECT n.* FROM (
         SELECT q.start, q.close, q.closed FROM core.provider_bars q
         WHERE q.series = s.id AND q.interval = '1m' AND q.adjustment = 'raw'
-          AND q.start >= coalesce(b.start, '-infinity') ORDER BY q.start DESC LIMIT 1) n
+          AND q.start >= coalesce(b.start, '-infinity')
+          AND NOT EXISTS (
+            SELECT FROM core.bars o WHERE o.series = s.id AND o.interval = '1m' AND o.start = q.start
+               AND o.trades = 0 AND o.state <> 'forming' AND (NOT q.closed OR coalesce(o.reason, 'no_trade') = 'no_trade'))
+        ORDER BY q.start DESC LIMIT 1) n
     WHERE b.start IS NULL OR n.start > b.start OR (n.closed AND b.reason <> 'no_trade')) p ON true;
 
 COMMENT ON COLUMN market.symbols.last_start IS
