@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from audit.conftest import JUNK
 from sparktrends import audit
+from sparktrends.errors import LogGap
 from sparktrends.store.ledger import PartitionLog, open_ledger
 
 pytestmark = pytest.mark.e2e
@@ -262,6 +264,37 @@ def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
     assert missing[0] == "demo~sim SPY 1m 2024-01-02T01:15:00+00:00"
     assert report.checked_from["raw.trades"] == "2024-01-02T01:15:00+00:00"
     assert "minutes and longer bars were compared from 2024-01-02T01:15:00+00:00 on" in report.text()
+
+
+class TrimmedWhileRead:
+    """The log of a `MemoryLog`, of whose raw.trades[1] the next record goes as often as told while it is read."""
+
+    def __init__(self, log: Any, times: int) -> None:
+        self._log, self.left = log, times
+        self.partitions, self.watermarks = log.partitions, log.watermarks
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+        if (topic, partition) == ("raw.trades", 1) and self.left:
+            self.left -= 1
+            self._log.low[topic, partition] = start + 1
+            raise LogGap("raw.trades-1 was trimmed while it was read")
+        yield from self._log.range(topic, partition, start, end)
+
+
+def test_a_log_that_is_trimmed_while_it_is_read_is_read_once_more(world: Any) -> None:
+    log = TrimmedWhileRead(world.log, 2)
+    report = audit.run(log, world.database)
+    assert log.left == 0
+    assert [(span.topic, span.records, span.trimmed) for span in report.spans] == [
+        ("raw.bars", 3, 0), ("raw.trades", 10, 0), ("raw.trades", 3, 2),
+    ]  # fmt: skip
+    assert sum(report.counts.values()) == 16, "nothing is counted twice"
+    assert report.repeated_ids == 0
+
+
+def test_a_log_that_is_trimmed_each_time_is_given_up(world: Any) -> None:
+    with pytest.raises(LogGap):
+        audit.run(TrimmedWhileRead(world.log, 100), world.database)
 
 
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sparktrends.audit.compare import Comparison
@@ -11,6 +12,7 @@ from sparktrends.audit.log import LogAudit
 from sparktrends.audit.records import BARS_TOPIC, TRADES_TOPIC, Laws
 from sparktrends.audit.report import EXAMPLES, CheckedSpan, Findings, Report, place_name
 from sparktrends.bus.log import LogReader
+from sparktrends.errors import LogGap
 from sparktrends.model import SECOND
 from sparktrends.store.audit_queries import AuditDatabase, GapRow, LedgerRow, Snapshot
 from sparktrends.store.ledger import is_lost_end
@@ -19,6 +21,8 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how far it is, and how far it goes."""
 
 LAWS = Laws()
+TRIES = 3
+"""So often the log is read from its beginning before the audit gives up: the broker may trim what is being read."""
 
 
 def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = None, laws: Laws = LAWS) -> Report:
@@ -26,10 +30,21 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
 
     What is stored is read in one snapshot taken at the beginning, and the log up to the offsets of that snapshot: a
     stream may go on meanwhile. Raises Unavailable when Kafka or PostgreSQL is away and LogGap when the log is
-    trimmed while it is read.
+    trimmed each time that it is read.
     """
     began = time.monotonic()
     tell = progress or (lambda _what, _done, _total: None)
+    for left in reversed(range(TRIES)):
+        try:
+            report = _once(reader, database, tell, laws)
+            break
+        except LogGap:
+            if not left:
+                raise
+    return replace(report, seconds=time.monotonic() - began)
+
+
+def _once(reader: LogReader, database: AuditDatabase, tell: Progress, laws: Laws) -> Report:
     findings = Findings()
     log = LogAudit(laws, findings)
     # One snapshot for everything: the ledger it shows says how far the log is to be read.
@@ -65,7 +80,6 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
         repeats_removed=len(log.removed),
         unchecked=log.unchecked,
         notes=_notes(places, gaps),
-        seconds=time.monotonic() - began,
     )
 
 
