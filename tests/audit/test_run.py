@@ -14,6 +14,7 @@ import pytest
 from audit.conftest import JUNK, SECOND, H, T, event
 from sparktrends import audit
 from sparktrends.errors import LogGap
+from sparktrends.store.audit_queries import Snapshot
 from sparktrends.store.ledger import PartitionLog, open_ledger
 
 pytestmark = pytest.mark.e2e
@@ -251,6 +252,40 @@ def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) ->
     assert sum(span.trimmed for span in report.spans) == 14
     assert report.checked_from == {"raw.trades": "2024-01-02T01:05:00+00:00", "raw.bars": None}
     assert "every bar" not in report.text()
+
+
+def test_rows_of_a_time_that_was_trimmed_are_counted_and_not_fetched(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Any] = []
+
+    def counted(rows: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def of(*args: Any) -> Iterator[Any]:
+            for row in rows(*args):
+                fetched.append(row)
+                yield row
+
+        return of
+
+    for name in ("bars", "provider_bars"):
+        monkeypatch.setattr(Snapshot, name, counted(getattr(Snapshot, name)))
+    assert run(world).unchecked == {}
+    assert len(fetched) == 9 + 8 + 1
+    fetched.clear()
+    # What was last appended to partition 0 lies at 00:17: only the minute of a day later is compared.
+    world.log.low.update({("raw.trades", 0): 10, ("raw.trades", 1): 3, ("raw.bars", 0): 3})
+    report = run(world)
+    assert report.findings == ()
+    assert {kind: report.unchecked[kind] for kind in ("minutes", "longer bars", "provider bars")} == {
+        "minutes": 8, "longer bars": 8, "provider bars": 1,
+    }  # fmt: skip
+    assert report.bars_checked == len(fetched) == 1
+
+
+def test_a_bar_of_before_1970_is_one_too_many(world: Any) -> None:
+    world.connection.execute("SELECT core.ensure_month('bars', '1969-12-01')")
+    world.connection.execute(f"UPDATE core.bars SET start = '1969-12-31 23:59+00' {BTC}")
+    assert run(world).findings_by_kind["bar"] == 2
 
 
 def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:

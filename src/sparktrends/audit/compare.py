@@ -54,11 +54,18 @@ class Comparison:
         self._find_unheard()
         self._compare_provider_bars()
 
+    def _bars(self, interval: str) -> Shelf:
+        """What is stored of an interval from the horizon on; what lies before is counted, and mostly is far more."""
+        if self._horizon:
+            for id_, count, newest in self._stored.bars_before(interval, self._horizon):
+                self._log.count_unchecked("minutes" if interval == "1m" else "longer bars", count)
+                if interval == "1m":
+                    self._reached[id_] = newest + MINUTE
+        return Shelf(self._stored.bars(interval, self._horizon or None), 2, partial(self._extra_bar, interval))
+
     def _compare_minutes(self, known: Known, step: Callable[[], None]) -> None:
-        bars = Shelf(self._stored.bars("1m"), 2, self._extra_minute)
+        bars = self._bars("1m")
         for id_, series in known:
-            # Rows of series before this one, and of a time that was trimmed, are dealt with first.
-            bars.pass_over((id_, self._horizon))
             since = self._since[id_] = self._known_until(id_)
             self._compare_state(id_, series)
             self._compare_spans(id_, series, since)
@@ -69,7 +76,7 @@ class Comparison:
         bars.finish()
 
     def _compare_longer(self, known: Known, interval: str, length: int) -> None:
-        bars = Shelf(self._stored.bars(interval), 2, partial(self._extra_bar, interval))
+        bars = self._bars(interval)
         settle = self._laws.settle
         for id_, series in known:
             for start, bar in longer(series, length, settle, self._since[id_]):
@@ -167,16 +174,8 @@ class Comparison:
                 words = (digits(v, _PLACES_OF.get(column, 18)) if column in _NUMERIC else v for v in (expected, stored))
                 self._findings.add(kind, f"{key} {column}", *words)
 
-    def _extra_minute(self, row: Row) -> None:
-        if row[1] < self._horizon:
-            self._reached[row[0]] = row[1] + MINUTE
-        self._extra_bar("1m", row)
-
     def _extra_bar(self, interval: str, row: Row) -> None:
         id_, start = row[0], row[1]
-        if start < self._horizon:
-            self._log.count_unchecked("minutes" if interval == "1m" else "longer bars")
-            return
         name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
         words = f"{row[9]} trades, volume {digits(row[6])}"
         self._findings.add("bar", f"{name} {interval} {_at(start)}", "no such row, or only one", words)
@@ -201,7 +200,10 @@ class Comparison:
 
     def _compare_provider_bars(self) -> None:
         horizon = self._log.horizon[BARS_TOPIC]
-        shelf = Shelf(self._stored.provider_bars(), 4, self._extra_provider_bar)
+        if horizon:
+            for _, count in self._stored.provider_bars_before(horizon):
+                self._log.count_unchecked("provider bars", count)
+        shelf = Shelf(self._stored.provider_bars(horizon or None), 4, self._extra_provider_bar)
         for key, rank, bar in self._provider_bars():
             if bar.start < horizon:
                 continue
@@ -226,9 +228,6 @@ class Comparison:
 
     def _extra_provider_bar(self, row: Row) -> None:
         id_, interval, start, adjustment = row[:4]
-        if start < self._log.horizon[BARS_TOPIC]:
-            self._log.count_unchecked("provider bars")
-            return
         name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
         key = f"{name} {interval} {_at(start)} {adjustment}"
         self._findings.add("provider bar", key, "no such row, or only one", f"close {digits(row[7])}")

@@ -41,13 +41,24 @@ _BARS = """
 SELECT series, (extract(epoch FROM start) * 1000000)::bigint, open * 1e18, high * 1e18, low * 1e18, close * 1e18,
     volume * 1e18, turnover * 1e36, vwap * 1e18, trades, after_final, statuses, state, reason,
     open_ts, open_partition, open_offset, close_ts, close_partition, close_offset
-FROM core.bars WHERE interval = %s ORDER BY series, start
+FROM core.bars WHERE interval = %s AND start >= coalesce(core.at(%s), '-infinity') ORDER BY series, start
 """
 # Bytewise, as Python orders the keys that these rows are merged with.
 _PROVIDER_BARS = """
 SELECT series, interval, (extract(epoch FROM start) * 1000000)::bigint, adjustment, open * 1e18, high * 1e18,
     low * 1e18, close * 1e18, volume * 1e18, turnover * 1e36, trades, closed, arrival, log_partition, log_offset
-FROM core.provider_bars ORDER BY series, interval COLLATE "C", start, adjustment COLLATE "C"
+FROM core.provider_bars WHERE start >= coalesce(core.at(%s), '-infinity')
+ORDER BY series, interval COLLATE "C", start, adjustment COLLATE "C"
+"""
+# Series by series: a statement for all would be ended where the table holds years.
+_BARS_BEFORE = """
+SELECT s.id, b.count, (extract(epoch FROM b.newest) * 1000000)::bigint FROM core.series s CROSS JOIN LATERAL (
+    SELECT count(*), max(start) AS newest FROM core.bars
+    WHERE series = s.id AND interval = %s AND start < core.at(%s)) b WHERE b.count > 0
+"""
+_PROVIDER_BARS_BEFORE = """
+SELECT s.id, b.count FROM core.series s CROSS JOIN LATERAL (
+    SELECT count(*) FROM core.provider_bars WHERE series = s.id AND start < core.at(%s)) b WHERE b.count > 0
 """
 _LATE = """
 SELECT l.log_offset, s.source, s.symbol, l.ts, l.arrival, l.appended, l.price * 1e18, l.size * 1e18, l.trade_id,
@@ -257,18 +268,28 @@ class Snapshot(SetAside):
         (found,) = self._all(_STORED_OF, (place.topic, place.topic_id, place.partition, place.next_offset))
         return found
 
-    def bars(self, interval: str) -> Iterator[Row]:
-        """(series, start, BAR_COLUMNS …) of every stored bar of an interval, by series and start."""
-        return self._streamed(_BARS, (interval,))
+    def bars(self, interval: str, since: int | None) -> Iterator[Row]:
+        """(series, start, BAR_COLUMNS …) of the stored bars of an interval that begin at ``since`` (None: all of them)
+        or later, by series and start."""
+        return self._streamed(_BARS, (interval, since))
 
-    def provider_bars(self) -> Iterator[Row]:
-        """(series, interval, start, adjustment, PROVIDER_COLUMNS …), by these four (bytewise)."""
-        return self._streamed(_PROVIDER_BARS)
+    def provider_bars(self, since: int | None) -> Iterator[Row]:
+        """(series, interval, start, adjustment, PROVIDER_COLUMNS …) of those that begin at ``since`` (None: all of
+        them) or later, by these four (bytewise)."""
+        return self._streamed(_PROVIDER_BARS, (since,))
 
-    def _streamed(self, sql: LiteralString, values: Sequence[Any] = ()) -> Iterator[Row]:
-        """Rows in portions: millions of them need no more memory than thousands."""
+    def bars_before(self, interval: str, until: int) -> Iterator[Row]:
+        """(series, how many, start of the newest) of the bars of an interval that begin before ``until``."""
+        return self._streamed(_BARS_BEFORE, (interval, until), portion=1)
+
+    def provider_bars_before(self, until: int) -> Iterator[Row]:
+        """(series, how many) of the provider bars that begin before ``until``."""
+        return self._streamed(_PROVIDER_BARS_BEFORE, (until,), portion=1)
+
+    def _streamed(self, sql: LiteralString, values: Sequence[Any], portion: int = _ITEMS) -> Iterator[Row]:
+        """Rows in portions: millions of them need no more memory than thousands. Each portion may take `_TIMEOUT_S`."""
         self._cursors += 1
         with translated(), self._connection.cursor(name=f"audit_{self._cursors}") as cursor:
-            cursor.itersize = _ITEMS
+            cursor.itersize = portion
             cursor.execute(sql, values, binary=True)
             yield from cursor
