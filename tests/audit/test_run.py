@@ -241,6 +241,33 @@ def test_bad_records_that_were_trimmed_had_their_share_of_the_room(world: Any, m
     assert run(world).findings == ()
 
 
+RESTORED = """
+INSERT INTO core.restored SELECT t, i, '2023-01-01', now()
+FROM unnest(ARRAY['bars', 'provider_bars', 'late_trades', 'quarantine']) t, unnest(ARRAY['1m', '']) i
+"""
+
+
+def test_rows_that_were_restored_from_another_homes_archive_are_counted_as_unchecked(world: Any) -> None:
+    run_sql = world.connection.execute
+    run_sql("SELECT core.ensure_month(t, '2023-01-01') FROM unnest(ARRAY['bars', 'provider_bars']) t")
+    run_sql("CREATE TEMPORARY TABLE again AS SELECT * FROM core.bars WHERE interval = '1m'")
+    run_sql("UPDATE again SET start = start - interval '365 days'")
+    run_sql("INSERT INTO core.bars TABLE again")
+    run_sql("UPDATE core.provider_bars SET start = start - interval '365 days'")
+    for table in ("late_trades", "quarantine"):
+        run_sql(f"UPDATE core.{table} SET topic_id = 'old', appended = appended - 365 * 86400000000")
+    before = run(world).findings_by_kind
+    run_sql(RESTORED)
+    report = run(world)
+    # What is not there is found as before.
+    found = {kind: before[kind] - report.findings_by_kind.get(kind, 0) for kind in before}
+    assert found == {"bar": 9, "provider bar": 1, "late trade": 1, "quarantine": 1}
+    assert report.unchecked == {"restored rows": 12}
+    # A recording is never archived.
+    run_sql("UPDATE core.series SET source = 'demo~replay' WHERE id = 1")
+    assert run(world).unchecked["restored rows"] == 12 - 7
+
+
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
     world.log.low["raw.trades", 1] = 4
     world.log.low["raw.trades", 0] = 10

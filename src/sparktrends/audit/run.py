@@ -166,9 +166,11 @@ def _counting(tell: Progress, what: str, total: int) -> Callable[[], None]:
 def _find_strays(stored: Snapshot, gaps: list[GapRow], log: LogAudit, findings: Findings) -> None:
     """Late trades and quarantined records of partitions that the ledger does not know."""
     former = {(gap.topic, gap.topic_id, gap.partition) for gap in gaps}
-    for kind, topic, topic_id, partition, count in stored.strays():
+    for kind, topic, topic_id, partition, restored, count in stored.strays():
         if (topic, topic_id, partition) in former:
             log.count_unchecked("rows of former topics", count)
+        elif restored:
+            log.count_unchecked("restored rows", count)
         else:
             findings.add(kind, f"{topic}[{partition}] of {topic_id}", "a partition of the ledger", f"{count} rows")
 

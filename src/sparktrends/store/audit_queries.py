@@ -89,12 +89,15 @@ SELECT set_config(name, '0', false) FROM pg_settings
 WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
 """
 _STRAYS = """
-SELECT kind, topic, topic_id, partition, count(*) FROM (
-    SELECT 'late trade' AS kind, topic, topic_id, partition FROM core.late_trades
-    UNION ALL SELECT 'quarantine', topic, topic_id, partition FROM core.quarantine) AS r
-WHERE NOT EXISTS (SELECT FROM core.ledger l
-    WHERE l.topic = r.topic AND l.topic_id = r.topic_id AND l.partition = r.partition)
-GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+SELECT kind, topic, topic_id, partition, restored, count(*) FROM (
+    SELECT kind, topic, topic_id, partition, EXISTS (SELECT FROM core.restored a WHERE a.table_name = r.table_name
+        AND a.month = date_trunc('month', core.at(r.appended) AT TIME ZONE 'UTC')::date) AS restored
+    FROM (SELECT 'late trade' AS kind, 'late_trades' AS table_name, topic, topic_id, partition, appended
+            FROM core.late_trades
+        UNION ALL SELECT 'quarantine', 'quarantine', topic, topic_id, partition, appended FROM core.quarantine) AS r
+    WHERE NOT EXISTS (SELECT FROM core.ledger l
+        WHERE l.topic = r.topic AND l.topic_id = r.topic_id AND l.partition = r.partition)) AS strays
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 """
 
 
@@ -245,8 +248,9 @@ class Snapshot(SetAside):
         )
         return [SpanRow(*row) for row in found]
 
-    def strays(self) -> list[tuple[str, str, str, int, int]]:
-        """Late trades and quarantined records of partitions the ledger does not know: kind, place, how many."""
+    def strays(self) -> list[tuple[str, str, str, int, bool, int]]:
+        """Late trades and quarantined records of partitions the ledger does not know: kind, place, whether rows of
+        their month came out of an archive, how many."""
         return self._all(_STRAYS)
 
     def repeats(self) -> set[tuple[str, int, int]]:
@@ -260,6 +264,11 @@ class Snapshot(SetAside):
     def archived(self) -> set[tuple[str, str, date]]:
         """(table, interval, first day of the month) of what retention took out and nobody put back."""
         found = self._all("SELECT table_name, interval, month FROM core.archived")
+        return {(table, interval, month) for table, interval, month in found}
+
+    def restored(self) -> set[tuple[str, str, date]]:
+        """(table, interval, first day of the month) of what has rows that came out of an archive."""
+        found = self._all("SELECT table_name, interval, month FROM core.restored")
         return {(table, interval, month) for table, interval, month in found}
 
     def stored_of(self, place: LedgerRow) -> Row:
