@@ -212,7 +212,18 @@ def test_a_kept_calendar_needs_no_pandas(kept: Path) -> None:
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[[1], [2]]", "[[1], [], []]", '[["x"], ["y"], []]', "[[1.5], [2], []]"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{}",
+        "[[1], [2], []]",
+        '[[1], [], [], "UTC"]',
+        '[["x"], ["y"], [], "UTC"]',
+        '[[1.5], [2], [], "UTC"]',
+        "[[1], [2], [], 5]",
+    ],
+)
 def test_a_damaged_one_is_computed_again(kept: Path, damage: str) -> None:
     whole = vars(calendar("XNYS"))
     (file,) = kept.iterdir()

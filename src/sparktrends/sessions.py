@@ -56,10 +56,14 @@ class Session:
 
 
 class Calendar:
-    """The trading spans of one exchange, about twenty years back and one ahead; make one with `calendar`."""
+    """The trading spans of one exchange, about twenty years back and one ahead, and the name of its ``zone``, such as
+    ``Asia/Tokyo``; make one with `calendar`."""
 
-    def __init__(self, exchange: str, opens: list[int], closes: list[int], half_days: frozenset[int]) -> None:
+    def __init__(
+        self, exchange: str, opens: list[int], closes: list[int], half_days: frozenset[int], zone: str
+    ) -> None:
         self.exchange = exchange
+        self.zone = zone
         self._opens = opens
         self._closes = closes
         self._half_days = half_days
@@ -112,8 +116,8 @@ class Calendar:
 
 _MONTH = 30 * _DAY
 _GUESSED_DAYS = 800
-_RULES = 3
-"""Raised when the rules that are ours change: a kept calendar is then computed again."""
+_RULES = 4
+"""Raised when the rules that are ours change, or what is kept: a kept calendar is then computed again."""
 _kept: tuple[Path, Clock] | None = None
 
 
@@ -134,19 +138,19 @@ def calendar(exchange: str = STOCKS) -> Calendar:
     Session(kind='24/7', opens=None, closes=None)
     """
     if exchange == ALWAYS:
-        return Calendar(ALWAYS, [], [], frozenset())
+        return Calendar(ALWAYS, [], [], frozenset(), "UTC")
     file = _file(exchange)
     found = _read(file) if file else None
     if found is None:
         found = _computed(exchange)
         if file:
             _write(file, found)
-    opens, closes, half_days = found
-    return Calendar(exchange, opens, closes, frozenset(half_days))
+    opens, closes, half_days, zone = found
+    return Calendar(exchange, opens, closes, frozenset(half_days), zone)
 
 
-_Spans = tuple[list[int], list[int], list[int]]
-"""When the exchange opens and closes, and the closes of its half days."""
+_Hours = tuple[list[int], list[int], list[int], str]
+"""When the exchange opens and closes, the closes of its half days, and its zone."""
 
 
 def _file(exchange: str) -> Path | None:
@@ -157,24 +161,25 @@ def _file(exchange: str) -> Path | None:
     return folder / f"{quote(exchange, safe='')}-{version('exchange_calendars')}-{_RULES}-{clock() // _MONTH}.json"
 
 
-def _read(file: Path) -> _Spans | None:
+def _read(file: Path) -> _Hours | None:
     try:
-        opens, closes, half_days = json.loads(file.read_text("utf-8"))
+        opens, closes, half_days, zone = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         return None
     whole = all(isinstance(of, list) and all(type(at) is int for at in of) for of in (opens, closes, half_days))
-    return (opens, closes, half_days) if whole and len(opens) == len(closes) > 0 else None
+    whole = whole and isinstance(zone, str) and len(opens) == len(closes) > 0
+    return (opens, closes, half_days, zone) if whole else None
 
 
-def _write(file: Path, spans: _Spans) -> None:
+def _write(file: Path, hours: _Hours) -> None:
     fresh = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a cache that cannot be written costs a second the next time
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(spans), "utf-8")
+        fresh.write_text(json.dumps(hours), "utf-8")
         fresh.replace(file)
 
 
-def _computed(exchange: str) -> _Spans:
+def _computed(exchange: str) -> _Hours:
     import exchange_calendars
 
     try:
@@ -183,7 +188,7 @@ def _computed(exchange: str) -> _Spans:
         raise BadSetting(f"no exchange is called {exchange!r}", hint="give its code, such as XNYS or XLON") from None
     if exchange == CURRENCIES:
         # Its weekdays, from as far back to as far ahead as everybody's; its hours are those of UTC days.
-        return _of_currencies([day.date() for day in known.sessions])
+        return *_of_currencies([day.date() for day in known.sessions]), known.tz.key
     opens: list[int] = []
     closes: list[int] = []
     schedule = known.schedule[["open", "break_start", "break_end", "close"]]
@@ -194,7 +199,7 @@ def _computed(exchange: str) -> _Spans:
             opens.append(resumed.value // 1000)
         closes.append(closed.value // 1000)
     early = known.schedule.loc[known.early_closes, "close"]
-    return opens, closes, [moment.value // 1000 for moment in early]
+    return opens, closes, [moment.value // 1000 for moment in early], known.tz.key
 
 
 def _guessed(known: Any, schedule: Any) -> Iterator[Sequence[Any]]:
@@ -218,7 +223,7 @@ def _guessed(known: Any, schedule: Any) -> Iterator[Sequence[Any]]:
             yield [moment.tz_convert("UTC") for moment in local]
 
 
-def _of_currencies(weekdays: Sequence[date]) -> _Spans:
+def _of_currencies(weekdays: Sequence[date]) -> tuple[list[int], list[int], list[int]]:
     """Each weekday begins when the day before it ends, Monday on Sunday."""
     return [_change(day - timedelta(days=1)) for day in weekdays], [_change(day) for day in weekdays], []
 

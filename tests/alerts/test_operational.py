@@ -85,15 +85,15 @@ def commit(world: World, number: int, age_s: float) -> None:
     world.rows(f"{shards} ON CONFLICT (shard) DO UPDATE SET commit = excluded.commit", number)
 
 
-def judged(world: World, source: str, score: float) -> None:
-    """The day before now, judged just now."""
+def judged(world: World, source: str, score: float, days_ago: int = 1) -> None:
+    """A day, so many before now, judged just now."""
     series(world, source, "BTC/USD", 0)
     world.rows(
         "INSERT INTO core.quality (series, day, score, minutes, points, faulty, updated_at) "
-        "SELECT id, (core.at(%s) AT TIME ZONE 'UTC')::date - 1, %s, 1440, "
+        "SELECT id, (core.at(%s) AT TIME ZONE 'UTC')::date - %s::integer, %s, 1440, "
         "jsonb_build_object('late', 1, 'missing_hole', 20), '{}', core.at(%s) FROM core.series WHERE source = %s "
-        "ON CONFLICT (series, day) DO UPDATE SET score = excluded.score",
-        *(world.now, score, world.now, source),
+        "ON CONFLICT (series, day) DO UPDATE SET score = excluded.score, updated_at = excluded.updated_at",
+        *(world.now, days_ago, score, world.now, source),
     )
 
 
@@ -108,6 +108,35 @@ class TestConditions:
         ]
         judged(world, "binance", 80.0)
         assert room.step(5) == [("ops.quality", "resolved")]
+
+    def test_poor_data_is_told_until_another_day_is_judged_though_none_is_for_a_long_weekend(
+        self, world: World
+    ) -> None:
+        judged(world, "binance", 79.5)
+        room = Room(world)
+        assert room.step() == [("ops.quality", "firing")]
+        assert room.step(4 * DAY / SECOND) == [("ops.quality", "firing")]
+        judged(world, "binance", 60)
+        assert room.step() == [("ops.quality", "firing")]
+        judged(world, "binance", 99)
+        assert room.step(5) == [("ops.quality", "resolved")]
+
+    def test_poor_data_of_a_series_that_nobody_judges_any_more_is_over_after_two_weeks(self, world: World) -> None:
+        judged(world, "binance", 79.5)
+        room = Room(world)
+        seen = [room.step(), room.step(14 * DAY / SECOND - 1), room.step(1)]
+        assert [status for ((_, status),) in seen] == ["firing", "firing", "resolved"]
+
+    def test_poor_data_of_days_ago_is_not_told_now(self, world: World) -> None:
+        judged(world, "binance", 79.5)
+        assert Room(world).step(2 * DAY / SECOND) == []
+
+    def test_a_day_that_is_judged_poor_again_is_told_again(self, world: World) -> None:
+        room, seen = Room(world), []
+        for score in (60, 85, 70):
+            judged(world, "binance", score, days_ago=0)
+            seen.append([status for _, status in room.step(3600)])
+        assert seen == [["firing"], ["resolved"], ["resolved", "firing"]]
 
     def test_quiet_when_all_is_well(self, world: World) -> None:
         series(world, "binance", "BTC/USD", 59)

@@ -216,6 +216,19 @@ def test_a_real_market_that_nobody_listened_to_is_missing_to_the_end_of_the_day(
     assert found.points["missing_hole"] == pytest.approx(100 * (1440 - 59) / 1440)
 
 
+def test_a_real_market_that_nobody_listened_to_all_day_has_nothing_of_it_for_a_week(
+    judge: Judge, database: str, stack: Stack
+) -> None:
+    pen = Pen()
+    hour(pen, source="binance")
+    hour(pen, "B/USD")
+    judge(pen)
+    found = {day: run(database, Connection(stack.kafka), date(2024, 1, day), T + 30 * DAY) for day in (2, 8, 9)}
+    nothing = Quality("binance", "A/USD", 0.0, 1440, {"missing_hole": 100.0})
+    # What was made up ends where it ends, and who is silent for a week has been given up.
+    assert found == {2: [nothing], 8: [nothing], 9: []}
+
+
 def test_a_closed_exchange_owes_nothing(judge: Judge) -> None:
     pen = Pen()  # the first of January is a holiday
     hour(pen, symbol="AAPL", source="finnhub", skip=range(60))

@@ -68,6 +68,47 @@ def test_a_feed_that_says_nobody_traded_lacks_everything() -> None:
     assert set(coverage({"a": quiet, "b": feed(1.0, 2, 0.1)})["a"].lacking.values()) == {1.0}
 
 
+@pytest.mark.parametrize("silent", [13, 24])
+def test_a_feed_without_a_trade_for_most_of_the_day_or_all_of_it_lacks_everything(silent: int) -> None:
+    quiet = [replace(m, reason="no_trade", own=None) if m.start < silent * HOUR else m for m in feed(1.0, 1, 0.1)]
+    found = coverage({"a": quiet, "b": feed(1.0, 2, 0.1)})
+    assert found["a"].lacking == {n * MINUTE: 1.0 for n in range(silent * 60)}
+    assert found["a"].share == pytest.approx(1 - silent / 24, abs=0.05)
+    assert found["a"].against == "b"
+    assert day_of(judged(quiet, lacking=found["a"].lacking)).score == pytest.approx(100 - 50 * silent / 24)
+    assert found["b"].lacking == {}
+
+
+def test_a_stock_without_a_trade_for_its_whole_session_lacks_everything() -> None:
+    whole = feed(1.0)[14 * 60 + 30 : 21 * 60]
+    quiet = [replace(m, reason="no_trade", own=None) for m in whole]
+    assert set(coverage({"a": quiet, "b": whole})["a"].lacking) == {m.start for m in whole}
+
+
+def test_a_small_feed_of_a_market_that_hardly_trades_may_see_nothing_for_hours() -> None:
+    thin = [m if n % 2 else replace(m, reason="no_trade", own=None) for n, m in enumerate(feed(1.0))]
+    quiet = [replace(m, reason="no_trade", own=None) if m.start < 20 * HOUR else m for m in feed(0.01)]
+    assert coverage({"a": quiet, "b": thin})["a"].lacking == {}
+
+
+def test_a_feed_that_began_some_minutes_ago_may_have_seen_no_trade() -> None:
+    quiet = [replace(m, reason="no_trade", own=None) for m in feed(1.0)[-19:]]
+    assert coverage({"a": quiet, "b": feed(1.0, 2)})["a"].lacking == {}
+
+
+def test_who_has_no_trade_where_one_of_two_others_has_none_lacks_nothing() -> None:
+    quiet = [replace(m, reason="no_trade", own=None) for m in feed(1.0)]
+    late = [replace(m, reason="no_trade", own=None) if m.start < 23 * HOUR else m for m in feed(1.0)]
+    found = coverage({"a": quiet, "b": feed(1.0, 2), "c": late})
+    assert {start // HOUR for start in found["a"].lacking} == {23}
+
+
+def test_who_has_prices_and_never_a_volume_lacks_none() -> None:
+    found = coverage({"a": feed(0.0), "b": feed(1.0, 2)})
+    assert found["a"].lacking == found["b"].lacking == {}
+    assert found["a"].share is None
+
+
 @pytest.mark.parametrize("others", [{}, {"b": []}, {"b": feed(0.0, 2)}, {"b": feed(1.0, 2)[: 3 * 60]}])
 def test_who_is_alone_or_hardly_compared_lacks_nothing(others: dict[str, list[Minute]]) -> None:
     assert coverage({"a": cut(feed(1.0), range(2), 0.1), **others})["a"].lacking == {}

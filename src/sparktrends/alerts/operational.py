@@ -29,6 +29,9 @@ _WATCHED = (
 )
 _DAILY_EVERY = 5 * MINUTE
 _CATCHES_UP = 10 * MINUTE
+_POOR_NEWS = 2 * DAY
+_POOR_FOR = 14 * DAY
+"""No exchange rests for longer: a series of which no day was judged since then has been given up."""
 Key = tuple[str, str]
 Usage = Callable[[str], tuple[int, int, int]]
 
@@ -121,7 +124,7 @@ class Monitor:
         yield from self._stale(now)
         yield from self._broker(now, firing)
         yield from self._full(now, firing)
-        yield from self._poor(now)
+        yield from self._poor(now, firing)
         yield from self._late_work(now)
         yield from self._behind(now)
         for channel, number in self._conditions.dead_letters(now - DAY):
@@ -182,13 +185,18 @@ class Monitor:
                 values = {"free_share": free / total, "needed_share": self._thresholds.disk_free}
                 yield Condition("ops.disk", folder, title, now, "critical", values=values)
 
-    def _poor(self, now: int) -> Iterator[Condition]:
-        for day in self._conditions.poor_quality(self._thresholds.quality, now - 2 * DAY):
+    def _poor(self, now: int, firing: set[Key]) -> Iterator[Condition]:
+        for day in self._conditions.poor_quality(self._thresholds.quality, now - _POOR_FOR):
+            subject = f"{day.source} {day.symbol}"
+            # No news any more, unless people were told: that no later day was judged makes the data no better.
+            if day.judged <= now - _POOR_NEWS and ("ops.quality", subject) not in firing:
+                continue
             worst = max(day.points, key=day.points.__getitem__).replace("_", " ")
             title = f"{day.symbol}: the data of {day.source} score {day.score:.1f} of 100, mostly for {worst}"
             where = {"source": day.source, "symbol": day.symbol}
             values = {"score": day.score, **day.points}
-            yield Condition("ops.quality", f"{day.source} {day.symbol}", title, day.start, values=values, **where)
+            # Since it was judged, not since the day began: a day that is judged again, and poor again, is told again.
+            yield Condition("ops.quality", subject, title, day.judged, values=values, **where)
 
     def _late_work(self, now: int) -> Iterator[Condition]:
         # Asked less often than the rest: it looks through all payloads and stories.

@@ -16,7 +16,7 @@ from sparktrends.bus.codec import decode
 from sparktrends.bus.kafka import Connection, Reader
 from sparktrends.bus.topics import RAW_TRADES
 from sparktrends.errors import BadRecord, BadSetting
-from sparktrends.model import MINUTE, kind_of, provider_of
+from sparktrends.model import DAY, MINUTE, kind_of, provider_of
 from sparktrends.quality import Coverage, Day, Judged, Tally, coverage, day_of, judged, market_of, uncorroborated
 from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.store import quality_rows as rows
@@ -31,6 +31,8 @@ _SLACK = 15 * MINUTE
 _WORD = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)("?)', re.DOTALL)
 _MOST = 5_000_000
 """Records of the log that are read, about a minute's work: of a busier day the newest ones."""
+_GIVEN_UP = 7 * DAY
+"""A live series that says nothing for longer is not missed any more: somebody ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _told(series: _Series) -> Quality:
 def _judged(
     cursor: Cursor, tally: Tally, span: Span, wanted: Iterable[rows.SeriesRow], tapeless: Collection[str]
 ) -> list[_Series]:
-    known = [s for s in wanted if s.first < span.end and s.clock >= span.start]
+    known = [s for s in wanted if s.first < span.end and s.clock >= span.start - _missed_for(s.source)]
     # The first move of a day is one from the last minute of the day before.
     earlier = replace(span, start=span.start - MINUTE)
     minutes = {series: list(minutes_of(cursor, series, earlier, tally.minutes)) for series in known}
@@ -119,6 +121,11 @@ def _judged(
                 lost = judged(of[name], doubted[name], one.lacking, tape=name not in untaped)
                 found.append(_Series(series, lost, one))
     return found
+
+
+def _missed_for(source: str) -> int:
+    """How long a series that fell silent is still expected (µs): what is made up or recorded ends where it ends."""
+    return 0 if kind_of(source) else _GIVEN_UP
 
 
 def _markets(minutes: Iterable[rows.SeriesRow]) -> Iterable[Sequence[rows.SeriesRow]]:

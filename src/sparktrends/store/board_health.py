@@ -9,7 +9,7 @@ from sparktrends.store.connect import Cursor
 def completeness(cursor: Cursor, hours: int) -> list[Row]:
     """Each series' one-minute bars by clock hour within its own last ``hours``: minutes, empty, by reason, revised.
 
-    ``reason`` is null for complete bars.
+    ``reason`` is null for complete bars. A series without any price yet goes by its newest minute.
     """
     return fetch(cursor, _COMPLETENESS, {"hours": hours})
 
@@ -22,7 +22,8 @@ CROSS JOIN LATERAL (
     SELECT date_trunc('hour', b.start) AS hour, b.reason, count(*) AS minutes,
         count(*) FILTER (WHERE b.state = 'revised') AS revised, coalesce(sum(b.revision), 0)::bigint AS revisions
     FROM market.bars b
-    WHERE b.series = y.series AND b.interval = '1m' AND b.start >= y.last_start - make_interval(hours => %(hours)s)
+    WHERE b.series = y.series AND b.interval = '1m'
+      AND b.start >= coalesce(y.last_start, y.last_minute) - make_interval(hours => %(hours)s)
       AND b.start <= (SELECT timestamptz 'infinity')
     GROUP BY 1, 2) h
 ORDER BY y.source, y.symbol, h.hour

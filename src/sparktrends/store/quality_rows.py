@@ -170,11 +170,11 @@ WHERE (q.score, q.minutes, q.points, q.faulty, q.coverage, q.against)
 
 
 class PoorDay(NamedTuple):
-    """A day of a series that scored low: its beginning (µs UTC), and the points lost by check."""
+    """A day of a series that scored low: when it was judged (µs UTC), and the points lost by check."""
 
     source: str
     symbol: str
-    start: int
+    judged: int
     score: float
     points: Mapping[str, float]
 
@@ -182,7 +182,7 @@ class PoorDay(NamedTuple):
 def poor(cursor: Cursor, below: float, since: int) -> list[PoorDay]:
     """Series whose newest judged day scored less than ``below`` and was judged after ``since`` (µs UTC)."""
     cursor.execute(
-        "SELECT s.source, s.symbol, (extract(epoch FROM q.day) * 1000000)::bigint, q.score, q.points "
+        "SELECT s.source, s.symbol, (extract(epoch FROM q.updated_at) * 1000000)::bigint, q.score, q.points "
         "FROM core.quality q JOIN core.series s ON s.id = q.series "
         "WHERE q.updated_at > core.at(%s) AND q.score < %s "
         "AND q.day = (SELECT max(n.day) FROM core.quality n WHERE n.series = q.series) ORDER BY s.source, s.symbol",

@@ -111,6 +111,31 @@ def test_the_forming_candle_moves_within_a_second_of_its_commit(site: Site, cont
     assert min(waits) < 1.0, waits
 
 
+AWAY, BACK = "window.dispatchEvent(new Event('pagehide'))", "document.dispatchEvent(new Event('visibilitychange'))"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_tab_that_was_given_up_while_it_slept_catches_up_and_is_live_when_it_is_looked_at(
+    site: Site, context: Any, others: int
+) -> None:
+    tabs = [site.open(context, "market", symbol="BTC/USD", source="binance") for _ in range(1 + others)]
+    frames = [charted(tab) for tab in tabs]
+    for tab, frame in zip(tabs, frames, strict=True):
+        followed(tab, frame)
+    tab, frame = tabs[0], frames[0]
+    frame.evaluate(AWAY)  # as the worker takes it that is silent for long
+    tab.wait_for_timeout(500)
+    site.commit(142.25 + others)
+    for awake in frames[1:]:
+        until(lambda awake=awake: last_close(awake) == 142.25 + others, 20, lambda: tab.wait_for_timeout(20))
+    tab.wait_for_timeout(500)
+    assert last_close(frame) != 142.25 + others  # nobody has told
+    frame.evaluate(BACK)
+    until(lambda: last_close(frame) == 142.25 + others, 20, lambda: tab.wait_for_timeout(20))
+    site.commit(137.5 + others)
+    until(lambda: last_close(frame) == 137.5 + others, 20, lambda: tab.wait_for_timeout(20))
+
+
 def test_zoom_survives_ten_updates_and_home_follows_again(site: Site, context: Any) -> None:
     tab = site.open(context, "market", symbol="BTC/USD", source="binance")
     frame = charted(tab)

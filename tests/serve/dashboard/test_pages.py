@@ -88,7 +88,9 @@ def test_a_window_that_cannot_be_is_passed_over(configured: DashboardConfig, win
     assert app.number_input(key="window_sma").value == 50
 
 
-@pytest.mark.parametrize(("symbol", "zone"), [("AAPL", "America/New_York"), ("BTC/USD", "UTC")])
+@pytest.mark.parametrize(
+    ("symbol", "zone"), [("AAPL", "America/New_York"), ("7203.T", "Asia/Tokyo"), ("BTC/USD", "UTC")]
+)
 def test_times_can_be_those_of_the_symbols_exchange(configured: DashboardConfig, symbol: str, zone: str) -> None:
     said = text_of(opened("signals", signal=stable_id("price_move"), zone="Exchange", symbol=symbol))
     assert f"({zone})" in said
@@ -142,6 +144,21 @@ def test_the_report_of_a_day_is_shown_as_text_and_offered_as_files(
 def test_scores_say_what_took_the_points(configured: DashboardConfig) -> None:
     (shown,) = (table.value for table in opened("quality").dataframe if "score" in table.value)
     assert list(shown["why"]) == ["late −2.5 (3 min)"]
+
+
+def test_scores_and_refused_records_are_shown_where_there_is_no_minute_to_judge(
+    configured: DashboardConfig, database: tuple[Stack, Callable[[], World]]
+) -> None:
+    world = database[1]()
+    world.run("TRUNCATE core.bars, core.metrics")
+    world.run("INSERT INTO core.quality VALUES (1, '2024-05-01', 97.5, 30, '{\"late\": 2.5}', '{\"late\": 3}', now())")
+    configure(DashboardConfig(world.reader, ""))
+    app = opened("quality")
+    assert not app.exception
+    assert [table.value["score"].tolist() for table in app.dataframe if "score" in table.value] == [[97.5]]
+    assert "Nothing to judge yet" in text_of(app)
+    for tab in ("Missing minutes", "By series", "Quarantined"):
+        assert not opened("quality", tab=tab).exception, tab
 
 
 def test_an_expression_is_drawn_and_a_wrong_one_explained(configured: DashboardConfig) -> None:

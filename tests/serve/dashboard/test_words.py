@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparktrends.serve.dashboard import config as config_module
-from sparktrends.serve.dashboard import figures, words
+from sparktrends.serve.dashboard import figures, tables, words
 from sparktrends.serve.dashboard.screens import explore, quality
+from sparktrends.sources.symbols import use_exchanges
 
 AT = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -134,6 +135,40 @@ def test_times_are_of_the_zone() -> None:
 @pytest.mark.parametrize("name", ["", "UTC", "Nowhere/Land", "../etc/passwd"])
 def test_an_unknown_zone_is_utc(name: str) -> None:
     assert words.zone_of(name) is UTC
+
+
+@pytest.mark.parametrize(
+    ("symbol", "zone"),
+    [
+        ("AAPL", "America/New_York"),
+        ("7203.T", "Asia/Tokyo"),
+        ("SAP.DE", "Europe/Berlin"),
+        ("TSCO.LON", "Europe/London"),
+        ("^FTSE", "Europe/London"),
+        ("ES=F", "America/Chicago"),
+        ("BTC/USD", "UTC"),
+        ("EUR/USD", "UTC"),
+        ("", "UTC"),
+    ],
+)
+def test_the_zone_of_an_exchange_is_its_own(symbol: str, zone: str) -> None:
+    assert words.exchange_zone(symbol) == zone
+
+
+def test_an_exchange_that_a_person_named_has_its_zone_too() -> None:
+    use_exchanges({"NESN": "XSWX"})
+    try:
+        assert words.exchange_zone("NESN") == "Europe/Zurich"
+    finally:
+        use_exchanges({})
+
+
+@pytest.mark.parametrize(
+    ("origin", "trades", "note"),
+    [("trades", 3, ""), ("provider", None, "the provider's bar"), ("pseudo", 3, "from quotes"), ("pseudo", 0, "")],
+)
+def test_a_bar_says_who_made_it_where_it_was_not_our_fold_of_trades(origin: str, trades: int | None, note: str) -> None:
+    assert tables._note({"revision": 0, "reason": None, "trades": trades, "origin": origin}) == note
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])

@@ -64,7 +64,7 @@ def price(title: str) -> Any:
 
 
 def bars(rows: Rows) -> None:
-    """Bars, newest first, with what each one is: forming, revised, incomplete, a provider's."""
+    """Bars, newest first, with what each one is: forming, revised, incomplete, a provider's, of quotes."""
     marked = [{**row, "note": _note(row)} for row in rows]
     prices = {name: price(name.capitalize()) for name in ("open", "high", "low", "close", "volume")}
     columns = {"start": "Start", **prices, "trades": "Trades", "state": "State", "note": "Note"}
@@ -95,8 +95,10 @@ def _note(row: Mapping[str, Any]) -> str:
     if row["reason"]:
         incomplete = row["trades"] and row["reason"] != "no_trade"
         notes.append(f"{'incomplete: ' if incomplete else ''}{words.REASONS.get(row['reason'], row['reason'])}")
-    if row["origin"] != "trades":
+    if row["origin"] == "provider":
         notes.append("the provider's bar")
+    elif row["origin"] == "pseudo" and row["trades"]:
+        notes.append("from quotes")
     return "; ".join(notes)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sparktrends.model import is_replayed, is_simulated
+from sparktrends.sessions import calendar
 
 _JOINER = "\u2060"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -178,10 +179,12 @@ def zone_of(name: str) -> tzinfo:
 def exchange_zone(symbol: str) -> str:
     """The zone of the exchange whose hours hold for a symbol; pairs are traded around the clock, in UTC.
 
-    >>> exchange_zone("AAPL"), exchange_zone("BTC/USD")
-    ('America/New_York', 'UTC')
+    >>> exchange_zone("AAPL"), exchange_zone("7203.T"), exchange_zone("BTC/USD")
+    ('America/New_York', 'Asia/Tokyo', 'UTC')
     """
-    return "UTC" if "/" in symbol or not symbol else "America/New_York"
+    from sparktrends.sources.symbols import exchange_of  # here: it loads every provider, and few ask for this zone
+
+    return calendar(exchange_of(symbol)).zone if symbol else "UTC"
 
 
 def moment(at: datetime | None, zone: tzinfo = UTC) -> str:

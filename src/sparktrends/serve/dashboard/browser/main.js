@@ -132,13 +132,14 @@ async function stories() {
   } catch { /* `load` and the stream say when the API is away */ }
 }
 
+// Says what is followed: when that changes, and as a sign of life, for a tab that slept was given up meanwhile.
 function connect() {
   const symbols = [series, ...others].map((one) => one.symbol);
   const keys = [series, ...others].map((one) => `${one.source}\n${one.symbol}`);
   if (!link) {
     link = window.SharedWorker ? new SharedWorker("stream.js", "sparktrends-stream").port : new Worker("stream.js");
     link.onmessage = ({ data }) => (data.kind ? hear(data) : turn(data.state));
-    setInterval(() => link.postMessage({ alive: true }), 30_000);
+    setInterval(connect, 30_000);
     window.addEventListener("pagehide", () => link.postMessage({ bye: true }));
   }
   link.postMessage({ follow: { api: view.api, symbols, keys } });
@@ -260,7 +261,10 @@ function status() {
 }
 
 setInterval(status, 1000);
-document.addEventListener("visibilitychange", () => draw(true));
+document.addEventListener("visibilitychange", () => {
+  if (link && !document.hidden) connect();
+  draw(true);
+});
 window.addEventListener("resize", () => {
   if (!view || theme.height === heightOf(view, window.innerWidth)) return;
   theme.height = heightOf(view, window.innerWidth);

@@ -2,6 +2,7 @@
 // host, so ten tabs with one each would leave four of them, and every fetch, waiting for ever. A browser without shared
 // workers (some phones have none) runs it as a worker of one tab.
 
+// A tab says again and again what it follows. One that is silent for so long is gone or sleeps, and is told nothing.
 const SILENT_MS = 150_000; // background tabs may run a timer only once a minute
 const ports = new Map();
 let source = null;
@@ -10,10 +11,14 @@ let state = "connecting";
 
 function attach(port) {
   port.onmessage = ({ data }) => {
+    const known = ports.has(port);
     if (data.bye) ports.delete(port);
-    else ports.set(port, { ...(ports.get(port) || {}), ...(data.follow || {}), seen: Date.now() });
+    else ports.set(port, { ...data.follow, seen: Date.now() });
     follow();
-    if (data.follow) port.postMessage({ state });
+    if (known || data.bye) return;
+    // It is new, or was away and believes what it heard last: once it hears that the stream is open, it loads.
+    port.postMessage({ state: "connecting" });
+    port.postMessage({ state });
   };
 }
 

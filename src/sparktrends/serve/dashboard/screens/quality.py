@@ -25,11 +25,12 @@ def show() -> None:
 def _body(hours: int) -> None:
     with said_plainly():
         rows = ask_slowly(board_health.completeness, hours)
-        if not rows:
-            st.info("**Nothing to judge yet.** Figures appear with the first stored minute.")
-            return
         late, refused = ask_slowly(board_health.late), ask_slowly(board_health.quarantine_counts)
-        _figures(rows, late, refused)
+        if rows:
+            _figures(rows, late, refused)
+        else:
+            # What was refused, and scores of days whose minutes are kept no longer, are there all the same.
+            st.info("**Nothing to judge yet.** Figures appear with the first stored minute.")
         tabs = view.tabs(["Scores", "Missing minutes", "By series", "Late", "Quarantined", "Gaps"])
         with tabs["Missing minutes"]:
             _missing(rows)
@@ -65,7 +66,7 @@ def _figures(rows: Rows, late: Rows, refused: Rows) -> None:
 
 
 def _missing(rows: Rows) -> None:
-    if all(row["reason"] is None for row in rows):
+    if rows and all(row["reason"] is None for row in rows):
         st.success("No minute lacks anything.")
         return
     shown = words.localised(rows, words.zone_of(view.zone()))
