@@ -16,6 +16,14 @@ def test_the_second_and_third_of_an_id_are_repeats_in_any_partition() -> None:
     assert seen.found() == [("raw.trades", 0, 2), ("raw.trades", 5, 9)]
 
 
+def test_which_one_repeats_does_not_depend_on_how_often_a_partition_was_left() -> None:
+    seen = Repeats()
+    for partition, offset in ((0, 3), (1, 7), (0, 9), (1, 8)):
+        seen.begin("raw.trades", partition)
+        seen.add("s", "A", "1" if offset > 3 else "2", offset)
+    assert seen.found() == [("raw.trades", 1, 7), ("raw.trades", 1, 8)]
+
+
 def test_one_id_of_two_series_is_no_repeat() -> None:
     seen = Repeats()
     seen.begin("raw.trades", 0)

@@ -3,13 +3,18 @@
 # ruff: noqa: S608 - statements of this file, put together from its own constants
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from audit.conftest import JUNK
+from audit.conftest import JUNK, SECOND, H, T, event
 from sparktrends import audit
+from sparktrends.errors import LogGap
+from sparktrends.store.audit_queries import Snapshot
 from sparktrends.store.ledger import PartitionLog, open_ledger
 
 pytestmark = pytest.mark.e2e
@@ -236,6 +241,33 @@ def test_bad_records_that_were_trimmed_had_their_share_of_the_room(world: Any, m
     assert run(world).findings == ()
 
 
+RESTORED = """
+INSERT INTO core.restored SELECT t, i, '2023-01-01', now()
+FROM unnest(ARRAY['bars', 'provider_bars', 'late_trades', 'quarantine']) t, unnest(ARRAY['1m', '']) i
+"""
+
+
+def test_rows_that_were_restored_from_another_homes_archive_are_counted_as_unchecked(world: Any) -> None:
+    run_sql = world.connection.execute
+    run_sql("SELECT core.ensure_month(t, '2023-01-01') FROM unnest(ARRAY['bars', 'provider_bars']) t")
+    run_sql("CREATE TEMPORARY TABLE again AS SELECT * FROM core.bars WHERE interval = '1m'")
+    run_sql("UPDATE again SET start = start - interval '365 days'")
+    run_sql("INSERT INTO core.bars TABLE again")
+    run_sql("UPDATE core.provider_bars SET start = start - interval '365 days'")
+    for table in ("late_trades", "quarantine"):
+        run_sql(f"UPDATE core.{table} SET topic_id = 'old', appended = appended - 365 * 86400000000")
+    before = run(world).findings_by_kind
+    run_sql(RESTORED)
+    report = run(world)
+    # What is not there is found as before.
+    found = {kind: before[kind] - report.findings_by_kind.get(kind, 0) for kind in before}
+    assert found == {"bar": 9, "provider bar": 1, "late trade": 1, "quarantine": 1}
+    assert report.unchecked == {"restored rows": 12}
+    # A recording is never archived.
+    run_sql("UPDATE core.series SET source = 'demo~replay' WHERE id = 1")
+    assert run(world).unchecked["restored rows"] == 12 - 7
+
+
 def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) -> None:
     world.log.low["raw.trades", 1] = 4
     world.log.low["raw.trades", 0] = 10
@@ -247,6 +279,40 @@ def test_rows_whose_records_were_trimmed_are_counted_as_unchecked(world: Any) ->
     assert sum(span.trimmed for span in report.spans) == 14
     assert report.checked_from == {"raw.trades": "2024-01-02T01:05:00+00:00", "raw.bars": None}
     assert "every bar" not in report.text()
+
+
+def test_rows_of_a_time_that_was_trimmed_are_counted_and_not_fetched(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Any] = []
+
+    def counted(rows: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def of(*args: Any) -> Iterator[Any]:
+            for row in rows(*args):
+                fetched.append(row)
+                yield row
+
+        return of
+
+    for name in ("bars", "provider_bars"):
+        monkeypatch.setattr(Snapshot, name, counted(getattr(Snapshot, name)))
+    assert run(world).unchecked == {}
+    assert len(fetched) == 9 + 8 + 1
+    fetched.clear()
+    # What was last appended to partition 0 lies at 00:17: only the minute of a day later is compared.
+    world.log.low.update({("raw.trades", 0): 10, ("raw.trades", 1): 3, ("raw.bars", 0): 3})
+    report = run(world)
+    assert report.findings == ()
+    assert {kind: report.unchecked[kind] for kind in ("minutes", "longer bars", "provider bars")} == {
+        "minutes": 8, "longer bars": 8, "provider bars": 1,
+    }  # fmt: skip
+    assert report.bars_checked == len(fetched) == 1
+
+
+def test_a_bar_of_before_1970_is_one_too_many(world: Any) -> None:
+    world.connection.execute("SELECT core.ensure_month('bars', '1969-12-01')")
+    world.connection.execute(f"UPDATE core.bars SET start = '1969-12-31 23:59+00' {BTC}")
+    assert run(world).findings_by_kind["bar"] == 2
 
 
 def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
@@ -262,6 +328,172 @@ def test_what_lies_after_the_trimmed_part_is_still_checked(world: Any) -> None:
     assert missing[0] == "demo~sim SPY 1m 2024-01-02T01:15:00+00:00"
     assert report.checked_from["raw.trades"] == "2024-01-02T01:15:00+00:00"
     assert "minutes and longer bars were compared from 2024-01-02T01:15:00+00:00 on" in report.text()
+
+
+class TrimmedWhileRead:
+    """The log of a `MemoryLog`, of whose raw.trades[1] the next record goes as often as told while it is read."""
+
+    def __init__(self, log: Any, times: int) -> None:
+        self._log, self.left = log, times
+        self.partitions, self.watermarks = log.partitions, log.watermarks
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+        if (topic, partition) == ("raw.trades", 1) and self.left:
+            self.left -= 1
+            self._log.low[topic, partition] = start + 1
+            raise LogGap("raw.trades-1 was trimmed while it was read")
+        yield from self._log.range(topic, partition, start, end)
+
+
+def test_a_log_that_is_trimmed_while_it_is_read_is_read_once_more(world: Any) -> None:
+    log = TrimmedWhileRead(world.log, 2)
+    report = audit.run(log, world.database)
+    assert log.left == 0
+    assert [(span.topic, span.records, span.trimmed) for span in report.spans] == [
+        ("raw.bars", 3, 0), ("raw.trades", 10, 0), ("raw.trades", 3, 2),
+    ]  # fmt: skip
+    assert sum(report.counts.values()) == 16, "nothing is counted twice"
+    assert report.repeated_ids == 0
+
+
+def test_a_log_that_is_trimmed_each_time_is_given_up(world: Any) -> None:
+    with pytest.raises(LogGap):
+        audit.run(TrimmedWhileRead(world.log, 100), world.database)
+
+
+class Meanwhile:
+    """The log of a `MemoryLog`; does something when the reading of a topic's last partition is half way."""
+
+    def __init__(self, world: Any, does: Callable[[], object], times: int = 1) -> None:
+        self._log, self._does, self.left = world.log, does, times
+        self.partitions, self.watermarks = world.log.partitions, world.log.watermarks
+
+    def range(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
+        records = self._log.range(topic, partition, start, end)
+        yield next(records)
+        if (topic, partition) == ("raw.trades", 1) and self.left:
+            self.left -= 1
+            self._does()
+        yield from records
+
+
+def test_no_snapshot_is_held_while_the_log_is_read(world: Any) -> None:
+    held: list[Any] = []
+    log = Meanwhile(world, lambda: held.extend(world.connection.execute(
+        "SELECT backend_xmin FROM pg_stat_activity WHERE application_name = 'sparktrends audit' "
+        "AND datname = current_database()").fetchall()))  # fmt: skip
+    assert audit.run(log, world.database).ok
+    assert held == [(None,)]
+
+
+def test_the_audit_outlives_the_servers_limits_for_those_who_are_idle(world: Any) -> None:
+    world.connection.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 1000', "
+        "current_database()); END $$"
+    )
+    for opened in (world.database.snapshot(), world.database.set_aside()):
+        with opened as stored:
+            assert stored._all("SHOW idle_in_transaction_session_timeout") == [("0",)]
+
+
+def fold_more(world: Any) -> None:
+    """The stream goes on: a late trade, a bad record, a price and an id of before, in both partitions of raw.trades."""
+    run, late = world.connection.execute, H - 3600 * SECOND
+    for number, (partition, value, appended) in enumerate((
+        (0, event("BTC/USD", late, H, price="7", size="1", id="l")[0], H),
+        (0, b"more junk", H),
+        (0, event("BTC/USD", T + 365 * SECOND, price="7", kind="price")[0], H),
+        (1, event("SPY", H, price="11", size="3", id="c")[0], H),
+    )):  # fmt: skip
+        world.log.append("raw.trades", partition, value, appended)
+        if number == 0:
+            run("INSERT INTO core.late_trades VALUES ('raw.trades', 'one', 0, 10, 1, %s, %s, %s, 7, 1, 'l')",
+                (late, H, H))  # fmt: skip
+        if number == 1:
+            run("INSERT INTO core.quarantine VALUES ('raw.trades', 'one', 0, 11, 'not_json', %s, 9, %s, %s)",
+                (H, hashlib.sha256(value).digest(), value))  # fmt: skip
+    run("UPDATE core.ledger SET next_offset = 13, records = 13, late = 2, quarantined = 2, prices = 2 "
+        "WHERE topic = 'raw.trades' AND partition = 0")  # fmt: skip
+    run("UPDATE core.ledger SET next_offset = 6, records = 6, trades = 3 WHERE partition = 1")
+    run("UPDATE core.bars SET trades = 2, volume = 6, turnover = 66, close_offset = 5 WHERE series = 2 "
+        "AND interval = '1m' AND start > '2024-01-02'")  # fmt: skip
+
+
+def test_what_was_folded_while_the_log_was_read_is_compared_too(world: Any) -> None:
+    log = Meanwhile(world, lambda: fold_more(world))
+    report = audit.run(log, world.database)
+    assert report.findings == ()
+    assert report.counts == {"trades": 8, "prices": 2, "heartbeats": 5, "bars": 3, "late": 2, "quarantined": 2}
+    assert [(span.end, span.records) for span in report.spans] == [(3, 3), (13, 13), (6, 6)]
+    assert log.left == 0
+    world.connection.execute("UPDATE core.late_trades SET price = 8 WHERE log_offset = 10")
+    assert run(world).findings_by_kind == {"late trade": 1}
+
+
+@pytest.mark.parametrize("offset", [12, 13])
+@pytest.mark.parametrize("table", ["late_trades", "quarantine"])
+def test_a_row_too_many_is_found_also_where_the_log_is_read_in_two_parts(world: Any, table: str, offset: int) -> None:
+    def doubled() -> None:
+        fold_more(world)
+        world.connection.execute(f"DELETE FROM core.{table} WHERE log_offset IN (10, 11)")
+        world.connection.execute(f"CREATE TEMPORARY TABLE again AS SELECT * FROM core.{table} LIMIT 1")
+        world.connection.execute("UPDATE again SET log_offset = %s", (offset,))
+        world.connection.execute(f"INSERT INTO core.{table} TABLE again")
+
+    words = audit.run(Meanwhile(world, doubled), world.database).text()
+    assert f"raw.trades[0]@{offset}: the log says no such row" in words
+
+
+def fold_late(world: Any) -> None:
+    world.connection.execute("UPDATE core.late_trades SET folded_at = now()")
+    world.connection.execute(
+        "UPDATE core.bars SET low = 50, volume = 4.6, turnover = 409.95, vwap = 89.119565217391304348, trades = 5, "
+        f"after_final = 2 {EVERY_BTC}"
+    )
+
+
+def leave_out(world: Any) -> None:
+    """A repeat of the first trade goes out of its bar."""
+    world.connection.execute(REMOVED, (10,))
+    world.connection.execute(
+        f"UPDATE core.bars SET trades = 4, volume = 3.6, turnover = 359.95, vwap = 99.986111111111111111 {EVERY_BTC}"
+    )
+
+
+def lose_the_end(world: Any) -> None:
+    del world.log.records["raw.trades", 0][6:]
+    open_ledger(world.database._conninfo, "1/1", [PartitionLog("raw.trades", 0, "one", 0, 6)], accept_gap=True)
+
+
+def make_one_anew(world: Any) -> None:
+    world.log.records["raw.trades", 0] = []
+    open_ledger(world.database._conninfo, "1/1", [PartitionLog("raw.trades", 0, "three", 0, 0)], accept_gap=True)
+
+
+@pytest.mark.parametrize("does", [fold_late, lose_the_end, make_one_anew])
+def test_what_moves_under_the_reading_is_read_once_more(world: Any, does: Callable[[Any], None]) -> None:
+    log = Meanwhile(world, lambda: does(world))
+    report = audit.run(log, world.database)
+    assert log.left == 0
+    assert report.findings == ()
+    assert replace(report, seconds=0) == replace(run(world), seconds=0), "as if nobody had done anything meanwhile"
+
+
+def test_a_repeat_that_repair_leaves_out_while_the_log_is_read_is_no_fault(world: Any) -> None:
+    test_a_repeated_id_is_counted_and_named(world)
+    report = audit.run(Meanwhile(world, lambda: leave_out(world)), world.database)
+    assert report.findings == ()
+    assert (report.repeated_ids, report.repeats_removed) == (0, 1)
+
+
+def test_where_something_moves_each_time_the_log_is_read_inside_of_the_snapshot(world: Any) -> None:
+    def fold_or_unfold() -> None:
+        world.connection.execute("UPDATE core.late_trades SET folded_at = CASE WHEN folded_at IS NULL THEN now() END")
+
+    log = Meanwhile(world, fold_or_unfold, 3)
+    # The third time it is done after the snapshot: what it does is not seen.
+    assert audit.run(log, world.database).findings == ()
+    assert log.left == 0
 
 
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000
@@ -360,11 +592,7 @@ def test_a_lost_end_that_was_accepted_is_no_fault_even_twice(world: Any, end: in
 
 
 def test_a_late_trade_that_repair_folded_is_in_its_bar(world: Any) -> None:
-    world.connection.execute("UPDATE core.late_trades SET folded_at = now()")
-    world.connection.execute(
-        "UPDATE core.bars SET low = 50, volume = 4.6, turnover = 409.95, vwap = 89.119565217391304348, trades = 5, "
-        f"after_final = 2 {EVERY_BTC}"
-    )
+    fold_late(world)
     assert run(world).findings == ()
 
 

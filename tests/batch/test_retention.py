@@ -85,6 +85,19 @@ def restored(dsn: str, folder: Path) -> list[Month]:
         session.close()
 
 
+NOTED = "SELECT table_name, interval, month::text FROM core.restored ORDER BY 1"
+
+
+@pytest.mark.e2e
+def test_what_came_out_of_an_archive_is_remembered_until_it_is_archived_again(filled: str, tmp_path: Path) -> None:
+    archived(filled, tmp_path)
+    assert ask_rows(filled, NOTED) == []
+    restored(filled, tmp_path)
+    assert ask_rows(filled, NOTED) == [("bars", "1m", "2025-01-01"), ("metrics", "1m", "2025-01-01")]
+    archived(filled, tmp_path)
+    assert ask_rows(filled, NOTED) == []
+
+
 @pytest.mark.e2e
 def test_a_month_goes_and_comes_back_as_it_was(filled: str, tmp_path: Path) -> None:
     before = {table: ask_rows(filled, ROWS.format(table)) for table in ("bars", "metrics")}
@@ -424,7 +437,7 @@ STAYS = {
     **dict.fromkeys(("daily_trends", "days_told", "quality", "truth", "volume_profiles"), "a row a series and day"),
     **dict.fromkeys(("companies", "corporate_actions"), "a row a company and day"),
     "changes": "pruned by those who read it",
-    "archived": "a row a month",
+    **dict.fromkeys(("archived", "restored"), "a row a month"),
     "limits": "one row",
 }
 

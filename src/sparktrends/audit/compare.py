@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ class Comparison:
         self._spans: dict[int, list[SpanRow]] = {}
         for span in stored.spans():
             self._spans.setdefault(span.series, []).append(span)
-        self._archived = stored.archived()
+        self._archived, self._restored = stored.archived(), stored.restored()
         self._horizon = log.horizon[TRADES_TOPIC]
         self._reached: dict[int, int] = {}
         self._since: dict[int, int | None] = {}
@@ -54,11 +54,18 @@ class Comparison:
         self._find_unheard()
         self._compare_provider_bars()
 
+    def _bars(self, interval: str) -> Shelf:
+        """What is stored of an interval from the horizon on; what lies before is counted, and mostly is far more."""
+        if self._horizon:
+            for id_, count, newest in self._stored.bars_before(interval, self._horizon):
+                self._log.count_unchecked("minutes" if interval == "1m" else "longer bars", count)
+                if interval == "1m":
+                    self._reached[id_] = newest + MINUTE
+        return Shelf(self._stored.bars(interval, self._horizon or None), 2, partial(self._extra_bar, interval))
+
     def _compare_minutes(self, known: Known, step: Callable[[], None]) -> None:
-        bars = Shelf(self._stored.bars("1m"), 2, self._extra_minute)
+        bars = self._bars("1m")
         for id_, series in known:
-            # Rows of series before this one, and of a time that was trimmed, are dealt with first.
-            bars.pass_over((id_, self._horizon))
             since = self._since[id_] = self._known_until(id_)
             self._compare_state(id_, series)
             self._compare_spans(id_, series, since)
@@ -69,7 +76,7 @@ class Comparison:
         bars.finish()
 
     def _compare_longer(self, known: Known, interval: str, length: int) -> None:
-        bars = Shelf(self._stored.bars(interval), 2, partial(self._extra_bar, interval))
+        bars = self._bars(interval)
         settle = self._laws.settle
         for id_, series in known:
             for start, bar in longer(series, length, settle, self._since[id_]):
@@ -152,7 +159,7 @@ class Comparison:
     def _miss(self, source: str, table: str, interval: str, start: int, key: str, expected: str) -> None:
         """No row where there should be one: a finding, unless retention has its month in the archive."""
         # What somebody plays back stays, whatever its month.
-        archived = (table, interval, _moment(start).date().replace(day=1)) in self._archived
+        archived = (table, interval, _month(start)) in self._archived
         if archived and not is_replayed(source):
             self._log.count_unchecked("archived bars")
         else:
@@ -167,15 +174,16 @@ class Comparison:
                 words = (digits(v, _PLACES_OF.get(column, 18)) if column in _NUMERIC else v for v in (expected, stored))
                 self._findings.add(kind, f"{key} {column}", *words)
 
-    def _extra_minute(self, row: Row) -> None:
-        if row[1] < self._horizon:
-            self._reached[row[0]] = row[1] + MINUTE
-        self._extra_bar("1m", row)
+    def _is_restored(self, table: str, id_: int, interval: str, start: int) -> bool:
+        """Whether a row too many may be out of an archive, perhaps another home's; then it is counted as unchecked."""
+        replayed = id_ in self._states and is_replayed(self._states[id_].source)
+        restored = not replayed and (table, interval, _month(start)) in self._restored
+        self._log.count_unchecked("restored rows", restored)
+        return restored
 
     def _extra_bar(self, interval: str, row: Row) -> None:
         id_, start = row[0], row[1]
-        if start < self._horizon:
-            self._log.count_unchecked("minutes" if interval == "1m" else "longer bars")
+        if self._is_restored("bars", id_, interval, start):
             return
         name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
         words = f"{row[9]} trades, volume {digits(row[6])}"
@@ -201,7 +209,10 @@ class Comparison:
 
     def _compare_provider_bars(self) -> None:
         horizon = self._log.horizon[BARS_TOPIC]
-        shelf = Shelf(self._stored.provider_bars(), 4, self._extra_provider_bar)
+        if horizon:
+            for _, count in self._stored.provider_bars_before(horizon):
+                self._log.count_unchecked("provider bars", count)
+        shelf = Shelf(self._stored.provider_bars(horizon or None), 4, self._extra_provider_bar)
         for key, rank, bar in self._provider_bars():
             if bar.start < horizon:
                 continue
@@ -226,8 +237,7 @@ class Comparison:
 
     def _extra_provider_bar(self, row: Row) -> None:
         id_, interval, start, adjustment = row[:4]
-        if start < self._log.horizon[BARS_TOPIC]:
-            self._log.count_unchecked("provider bars")
+        if self._is_restored("provider_bars", id_, interval, start):
             return
         name = _named(self._states[id_]) if id_ in self._states else f"series {id_}"
         key = f"{name} {interval} {_at(start)} {adjustment}"
@@ -240,6 +250,10 @@ def _named(state: StateRow) -> str:
 
 def _moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def _month(micros: int) -> date:
+    return _moment(micros).date().replace(day=1)
 
 
 def _at(micros: int) -> str:

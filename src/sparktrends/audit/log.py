@@ -14,7 +14,16 @@ from sparktrends.audit.shelf import Shelf
 from sparktrends.bus.log import LogReader, LogRecord, ends_of
 from sparktrends.errors import BadRecord
 from sparktrends.model import MINUTE
-from sparktrends.store.audit_queries import LATE_COLUMNS, QUARANTINE_COLUMNS, GapRow, LedgerRow, Row, Snapshot
+from sparktrends.store.audit_queries import (
+    FIRST,
+    LAST,
+    LATE_COLUMNS,
+    QUARANTINE_COLUMNS,
+    GapRow,
+    LedgerRow,
+    Row,
+    SetAside,
+)
 from sparktrends.store.ledger import is_lost_end
 
 PLACES = ("trades", "prices", "heartbeats", "bars", "late", "quarantined")
@@ -47,31 +56,26 @@ class LogAudit:
         self.horizon = {TRADES_TOPIC: 0, BARS_TOPIC: 0}
         self.unchecked: dict[str, int] = {}
         self._laws = laws
-        self._findings = findings
+        self.findings = findings
+        self._walks: dict[tuple[str, int], _Walk] = {}
+
+    def ahead(self, place: LedgerRow, gaps: list[GapRow], reader: LogReader, stored: SetAside, tick: Advance) -> None:
+        """Read one partition to where the ledger stands, and compare late ledger and quarantine so far."""
+        self._read(place, gaps, reader, stored, tick, to_the_end=False)
 
     def partition(
-        self, place: LedgerRow, gaps: list[GapRow], reader: LogReader, stored: Snapshot, tick: Advance
+        self, place: LedgerRow, gaps: list[GapRow], reader: LogReader, stored: SetAside, tick: Advance
     ) -> CheckedSpan:
-        """Read what the ledger says was folded of one partition, and compare counts, late ledger and quarantine."""
-        low, high = ends_of(reader, place.topic, place.partition, place.next_offset)
-        # No further than the ledger of the snapshot: the stream goes on meanwhile.
-        start, end = max(place.first_offset, low), min(place.next_offset, high)
-        # Gaps of a former topic of this name say nothing of these offsets.
-        accepted = [gap for gap in gaps if gap.topic_id == place.topic_id]
-        pieces = list(_pieces(start, end, accepted))
-        trimmed = _size(list(_pieces(place.first_offset, min(start, place.next_offset), accepted)))
-        # Where an end of this log was lost the ledger begins anew behind what was folded before it.
-        anew = any(is_lost_end(gap.topic_id, place.topic_id) for gap in gaps)
-        walk = _Walk(self, place, stored, 0 if anew else place.first_offset, start)
-        for first, last in pieces:
-            for record in reader.range(place.topic, place.partition, first, last):
-                walk.take(record)
-                if walk.records % _TICK == 0:
-                    tick(_TICK)
-        tick(walk.records % _TICK)
+        """Read what the ledger says was folded of one partition, and compare counts, late ledger and quarantine.
+
+        What `ahead` has read is not read again: the gaps, and what is stored of those offsets, must be the same.
+        """
+        walk, high = self._read(place, gaps, reader, stored, tick, to_the_end=True)
+        accepted = _of_this_topic(place, gaps)
+        trimmed = _size(list(_pieces(place.first_offset, min(walk.start, place.next_offset), accepted)))
         # The ledger is ahead of the log: another log, or an older copy of it.
         if high < place.next_offset:
-            self._findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
+            self.findings.add("log", walk.name, f"next offset {place.next_offset}", f"the log ends at {high}")
         # Another topic of the same name was folded before: its records are gone like trimmed ones. Where nothing was
         # ever stored nothing is.
         if place.appended is not None and (trimmed or len(accepted) < len(gaps)):
@@ -89,6 +93,39 @@ class LogAudit:
             skipped,
             max(0, high - place.next_offset),
         )
+
+    def _read(
+        self,
+        place: LedgerRow,
+        gaps: list[GapRow],
+        reader: LogReader,
+        stored: SetAside,
+        tick: Advance,
+        *,
+        to_the_end: bool,
+    ) -> tuple[_Walk, int]:
+        """Read on in a partition; its walk, and where the log ends. ``to_the_end``: nothing may be stored behind."""
+        low, high = ends_of(reader, place.topic, place.partition, place.next_offset)
+        # No further than the ledger: the stream goes on meanwhile.
+        end = min(place.next_offset, high)
+        walk = self._walks.get((place.topic, place.partition))
+        if walk is None:
+            # Where an end of this log was lost the ledger begins anew behind what was folded before it.
+            anew = any(is_lost_end(gap.topic_id, place.topic_id) for gap in gaps)
+            walk = _Walk(self, place, 0 if anew else place.first_offset, max(place.first_offset, low))
+            self._walks[place.topic, place.partition] = walk
+        pieces = _pieces(max(walk.start, walk.compared_to), end, _of_this_topic(place, gaps))
+        walk.open(place, stored, LAST if to_the_end else end)
+        read = 0
+        for first, last in pieces:
+            for record in reader.range(place.topic, place.partition, first, last):
+                walk.take(record)
+                read += 1
+                if read % _TICK == 0:
+                    tick(_TICK)
+        tick(read % _TICK)
+        walk.close()
+        return walk, high
 
     def count_unchecked(self, kind: str, count: int = 1) -> None:
         """Rows whose records the log no longer holds."""
@@ -119,20 +156,30 @@ class LogAudit:
 class _Walk:
     """One partition from its first record to its last."""
 
-    def __init__(self, audit: LogAudit, place: LedgerRow, stored: Snapshot, folded_from: int, start: int) -> None:
+    def __init__(self, audit: LogAudit, place: LedgerRow, folded_from: int, start: int) -> None:
         self.name = f"{place.topic}[{place.partition}]"
         self.records = 0
-        self._audit, self._place, self._folded_from, self._start = audit, place, folded_from, start
-        self._findings, self._laws = audit._findings, audit._laws
+        self.start = start
+        # Rows of the late ledger and the quarantine before this offset are dealt with.
+        self.compared_to = FIRST
+        self._audit, self._place, self._folded_from = audit, place, folded_from
+        self._findings, self._laws = audit.findings, audit._laws
         self._counts = dict.fromkeys(PLACES, 0)
         self.first_appended: int | None = None
-        # A stream gives each partition its share of a batch's room, never less than this: the ledger forgets no
-        # partition, and a shard has some of them.
-        self._payload_room = BATCH_PAYLOADS // audit.partitions
         self._payloads = 0
-        self._late = Shelf(stored.late_trades(place), 1, self._extra_late)
-        self._quarantine = Shelf(stored.quarantine(place), 1, self._extra_quarantined)
-        audit.repeats.begin(place.topic, place.partition)
+
+    def open(self, place: LedgerRow, stored: SetAside, until: int) -> None:
+        """The records that follow are held against what is stored, before ``until``, of offsets not compared yet."""
+        self._place = place
+        self._late = Shelf(stored.late_trades(place, self.compared_to, until), 1, self._extra_late)
+        self._quarantine = Shelf(stored.quarantine(place, self.compared_to, until), 1, self._extra_quarantined)
+        self.compared_to = until
+        self._audit.repeats.begin(place.topic, place.partition)
+
+    def close(self) -> None:
+        """Rows of the offsets since `open` that nobody asked for are too many."""
+        self._late.finish()
+        self._quarantine.finish()
 
     def take(self, record: LogRecord) -> None:
         """Judge a record and put it where it ends."""
@@ -202,8 +249,9 @@ class _Walk:
             self._findings.add("quarantine", where, f"a record set aside ({reason})", "no row")
             return
         # A flood of bad records keeps hash and size only. Where batches began nobody knows any more, but none had used
-        # more room than all bad records up to here.
-        if row[4] == _NOTHING and self._payloads > self._payload_room:
+        # more room than all bad records up to here. A stream gives each partition its share of a batch's room, never
+        # less than this: the ledger forgets no partition, and a shard has some of them.
+        if row[4] == _NOTHING and self._payloads > BATCH_PAYLOADS // self._audit.partitions:
             kept = _NOTHING
         said = (record.appended, len(value), whole, kept)
         for column, expected, found in zip(QUARANTINE_COLUMNS, said, row[1:], strict=True):
@@ -223,15 +271,13 @@ class _Walk:
 
     def _is_trimmed(self, offset: int, kind: str) -> bool:
         """Whether the record lies before what is read of the log; then it is counted as unchecked."""
-        trimmed = self._folded_from <= offset < self._start
+        trimmed = self._folded_from <= offset < self.start
         if trimmed:
             self._audit.count_unchecked(kind)
         return trimmed
 
     def finish(self, trimmed: bool) -> None:
-        """Compare what is left over and the counts; not those when some of what was counted is no longer there."""
-        self._late.finish()
-        self._quarantine.finish()
+        """Compare the counts; not when some of what was counted is no longer there."""
         for kind, count in self._counts.items():
             self._audit.counts[kind] += count
         if trimmed:
@@ -241,6 +287,11 @@ class _Walk:
             found = getattr(self._place, kind)
             if found != count:
                 self._findings.add("ledger", f"{self.name} {kind}", count, found)
+
+
+def _of_this_topic(place: LedgerRow, gaps: list[GapRow]) -> list[GapRow]:
+    """Gaps of a former topic of this name say nothing of these offsets."""
+    return [gap for gap in gaps if gap.topic_id == place.topic_id]
 
 
 def _overlaps(place: LedgerRow, gaps: list[GapRow]) -> Iterator[tuple[int, int]]:

@@ -240,6 +240,8 @@ def restore(
             table, first = TABLES[name], date.fromisoformat(f"{month}-01")
             with session.transaction() as cursor:
                 rows = _put_back(cursor, table, file, part or (lambda batch: batch))
+                if rows:
+                    archive.note_put_back(cursor, table, interval, first)
                 if part is None and (following is None or _told(following) != _told(file)):
                     archive.note_restored(cursor, table, interval, first)
             yield Month(name, interval, first, rows, file)

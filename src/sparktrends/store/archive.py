@@ -275,6 +275,19 @@ def note_archived(cursor: Cursor, table: Table, interval: str, month: date) -> N
         "ON CONFLICT (table_name, interval, month) DO UPDATE SET archived_at = excluded.archived_at",
         (table.name, interval, month),
     )
+    cursor.execute(
+        "DELETE FROM core.restored WHERE table_name = %s AND interval = %s AND month = %s",
+        (table.name, interval, month),
+    )
+
+
+def note_put_back(cursor: Cursor, table: Table, interval: str, month: date) -> None:
+    """Remember that rows of a month came out of an archive."""
+    cursor.execute(
+        "INSERT INTO core.restored (table_name, interval, month, restored_at) VALUES (%s, %s, %s, now()) "
+        "ON CONFLICT (table_name, interval, month) DO UPDATE SET restored_at = excluded.restored_at",
+        (table.name, interval, month),
+    )
 
 
 def note_restored(cursor: Cursor, table: Table, interval: str, month: date) -> None:
