@@ -139,6 +139,23 @@ def test_pages_before_one_that_has_to_wait_are_kept() -> None:
     assert (outcome.state, len(outcome.payloads), len(paths)) == ("waiting", 1, 1)
 
 
+def test_news_without_end_cost_two_calls_of_alpha_vantage_and_that_there_are_more_is_told() -> None:
+    mention = {"ticker": "AAPL", "ticker_sentiment_score": "0.2"}
+    hours = iter(range(23, 0, -1))
+
+    def full(*_: object) -> tuple[int, dict[str, str], bytes]:
+        at = f"20261120T{next(hours):02}0000"
+        story = {"title": "Apple", "time_published": at, "overall_sentiment_score": 0.1, "ticker_sentiment": [mention]}
+        return 200, {}, json.dumps({"feed": [story] * 1000}).encode()
+
+    with http_server(full) as (url, paths):
+        made = provider("alpha_vantage", url, key="key-of-test", units=20, window=86_400)
+        asking = Call(DAY, "alpha_vantage~sim", "news", "NEWS_SENTIMENT", "1m", ("AAPL", "MSFT"))
+        (outcome,) = asked(made, [asking])
+    assert (outcome.state, len(outcome.payloads), len(paths)) == ("done", 2, 2)
+    assert outcome.reason == "only the newest 2 pages are asked for"
+
+
 def test_a_provider_that_says_stop_for_today_is_asked_no_more() -> None:
     words = json.dumps({"Information": "our standard API rate limit is 25 requests per day."}).encode()
     with http_server(lambda *_: (200, {}, words)) as (url, paths):
@@ -147,6 +164,26 @@ def test_a_provider_that_says_stop_for_today_is_asked_no_more() -> None:
         found = asked(made, calls)
     assert [o.state for o in found] == ["waiting", "waiting"]
     assert len(paths) == 1
+
+
+@pytest.mark.parametrize("name", ["finnhub", "twelve_data", "alpha_vantage", "yahoo", "binance"])
+def test_a_gateway_that_says_too_many_is_asked_three_times_and_not_for_each_call(name: str) -> None:
+    now = [system_clock()]
+
+    def wait(seconds: float) -> None:
+        now[0] += int(seconds * 1_000_000) + 1
+
+    with http_server(lambda *_: (429, {}, b"<html>Too Many Requests</html>")) as (url, paths):
+        made = provider(name, url, key="" if name in ("yahoo", "binance") else "key-of-test")
+        made = replace(made, planner=Planner(make_source(name).allowances, lambda: now[0]))
+        asking = fetcher(Waits())
+        asking.wait = wait
+        endpoint = made.source.endpoint("bars").name
+        pairs = ("BTC/USDT", "ETH/USDT") if name == "binance" else ("AAPL", "MSFT")
+        calls = [Call(DAY, f"{name}~sim", "bars", endpoint, "1d", (symbol,)) for symbol in pairs]
+        found = list(asking.run([(made, calls)], {}))
+    assert [o.state for o in found] == ["waiting", "waiting"]
+    assert len(paths) == 3
 
 
 def test_a_turn_that_another_process_took_is_no_failed_try(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_backfill_goes_on_where_it_was_stopped(database: str) -> None:
 
     with http_server(flaky) as (url, _):
         made = provider("finnhub", url, key="key-of-test")
-        calls = stretches(made.source, ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 12, 31))
+        calls = stretches(made.source, ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 12, 31), TODAY)
         first = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), TODAY))
         done = len(log.records)
         second = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), TODAY))
@@ -167,7 +167,7 @@ def test_a_backfill_up_to_a_day_that_lasts_asks_for_its_end_again(database: str)
     log, session = Log(), Session(database, "test", 30)
     with http_server(lambda *_: (200, {}, b'{"s": "no_data"}')) as (url, _):
         made = provider("finnhub", url, key="key-of-test")
-        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), TODAY)
+        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), TODAY, TODAY)
         found = [
             [o.call.day for o in fetch_stretches(made, calls, session, log, fetcher(Waits()), today)]
             for today in (TODAY, TODAY + timedelta(days=1), TODAY + timedelta(days=1))
@@ -181,7 +181,7 @@ def test_a_backfill_asks_for_what_was_refused_when_somebody_says_again(database:
     answers = [(403, {}, refusal), (200, {}, b'{"s": "no_data"}')]
     with http_server(lambda *_: answers.pop(0)) as (url, _):
         made = provider("finnhub", url, key="key-of-test")
-        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), date(2025, 2, 1))
+        calls = stretches(made.source, ["AAPL"], "1d", date(2025, 1, 1), date(2025, 2, 1), TODAY)
         states = [
             [o.state for o in fetch_stretches(made, calls, session, Log(), fetcher(Waits()), TODAY, again=again)]
             for again in (False, False, True)
@@ -200,6 +200,37 @@ def test_a_day_long_ago_is_asked_for_with_the_history_before_it(database: str) -
     session.close()
     assert now["AAPL"].days == 300
     assert then == {}
+
+
+def bars_and_news(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    return 200, {}, b"[]" if "news" in path else b'{"s": "no_data"}'
+
+
+def test_a_quota_that_never_suffices_brings_the_news_of_each_day_and_buys_no_bars_twice(database: str) -> None:
+    asks = [Ask("bars", ("AAPL", "MSFT", "NVDA", "TSLA"), "1d"), Ask("news", ("AAPL",))]
+    asked: list[tuple[date, str, str]] = []
+    for n in range(8):
+        day = YESTERDAY + timedelta(days=n)
+        today = day + timedelta(days=1)
+        found = run(database, Log(), bars_and_news, day=day, today=today, units=3, asks=asks)
+        done = [(o.call.day, o.call.what, o.call.symbols[0]) for o in found if o.state == "done"]
+        assert (day, "news", "AAPL") in done
+        assert {at for at, *_ in done} == {day}
+        asked += done
+    assert sorted(symbol for _, what, symbol in asked if what == "bars") == sorted(("AAPL", "MSFT", "NVDA", "TSLA") * 4)
+
+
+def test_bars_of_a_day_answer_what_waits_of_the_days_before_and_the_cost_says_so(database: str) -> None:
+    asks, tomorrow = [Ask("bars", ("AAPL", "MSFT"), "1d")], TODAY + timedelta(days=1)
+    assert {o.state for o in run(database, Log(), lambda *_: (503, {}, b""), asks=asks)} == {"failed"}
+    session = Session(database, "test", 30)
+    made = provider("finnhub", "http://127.0.0.1:9", key="key-of-test")
+    (cost,) = costs(Job([(made, asks)], TODAY, tomorrow), session)
+    session.close()
+    found = run(database, Log(), bars_and_news, day=TODAY, today=tomorrow, asks=asks)
+    assert [o.call.day for o in found] == [TODAY] * 2
+    assert cost.requests == 2
+    assert ask_rows(database, "SELECT DISTINCT state FROM market.daily_calls") == [("done",)]
 
 
 def test_a_quota_that_never_suffices_leaves_each_symbol_out_in_turn(database: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pytest
+
 from sparktrends.batch.plan import (
     BACKFILL_DAYS,
     Call,
@@ -16,7 +18,7 @@ from sparktrends.batch.plan import (
     weights,
 )
 from sparktrends.model import DAY, HOUR
-from sparktrends.sources import make_source
+from sparktrends.sources import PROVIDERS, make_source
 from sparktrends.sources.base import Ask
 from sparktrends.sources.calls import daily_calls
 
@@ -104,7 +106,7 @@ def test_days_and_times_fit() -> None:
 
 
 def test_a_backfill_is_cut_into_pieces_that_are_questions_of_their_own() -> None:
-    calls = stretches(make_source("yahoo"), ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 6, 30))
+    calls = stretches(make_source("yahoo"), ["AAPL", "MSFT"], "1d", date(2024, 1, 1), date(2025, 6, 30), TODAY)
     assert [(c.symbols, c.day, c.until) for c in calls] == [
         (("AAPL",), date(2024, 1, 1), date(2024, 12, 31)),
         (("MSFT",), date(2024, 1, 1), date(2024, 12, 31)),
@@ -114,3 +116,25 @@ def test_a_backfill_is_cut_into_pieces_that_are_questions_of_their_own() -> None
     assert len({c.id for c in calls}) == 4
     (request,) = calls[0].requests(make_source("yahoo"), {})
     assert (request.ask.start, request.ask.end) == (day_start(date(2024, 1, 1)), day_start(date(2025, 1, 1)))
+
+
+@pytest.mark.parametrize("interval", ["1m", "1d"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_backfill_asks_no_question_twice_and_for_no_day_that_is_gone(provider: str, interval: str) -> None:
+    source = make_source(provider)
+    symbols = ["BTC/USDT", "ETH/USDT"] if provider == "binance" else ["AAPL", "MSFT"]
+    calls = stretches(source, symbols, interval, TODAY - timedelta(days=3650), YESTERDAY, TODAY)
+    asked = [(r.path, tuple(sorted(r.params.items()))) for call in calls for r in call.requests(source, {})]
+    assert len(set(asked)) == len(asked) > 0
+    reach = source.reach_of(symbols[0], interval)
+    assert all((TODAY - call.day).days * DAY < (reach or call.day.toordinal() * DAY) for call in calls)
+    assert {call.until for call in calls} >= {YESTERDAY}
+
+
+def test_a_backfill_asks_alpha_vantage_once_for_what_each_answer_holds() -> None:
+    source, first = make_source("alpha_vantage"), date(2016, 1, 1)
+    calls = stretches(source, ["AAPL", "BTC/USD"], "1d", first, YESTERDAY, TODAY)
+    assert [c.symbols for c in calls] == [("BTC/USD",), ("AAPL",)]
+    assert stretches(source, ["AAPL"], "1d", date(2024, 3, 4), date(2024, 3, 8), TODAY) == []
+    asks = [Ask("bars", ("AAPL", "BTC/USD"), "1d")]
+    assert [c.symbols for c in calls_of(source, asks, date(2024, 3, 4), TODAY)] == [("BTC/USD",)]

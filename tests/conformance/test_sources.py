@@ -377,3 +377,17 @@ def test_recorded_alpha_vantage_answers_are_read_completely(shared_data: Path) -
         "global_quote": 1, "mock_company_overview": 1, "mock_crypto_currencies": 923, "mock_time_series": 100,
         "mock_time_series_extended": 11_190, "symbol_search": 10,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [b"<html>Too Many Requests</html>", b"{}", b"[]", b""])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_429_without_words_and_without_a_time_blocks_all_the_same(provider: str, body: bytes) -> None:
+    source = make_source(provider)
+    symbol = "BTC/USDT" if provider == "binance" else "AAPL"
+    (request, *_) = source.requests(Ask("bars", (symbol,), "1d", 1, 2))
+    for headers in ({}, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}):
+        reply = Reply(429, body, RECEIVED, headers)
+        assert max(usage.blocked or 0.0 for usage in source.usage(reply)) >= 1.0
+        with pytest.raises(RateLimited) as caught:
+            source.parse_rest(request, reply)
+        assert (caught.value.delay or 0.0) >= 1.0

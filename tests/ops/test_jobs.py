@@ -89,13 +89,23 @@ def test_a_backfill_asks_whoever_has_bars_of_the_symbols() -> None:
 
     asks = [Ask("bars", ("AAPL", "BTC/USD"), "1d"), Ask("news", ("AAPL",))]
     providers: Any = [(Asked("yahoo"), asks), (Asked("binance"), [Ask("bars", ("BTC/USDT",), "1d")])]
-    found = Backfill(providers, "1d", DAY, DAY, ["MSFT"]).calls()
+    found = Backfill(providers, "1d", DAY, DAY, DAY, ["MSFT"]).calls()
     assert [(p.source.name, [c.symbols for c in calls]) for p, calls in found] == [("yahoo", [("MSFT",)])]
-    assert Backfill(providers, "1d", DAY, DAY).unasked() == []
-    assert Backfill(providers, "1d", DAY, DAY, ["MSFT", "ETH/X"]).unasked() == ["nobody can be asked for ETH/X"]
+    assert Backfill(providers, "1d", DAY, DAY, DAY).unasked() == []
+    assert Backfill(providers, "1d", DAY, DAY, DAY, ["MSFT", "ETH/X"]).unasked() == ["nobody can be asked for ETH/X"]
     news: Any = [(Asked("finnhub"), [Ask("news", ("AAPL",))])]
-    (said,) = Backfill(news, "1d", DAY, DAY).unasked()  # it ended well, and had asked nobody
+    (said,) = Backfill(news, "1d", DAY, DAY, DAY).unasked()  # it ended well, and had asked nobody
     assert said.startswith("finnhub: asked for no symbol's bars")
+
+
+def test_days_that_a_provider_no_longer_has_are_missing_from_a_backfill() -> None:
+    class Asked:
+        source = make_source("alpha_vantage")
+
+    providers: Any = [(Asked(), [Ask("bars", ("AAPL", "MSFT"), "1d"), Ask("bars", ("BTC/USD",), "1d")])]
+    long_ago = Backfill(providers, "1d", date(2024, 3, 4), date(2024, 3, 8), date(2026, 11, 21))
+    assert [c.symbols for _, calls in long_ago.calls() for c in calls] == [("BTC/USD",)]
+    assert long_ago.unasked() == ["alpha_vantage has bars of 1d from 2026-06-25 on only: AAPL, MSFT"]
 
 
 class Here(Jobs):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sparktrends.net import AddressGuard, Http
+from loopback import http_server
+from sparktrends.batch.fetch import Provider
+from sparktrends.net import AddressGuard, Http, Planner, Secret
 from sparktrends.ops.daily import provider
 from sparktrends.ops.keys import Finding, askable, probe_all, unset
 from sparktrends.ops.settings import Settings, load
@@ -76,6 +79,20 @@ def test_a_key_that_works_nowhere_is_a_problem_of_each_provider(twin: Running, t
     assert not any(f.ok for name in ("finnhub", "twelve_data", "alpha_vantage") for f in findings[name])
     assert CANARY not in str(findings)
     assert CANARY not in " ".join(str(f) for of in findings.values() for f in of)
+
+
+def test_a_quota_that_another_program_spent_is_no_problem_of_the_key_whoever_knows_of_it() -> None:
+    words = "You have run out of API credits for the day. 1316 API credits were used, with the current limit being 800."
+    spent = json.dumps({"code": 429, "status": "error", "message": words}).encode()
+    with (
+        http_server(lambda *_: (429, {}, spent)) as (url, paths),
+        Http(system_clock, AddressGuard(["127.0.0.1"])) as http,
+    ):
+        source = make_source("twelve_data", rest=url)
+        asked = Provider(source, Planner(source.allowances, system_clock), Secret(CANARY))
+        (first,), (second,) = (probe_all([asked], http) for _ in range(2))
+    assert (first.ok, first.asked, second.asked, len(paths)) == (False, False, False, 1)
+    assert "no credits left for the day" in str(first)
 
 
 def test_a_key_that_is_not_set_is_named() -> None:

@@ -49,7 +49,8 @@ _Place = tuple[str, str]
 class Outcome:
     """What became of a call: ``done``, ``refused`` (it will not be answered), ``failed``, or ``waiting``.
 
-    A call of several symbols is done when any was answered; ``reason`` then names those that were refused.
+    A call of several symbols is done when any was answered; ``reason`` then names those that were refused, or
+    says that further pages were left.
     Only what a plan leaves out and what does not exist is refused: a key can be put right, and then it is answered."""
 
     call: Call
@@ -59,7 +60,7 @@ class Outcome:
 
 
 class _Postponed(Exception):
-    """The quota has no room for a call within our patience."""
+    """The quota has no room for a call within our patience, by our count or by the provider's words."""
 
 
 @dataclass(slots=True)
@@ -126,10 +127,14 @@ class Fetcher:
         try:
             for first in call.requests(provider.source, stored):
                 request: Request | None = first
+                pages = 0
                 while request is not None:
+                    if pages and pages == provider.source.pages:
+                        refused.append(f"only the newest {pages} pages are asked for")
+                        break
                     answer = self._answer(provider, request, payloads)
                     refused += _refusals(answer)
-                    request = answer.next
+                    request, pages = answer.next, pages + 1
         except _Postponed as wait:
             # Pages that came are kept: the next run asks for all of them again, and may not come so far.
             return Outcome(call, "waiting", str(wait), tuple(payloads))
@@ -155,9 +160,11 @@ class Fetcher:
                 raise
             except Retryable as error:
                 wait = self.backoff.wait(attempt, error.delay)
-                if isinstance(error, RateLimited) and wait > PATIENCE_S:
+                over = attempt + 1 == _ATTEMPTS or wait > PATIENCE_S
+                if over and isinstance(error, RateLimited):
+                    # The next call would hear the same, and cost a unit of the quota too.
                     raise _Postponed(f"{error}; {in_words(wait)} to wait") from None
-                if attempt + 1 == _ATTEMPTS or wait > PATIENCE_S:
+                if over:
                     raise
                 self._pause(wait)
             else:

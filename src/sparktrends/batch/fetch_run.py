@@ -17,6 +17,9 @@ from sparktrends.store.connect import Cursor
 from sparktrends.store.daily_calls import CallRow
 from sparktrends.store.session import Session
 
+_StoredOf = Mapping[str, Mapping[str, Stored]]
+"""By source and symbol, what is stored of its daily bars."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -55,19 +58,20 @@ def costs(job: Job, session: Session) -> list[Cost]:
 
     Of an answer in pages the first is counted: how many there are is known by asking.
     """
+    stored = stored_days(job, session)
     with session.trial() as cursor:
-        work = _open(job, cursor)
-    return _costs(work, job, session)
+        work = _open(job, cursor, stored)
+    return _costs(work, stored)
 
 
 def costs_of_all(job: Job, session: Session) -> list[Cost]:
     """As `costs`, of every call of the day, whatever was asked before."""
-    return _costs(list(zip((p for p, _ in job.providers), job.calls().values(), strict=True)), job, session)
+    work = list(zip((p for p, _ in job.providers), job.calls().values(), strict=True))
+    return _costs(work, stored_days(job, session))
 
 
-def _costs(work: Sequence[tuple[Provider, Sequence[Call]]], job: Job, session: Session) -> list[Cost]:
+def _costs(work: Sequence[tuple[Provider, Sequence[Call]]], stored: _StoredOf) -> list[Cost]:
     found = []
-    stored = stored_days(job, session)
     for provider, calls in work:
         name = provider.source.name
         units = weights(calls, provider.source, stored[name])
@@ -91,9 +95,10 @@ def stored_days(job: Job, session: Session) -> dict[str, dict[str, Stored]]:
 
 def fetch(job: Job, session: Session, producer: Producer, fetcher: Fetcher) -> Iterator[Outcome]:
     """Make the calls that the day and those before it still wait for; each outcome is written down when it comes."""
+    stored = stored_days(job, session)
     with session.transaction() as cursor:
-        work = _open(job, cursor)
-    return _made(work, stored_days(job, session), session, producer, fetcher, job.today)
+        work = _open(job, cursor, stored)
+    return _made(work, stored, session, producer, fetcher, job.today)
 
 
 def fetch_stretches(
@@ -117,7 +122,7 @@ def fetch_stretches(
 
 def _made(
     work: Sequence[tuple[Provider, Sequence[Call]]],
-    stored: Mapping[str, Mapping[str, Stored]],
+    stored: _StoredOf,
     session: Session,
     producer: Producer,
     fetcher: Fetcher,
@@ -127,12 +132,14 @@ def _made(
         outcome = _published(outcome, producer)
         row = _row(outcome.call)
         early = outcome.state == "done" and (row.until or row.day) >= today
+        since = outcome.call.since(stored.get(row.source, {}))
         with session.transaction() as cursor:
             daily_calls.mark(cursor, row, outcome.state, daily_calls.EARLY if early else outcome.reason)
+            daily_calls.mark_older(cursor, row, since, outcome.state, outcome.reason)
         yield outcome
 
 
-def _open(job: Job, cursor: Cursor) -> list[tuple[Provider, list[Call]]]:
+def _open(job: Job, cursor: Cursor, stored: _StoredOf) -> list[tuple[Provider, list[Call]]]:
     """Write down the calls of the day, and tell those that wait, of it and of the days before."""
     work = []
     for provider, calls in zip((p for p, _ in job.providers), job.calls().values(), strict=True):
@@ -145,8 +152,20 @@ def _open(job: Job, cursor: Cursor) -> list[tuple[Provider, list[Call]]]:
         rows = [r for r in daily_calls.open_calls(cursor, provider.source.name, since, job.day) if job.wants(r)]
         for row in filter(job.too_late, rows):
             daily_calls.mark(cursor, row, "refused", daily_calls.TOO_LATE)
-        work.append((provider, [_call(row) for row in rows if not job.too_late(row)]))
+        calls = [_call(row) for row in rows if not job.too_late(row)]
+        work.append((provider, _needed(calls, stored[provider.source.name])))
     return work
+
+
+def _needed(calls: Sequence[Call], stored: Mapping[str, Stored]) -> list[Call]:
+    """The calls, newest day first, without those whose answer comes with that of a newer day."""
+    newest: dict[str, Call] = {}
+    found = []
+    for call in calls:
+        newer = newest.setdefault(call.id, call)
+        if newer is call or call.day < newer.since(stored):
+            found.append(call)
+    return found
 
 
 def _published(outcome: Outcome, producer: Producer) -> Outcome:

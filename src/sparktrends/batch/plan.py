@@ -54,6 +54,12 @@ class Call:
         ask = Ask(self.what, self.symbols, self.interval, *self._span(stored))
         return [request for request in source.requests(ask) if request.endpoint == self.endpoint]
 
+    def since(self, stored: Mapping[str, Stored]) -> date:
+        """The first day whose call, if it still waits, this one answers too: bars of days come with those before."""
+        if (self.what, self.interval) != ("bars", "1d"):
+            return self.day
+        return max(day_of(self._span(stored)[0]), self.day - timedelta(days=MEMORY_DAYS))
+
     def _span(self, stored: Mapping[str, Stored]) -> tuple[int, int]:
         start = day_start(self.day)
         if self.what == "bars" and self.interval == "1d":
@@ -78,15 +84,42 @@ class Stretch(Call):
         return day_start(self.day), day_start(self.until) + DAY
 
 
-def stretches(source: Source, symbols: Sequence[str], interval: str, first: date, last: date) -> list[Stretch]:
-    """The calls for bars from ``first`` to ``last`` (inclusive): five days each of minutes, a year each of days."""
-    found: dict[tuple[date, str], Stretch] = {}
-    for begin, end in pieces(first, last, _PIECE_DAYS.get(interval, 31)):
-        ask = Ask("bars", tuple(symbols), interval, day_start(begin), day_start(end) + DAY)
-        for request in source.requests(ask):
-            made = Stretch(begin, source.name, "bars", request.endpoint, interval, request.ask.symbols, end)
-            found.setdefault((begin, made.id), made)
+def stretches(
+    source: Source, symbols: Sequence[str], interval: str, first: date, last: date, today: date
+) -> list[Stretch]:
+    """The calls for bars from ``first`` to ``last`` (inclusive): five days each of minutes, a year each of days; none
+    for days that the provider no longer has, and one where several pieces come to the same question."""
+    found: dict[object, Stretch] = {}
+    reached = by_oldest_day(source, symbols, interval, today)
+    for start, end in pieces(first, last, _PIECE_DAYS.get(interval, 31)):
+        for oldest, of in reached.items():
+            if end < oldest:
+                continue
+            for call, asked in _questions(source, tuple(of), interval, max(start, oldest), end).items():
+                # Who takes no days answers each piece alike: the newest stands for all.
+                found[tuple(asked)] = call
     return list(found.values())
+
+
+def _questions(
+    source: Source, symbols: tuple[str, ...], interval: str, first: date, last: date
+) -> dict[Stretch, list[object]]:
+    """The calls of one piece, each with what it sends."""
+    found: dict[Stretch, list[object]] = {}
+    for request in source.requests(Ask("bars", symbols, interval, day_start(first), day_start(last) + DAY)):
+        call = Stretch(first, source.name, "bars", request.endpoint, interval, request.ask.symbols, last)
+        found.setdefault(call, []).append((request.path, tuple(sorted(request.params.items()))))
+    return found
+
+
+def by_oldest_day(source: Source, symbols: Iterable[str], interval: str, today: date) -> dict[date, list[str]]:
+    """The symbols by the first day of which the source still has bars of the interval; ``date.min`` where any has."""
+    found: dict[date, list[str]] = {}
+    for symbol in symbols:
+        reach = source.reach_of(symbol, interval)
+        oldest = today - timedelta(days=reach // DAY - 1) if reach else date.min
+        found.setdefault(oldest, []).append(symbol)
+    return found
 
 
 def pieces(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
@@ -142,8 +175,8 @@ def calls_of(
     """
     found: dict[str, Call] = {}
     for ask in asks:
-        chosen = chosen_symbols(source, ask.symbols, symbols)
-        if not chosen or _is_gone(source, ask, today - day):
+        chosen = _still_told(source, ask, chosen_symbols(source, ask.symbols, symbols), day, today)
+        if not chosen:
             continue
         start = day_start(day)
         for request in source.requests(Ask(ask.what, chosen, ask.interval, start, start + DAY)):
@@ -154,10 +187,14 @@ def calls_of(
     return list(found.values())
 
 
-def _is_gone(source: Source, ask: Ask, ago: timedelta) -> bool:
+def _still_told(source: Source, ask: Ask, symbols: tuple[str, ...], day: date, today: date) -> tuple[str, ...]:
     if ask.what in NOW_ONLY:
-        return ago.days > 1
-    return ask.what == "bars" and ask.interval in source.reach and ago.days * DAY >= source.reach[ask.interval]
+        return symbols if (today - day).days <= 1 else ()
+    if ask.what != "bars":
+        return symbols
+    reached = by_oldest_day(source, symbols, ask.interval, today)
+    gone = {symbol for oldest, of in reached.items() if day < oldest for symbol in of}
+    return tuple(symbol for symbol in symbols if symbol not in gone)
 
 
 def chosen_symbols(source: Source, configured: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:

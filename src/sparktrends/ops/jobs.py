@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -16,7 +16,7 @@ from sparktrends.batch.fetch import Outcome, Provider
 from sparktrends.batch.fetch_run import Job, fetch, fetch_stretches, tally
 from sparktrends.batch.limits import limits_of
 from sparktrends.batch.load import Loader
-from sparktrends.batch.plan import Stretch, chosen_symbols, day_of, stretches
+from sparktrends.batch.plan import Stretch, by_oldest_day, chosen_symbols, day_of, stretches
 from sparktrends.batch.profile import profile_day
 from sparktrends.batch.quality import run as judge_day
 from sparktrends.batch.reading import FLATTENED
@@ -36,7 +36,7 @@ from sparktrends.ops.home import Home
 from sparktrends.ops.mood import chosen_of
 from sparktrends.ops.settings import Settings
 from sparktrends.sources import PROVIDERS
-from sparktrends.sources.base import Ask
+from sparktrends.sources.base import Ask, Source
 from sparktrends.store import daily_calls, payloads
 from sparktrends.store.queries import next_offsets
 from sparktrends.store.session import Session
@@ -76,6 +76,7 @@ class Backfill:
     interval: str
     first: date
     last: date
+    today: date
     symbols: Sequence[str] | None = None
     again: bool = False
 
@@ -86,18 +87,26 @@ class Backfill:
             names = ", ".join(provider.source.name for provider, _ in self.providers) or "nobody"
             return [f"{names}: asked for no symbol's bars; [daily] calls says whom to ask for what"]
         asked = {symbol for _, of in calls for call in of for symbol in call.symbols}
-        return [f"nobody can be asked for {symbol}" for symbol in self.symbols or () if symbol not in asked]
+        left = [f"nobody can be asked for {symbol}" for symbol in self.symbols or () if symbol not in asked]
+        return left + [words for provider, chosen in self._chosen() for words in self._beyond(provider.source, chosen)]
 
     def calls(self) -> list[tuple[Provider, list[Stretch]]]:
         """The calls of each provider that has bars of this interval."""
+        span = (self.interval, self.first, self.last, self.today)
+        return [(provider, stretches(provider.source, chosen, *span)) for provider, chosen in self._chosen()]
+
+    def _chosen(self) -> list[tuple[Provider, tuple[str, ...]]]:
         found = []
         for provider, asks in self.providers:
             configured = [s for ask in asks if ask.what == "bars" for s in ask.symbols]
-            chosen = chosen_symbols(provider.source, list(dict.fromkeys(configured)), self.symbols)
-            if chosen:
-                made = stretches(provider.source, chosen, self.interval, self.first, self.last)
-                found.append((provider, made))
+            if chosen := chosen_symbols(provider.source, list(dict.fromkeys(configured)), self.symbols):
+                found.append((provider, chosen))
         return found
+
+    def _beyond(self, source: Source, symbols: Sequence[str]) -> Iterator[str]:
+        for oldest, of in by_oldest_day(source, symbols, self.interval, self.today).items():
+            if self.first < oldest:
+                yield f"{source.name} has bars of {self.interval} from {oldest} on only: {', '.join(of)}"
 
 
 @dataclass

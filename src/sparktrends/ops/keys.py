@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparktrends.batch.fetch import Provider
-from sparktrends.errors import BadSetting, SparkTrendsError
+from sparktrends.errors import BadSetting, RateLimited, SparkTrendsError
 from sparktrends.net import Http, Planner
 from sparktrends.net.quota import in_words
 from sparktrends.ops.daily import provider
@@ -27,7 +27,8 @@ _PATIENCE_S = 65.0
 class Finding:
     """What one probe found: ``ok`` when the answer was data, else ``problem`` says what the provider said.
 
-    ``plan`` is how much the answer says may be asked. Without ``asked`` the quota had no room, and nothing is known.
+    ``plan`` is how much the answer says may be asked. Without ``asked`` the quota had no room, by our
+    count or by the provider's words, and nothing is known.
     """
 
     provider: str
@@ -89,6 +90,9 @@ def _try(asked: Provider, probe: Probe, http: Http, wait: Callable[[float], obje
         said = source.usage(reply)
         asked.planner.observe(said)
         source.parse_rest(probe.request, reply)
+    except RateLimited as error:
+        # Somebody else spent the quota: that tells nothing of the key.
+        return Finding(source.provider, probe.capability, False, str(error), asked=False)
     except SparkTrendsError as error:
         return Finding(source.provider, probe.capability, False, str(error))
     limits = [f"{usage.limit} units in {in_words(usage.window)}" for usage in said if usage.limit]

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sparktrends.errors import (
     AccessDenied,
@@ -91,6 +91,10 @@ class AlphaVantage(Source):
     auth = Auth("query", "apikey")
     allowances = (Allowance(25, 86_400), Allowance(1, 1))
     history = ()  # the calls of the day bring the same hundred days, and there are 25 calls in all
+    # No day can be named: an answer holds the newest hundred bars. The longest that these can span, by what is closed
+    # between them.
+    reach: ClassVar[Mapping[str, int]] = {"1m": 4 * DAY, "5m": 4 * DAY, "15m": 6 * DAY, "1h": 14 * DAY, "1d": 150 * DAY}
+    pages = 2  # of news: a busy day would spend all calls on stories, and keep the day's bars and companies waiting
     endpoints = (
         Endpoint("TIME_SERIES_DAILY", "/query", "bars"),
         Endpoint("DIGITAL_CURRENCY_DAILY", "/query", "bars"),
@@ -112,6 +116,10 @@ class AlphaVantage(Source):
     def name_of(self, wire: str) -> str:
         """A ticker of the news: ``CRYPTO:BTC`` is ``BTC/USD``."""
         return symbol_of(wire)
+
+    def reach_of(self, symbol: str, interval: str) -> int | None:
+        """Of pairs all that is known by day comes with every answer."""
+        return None if interval == "1d" and pair_of(symbol) else super().reach_of(symbol, interval)
 
     def requests(self, ask: Ask) -> list[Request]:
         """One call per symbol; news of all symbols in one call, since a day has 25."""

@@ -201,7 +201,8 @@ class Source(ABC):
     have contiguous ids, the same live and by REST, so that every gap shows. ``conditions`` says what the
     provider's sale conditions mean; trades with one of ``volume_only`` never move open, high, low and close.
     ``history`` are the intervals whose bars a new symbol begins with: none where every call is dear. ``reach`` is how
-    far back (µs) there are bars of an interval; any day of one that it does not name.
+    far back (µs) there are bars of an interval; any day of one that it does not name. ``pages`` is how many pages of an
+    answer the daily run asks for, 0 for all.
     """
 
     provider: ClassVar[str]
@@ -217,6 +218,7 @@ class Source(ABC):
     volume_only: ClassVar[frozenset[str]] = frozenset()
     history: ClassVar[tuple[str, ...]] = ("1m", "1d")
     reach: ClassVar[Mapping[str, int]] = {}
+    pages: ClassVar[int] = 0
 
     def __init__(
         self, *, rest: str = "", stream: str = "", suffix: str = "", calls: Mapping[int, int] = MappingProxyType({})
@@ -315,6 +317,10 @@ class Source(ABC):
         """What a recorded text that `ask_of` does not know is read as."""
         return Ask(self.endpoints[0].what, (symbol,), start=DAY, end=2 * DAY)
 
+    def reach_of(self, symbol: str, interval: str) -> int | None:  # noqa: ARG002
+        """How far back (µs) there are bars of an interval of this symbol; None for any day."""
+        return self.reach.get(interval)
+
     def endpoint(self, what: What) -> Endpoint:
         """The call that answers ``what``; BadSetting naming what the provider has."""
         for endpoint in self.endpoints:
@@ -360,7 +366,8 @@ def check_status(provider: str, reply: Reply, said: str = "") -> None:
     if 200 <= status < 300:
         return
     if status in (418, 429):
-        raise RateLimited(words, delay=retry_after(reply))
+        # A refusal without a time must hold back too: else whoever stands in front of a provider empties a day's quota.
+        raise RateLimited(words, delay=retry_after(reply) or 60.0)
     if status in (401, 403, 451):
         raise AccessDenied(words)
     # Without a word of the provider it may be the page of whoever stands in front of it, for a minute.

@@ -38,17 +38,17 @@ def plan(cursor: Cursor, calls: Sequence[CallRow]) -> None:
 
 
 def open_calls(cursor: Cursor, source: str, since: date, until: date) -> list[CallRow]:
-    """The calls of a source for these days (both inclusive) that wait or failed, oldest day first.
+    """The calls of a source for these days (both inclusive) that wait or failed: newest day first, of a day
+    news, which nothing that comes later brings.
 
-    Of one day and kind whoever was answered longest ago comes first: a quota that never suffices must not leave out the
-    same symbols each time.
+    Then whoever was answered longest ago: a quota that never suffices must not leave out the same symbols each time.
     """
     cursor.execute(
         "SELECT day, source, call, what, endpoint, interval, symbols FROM core.daily_calls "
         "LEFT JOIN (SELECT call, max(day) AS answered FROM core.daily_calls WHERE source = %s AND state = 'done' "
         "GROUP BY call) before USING (call) "
         "WHERE source = %s AND day BETWEEN %s AND %s AND until IS NULL AND state IN ('waiting', 'failed') "
-        "ORDER BY day, what, answered NULLS FIRST, call",
+        "ORDER BY day DESC, what <> 'news', answered NULLS FIRST, what, call",
         (source, source, since, until),
     )
     return [CallRow(*row) for row in cursor]
@@ -104,6 +104,16 @@ def mark(cursor: Cursor, row: CallRow, state: str, reason: str | None) -> None:
         "UPDATE core.daily_calls SET state = %s, reason = %s, updated_at = now() "
         "WHERE day = %s AND source = %s AND call = %s",
         (state, reason, row.day, row.source, row.call),
+    )
+
+
+def mark_older(cursor: Cursor, row: CallRow, since: date, state: str, reason: str | None) -> None:
+    """Say the same of the calls with the same question for the days from ``since`` to before the row's, as far as they
+    wait or failed: its answer is theirs too."""
+    cursor.execute(
+        "UPDATE core.daily_calls SET state = %s, reason = %s, updated_at = now() WHERE source = %s AND call = %s "
+        "AND day >= %s AND day < %s AND until IS NULL AND state IN ('waiting', 'failed')",
+        (state, reason, row.source, row.call, since, row.day),
     )
 
 

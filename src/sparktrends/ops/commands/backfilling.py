@@ -68,7 +68,8 @@ def backfill(
                 done = _from_log(jobs, as_written(symbols), first.date(), until, quiet=as_json)
             case _:
                 job, port = job_of(settings, last, symbols, sources, sandbox=sandbox)
-                wanted = Backfill(job.providers, interval or "1d", first.date(), job.day, job.symbols, again)
+                days = (first.date(), job.day, job.today)
+                wanted = Backfill(job.providers, interval or "1d", *days, job.symbols, again)
                 done = jobs.backfill(wanted, port, _bar(quiet=as_json))
     finish(done, as_json=as_json)
 
