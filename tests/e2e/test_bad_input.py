@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -269,15 +270,20 @@ class TestOneStream:
         keeper = stack.keepers["postgres"]
         assert keeper.process
         everyone = [psutil.Process(keeper.process.pid), *psutil.Process(keeper.process.pid).children(recursive=True)]
-        for one in everyone:
-            one.send_signal(signal.SIGSTOP)
+
+        def tell(number: signal.Signals) -> None:
+            for one in everyone:
+                # A worker of its own accord may be on its way out.
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
+
+        tell(signal.SIGSTOP)
         try:
             send(product, [good(number) for number in range(30_001, 30_100)])
             with pytest.raises(subprocess.TimeoutExpired):
                 stream.process.wait(20)
         finally:
-            for one in everyone:
-                one.send_signal(signal.SIGCONT)
+            tell(signal.SIGCONT)
         product.wait_folded()
         product.audit()
 

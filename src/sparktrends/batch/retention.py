@@ -233,8 +233,11 @@ def restore(
     """Put archived months back; ``chosen`` is asked for table, interval and month (``2024-01``), and of each of these
     ``part`` says which rows (all by default). Yields how many of them were not there, for each file as it is done.
     Raises Fenced while another retention or restore runs."""
-    files = archived(folder, chosen)
+    if not archived(folder, chosen):
+        return
     with archive.alone(session):
+        # Listed in here: a retention that ended just now has left newer ones.
+        files = archived(folder, chosen)
         for file, following in zip_longest(files, files[1:]):
             name, interval, month = _told(file)
             table, first = TABLES[name], date.fromisoformat(f"{month}-01")
