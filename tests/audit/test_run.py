@@ -3,8 +3,11 @@
 # ruff: noqa: S608 - statements of this file, put together from its own constants
 from __future__ import annotations
 
+import gc
 import hashlib
+import importlib
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 
 from audit.conftest import JUNK, SECOND, H, T, event
 from sparktrends import audit
+from sparktrends.audit.log import LogAudit
 from sparktrends.errors import LogGap
 from sparktrends.store.audit_queries import Snapshot
 from sparktrends.store.ledger import PartitionLog, open_ledger
@@ -494,6 +498,28 @@ def test_where_something_moves_each_time_the_log_is_read_inside_of_the_snapshot(
     # The third time it is done after the snapshot: what it does is not seen.
     assert audit.run(log, world.database).findings == ()
     assert log.left == 0
+
+
+def test_what_was_read_for_nothing_is_let_go_before_it_is_read_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("sparktrends.audit.run")
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def noted(*words: Any) -> Any:
+        alive.append(sum(one() is not None for one in made))
+        log = LogAudit(*words)
+        made.append(weakref.ref(log))
+        return log
+
+    monkeypatch.setattr(module, "LogAudit", noted)
+    gc.disable()  # as it does not come by itself where few objects are made
+    try:
+        test_where_something_moves_each_time_the_log_is_read_inside_of_the_snapshot(world)
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0]
 
 
 H_PLUS_10 = (1_704_067_200 + 25 * 3600 + 120 + 600) * 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -150,6 +151,33 @@ def test_a_backfill_goes_on_where_it_was_stopped(database: str) -> None:
     assert {o.state for o in second} == {"done"}
     assert third == []
     assert len(log.records) == len(calls)
+
+
+def test_a_backfill_beyond_the_providers_reach_goes_on_the_next_day(database: str) -> None:
+    log, session = Log(), Session(database, "test", 30)
+    asked: list[str] = []
+    bars = {
+        "Time Series (Daily)": {},
+        "Meta Data": {"1. Information": "", "2. Symbol": "AAPL", "5. Time Zone": "US/Eastern"},
+    }
+
+    def spent(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        asked.append(path)
+        if len(asked) == 2:
+            return 200, {}, json.dumps({"Information": "our standard API rate limit is 25 requests per day"}).encode()
+        return 200, {}, json.dumps(bars).encode()
+
+    with http_server(spent) as (url, _):
+        made = provider("alpha_vantage", url, key="key-of-test")
+        states = []
+        for today in (TODAY, TODAY + timedelta(days=1)):
+            first = TODAY - timedelta(days=300)
+            calls = stretches(made.source, ["AAPL", "MSFT"], "1d", first, TODAY - timedelta(days=1), today)
+            outcomes = list(fetch_stretches(made, calls, session, log, fetcher(Waits()), today))
+            states.append([(o.call.symbols, o.state) for o in outcomes])
+            made = provider("alpha_vantage", url, key="key-of-test")  # whose quota is there again
+    session.close()
+    assert states == [[(("AAPL",), "done"), (("MSFT",), "waiting")], [(("MSFT",), "done")]]
 
 
 def test_a_day_that_was_asked_for_while_it_lasted_is_asked_for_again_when_it_is_over(database: str) -> None:

@@ -127,8 +127,15 @@ def test_a_backfill_asks_no_question_twice_and_for_no_day_that_is_gone(provider:
     asked = [(r.path, tuple(sorted(r.params.items()))) for call in calls for r in call.requests(source, {})]
     assert len(set(asked)) == len(asked) > 0
     reach = source.reach_of(symbols[0], interval)
-    assert all((TODAY - call.day).days * DAY < (reach or call.day.toordinal() * DAY) for call in calls)
+    for call in calls:
+        begin = call.requests(source, {})[0].ask.start
+        assert begin == day_start(call.day) or (reach and day_start(TODAY) - begin == reach - DAY)
+        assert not reach or day_start(TODAY) - begin < reach
     assert {call.until for call in calls} >= {YESTERDAY}
+    later = stretches(source, symbols, interval, TODAY - timedelta(days=3650), YESTERDAY, TODAY + timedelta(days=1))
+    assert {(c.day, c.id) for c in later} <= {(c.day, c.id) for c in calls}, (
+        "the same words a day later are no new questions"
+    )
 
 
 def test_a_backfill_asks_alpha_vantage_once_for_what_each_answer_holds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,19 +38,27 @@ def run(reader: LogReader, database: AuditDatabase, progress: Progress | None = 
     """
     began = time.monotonic()
     tell = progress or (lambda _what, _done, _total: None)
-    for left in reversed(range(TRIES)):
-        log = LogAudit(laws, Findings())
-        try:
-            known = _read_ahead(log, reader, database, tell) if left else None
-            report = _compare(log, reader, database, known, tell, laws)
-        except LogGap:
-            if not left:
-                raise
-        except _Moved:
-            assert left
-        else:
-            break
+    report, left = None, TRIES
+    while report is None:
+        left -= 1
+        report = _tried(reader, database, tell, laws, last=not left)
+        # What was read for nothing holds itself: its ids would stay beside those that are read now.
+        gc.collect()
     return replace(report, seconds=time.monotonic() - began)
+
+
+def _tried(reader: LogReader, database: AuditDatabase, tell: Progress, laws: Laws, *, last: bool) -> Report | None:
+    """The report, or None where the log was trimmed, or what it was compared with moved, while it was read."""
+    log = LogAudit(laws, Findings())
+    try:
+        known = None if last else _read_ahead(log, reader, database, tell)
+        return _compare(log, reader, database, known, tell, laws)
+    except LogGap:
+        if last:
+            raise
+    except _Moved:
+        assert not last
+    return None
 
 
 class _Known(NamedTuple):

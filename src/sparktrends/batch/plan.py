@@ -71,9 +71,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Stretch(Call):
-    """A question for the bars of several days, to ``until`` inclusive: a piece of a backfill."""
+    """A question for the bars of several days, to ``until`` inclusive: a piece of a backfill.
+
+    Of days before ``oldest`` the provider has none. That moves on each day, and the question stays the same.
+    """
 
     until: date
+    oldest: date = date.min
 
     @property
     def id(self) -> str:
@@ -81,7 +85,7 @@ class Stretch(Call):
         return stable_id(self.what, self.endpoint, self.interval, self.until.isoformat(), *self.symbols)
 
     def _span(self, stored: Mapping[str, Stored]) -> tuple[int, int]:  # noqa: ARG002
-        return day_start(self.day), day_start(self.until) + DAY
+        return day_start(max(self.day, self.oldest)), day_start(self.until) + DAY
 
 
 def stretches(
@@ -95,19 +99,20 @@ def stretches(
         for oldest, of in reached.items():
             if end < oldest:
                 continue
-            for call, asked in _questions(source, tuple(of), interval, max(start, oldest), end).items():
+            for call, asked in _questions(source, tuple(of), interval, start, end, oldest).items():
                 # Who takes no days answers each piece alike: the newest stands for all.
                 found[tuple(asked)] = call
     return list(found.values())
 
 
 def _questions(
-    source: Source, symbols: tuple[str, ...], interval: str, first: date, last: date
+    source: Source, symbols: tuple[str, ...], interval: str, first: date, last: date, oldest: date
 ) -> dict[Stretch, list[object]]:
     """The calls of one piece, each with what it sends."""
     found: dict[Stretch, list[object]] = {}
-    for request in source.requests(Ask("bars", symbols, interval, day_start(first), day_start(last) + DAY)):
-        call = Stretch(first, source.name, "bars", request.endpoint, interval, request.ask.symbols, last)
+    begin = day_start(max(first, oldest))
+    for request in source.requests(Ask("bars", symbols, interval, begin, day_start(last) + DAY)):
+        call = Stretch(first, source.name, "bars", request.endpoint, interval, request.ask.symbols, last, oldest)
         found.setdefault(call, []).append((request.path, tuple(sorted(request.params.items()))))
     return found
 
