@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def api(context: Context, host: str, port: int) -> None:
     """Serve the REST API and its event stream until stopped."""
     from sparktrends.serve.api import Api
-    from sparktrends.serve.api.server import Server
+    from sparktrends.serve.api.server import Server, settle_process
 
     settings, stopping = context.settings, stop_event()
     telemetry.configure_logging(Redactor(map(Secret, settings.secrets())))
@@ -44,6 +44,7 @@ def api(context: Context, host: str, port: int) -> None:
     expose(settings, "api")
     running = Api(config)
     server = Server(running.app, config)
+    settle_process()
     click.echo(f"API on http://{config.host}:{server.port}/api/v1 (try it: /api/v1/docs)", err=True)
     _serve(running, server, stopping)
 
