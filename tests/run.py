@@ -1,7 +1,7 @@
 """What `make test` and `make test-all` run, in order; stops at the first failure and says how long each took.
 
-What Numba compiles is made beside the linters: a new clone has none of it, and each worker of the unit tests would make
-it again at the same time as the others.
+What Numba compiles is made beside the linters, and the jars are fetched: a new clone has none of them, each worker
+would make them again at the same time as the others, and a slow line would take all of a test's time limit.
 
 The unit tests run side by side, and so do those that need no more of the real stack than its broker and database:
 each of the two has its own. Those that start the whole platform, a browser, or measure time, run one after the other.
@@ -32,7 +32,18 @@ WHOLE = ("e2e", "faults", "ingest", "ops/test_bench.py", *IN_A_BROWSER)
 """What starts the whole platform or a browser, or measures how soon something is noticed."""
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile", *(f"--ignore=tests/{room}" for room in WHOLE)]
 ONE_BY_ONE = [f"tests/{room}" for room in WHOLE]
-COMPILING = [[BIN / "sparktrends", "prepare", *parts] for parts in (["kernel"], ["detectors", "scanner"])]
+FETCHING = """
+import os
+from sparktrends.ops import jars, java
+from sparktrends.ops.home import default_cache
+cache = default_cache(os.environ)
+jars.Resolver(java.find(os.environ, cache), cache, os.environ).ensure()
+"""
+PREPARING = [
+    *([BIN / "sparktrends", "prepare", *parts] for parts in (["kernel"], ["detectors", "scanner"])),
+    [sys.executable, "-c", FETCHING],
+]
+"""What tests need and would make or download within their own time limit."""
 QUICK = {
     **LINT,
     "unit": [*PYTEST, "-n", "2", "-m", "not e2e and not slow", "--durations=5"],
@@ -49,16 +60,16 @@ ALL = {
 
 def main(which: str) -> int:
     """Run the steps of ``which`` (lint, quick, all); the exit code of the first that fails."""
-    compiling = [] if which == "lint" else [subprocess.Popen([str(word) for word in line]) for line in COMPILING]
+    preparing = [] if which == "lint" else [subprocess.Popen([str(word) for word in line]) for line in PREPARING]
     try:
         for name, command in {"lint": LINT, "quick": QUICK, "all": ALL}[which].items():
             if name not in LINT:
-                for process in compiling:
+                for process in preparing:
                     process.wait()  # what fails here fails the tests, which say why
             if code := step(name, [str(word) for word in command], "all" if which == "all" else "quick"):
                 return code
     finally:
-        for process in compiling:
+        for process in preparing:
             process.kill()
     return 0
 

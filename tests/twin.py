@@ -63,7 +63,7 @@ def running_twin(folder: Path, *options: str) -> Iterator[Running]:
     port_file, ledger = folder / "port", folder / "ledger.jsonl"
     command = [sys.executable, "-m", "sparktrends.ops.cli", "sandbox", "--port-file", str(port_file)]
     with (folder / "twin.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--ledger", str(ledger), *options], stderr=log)
+        process = subprocess.Popen([*command, "--ledger", str(ledger), *options], cwd=folder, stderr=log)
     try:
         deadline = time.monotonic() + 60
         while not port_file.exists():

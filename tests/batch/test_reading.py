@@ -68,8 +68,8 @@ def test_recorded_payloads_flatten_completely(name: str, shared_data: Path) -> N
     assert reading.rejects == []
 
 
-def test_every_recorded_payload_is_in_the_table_above(shared_data: Path) -> None:
-    assert {file.name for file in (shared_data / "payloads").iterdir()} == RECORDED.keys()
+def test_every_payload_of_the_table_above_was_recorded(shared_data: Path) -> None:
+    assert {file.name for file in (shared_data / "payloads").iterdir()} >= RECORDED.keys()
 
 
 @pytest.mark.parametrize(

@@ -369,14 +369,13 @@ def test_good_frames_between_bad_ones_are_all_read(provider: str) -> None:
 def test_recorded_alpha_vantage_answers_are_read_completely(shared_data: Path) -> None:
     source = make_source("alpha_vantage")
     request = source.requests(Ask("bars", ("MSFT",), "1m"))[0]
-    counts = {
-        path.name: len(source.parse_rest(request, Reply(200, path.read_bytes(), RECEIVED)).events)
-        for path in sorted((shared_data / "payloads").iterdir())
-    }
-    assert counts == {
+    wanted = {
         "global_quote": 1, "mock_company_overview": 1, "mock_crypto_currencies": 923, "mock_time_series": 100,
         "mock_time_series_extended": 11_190, "symbol_search": 10,
     }  # fmt: skip
+    bodies = {name: (shared_data / "payloads" / name).read_bytes() for name in wanted}
+    counts = {name: len(source.parse_rest(request, Reply(200, body, RECEIVED)).events) for name, body in bodies.items()}
+    assert counts == wanted
 
 
 @pytest.mark.parametrize("body", [b"<html>Too Many Requests</html>", b"{}", b"[]", b""])

@@ -71,9 +71,11 @@ def try_row(name: str, row: Mapping[str, Any], seed: int) -> Outcome:
     began = time.monotonic()
     result, missing = "not tried", [row["missing"]] if "missing" in row else []
     if row.get("tests"):
-        argv = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:xdist", *(f"tests/{t}" for t in row["tests"])]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:xdist", "--color=no"]
+        argv = [*pytest, *(f"tests/{t}" for t in row["tests"])]
         with small_disk() as (begin, told):
-            env = {**os.environ, **told, "SPARKTRENDS_FAULT_SEED": str(seed)}
+            # What it prints is read below, so nobody else has a say in it.
+            env = {**os.environ, **told, "SPARKTRENDS_FAULT_SEED": str(seed), "PYTEST_ADDOPTS": ""}
             done = subprocess.run([*begin, *argv], cwd=ROOT, env=env, capture_output=True, text=True)
         sys.stdout.write(done.stdout if done.returncode else "")
         skipped = _SKIPPED.findall(done.stdout)

