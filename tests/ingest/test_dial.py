@@ -18,7 +18,13 @@ from sparktrends.sources import make_source
 
 @pytest.mark.parametrize(
     ("told", "delay"),
-    [({}, 60.0), ({"Retry-After": "7"}, 7.0), ({"Retry-After": "99999999999"}, 86_400.0), ({"Retry-After": "²"}, 60.0)],
+    [
+        ({}, 60.0),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "99999999999"}, 86_400.0),
+        ({"Retry-After": "²"}, 60.0),
+        ({"Retry-After": "Mon, 23 Nov 2026 09:31:30 GMT", "Date": "Mon, 23 Nov 2026 09:30:00 GMT"}, 90.0),
+    ],
 )
 def test_no_handshake_silences_a_source_for_more_than_a_day(told: dict[str, str], delay: float) -> None:
     error = translated(InvalidStatus(Response(429, "", Headers(told), b"")), "finnhub")

@@ -41,6 +41,26 @@ def test_retry_after(value: str, seconds: float | None) -> None:
     assert retry_after(reply(429, retry_after=value)) == seconds
 
 
+MORNING = "Mon, 23 Nov 2026 09:30:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("moment", "date", "seconds"),
+    [
+        ("Mon, 23 Nov 2026 09:42:00 GMT", MORNING, 720.0),
+        ("Mon, 23 Nov 2026 09:29:59 GMT", MORNING, 0.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", MORNING, 86_400.0),
+        (MORNING, "", None),
+        (MORNING, "Mon, 23 Nov 99999999999 09:30:00 GMT", None),
+    ],
+)
+def test_a_moment_in_retry_after_is_one_of_the_providers_own_clock(
+    moment: str, date: str, seconds: float | None
+) -> None:
+    told = Reply(429, b"", 0, {"retry-after": moment, "date": date})
+    assert retry_after(told) == seconds
+
+
 def test_a_429_without_a_header_blocks_for_the_smallest_window() -> None:
     class Plain(Binance):
         usage = Source.usage

@@ -83,7 +83,8 @@ def translated(error: Exception, provider: str) -> SparkTrendsError:
         if status in (403, 451):
             return AccessDenied(words)
         if status in (418, 429):
-            after = told_wait(error.response.headers.get("Retry-After", ""))
+            headers = error.response.headers
+            after = told_wait(headers.get("Retry-After", ""), headers.get("Date", ""))
             return RateLimited(words, delay=60.0 if after is None else after)
         return Unavailable(words)
     if isinstance(error, ConnectionClosed) and error.sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG:

@@ -23,6 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -346,18 +347,30 @@ def bar_start(at: int, interval: str) -> int:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """The seconds in ``Retry-After``, at most a day; None when absent or a date."""
-    return told_wait(reply.headers.get("retry-after", ""))
+    """The seconds that ``Retry-After`` asks for, at most a day; None when absent or unreadable."""
+    return told_wait(reply.headers.get("retry-after", ""), reply.headers.get("date", ""))
 
 
-def told_wait(value: str) -> float | None:
-    """The seconds in the text of a ``Retry-After``, of an answer or of a handshake; at most a day, None for no number.
+def told_wait(value: str, date: str = "") -> float | None:
+    """The seconds in a ``Retry-After``, of an answer or of a handshake; at most a day, None for what says no time.
 
-    >>> told_wait("17"), told_wait("99999999999"), told_wait("Wed, 21 Oct 2026 07:28:00 GMT")
+    ``date`` is the ``Date`` of the same answer: a ``Retry-After`` may be a moment (RFC 9110, 10.2.3) of that clock.
+
+    >>> told_wait("17"), told_wait("99999999999"), told_wait("soon")
     (17.0, 86400.0, None)
+    >>> told_wait("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:18:00 GMT")
+    600.0
     """
+    try:
+        seconds = float(value) if value.isascii() and value.isdigit() else _moment(value) - _moment(date)
+    except (ValueError, OverflowError):
+        return None
     # A day at most: no header of a provider may silence a source for good.
-    return min(float(value), 86_400.0) if value.isascii() and value.isdigit() else None
+    return min(max(seconds, 0.0), 86_400.0)
+
+
+def _moment(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()
 
 
 def check_status(provider: str, reply: Reply, said: str = "") -> None:
